@@ -1,0 +1,70 @@
+"""A chain whose cores are declared in the order of the columns and contracted in another."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyro_priors import ops
+
+
+class OrderedChain:
+    """The contractions of `pyro_priors.ops` for evidence of any batch shape, columns in declared order.
+
+    Results are at least 32 bits wide, whatever the autocast mode.
+
+    Args:
+        log_cores: ``(D, N, m, m)``, declared order.
+        ring: close with the trace, else with vectors of ones.
+        order: ``order[j]`` is the column at position j, None for the declared order.
+    """
+
+    def __init__(self, log_cores: Tensor, ring: bool, order: tuple[int, ...] | None):
+        self.log_cores, self.ring = log_cores, ring
+        self._order = self._back = None
+        if order is not None:
+            self._order = torch.tensor(order, device=log_cores.device)
+            self._back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=log_cores.device)
+
+    def contract(self, evidence: Tensor) -> Tensor:
+        """Log of the closed chain: ``(*, D, N) -> (*)``"""
+        return ops.log_contract(*self._rows(evidence), self.ring).reshape(evidence.shape[:-2])
+
+    def posterior(self, evidence: Tensor) -> Tensor:
+        """Probabilities of the states: ``(*, D, N) -> (*, D, N)``"""
+        probs = ops.state_posterior(*self._rows(evidence), self.ring)
+        return self._declared(probs, -2).reshape(evidence.shape)
+
+    def sample(self, evidence: Tensor, shape: Sequence[int]) -> Tensor:
+        """Joint draws of the states: ``(*, D, N) -> (*shape, D)`` where ``shape`` ends in ``*``, up to broadcasting"""
+        rows, cores = self._rows(evidence)
+        index = torch.arange(len(rows), device=rows.device).reshape(evidence.shape[:-2]).expand(shape).reshape(-1)
+        states = ops.sample_states(rows, cores, self.ring, index)
+        return self._declared(states, -1).reshape(*shape, states.shape[-1])
+
+    def pathwise(self, draws: Tensor, visible: list[bool], loc: Tensor, scale: Tensor, evidence: Tensor) -> Tensor:
+        """``draws (*shape, D)`` with gradients to ``loc, scale (D, N)``, cores and ``evidence (*, D, N)``."""
+        shape = draws.shape
+        if evidence.dim() > 2:
+            evidence = evidence.expand(*shape[:-1], *evidence.shape[-2:])
+        rows, cores = self._rows(evidence)
+        chain = range(len(visible)) if self._order is None else self._order.tolist()
+        draws, loc, scale = (
+            self._chained(draws.reshape(-1, shape[-1]), -1),
+            self._chained(loc, 0),
+            self._chained(scale, 0),
+        )
+        moved = ops.pathwise(draws, [visible[c] for c in chain], loc, scale, rows, cores, self.ring)
+        return self._declared(moved, -1).reshape(shape)
+
+    def _rows(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of evidence ``(B, D, N)`` and cores, both in chain order and of one dtype."""
+        dtype = torch.promote_types(torch.promote_types(evidence.dtype, self.log_cores.dtype), torch.float32)
+        rows = self._chained(evidence, -2).reshape(-1, *evidence.shape[-2:])
+        return rows.to(dtype), self._chained(self.log_cores, 0).to(dtype)
+
+    def _chained(self, x: Tensor, dim: int) -> Tensor:
+        return x if self._order is None else x.index_select(dim, self._order)
+
+    def _declared(self, x: Tensor, dim: int) -> Tensor:
+        return x if self._back is None else x.index_select(dim, self._back)

@@ -1,0 +1,261 @@
+"""Names, kinds and leaf densities of the variables of a tensor ring."""
+
+import copy
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.distributions import constraints
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """A variable with states 0, 1, ..., categories - 1, written as floats.
+
+    Args:
+        categories: number of states, at least 1.
+    """
+
+    categories: int
+
+    def __post_init__(self):
+        _check_count("categories", self.categories)
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """A real variable whose law is a mixture of Gaussians.
+
+    Args:
+        components: number of Gaussians, at least 1.
+    """
+
+    components: int = 10
+
+    def __post_init__(self):
+        _check_count("components", self.components)
+
+
+Kind = Discrete | Continuous
+
+
+class Variables:
+    """The columns of a tensor ring: what they are called, what values they take, which densities their states have.
+
+    Args:
+        kinds: for each name a `Discrete` or `Continuous` (one column) or a sequence of them (a block of columns);
+            columns stand in the order of the mapping.
+        loc: means of the components of the continuous columns, in their order, ``(C, N)``; padding is ignored.
+        scale: standard deviations of the same components, positive, ``(C, N)``.
+        groups: further names for sets of the names above.
+
+    Raises:
+        ValueError: an empty mapping, a group of unknown names, loc or scale of another shape.
+
+    Example:
+        >>> loc, scale = torch.zeros(3, 2), torch.ones(3, 2)
+        >>> variables = Variables({"z": [Continuous(2)] * 3, "digit": Discrete(10)}, loc, scale)
+        >>> variables.columns("z"), variables.columns("digit"), variables.num_states
+        ((0, 1, 2), (3,), (2, 2, 2, 10))
+    """
+
+    def __init__(
+        self,
+        kinds: Mapping[str, Kind | Sequence[Kind]],
+        loc: Tensor | None = None,
+        scale: Tensor | None = None,
+        groups: Mapping[str, Iterable[str]] | None = None,
+    ):
+        columns: list[Kind] = []
+        self._names: dict[str, tuple[int, ...]] = {}
+        self._single: set[str] = set()
+        for name, kind in kinds.items():
+            block = list(kind) if isinstance(kind, Sequence) else [kind]
+            if not block or not all(isinstance(k, Kind) for k in block):
+                raise ValueError(
+                    f"kinds[{name!r}]: expected Discrete or Continuous, or a sequence of them, got {kind!r}"
+                )
+            if isinstance(kind, Kind):
+                self._single.add(name)
+            self._names[name] = tuple(range(len(columns), len(columns) + len(block)))
+            columns += block
+        if not columns:
+            raise ValueError("kinds: expected at least one variable, got none")
+        for name, members in (groups or {}).items():
+            self._names[name] = tuple(sorted(c for member in members for c in self.columns(member)))
+        self.kinds = tuple(columns)
+        self.num_states = tuple(k.categories if isinstance(k, Discrete) else k.components for k in columns)
+        self.is_continuous = tuple(isinstance(k, Continuous) for k in columns)
+        self._row = dict(
+            zip((c for c, real in enumerate(self.is_continuous) if real), range(len(columns)), strict=False)
+        )
+        self._on_device: dict = {}
+        self._bind(loc, scale)
+
+    def bind(self, loc: Tensor | None, scale: Tensor | None) -> "Variables":
+        """The same variables with other component parameters."""
+        bound = copy.copy(self)
+        bound._bind(loc, scale)
+        return bound
+
+    def _bind(self, loc, scale):
+        rows = sum(self.is_continuous)
+        states = max((n for n, real in zip(self.num_states, self.is_continuous, strict=True) if real), default=0)
+        for name, value in (("loc", loc), ("scale", scale)):
+            shape = None if value is None else tuple(value.shape)
+            if rows and (shape is None or len(shape) != 2 or shape[0] != rows or shape[1] < states):
+                raise ValueError(f"{name}: expected shape ({rows}, {states}) for the continuous columns, got {shape}")
+        self.loc, self.scale = (loc, scale) if rows else (None, None)
+
+    @property
+    def continuous(self) -> tuple[int, ...]:
+        """The continuous columns: those that have rows of ``loc`` and ``scale``."""
+        return tuple(c for c, real in enumerate(self.is_continuous) if real)
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{name}: {len(columns)}" for name, columns in self._names.items())
+        return f"Variables({names})"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._names)
+
+    def columns(self, name: str) -> tuple[int, ...]:
+        """Columns of a variable, block or group; `ValueError` for an unknown name."""
+        if name not in self._names:
+            raise ValueError(f"unknown variable {name!r}; the variables are {', '.join(map(repr, self._names))}")
+        return self._names[name]
+
+    def is_single(self, name: str) -> bool:
+        """Whether the name stands for one column, whose values then have no event dimension."""
+        return name in self._single
+
+    def absent_states(self, states: int, device: torch.device) -> Tensor | None:
+        """True where a state is padding, ``(D, states)``; None where there is no padding."""
+        if all(n == states for n in self.num_states):
+            return None
+        return torch.arange(states, device=device) >= self.index(self.num_states, device)[:, None]
+
+    def log_evidence(self, value: Tensor, columns: tuple[int, ...], states: int) -> Tensor:
+        """Log density of each entry under each state of its column; zero where the entry is NaN.
+
+        Shapes:
+            ``value (*, k)`` for k columns -> ``(*, k, states)``
+        """
+        missing = value.isnan()
+        parts, order = [], []
+        real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
+        whole = [j for j, c in enumerate(columns) if not self.is_continuous[c]]
+        if real:
+            loc, scale = self.leaves(columns, states)
+            x = self._pick(value, real).where(~self._pick(missing, real), loc.detach()[:, 0]).unsqueeze(-1)
+            parts.append(-0.5 * ((x - loc) / scale).square() - scale.log() - 0.5 * math.log(2 * math.pi))
+            order += real
+        if whole:
+            hit = self._pick(value, whole).unsqueeze(-1) == torch.arange(states, device=value.device)
+            parts.append(torch.zeros_like(hit, dtype=value.dtype).masked_fill(~hit, -torch.inf))
+            order += whole
+        evidence = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+        if order != sorted(order):
+            evidence = evidence[..., self.index(sorted(range(len(order)), key=order.__getitem__), value.device), :]
+        return evidence.masked_fill(missing.unsqueeze(-1), 0.0)
+
+    def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
+        """loc and scale of the continuous ones among the columns, ``(c, states)`` each, padded with 0 and 1."""
+        rows = [self._row[c] for c in columns if self.is_continuous[c]]
+        pad = (0, states - self.loc.shape[-1])
+        loc, scale = self.loc, self.scale
+        if rows != list(range(len(loc))):
+            rows = self.index(rows, loc.device)
+            loc, scale = loc[rows], scale[rows]
+        if pad[1] == 0:
+            return loc, scale
+        if pad[1] < 0:
+            return loc[:, :states], scale[:, :states]
+        return torch.nn.functional.pad(loc, pad), torch.nn.functional.pad(scale, pad, value=1.0)
+
+    def draw(self, states: Tensor, columns: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Values of the columns given their states, ``(*, k) -> (*, k)``."""
+        value = states.to(dtype)
+        real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
+        if not real:
+            return value
+        index = self.index(real, states.device)
+        chosen = states.index_select(-1, index)
+        position = torch.arange(len(real), device=states.device)
+        loc, scale = self.leaves(columns, max(self.num_states))
+        return value.index_copy(-1, index, torch.normal(loc[position, chosen], scale[position, chosen]).to(dtype))
+
+    def expectation(self, probs: Tensor, columns: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the columns given the probabilities of their states, NaN for discrete ones.
+
+        Shapes:
+            ``probs (*, k, N)`` -> ``(*, k)``, ``(*, k)``
+        """
+        mean, variance = probs.new_full((2, *probs.shape[:-1]), torch.nan).unbind()
+        real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
+        if not real:
+            return mean, variance
+        index = self.index(real, probs.device)
+        loc, scale = self.leaves(columns, probs.shape[-1])
+        p = probs.index_select(-2, index)
+        centre = (p * loc).sum(-1)
+        spread = (p * (scale.square() + (loc - centre.unsqueeze(-1)).square())).sum(-1)
+        return mean.index_copy(-1, index, centre), variance.index_copy(-1, index, spread)
+
+    def invalid(self, value: Tensor, columns: tuple[int, ...]) -> Tensor:
+        """True where an entry is infinite or no state of its column, ``(*, k)``; NaN is valid."""
+        wrong = value.isinf()
+        whole = [j for j, c in enumerate(columns) if not self.is_continuous[c]]
+        if whole:
+            x = self._pick(value, whole)
+            limit = self.index([self.num_states[columns[j]] for j in whole], value.device)
+            bad = (x < 0) | (x >= limit) | (x != x.floor()) & ~x.isnan()
+            wrong = wrong.index_copy(-1, self.index(whole, value.device), bad)
+        return wrong
+
+    def check(self, value: Tensor, columns: tuple[int, ...]):
+        """`ValueError` that names the first entry which is infinite or no state of its column."""
+        wrong = self.invalid(value, columns)
+        if wrong.any():
+            entry = tuple(wrong.nonzero()[0].tolist())
+            column = columns[entry[-1]]
+            states = f"one of 0..{self.num_states[column] - 1}"
+            expected = "a finite value" if self.is_continuous[column] else states
+            raise ValueError(f"value: expected {expected} or NaN at index {entry}, got {value[entry].item()}")
+
+    def _pick(self, value: Tensor, entries: list[int]) -> Tensor:
+        if len(entries) == value.shape[-1]:
+            return value
+        return value.index_select(-1, self.index(entries, value.device))
+
+    def index(self, entries: Sequence[int], device: torch.device) -> Tensor:
+        """A list of integers as a tensor, made once per device: indices never wait for a copy on a GPU."""
+        key = (tuple(entries), device)
+        if key not in self._on_device:
+            with torch.inference_mode(False):
+                self._on_device[key] = torch.tensor(key[0], dtype=torch.long, device=device)
+        return self._on_device[key]
+
+
+class VariablesSupport(constraints.Constraint):
+    """Finite values in continuous columns, states in discrete ones; NaN (missing) in either."""
+
+    event_dim = 1
+
+    def __init__(self, variables: Variables, columns: tuple[int, ...]):
+        self.variables, self.columns = variables, columns
+        self.is_discrete = not any(variables.is_continuous[c] for c in columns)
+
+    def check(self, value: Tensor) -> Tensor:
+        return ~self.variables.invalid(value, self.columns).any(-1)
+
+
+def _check_count(name: str, count: int):
+    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+        raise ValueError(f"{name}: expected an integer of at least 1, got {count!r}")

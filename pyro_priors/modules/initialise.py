@@ -1,0 +1,178 @@
+"""Starting points for the parameters of a tensor ring: from noise, near the diagonal, and from data.
+
+Products of near-uniform positive matrices forget exponentially fast along the chain, so that noise cores cannot learn
+that distant variables depend on each other. A ring with near-diagonal cores is a mixture of m product laws,
+
+    p(x) ~ sum_i pi_i prod_k sum_s p_k(s | i) f_k(x_k | s),
+
+which forgets almost nothing and can be fitted to data by EM before the gradient takes over.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+from torch import Tensor
+
+from pyro_priors.distributions import Variables
+
+
+def noise_cores(columns: int, states: int, rank: int) -> Tensor:
+    """The papers' start: entries are squares of N(0, 1) / (N m^2) noise. ``-> (D, N, m, m)``"""
+    noise = torch.randn(columns, states, rank, rank).abs().clamp(min=1e-6)
+    return 2 * (noise.log() - torch.tensor(float(states * rank**2)).log())
+
+
+def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor) -> Tensor:
+    """Cores of a mixture of m product laws that leak a little between the clusters, so that they can move apart.
+
+    An off-diagonal entry is at most 1 / (10 m D) of the two diagonal entries it connects: then even after D variables
+    most of the weight has stayed in its cluster. The cluster weights are spread evenly over the variables.
+
+    Shapes:
+        ``log_probs (D, N, m)`` = log p_k(s | cluster i), ``log_mix (m,)`` -> ``(D, N, m, m)``
+    """
+    columns, _, rank = log_probs.shape
+    diagonal = log_probs + log_mix / columns
+    leak = -torch.tensor(10.0 * rank * columns).log()
+    smaller = torch.minimum(diagonal.unsqueeze(-1), diagonal.unsqueeze(-2))
+    cores = smaller + leak - 0.1 * torch.randn_like(smaller).abs()
+    return torch.where(torch.eye(rank, dtype=torch.bool, device=cores.device), diagonal.unsqueeze(-1), cores)
+
+
+def random_mixture_cores(columns: int, states: int, rank: int) -> Tensor:
+    """Near-diagonal cores before any data is seen: each cluster prefers states of its own. ``-> (D, N, m, m)``"""
+    return near_diagonal_cores(torch.randn(columns, states, rank).log_softmax(1), torch.zeros(rank))
+
+
+class ProductMixture(NamedTuple):
+    """A mixture of m product laws with component parameters shared by the clusters."""
+
+    loc: Tensor | None  # (C, N) of the continuous columns
+    scale: Tensor | None  # (C, N)
+    log_probs: Tensor  # (D, N, m)
+    log_mix: Tensor  # (m,)
+
+
+def fit_product_mixture(value: Tensor, variables: Variables, rank: int, states: int, steps: int = 30) -> ProductMixture:
+    """Fit the diagonal ring to data: 1-D mixtures per column, k-means clusters, then EM on all of it.
+
+    Args:
+        value: data ``(n, D)``, NaN = missing; columns without any entry keep their parameters.
+        variables: the columns with their present component parameters.
+        rank: number of clusters m.
+        states: number of states N that the cores have.
+        steps: EM steps; each leaves the likelihood of the data no worse, up to the smoothing of p_k(s | i).
+    """
+    loc, scale = fit_leaves(value, variables)
+    cluster = cluster_rows(value, variables, rank)
+    # Assignments are softened, so that a cluster k-means made too small can grow.
+    responsibility = 0.9 * torch.nn.functional.one_hot(cluster, rank).to(value) + 0.1 / rank
+    absent = variables.absent_states(states, value.device)
+    absent = torch.zeros(len(variables), states, dtype=torch.bool) if absent is None else absent
+    columns = tuple(range(len(variables)))
+    log_probs = log_mix = None
+    for _ in range(steps):
+        evidence = variables.bind(loc, scale).log_evidence(value, columns, states).masked_fill(absent, -torch.inf)
+        evidence = (evidence - evidence.amax(-1, keepdim=True)).exp()  # (n, D, N)
+        if log_probs is not None:
+            prior = log_probs.exp()
+            fit = torch.einsum("nks,ksi->nki", evidence, prior).clamp(min=1e-30)
+            responsibility = (fit.log().sum(1) + log_mix).softmax(-1)
+            posterior = evidence * torch.einsum("ni,nki,ksi->nks", responsibility, 1 / fit, prior)
+            counts = torch.einsum("nks,nki,ni->ksi", evidence, 1 / fit, responsibility) * prior
+            loc, scale = _update_leaves(value, variables, posterior, loc, scale)
+        else:
+            counts = torch.einsum("nks,ni->ksi", evidence / evidence.sum(-1, keepdim=True), responsibility)
+        log_probs = (counts + 0.1).masked_fill(absent[..., None], 1e-8).log().log_softmax(1)
+        log_mix = (responsibility.sum(0) + 0.1).log().log_softmax(0)
+    return ProductMixture(loc, scale, log_probs, log_mix)
+
+
+def fit_leaves(value: Tensor, variables: Variables) -> tuple[Tensor | None, Tensor | None]:
+    """A 1-D Gaussian mixture for each continuous column, ``(C, N)`` each; NaN entries are left out."""
+    if variables.loc is None:
+        return None, None
+    loc, scale = variables.loc.detach().clone(), variables.scale.detach().clone()
+    continuous = list(variables.continuous)
+    for row, column in enumerate(continuous):
+        seen = value[:, column][~value[:, column].isnan()]
+        if len(seen):
+            count = variables.num_states[column]
+            loc[row, :count], scale[row, :count] = fit_mixture_1d(seen, count)
+    return loc, scale
+
+
+def fit_mixture_1d(column: Tensor, components: int) -> tuple[Tensor, Tensor]:
+    """Means and standard deviations of a 1-D Gaussian mixture; a constant column gets equal narrow components.
+
+    Shapes:
+        ``(n,) -> (components,), (components,)``
+    """
+    floor = max(0.01 * column.std(correction=0).item(), 1e-3)
+    distinct = len(column.unique())
+    count = min(components, distinct)
+    if count == 1:
+        return column[:1].expand(components), torch.full((components,), floor).to(column)
+    mixture = GaussianMixture(count, reg_covar=floor**2, random_state=_seed(), max_iter=50)
+    with warnings.catch_warnings():  # a start for EM and gradient descent need not have converged
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(column[:, None].double().cpu().numpy())
+    used = torch.arange(components) % count
+    loc = torch.from_numpy(mixture.means_[:, 0])[used]
+    scale = torch.from_numpy(mixture.covariances_[:, 0, 0]).sqrt()[used]
+    return loc.to(column), scale.to(column)
+
+
+def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
+    """k-means on standardised continuous and one-hot discrete columns, missing entries at the mean. ``-> (n,)``"""
+    features = []
+    for column, real in enumerate(variables.is_continuous):
+        x = value[:, column]
+        seen = ~x.isnan()
+        if real:
+            block = x[:, None]
+        else:
+            block = torch.nn.functional.one_hot(x.nan_to_num(0.0).long(), variables.num_states[column]).to(value)
+        if not seen.any():
+            continue
+        block = (block - block[seen].mean(0)) / block[seen].std(correction=0).clamp(min=1e-6)
+        features.append(torch.where(seen[:, None], block, 0.0))
+    if not features:
+        return torch.arange(len(value)) % clusters
+    features = torch.cat(features, 1).double().cpu()
+    distinct = len(features.unique(dim=0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        means = KMeans(min(clusters, distinct), n_init=3, random_state=_seed()).fit(features.numpy())
+    return torch.from_numpy(means.labels_).long().to(value.device)
+
+
+def _update_leaves(value: Tensor, variables: Variables, posterior: Tensor, loc, scale):
+    """M-step of the shared component parameters; the scale stays above a floor, empty components stay put."""
+    if loc is None:
+        return loc, scale
+    columns = list(variables.continuous)
+    x = value[:, columns]
+    weight = posterior[:, columns, : loc.shape[-1]] * ~x.isnan()[..., None]  # (n, C, N)
+    weight = weight.masked_fill(~(weight > 0), 0.0)
+    total = weight.sum(0)
+    x = x.nan_to_num(0.0)[..., None]
+    floor = (0.01 * _std(value[:, columns]))[:, None].clamp(min=1e-3)
+    alive = total > 1e-3 * len(value) / loc.shape[-1]
+    new_loc = (weight * x).sum(0) / total.clamp(min=1e-30)
+    new_scale = ((weight * (x - new_loc).square()).sum(0) / total.clamp(min=1e-30)).sqrt().maximum(floor)
+    return torch.where(alive, new_loc, loc), torch.where(alive, new_scale, scale)
+
+
+def _std(value: Tensor) -> Tensor:
+    mean = value.nanmean(0)
+    return (value - mean).square().nanmean(0).sqrt().nan_to_num(1.0)
+
+
+def _seed() -> int:
+    """A seed for scikit-learn drawn from torch's generator, so that `torch.manual_seed` rules both."""
+    return int(torch.randint(2**31 - 1, ()))

@@ -1,0 +1,107 @@
+"""A learnable Gaussian mixture over whole latent codes."""
+
+import warnings
+
+import pyro.distributions as dist
+import torch
+from sklearn import mixture
+from sklearn.exceptions import ConvergenceWarning
+from torch import Tensor, nn
+
+from pyro_priors.modules.ownership import check_choice, check_codes, check_count, improves, own, split_rows
+
+
+class GaussianMixture(nn.Module):
+    """Mixture of K Gaussians with diagonal covariance over R^d.
+
+    p(z) = sum_c w_c prod_k N(z_k | loc[c, k], exp(log_scale[c, k]))
+
+    Cost: O(K d) a row.
+
+    Shapes:
+        calling it returns a Pyro distribution with event ``(d,)``.
+
+    References:
+        The baseline GMM of TRIP Table 1 (Kuznetsov et al., 2019) and MG of CP-VAE Table 1 (Lavda et al., 2019).
+
+    Args:
+        latent_dim: size d of the event.
+        components: number K of Gaussians.
+        weights: ``"learned"`` or ``"equal"``.
+        fixed: keep everything at its random initialisation, as buffers.
+
+    Raises:
+        ValueError: a size below 1, an unknown kind of weights.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> GaussianMixture(latent_dim=2, components=5)().sample((3,)).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(self, latent_dim: int, components: int, weights: str = "learned", *, fixed: bool = False):
+        super().__init__()
+        check_count("latent_dim", latent_dim)
+        check_count("components", components)
+        check_choice("weights", weights, ("learned", "equal"))
+        self.latent_dim, self.weights, self.fixed = latent_dim, weights, fixed
+        own(self, "loc", torch.rand(components, latent_dim) * 2 - 1, fixed)
+        # K balls of this size fill the cube [-1, 1]^d as N intervals of 1/N fill [-1, 1].
+        own(self, "log_scale", torch.full((components, latent_dim), components ** (-1 / latent_dim)).log(), fixed)
+        own(self, "logits", torch.zeros(components), fixed or weights == "equal")
+
+    def forward(self) -> dist.TorchDistribution:
+        return _mixture(self.logits, self.loc, self.log_scale.exp())
+
+    @torch.no_grad()
+    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
+        """Fit the mixture to encoded data by EM, in place; a fixed prior is left alone.
+
+        Taken only where it explains held-out codes better than the present parameters, unless ``force``.
+
+        Args:
+            z: codes, ``(n, d)``.
+            force: take the new parameters whatever they score.
+
+        Returns:
+            Whether the parameters changed.
+
+        Raises:
+            ValueError: another shape, no rows, values that are not finite.
+        """
+        z = check_codes(z, self.latent_dim)
+        if self.fixed:
+            return False
+        fit_rows, held_out = split_rows(z)
+        loc, scale, logits = _fit(fit_rows, len(self.loc))
+        if self.weights == "equal":
+            logits = self.logits
+        if not force and not improves(_mixture(logits, loc, scale), self(), held_out):
+            return False
+        self.loc.copy_(loc)
+        self.log_scale.copy_(scale.log())
+        self.logits.copy_(logits)
+        return True
+
+    def extra_repr(self) -> str:
+        return f"{self.latent_dim}, components={len(self.loc)}, weights={self.weights}, fixed={self.fixed}"
+
+
+def _mixture(logits: Tensor, loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
+    return dist.MixtureSameFamily(dist.Categorical(logits=logits), dist.Normal(loc, scale).to_event(1))
+
+
+def _fit(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """loc, scale, logits of a mixture fitted by EM; components that the rows cannot carry repeat others."""
+    floor = 0.01 * z.std(correction=0).item() + 1e-3
+    count = min(components, len(z.unique(dim=0)))
+    seed = int(torch.randint(2**31 - 1, ()))
+    fit = mixture.GaussianMixture(count, covariance_type="diag", reg_covar=floor**2, random_state=seed, max_iter=50)
+    with warnings.catch_warnings():  # a start need not have converged
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        rows = z if len(z) > 1 else z.repeat(2, 1)
+        fit.fit(rows.double().cpu().numpy())
+    used = torch.arange(components) % count
+    share = torch.from_numpy(fit.weights_).clamp(min=1e-8) / torch.bincount(used, minlength=count)
+    results = torch.from_numpy(fit.means_), torch.from_numpy(fit.covariances_).sqrt(), share.log()
+    return tuple(result[used].to(z) for result in results)

@@ -1,0 +1,45 @@
+"""What all priors need to own parameters: registration, checks of arguments and of codes."""
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+
+def own(module: nn.Module, name: str, value: Tensor | None, fixed: bool):
+    """Register a parameter, or a buffer where the prior is fixed (`pyro.module` warns of frozen parameters)."""
+    if fixed or value is None:
+        module.register_buffer(name, value)
+    else:
+        module.register_parameter(name, nn.Parameter(value))
+
+
+def check_count(name: str, count: int, least: int = 1):
+    if not isinstance(count, int) or isinstance(count, bool) or count < least:
+        raise ValueError(f"{name}: expected an integer of at least {least}, got {count!r}")
+
+
+def check_choice(name: str, choice: str, choices: tuple[str, ...]):
+    if choice not in choices:
+        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {choice!r}")
+
+
+def check_codes(z: Tensor, latent_dim: int) -> Tensor:
+    """Encoded data as finite floats ``(n, latent_dim)`` with n >= 1."""
+    if not isinstance(z, Tensor) or z.dim() != 2 or z.shape[1] != latent_dim or len(z) == 0:
+        got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"z: expected shape (n, {latent_dim}) with n >= 1, got {got}")
+    if not z.isfinite().all():
+        raise ValueError("z: expected finite values, got NaN or infinity")
+    return z.detach()
+
+
+def split_rows(value: Tensor) -> tuple[Tensor, Tensor]:
+    """Four fifths to fit, one fifth to judge by; all of it for both where there is little."""
+    value = value[torch.randperm(len(value), device="cpu").to(value.device)]
+    held = len(value) // 5
+    return (value[held:], value[:held]) if held >= 10 else (value, value)
+
+
+def improves(found: Distribution, present: Distribution, held_out: Tensor) -> bool:
+    """Whether newly fitted parameters explain codes that they were not fitted to better than the present ones."""
+    return bool(found.log_prob(held_out).mean() > present.log_prob(held_out).mean())

@@ -1,0 +1,81 @@
+"""What TRIP and TTLP share: ownership of the parameters of a tensor ring, and their initialisation."""
+
+import torch
+from torch import Tensor, nn
+
+from pyro_priors.distributions import TensorRing, Variables
+from pyro_priors.modules.initialise import (
+    fit_leaves,
+    fit_product_mixture,
+    near_diagonal_cores,
+    noise_cores,
+    random_mixture_cores,
+)
+from pyro_priors.modules.ownership import check_choice, check_count, improves, own, split_rows
+
+
+class RingPrior(nn.Module):
+    """Owner of ``log_cores (D, N, m, m)`` and of ``loc, log_scale (C, N)`` of the continuous columns.
+
+    Calling it returns a fresh `TensorRing`. Not meant to be used itself: see `TRIP` and `TTLP`.
+    """
+
+    def __init__(self, variables: Variables, rank: int, boundary: str, order: Tensor | None, init: str, fixed: bool):
+        super().__init__()
+        check_count("rank", rank)
+        check_choice("boundary", boundary, ("ring", "train"))
+        check_choice("init", init, ("mixture", "noise"))
+        self.boundary, self.init, self.fixed = boundary, init, fixed
+        self._variables = variables
+        states = max(variables.num_states)
+        cores = noise_cores if init == "noise" else random_mixture_cores
+        own(self, "log_cores", cores(len(variables), states, rank), fixed)
+        own(self, "loc", variables.loc, fixed)
+        own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
+        self.register_buffer("order", order)
+        self._read_order()
+        # The chain order as Python integers: reading it from a GPU at every call would stall.
+        self.register_load_state_dict_post_hook(lambda module, _: module._read_order())
+
+    def _read_order(self):
+        self._order = None if self.order is None else tuple(self.order.tolist())
+
+    def forward(self) -> TensorRing:
+        """The prior at the present parameters, to be built afresh at every optimizer step."""
+        return TensorRing(self.log_cores, self._bound(), self.boundary, self._order)
+
+    @property
+    def rank(self) -> int:
+        return self.log_cores.shape[-1]
+
+    def _bound(self) -> Variables:
+        return self._variables if self.loc is None else self._variables.bind(self.loc, self.log_scale.exp())
+
+    @torch.no_grad()
+    def _reinitialize(self, value: Tensor, force: bool) -> bool:
+        if self.fixed:
+            return False
+        columns, states = self.log_cores.shape[:2]
+        variables = self._bound()
+        if self.init == "noise":
+            loc, scale = fit_leaves(value, variables)
+            cores = noise_cores(columns, states, self.rank).to(self.log_cores)
+        else:
+            fit_rows, held_out = split_rows(value)
+            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank, states)
+            cores = near_diagonal_cores(log_probs, log_mix)
+            found = TensorRing(cores, variables.bind(loc, scale), self.boundary, self._order)
+            if not force and not improves(found, self(), held_out):
+                return False
+        self.log_cores.copy_(cores)
+        if loc is not None:
+            self.loc.copy_(loc)
+            self.log_scale.copy_(scale.log())
+        return True
+
+    def extra_repr(self) -> str:
+        order = "declared" if self._order is None else f"({', '.join(map(str, self._order))})"
+        return (
+            f"{self._variables}, states={self.log_cores.shape[1]}, rank={self.rank}, boundary={self.boundary}, "
+            f"order={order}, init={self.init}, fixed={self.fixed}"
+        )

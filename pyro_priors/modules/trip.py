@@ -1,0 +1,85 @@
+"""The tensor-ring induced prior over latent codes."""
+
+import torch
+from torch import Tensor
+
+from pyro_priors.distributions import Continuous, Variables
+from pyro_priors.modules.ownership import check_codes, check_count
+from pyro_priors.modules.ring import RingPrior
+
+
+class TRIP(RingPrior):
+    """Tensor-ring induced prior: components ** latent_dim Gaussians on a lattice, weighted by a tensor ring.
+
+    p(z) = 1/Z tr prod_k sum_s exp(log_cores[k, s]) N(z_k | loc[k, s], exp(log_scale[k, s]))
+
+    Cost: O(d m^3) a row (ring), O(d m^2) (train), and O(d N m^2) parameters.
+
+    Shapes:
+        calling it returns a `TensorRing` with event ``(d,)``; its columns are the block ``z``.
+
+    References:
+        Kuznetsov et al., "A Prior of a Googol Gaussians", 2019, eq. 3-4, arXiv:1910.13148.
+
+    Args:
+        latent_dim: number of latent variables d.
+        components: Gaussians per dimension, N.
+        rank: size of the cores, m.
+        boundary: ``"ring"`` or ``"train"``.
+        init: ``"mixture"`` (a mixture of m product laws: dependence reaches along the whole chain) or ``"noise"``
+            (the paper's).
+        fixed: keep everything at its random initialisation, as buffers.
+
+    Raises:
+        ValueError: a size below 1, an unknown boundary or init.
+
+    See Also:
+        `TTLP` for latents together with attributes.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> prior = TRIP(latent_dim=4, components=5, rank=3)
+        >>> prior().sample((2,)).shape, prior().marginal([0, 1]).event_shape
+        (torch.Size([2, 4]), torch.Size([2]))
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        components: int = 10,
+        rank: int = 20,
+        boundary: str = "ring",
+        init: str = "mixture",
+        *,
+        fixed: bool = False,
+    ):
+        check_count("latent_dim", latent_dim)
+        check_count("components", components)
+        variables = Variables({"z": [Continuous(components)] * latent_dim}, *random_leaves(latent_dim, components))
+        super().__init__(variables, rank, boundary, None, init, fixed)
+        self.latent_dim = latent_dim
+
+    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
+        """Set the parameters from encoded data, in place; a fixed prior is left alone.
+
+        With ``init="mixture"``: 1-D mixtures per dimension, clusters, EM; taken only where it explains held-out codes
+        better than the present parameters, so that nothing learned is lost (unless ``force``). With ``init="noise"``
+        the paper's: 1-D mixtures per dimension, cores back to noise. An optimizer's state of these parameters is
+        stale afterwards.
+
+        Args:
+            z: codes, ``(n, d)``; about 2,000 are enough.
+            force: take the new parameters whatever they score.
+
+        Returns:
+            Whether the parameters changed.
+
+        Raises:
+            ValueError: another shape, no rows, values that are not finite.
+        """
+        return self._reinitialize(check_codes(z, self.latent_dim), force)
+
+
+def random_leaves(columns: int, components: int) -> tuple[Tensor, Tensor]:
+    """TRIP's start: loc uniform on [-1, 1], scale 1/N. ``-> (C, N), (C, N)``"""
+    return torch.rand(columns, components) * 2 - 1, torch.full((columns, components), 1 / components)

@@ -1,0 +1,95 @@
+"""Every distribution and prior as data: what the laws are checked on."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import pyro_priors as pp
+from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
+
+NAN = math.nan
+
+
+class Ring(NamedTuple):
+    """A tensor ring together with everything that `oracles` needs."""
+
+    ring: TensorRing
+    log_cores: Tensor
+    variables: Variables
+    boundary: str
+    order: tuple[int, ...]
+
+
+def make_ring(
+    kinds: str = "cdc",
+    rank: int = 3,
+    boundary: str = "ring",
+    *,
+    seed: int = 0,
+    dtype=torch.float64,
+    shuffle: bool = True,
+) -> Ring:
+    """A random ring; ``kinds`` has a letter per variable: c and C continuous (2, 3 components), b, d, D discrete (2, 3, 4)."""
+    generator = torch.Generator().manual_seed(seed)
+    kind = {"c": Continuous(2), "C": Continuous(3), "b": Discrete(2), "d": Discrete(3), "D": Discrete(4)}
+    table = {f"v{k}": kind[letter] for k, letter in enumerate(kinds)}
+    states = max(v.components if isinstance(v, Continuous) else v.categories for v in table.values())
+    rows = sum(isinstance(v, Continuous) for v in table.values())
+    widest = max((v.components for v in table.values() if isinstance(v, Continuous)), default=1)
+
+    def random(*shape):
+        return torch.rand(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    variables = Variables(table, random(rows, widest) * 4 - 2, random(rows, widest) + 0.3)
+    log_cores = 3 * random(len(kinds), states, rank, rank)
+    order = tuple(torch.randperm(len(kinds), generator=generator).tolist()) if shuffle else tuple(range(len(kinds)))
+    return Ring(TensorRing(log_cores, variables, boundary, order), log_cores, variables, boundary, order)
+
+
+def random_value(ring: Ring, rows: int, missing: float = 0.0, seed: int = 1) -> Tensor:
+    """Values that the ring can take, some of them NaN."""
+    generator = torch.Generator().manual_seed(seed)
+    columns = []
+    for kind in ring.variables.kinds:
+        if isinstance(kind, Discrete):
+            columns.append(torch.randint(kind.categories, (rows,), generator=generator).double())
+        else:
+            columns.append(torch.randn(rows, generator=generator, dtype=torch.float64) * 1.5)
+    value = torch.stack(columns, -1)
+    value[torch.rand(value.shape, generator=generator) < missing] = NAN
+    return value.to(ring.log_cores.dtype)
+
+
+RINGS = {
+    "ring of latents": ("ccc", 3, "ring"),
+    "train of latents": ("cCc", 3, "train"),
+    "mixed ring": ("cdCb", 2, "ring"),
+    "mixed train": ("DcbC", 3, "train"),
+    "ring of labels": ("bdD", 3, "ring"),
+    "one variable": ("C", 2, "ring"),
+    "rank one": ("cDc", 1, "ring"),
+    "rank one train": ("cDc", 1, "train"),
+}
+
+PRIORS = {
+    "StandardNormal": lambda: pp.StandardNormal(3),
+    "GaussianMixture": lambda: pp.GaussianMixture(3, 4),
+    "GaussianMixture equal": lambda: pp.GaussianMixture(3, 4, "equal"),
+    "GaussianMixture fixed": lambda: pp.GaussianMixture(3, 4, fixed=True),
+    "TRIP": lambda: pp.TRIP(3, components=4, rank=3),
+    "TRIP train": lambda: pp.TRIP(3, components=4, rank=3, boundary="train"),
+    "TRIP noise": lambda: pp.TRIP(3, components=4, rank=3, init="noise"),
+    "TRIP fixed": lambda: pp.TRIP(3, components=4, rank=3, fixed=True),
+    "TTLP of latents": lambda: pp.TTLP(3, {}, components=4, rank=3),
+}
+"""Priors with an event of three real latents."""
+
+JOINT_PRIORS = {
+    "TTLP": lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=3),
+    "TTLP ring": lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, boundary="ring", order="declared"),
+    "TTLP noise": lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, components=3, rank=2, init="noise"),
+    "TTLP fixed": lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True),
+    "TTLP of attributes": lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2),
+}

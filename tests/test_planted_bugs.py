@@ -1,0 +1,58 @@
+"""The laws can fail: each bug planted in the library breaks the law that guards against it."""
+
+import laws
+import pytest
+import torch
+from catalogue import make_ring
+
+from pyro_priors.distributions import TensorRing, Variables
+from pyro_priors.distributions.ordered_chain import OrderedChain
+from pyro_priors.ops import chain, chain_sample
+
+
+def check_draws(case):
+    torch.manual_seed(0)
+    laws.check_samples(case, case.ring.sample((40_000,)))
+
+
+def without_suffix(matrices, end):
+    states, scales = chain.suffix_sweep(matrices, end)
+    return torch.ones_like(states), torch.ones_like(scales)
+
+
+log_evidence = Variables.log_evidence
+
+BUGS = {
+    "normaliser left out": (TensorRing, "_log_normalizer", lambda ring: torch.zeros(()), laws.check_log_prob),
+    "order ignored": (OrderedChain, "_chained", lambda chain, x, dim: x, laws.check_log_prob),
+    "order not undone": (OrderedChain, "_declared", lambda chain, x, dim: x, laws.check_state_probs),
+    "suffix of the sampler left out": (chain_sample, "suffix_sweep", without_suffix, check_draws),
+    "NaN read as zero": (
+        Variables,
+        "log_evidence",
+        lambda variables, value, *rest: log_evidence(variables, value.nan_to_num(), *rest),
+        laws.check_log_prob,
+    ),
+    "ring closed as a train": (
+        chain,
+        "boundaries",
+        lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
+        laws.check_log_prob,
+    ),
+    "sampler closed as a train": (
+        chain_sample,
+        "boundaries",
+        lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
+        check_draws,
+    ),
+}
+
+
+@pytest.mark.parametrize("kinds", ["cdCb", "bdDb"])
+@pytest.mark.parametrize("bug", BUGS)
+def test_laws_notice(bug, kinds, monkeypatch):
+    owner, name, broken, law = BUGS[bug]
+    law(make_ring(kinds, 3, "ring"))
+    monkeypatch.setattr(owner, name, broken)
+    with pytest.raises(AssertionError):
+        law(make_ring(kinds, 3, "ring"))

@@ -1,0 +1,162 @@
+"""Bad input gets a ValueError that says what was expected and what came, before any work."""
+
+import math
+
+import pytest
+import torch
+from catalogue import make_ring
+
+import pyro_priors as pp
+from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
+
+
+def ring():
+    return make_ring("cdc", 2, "ring").ring
+
+
+def latents(count=2, components=3):
+    return Variables(
+        {"z": [Continuous(components)] * count}, torch.zeros(count, components), torch.ones(count, components)
+    )
+
+
+def cores(count=2, components=3, rank=2):
+    return torch.zeros(count, components, rank, rank)
+
+
+def joint(**options):
+    return pp.TTLP(2, {"digit": Discrete(3)}, rank=2, **options)
+
+
+CASES = {
+    "event size": (lambda: ring().log_prob(torch.zeros(4, 2)), r"last dimension of 3, got shape \(4, 2\)"),
+    "scalar value": (lambda: ring().log_prob(torch.tensor(0.0)), r"last dimension of 3, got shape \(\)"),
+    "not a tensor": (lambda: ring().log_prob([0.0, 0.0, 0.0]), "expected a tensor, got list"),
+    "category too large": (
+        lambda: ring().log_prob(torch.tensor([0.0, 3.0, 0.0])),
+        r"one of 0..2 or NaN at index \(1,\), got 3",
+    ),
+    "category negative": (lambda: ring().impute(torch.tensor([0.0, -1.0, 0.0])), r"one of 0..2 or NaN .*got -1"),
+    "category fractional": (lambda: ring().state_probs(torch.tensor([0.0, 0.5, 0.0])), r"one of 0..2 or NaN .*got 0.5"),
+    "infinite value": (lambda: ring().log_prob(torch.tensor([math.inf, 0.0, 0.0])), "a finite value or NaN .*got inf"),
+    "infinite category": (lambda: ring().log_prob(torch.tensor([0.0, math.inf, 0.0])), "one of 0..2 or NaN .*got inf"),
+    "batch does not fit": (
+        lambda: ring().condition(v1=torch.zeros(3)).log_prob(torch.zeros(2, 2)),
+        r"does not fit batch shape \(3,\)",
+    ),
+    "condition on unknown": (lambda: ring().condition(w=torch.tensor(0.0)), "unknown variable 'w'; .*'v0', 'v1', 'v2'"),
+    "condition twice": (lambda: joint()().condition(digit=torch.tensor(1.0), y=torch.ones(1)), "given twice"),
+    "condition again": (
+        lambda: ring().condition(v0=torch.tensor(0.0)).condition(v0=torch.tensor(1.0)),
+        "v0: not among the variables that are left",
+    ),
+    "condition on all": (
+        lambda: ring().condition(v0=torch.tensor(0.0), v1=torch.tensor(0.0), v2=torch.tensor(0.0)),
+        "nothing is left",
+    ),
+    "condition on an impossible state": (lambda: ring().condition(v1=torch.tensor(7.0)), r"one of 0..2 or NaN .*got 7"),
+    "condition on infinity": (lambda: ring().condition(v0=torch.tensor(-math.inf)), "a finite value or NaN"),
+    "condition on a block of another size": (
+        lambda: joint()().condition(z=torch.zeros(5, 3)),
+        r"z: expected a last dimension of 2",
+    ),
+    "condition with shapes that do not fit": (
+        lambda: ring().condition(v0=torch.zeros(2), v1=torch.zeros(3)),
+        r"given values: shapes .* do not fit",
+    ),
+    "marginal of unknown": (lambda: ring().marginal("w"), "unknown variable 'w'"),
+    "marginal of a column that is not there": (lambda: ring().marginal([0, 5]), "expected a column below 3, got 5"),
+    "marginal twice": (lambda: ring().marginal(["v0", 0]), "each once"),
+    "marginal of nothing": (lambda: ring().marginal([]), "at least one variable"),
+    "weigh with another shape": (
+        lambda: ring().weigh(torch.zeros(3, 2)),
+        r"log_weights: expected shape \(\*, 3, 3\), got \(3, 2\)",
+    ),
+    "weigh with NaN": (
+        lambda: ring().weigh(torch.full((3, 3), math.nan)),
+        "log_weights: expected finite values or -inf",
+    ),
+    "contradictory evidence": (lambda: ring().weigh(torch.full((3, 3), -math.inf)), "contradictory evidence"),
+    "categorical of a continuous variable": (lambda: ring().categorical("v0"), "v0: expected one discrete variable"),
+    "cores of another shape": (
+        lambda: TensorRing(cores(3), latents()),
+        r"log_cores: expected shape \(2, 3, m, m\).*got \(3, 3, 2, 2\)",
+    ),
+    "cores not square": (lambda: TensorRing(torch.zeros(2, 3, 2, 4), latents()), r"log_cores: expected shape"),
+    "cores not finite": (lambda: TensorRing(cores() + math.inf, latents()), "log_cores: expected finite values"),
+    "boundary": (lambda: TensorRing(cores(), latents(), "tree"), "boundary: expected 'ring' or 'train', got 'tree'"),
+    "order": (
+        lambda: TensorRing(cores(), latents(), order=[0, 0]),
+        r"order: expected a permutation of 0..1, got \(0, 0\)",
+    ),
+    "scale of zero": (
+        lambda: TensorRing(cores(), latents().bind(torch.zeros(2, 3), torch.zeros(2, 3))),
+        "scale: expected positive finite values, got 0",
+    ),
+    "loc not finite": (
+        lambda: TensorRing(cores(), latents().bind(torch.full((2, 3), math.nan), torch.ones(2, 3))),
+        "loc: expected finite values",
+    ),
+    "loc of another shape": (
+        lambda: Variables({"z": Continuous(3)}, torch.zeros(2, 3), torch.ones(2, 3)),
+        r"loc: expected shape \(1, 3\)",
+    ),
+    "loc left out": (lambda: Variables({"z": Continuous(3)}), "loc: expected shape .*got None"),
+    "no variables": (lambda: Variables({}), "at least one variable"),
+    "variable of no kind": (lambda: Variables({"z": 3}), r"kinds\['z'\]: expected Discrete or Continuous"),
+    "no categories": (lambda: Discrete(0), "categories: expected an integer of at least 1, got 0"),
+    "no components": (lambda: Continuous(0), "components: expected an integer of at least 1"),
+    "fractional components": (lambda: Continuous(2.5), "components: expected an integer of at least 1, got 2.5"),
+    "rank below one": (lambda: pp.TRIP(3, rank=0), "rank: expected an integer of at least 1, got 0"),
+    "latent_dim below one": (lambda: pp.TRIP(0), "latent_dim: expected an integer of at least 1"),
+    "latent_dim of a normal": (lambda: pp.StandardNormal(-1), "latent_dim: expected an integer of at least 1"),
+    "boundary of a prior": (
+        lambda: pp.TRIP(3, boundary="open"),
+        "boundary: expected one of 'ring', 'train', got 'open'",
+    ),
+    "init": (lambda: pp.TRIP(3, init="zeros"), "init: expected one of 'mixture', 'noise', got 'zeros'"),
+    "weights": (lambda: pp.GaussianMixture(3, 2, "some"), "weights: expected one of 'learned', 'equal', got 'some'"),
+    "attribute called z": (lambda: pp.TTLP(2, {"z": Discrete(2)}), "the name 'z' is taken"),
+    "attribute called y": (lambda: pp.TTLP(2, {"y": Discrete(2)}), "the name 'y' is taken"),
+    "attribute called self": (lambda: pp.TTLP(2, {"self": Discrete(2)}), "the name 'self' is taken"),
+    "attribute of no kind": (
+        lambda: pp.TTLP(2, {"digit": 10}),
+        r"attributes\['digit'\]: expected Discrete or Continuous, got 10",
+    ),
+    "no variable at all": (lambda: pp.TTLP(0, {}), "attributes: expected at least one"),
+    "order of a prior": (
+        lambda: joint(order="sorted"),
+        "order: expected 'random', 'declared' or a permutation, got 'sorted'",
+    ),
+    "order that is no permutation": (
+        lambda: joint(order=[0, 1]),
+        r"order: expected a permutation of 0..2, got \[0, 1\]",
+    ),
+    "codes of another size": (
+        lambda: pp.TRIP(3).reinitialize(torch.zeros(5, 2)),
+        r"z: expected shape \(n, 3\) with n >= 1, got \(5, 2\)",
+    ),
+    "no codes": (lambda: pp.GaussianMixture(3, 2).reinitialize(torch.zeros(0, 3)), r"z: expected shape \(n, 3\)"),
+    "codes not finite": (lambda: pp.TRIP(3).reinitialize(torch.full((5, 3), math.nan)), "z: expected finite values"),
+    "attributes of another size": (
+        lambda: joint().reinitialize(torch.zeros(5, 2), torch.zeros(5, 2)),
+        r"y: expected shape \(5, 1\)",
+    ),
+    "attributes out of range": (
+        lambda: joint().reinitialize(torch.zeros(5, 2), torch.full((5, 1), 3.0)),
+        "one of 0..2 or NaN",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(case):
+    call, message = CASES[case]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_validation_can_be_switched_off():
+    case = make_ring("cd", 2, "ring")
+    law = TensorRing(case.log_cores, case.variables, validate_args=False)
+    assert law.log_prob(torch.tensor([0.0, 9.0])) == -math.inf
