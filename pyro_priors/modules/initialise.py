@@ -57,7 +57,9 @@ class ProductMixture(NamedTuple):
     log_mix: Tensor  # (m,)
 
 
-def fit_product_mixture(value: Tensor, variables: Variables, rank: int, states: int, steps: int = 30) -> ProductMixture:
+def fit_product_mixture(
+    value: Tensor, variables: Variables, rank: int, states: int, steps: int = 30, shrinkage: float = 5.0
+) -> ProductMixture:
     """Fit the diagonal ring to data: 1-D mixtures per column, k-means clusters, then EM on all of it.
 
     Args:
@@ -65,7 +67,8 @@ def fit_product_mixture(value: Tensor, variables: Variables, rank: int, states: 
         variables: the columns with their present component parameters.
         rank: number of clusters m.
         states: number of states N that the cores have.
-        steps: EM steps; each leaves the likelihood of the data no worse, up to the smoothing of p_k(s | i).
+        steps: EM steps; each leaves the likelihood of the data no worse, up to the shrinkage.
+        shrinkage: rows of the column's overall law that are added to every cluster.
     """
     loc, scale = fit_leaves(value, variables)
     cluster = cluster_rows(value, variables, rank)
@@ -87,7 +90,9 @@ def fit_product_mixture(value: Tensor, variables: Variables, rank: int, states: 
             loc, scale = _update_leaves(value, variables, posterior, loc, scale)
         else:
             counts = torch.einsum("nks,ni->ksi", evidence / evidence.sum(-1, keepdim=True), responsibility)
-        log_probs = (counts + 0.1).masked_fill(absent[..., None], 1e-8).log().log_softmax(1)
+        # Shrunk towards the column's own law, as if each cluster had seen a few rows of it: small clusters overfit.
+        usual = counts.sum(-1, keepdim=True) / counts.sum((1, -1), keepdim=True)
+        log_probs = (counts + shrinkage * usual + 1e-3).masked_fill(absent[..., None], 1e-8).log().log_softmax(1)
         log_mix = (responsibility.sum(0) + 0.1).log().log_softmax(0)
     return ProductMixture(loc, scale, log_probs, log_mix)
 

@@ -35,7 +35,7 @@ class RingPrior(nn.Module):
         self.register_buffer("order", order)
         self._read_order()
         # The chain order as Python integers: reading it from a GPU at every call would stall.
-        self.register_load_state_dict_post_hook(lambda module, _: module._read_order())
+        self.register_load_state_dict_post_hook(_reread_order)
 
     def _read_order(self):
         self._order = None if self.order is None else tuple(self.order.tolist())
@@ -79,3 +79,7 @@ class RingPrior(nn.Module):
             f"{self._variables}, states={self.log_cores.shape[1]}, rank={self.rank}, boundary={self.boundary}, "
             f"order={order}, init={self.init}, fixed={self.fixed}"
         )
+
+
+def _reread_order(module: RingPrior, _):
+    module._read_order()

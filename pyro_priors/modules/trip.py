@@ -55,7 +55,7 @@ class TRIP(RingPrior):
     ):
         check_count("latent_dim", latent_dim)
         check_count("components", components)
-        variables = Variables({"z": [Continuous(components)] * latent_dim}, *random_leaves(latent_dim, components))
+        variables = Variables({"z": [Continuous(components)] * latent_dim}, *random_leaves(latent_dim, components, init))
         super().__init__(variables, rank, boundary, None, init, fixed)
         self.latent_dim = latent_dim
 
@@ -80,6 +80,11 @@ class TRIP(RingPrior):
         return self._reinitialize(check_codes(z, self.latent_dim), force)
 
 
-def random_leaves(columns: int, components: int) -> tuple[Tensor, Tensor]:
-    """TRIP's start: loc uniform on [-1, 1], scale 1/N. ``-> (C, N), (C, N)``"""
-    return torch.rand(columns, components) * 2 - 1, torch.full((columns, components), 1 / components)
+def random_leaves(columns: int, components: int, init: str) -> tuple[Tensor, Tensor]:
+    """loc uniform on [-1, 1]; scale 1/N (``"noise"``, TRIP section 3.2), or so that each column has variance one.
+
+    With the second a model starts as it would under N(0, I), from where `reinitialize` and the gradient take it.
+    ``-> (C, N), (C, N)``
+    """
+    scale = 1 / max(components, 1) if init == "noise" else (2 / 3) ** 0.5
+    return torch.rand(columns, components) * 2 - 1, torch.full((columns, components), scale)

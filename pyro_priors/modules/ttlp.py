@@ -72,7 +72,7 @@ class TTLP(RingPrior):
         real = [c for c in attributes.values() if isinstance(c, Continuous)]
         widest = max([components] * bool(latent_dim) + [c.components for c in real], default=0)
         groups = {"y": tuple(attributes)} if attributes else {}
-        variables = Variables(kinds, *random_leaves(latent_dim + len(real), widest), groups=groups)
+        variables = Variables(kinds, *random_leaves(latent_dim + len(real), widest, init), groups=groups)
         order = _chain_order(order, len(variables))
         super().__init__(variables, rank, boundary, order, init, fixed)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)

@@ -1,0 +1,161 @@
+"""Where the parameters of the priors start, and what re-initialisation from data does to them."""
+
+import pytest
+import torch
+from catalogue import NAN
+
+import pyro_priors as pp
+from pyro_priors.modules.initialise import fit_mixture_1d
+
+
+def two_clusters(rows=1000, dims=8, seed=0):
+    """Codes whose every dimension tells the same hidden label: dependence along the whole chain."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(2, (rows,), generator=generator).float()
+    sign = torch.where(torch.arange(dims) % 2 == 0, 1.0, -1.0)
+    z = 0.4 * torch.randn(rows, dims, generator=generator) + (2 * label - 1)[:, None] * sign
+    return z, label[:, None]
+
+
+def test_mixture_cores_forget_almost_nothing_and_noise_cores_everything():
+    """How much the first of 32 variables still says about the last one's state."""
+
+    def dependence(init):
+        torch.manual_seed(0)
+        prior = pp.TTLP(0, {f"v{k}": pp.Discrete(4) for k in range(32)}, rank=20, order="declared", init=init)
+        laws = prior().condition(v0=torch.arange(4.0)).categorical("v31").probs
+        return (laws - laws.mean(0)).abs().max()
+
+    assert dependence("mixture") > 1e-2
+    assert dependence("noise") < 1e-6
+
+
+@pytest.mark.parametrize("boundary", ["ring", "train"])
+def test_off_diagonal_entries_are_within_the_bound(boundary):
+    prior = pp.TRIP(6, components=5, rank=4, boundary=boundary)
+    for _ in range(2):
+        cores = prior.log_cores.detach()
+        diagonal = cores.diagonal(dim1=-2, dim2=-1)
+        smaller = torch.minimum(diagonal.unsqueeze(-1), diagonal.unsqueeze(-2))
+        ratio = (cores - smaller)[..., ~torch.eye(4, dtype=torch.bool)].exp()
+        assert ratio.max() <= 1 / (10 * 4 * 6) * (1 + 1e-5)
+        assert prior.reinitialize(two_clusters(dims=6)[0], force=True)
+
+
+@pytest.mark.parametrize("boundary", ["ring", "train"])
+def test_reinitialisation_finds_dependence_between_all_dimensions(boundary):
+    torch.manual_seed(0)
+    z, _ = two_clusters()
+    held_out, _ = two_clusters(seed=1)
+    prior = pp.TRIP(8, components=4, rank=4, boundary=boundary)
+    assert prior.reinitialize(z)
+    truth = torch.stack(
+        [
+            torch.distributions.Normal(s * torch.tensor([1.0, -1.0]).repeat(4), 0.4).log_prob(held_out).sum(-1)
+            for s in (1, -1)
+        ]
+    )
+    truth = (truth.logsumexp(0) - torch.tensor(2.0).log()).mean()
+    assert prior().log_prob(held_out).mean() > truth - 0.35  # independent dimensions would lose 7 x log 2 = 4.9
+    assert prior().log_prob(held_out).mean() < truth
+
+
+def test_reinitialisation_learns_labels_from_a_few():
+    torch.manual_seed(0)
+    z, y = two_clusters()
+    hidden = y.clone()
+    hidden[torch.rand(len(y)) < 0.9] = NAN
+    prior = pp.TTLP(8, {"label": pp.Discrete(2)}, components=4, rank=4)
+    assert prior.reinitialize(z, hidden)
+    guess = prior().most_probable(torch.cat([z, torch.full_like(y, NAN)], -1))[:, 8:]
+    assert (guess == y).float().mean() > 0.99
+
+
+def test_reinitialisation_keeps_what_was_learned():
+    torch.manual_seed(0)
+    z, _ = two_clusters()
+    prior = pp.TRIP(8, components=4, rank=4)
+    assert prior.reinitialize(z)
+    learned = {key: value.clone() for key, value in prior.state_dict().items()}
+    noise = torch.randn(12, 8) * 3  # a fit to these few rows explains them worse than what follows
+    with torch.no_grad():
+        best = prior().log_prob(z).mean()
+    assert not prior.reinitialize(z) or prior().log_prob(z).mean() >= best - 0.05
+    prior.load_state_dict(learned)
+    assert prior.reinitialize(noise, force=True)
+    assert not torch.equal(prior.log_cores, learned["log_cores"])
+
+
+def test_the_papers_schedule_resets_the_cores_to_noise():
+    torch.manual_seed(0)
+    z, _ = two_clusters()
+    prior = pp.TRIP(8, components=2, rank=4, init="noise")
+    before = prior.log_cores.clone()
+    assert prior.reinitialize(z)
+    assert not torch.equal(prior.log_cores, before)
+    order = prior.loc.sort(-1).values
+    torch.testing.assert_close(order, torch.tensor([[-1.0, 1.0]]).expand(8, 2), atol=0.1, rtol=0)
+    torch.testing.assert_close(prior.log_scale.exp(), torch.full((8, 2), 0.4), atol=0.1, rtol=0)
+
+
+@pytest.mark.parametrize("init", ["mixture", "noise"])
+def test_in_place_and_a_fixed_prior_is_left_alone(init):
+    z, _ = two_clusters()
+    prior = pp.TRIP(8, rank=4, init=init)
+    addresses = [p.data_ptr() for p in prior.parameters()]
+    assert prior.reinitialize(z)
+    assert addresses == [p.data_ptr() for p in prior.parameters()]
+    assert all(p.requires_grad for p in prior.parameters())
+    fixed = pp.TRIP(8, rank=4, init=init, fixed=True)
+    before = fixed.log_cores.clone()
+    assert not fixed.reinitialize(z)
+    assert torch.equal(fixed.log_cores, before)
+
+
+@pytest.mark.parametrize("weights", ["learned", "equal"])
+def test_gaussian_mixture_is_fitted(weights):
+    torch.manual_seed(0)
+    z, _ = two_clusters()
+    prior = pp.GaussianMixture(8, 2, weights)
+    assert prior.reinitialize(z)
+    assert not prior.reinitialize(z[:100]) or prior().log_prob(z).mean() > -12
+    order = prior.loc[prior.loc[:, 0].argsort()]
+    torch.testing.assert_close(order, torch.tensor([[-1.0, 1.0], [1.0, -1.0]]).repeat(1, 4), atol=0.1, rtol=0)
+    fixed = pp.GaussianMixture(8, 2, weights, fixed=True)
+    assert not fixed.reinitialize(z)
+
+
+ODD = {
+    "one row": torch.randn(1, 3),
+    "two rows": torch.randn(2, 3),
+    "a constant dimension": torch.randn(50, 3) * torch.tensor([1.0, 0.0, 1.0]),
+    "all rows equal": torch.ones(50, 3),
+    "two values": torch.randint(2, (50, 3)).float(),
+    "far from zero": torch.randn(50, 3) + 1e4,
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+@pytest.mark.parametrize("prior", [pp.TRIP(3, 4, 5), pp.TRIP(3, 4, 5, init="noise"), pp.GaussianMixture(3, 4)])
+def test_odd_codes(odd, prior):
+    assert prior.reinitialize(ODD[odd], force=True)
+    assert all(p.isfinite().all() for p in prior.parameters())
+    assert prior().log_prob(ODD[odd]).isfinite().all()
+
+
+def test_an_attribute_missing_in_every_row_keeps_an_open_law():
+    torch.manual_seed(0)
+    z, _ = two_clusters(200)
+    prior = pp.TTLP(8, {"digit": pp.Discrete(3), "age": pp.Continuous(2)}, rank=4)
+    age = prior.loc[8].clone()
+    assert prior.reinitialize(z)
+    assert torch.equal(prior.loc[8], age)
+    assert prior().categorical("digit").probs.min() > 0.2
+
+
+def test_one_dimensional_mixture():
+    torch.manual_seed(0)
+    column = torch.cat([torch.randn(500) * 0.1 - 1, torch.randn(500) * 0.2 + 1])
+    loc, scale = fit_mixture_1d(column, 2)
+    torch.testing.assert_close(loc.sort().values, torch.tensor([-1.0, 1.0]), atol=0.05, rtol=0)
+    torch.testing.assert_close(scale[loc.argsort()], torch.tensor([0.1, 0.2]), atol=0.03, rtol=0)
