@@ -31,7 +31,7 @@ def make_ring(
     dtype=torch.float64,
     shuffle: bool = True,
 ) -> Ring:
-    """A random ring; ``kinds`` has a letter per variable: c and C continuous (2, 3 components), b, d, D discrete (2, 3, 4)."""
+    """A random ring; ``kinds`` has a letter per variable: c, C continuous (2, 3 states), b, d, D discrete (2, 3, 4)."""
     generator = torch.Generator().manual_seed(seed)
     kind = {"c": Continuous(2), "C": Continuous(3), "b": Discrete(2), "d": Discrete(3), "D": Discrete(4)}
     table = {f"v{k}": kind[letter] for k, letter in enumerate(kinds)}

@@ -66,7 +66,7 @@ def check_moments(ring: Ring):
 
 
 def check_samples(ring: Ring, draws: torch.Tensor):
-    """Every column fits its law given all the others: probability transforms are uniform, states as often as predicted."""
+    """Every column fits its law given all the others: transforms are uniform, states as often as predicted."""
     for column, n in enumerate(ring.variables.num_states):
         if ring.variables.is_continuous[column]:
             uniform = oracles.conditional_cdf(ring, draws, column)

@@ -1,4 +1,4 @@
-"""Brute force for tensor rings: enumeration of all states in float64 and log space, sharing no code with the library."""
+"""Brute force for tensor rings: enumeration of all states in float64 log space, without code of the library."""
 
 import math
 

@@ -71,30 +71,30 @@ def fit_product_mixture(
         shrinkage: rows of the column's overall law that are added to every cluster.
     """
     loc, scale = fit_leaves(value, variables)
-    cluster = cluster_rows(value, variables, rank)
-    # Assignments are softened, so that a cluster k-means made too small can grow.
-    responsibility = 0.9 * torch.nn.functional.one_hot(cluster, rank).to(value) + 0.1 / rank
+    columns, seen = tuple(range(len(variables))), ~value.isnan().unsqueeze(-1)
     absent = variables.absent_states(states, value.device)
-    absent = torch.zeros(len(variables), states, dtype=torch.bool) if absent is None else absent
-    columns = tuple(range(len(variables)))
-    log_probs = log_mix = None
-    for _ in range(steps):
+    absent = torch.zeros(len(variables), states, dtype=torch.bool, device=value.device) if absent is None else absent
+    # Assignments are softened, so that a cluster k-means made too small can grow.
+    cluster = cluster_rows(value, variables, rank)
+    responsibility = 0.9 * torch.nn.functional.one_hot(cluster, rank).to(value) + 0.1 / rank  # (n, m)
+    probs = (~absent).to(value).unsqueeze(-1).expand(-1, -1, rank)  # p_k(s | i), (D, N, m)
+    log_mix = value.new_zeros(rank)
+    for step in range(steps):
         evidence = variables.bind(loc, scale).log_evidence(value, columns, states).masked_fill(absent, -torch.inf)
-        evidence = (evidence - evidence.amax(-1, keepdim=True)).exp()  # (n, D, N)
-        if log_probs is not None:
-            prior = log_probs.exp()
-            fit = torch.einsum("nks,ksi->nki", evidence, prior).clamp(min=1e-30)
+        leaf = (evidence - evidence.amax(-1, keepdim=True)).exp()  # (n, D, N)
+        fit = torch.einsum("nks,ksi->nki", leaf, probs).clamp(min=1e-30)
+        if step:
             responsibility = (fit.log().sum(1) + log_mix).softmax(-1)
-            posterior = evidence * torch.einsum("ni,nki,ksi->nks", responsibility, 1 / fit, prior)
-            counts = torch.einsum("nks,nki,ni->ksi", evidence, 1 / fit, responsibility) * prior
-            loc, scale = _update_leaves(value, variables, posterior, loc, scale)
-        else:
-            counts = torch.einsum("nks,ni->ksi", evidence / evidence.sum(-1, keepdim=True), responsibility)
+        share = seen * responsibility.unsqueeze(1) / fit  # missing entries say nothing of their column
+        counts = torch.einsum("nks,nki->ksi", leaf, share) * probs + 1e-3
+        used = leaf * torch.einsum("nki,ksi->nks", share, probs)
+        loc, scale = _update_leaves(value, variables, used, loc, scale)
         # Shrunk towards the column's own law, as if each cluster had seen a few rows of it: small clusters overfit.
         usual = counts.sum(-1, keepdim=True) / counts.sum((1, -1), keepdim=True)
-        log_probs = (counts + shrinkage * usual + 1e-3).masked_fill(absent[..., None], 1e-8).log().log_softmax(1)
+        probs = (counts + shrinkage * usual).masked_fill(absent.unsqueeze(-1), 1e-8)
+        probs = probs / probs.sum(1, keepdim=True)
         log_mix = (responsibility.sum(0) + 0.1).log().log_softmax(0)
-    return ProductMixture(loc, scale, log_probs, log_mix)
+    return ProductMixture(loc, scale, probs.log(), log_mix)
 
 
 def fit_leaves(value: Tensor, variables: Variables) -> tuple[Tensor | None, Tensor | None]:
@@ -156,17 +156,15 @@ def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
     return torch.from_numpy(means.labels_).long().to(value.device)
 
 
-def _update_leaves(value: Tensor, variables: Variables, posterior: Tensor, loc, scale):
-    """M-step of the shared component parameters; the scale stays above a floor, empty components stay put."""
+def _update_leaves(value: Tensor, variables: Variables, used: Tensor, loc, scale):
+    """M-step of the shared component parameters; the scale stays above a floor, components hardly used stay put."""
     if loc is None:
         return loc, scale
     columns = list(variables.continuous)
-    x = value[:, columns]
-    weight = posterior[:, columns, : loc.shape[-1]] * ~x.isnan()[..., None]  # (n, C, N)
-    weight = weight.masked_fill(~(weight > 0), 0.0)
+    weight = used[:, columns, : loc.shape[-1]]  # (n, C, N), zero where missing
     total = weight.sum(0)
-    x = x.nan_to_num(0.0)[..., None]
-    floor = (0.01 * _std(value[:, columns]))[:, None].clamp(min=1e-3)
+    x = value[:, columns].nan_to_num(0.0).unsqueeze(-1)
+    floor = (0.01 * _std(value[:, columns])).unsqueeze(-1).clamp(min=1e-3)
     alive = total > 1e-3 * len(value) / loc.shape[-1]
     new_loc = (weight * x).sum(0) / total.clamp(min=1e-30)
     new_scale = ((weight * (x - new_loc).square()).sum(0) / total.clamp(min=1e-30)).sqrt().maximum(floor)

@@ -55,7 +55,9 @@ class TRIP(RingPrior):
     ):
         check_count("latent_dim", latent_dim)
         check_count("components", components)
-        variables = Variables({"z": [Continuous(components)] * latent_dim}, *random_leaves(latent_dim, components, init))
+        variables = Variables(
+            {"z": [Continuous(components)] * latent_dim}, *random_leaves(latent_dim, components, init)
+        )
         super().__init__(variables, rank, boundary, None, init, fixed)
         self.latent_dim = latent_dim
 

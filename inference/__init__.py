@@ -1,0 +1,30 @@
+"""Algorithms for any model/guide pair: objectives, schedules, metrics, and the training loop."""
+
+from inference.callbacks import Anneal, Callback, FitState, Reinitialize
+from inference.checkpoints import load_weights, save_weights
+from inference.fit import FitResult, OptimizationStep, fit
+from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
+from inference.objectives import ELBO, ELBOTerms, ImportanceWeightedELBO, ImportanceWeightedTerms
+from inference.schedules import EarlyStopping, LinearWarmup
+
+__all__ = [
+    "ELBO",
+    "Anneal",
+    "Bounds",
+    "Callback",
+    "ELBOTerms",
+    "EarlyStopping",
+    "FitResult",
+    "FitState",
+    "ImportanceNLL",
+    "ImportanceWeightedELBO",
+    "ImportanceWeightedTerms",
+    "LinearWarmup",
+    "OptimizationStep",
+    "Reinitialize",
+    "evaluate_bounds",
+    "fit",
+    "importance_nll",
+    "load_weights",
+    "save_weights",
+]

@@ -1,0 +1,129 @@
+"""What may happen between the steps of `fit`."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inference.traces import as_tuple
+
+
+@dataclass
+class FitState:
+    """What a callback sees: the Fabric engine, the model, the optimizers, and where the run is.
+
+    `epoch` counts from 1, `step` (batches so far) from 0.
+    """
+
+    fabric: Any
+    model: nn.Module
+    optimizers: list[torch.optim.Optimizer]
+    epoch: int = 0
+    step: int = 0
+
+
+class Callback:
+    """Does nothing at every hook; override what you need."""
+
+    def on_epoch_start(self, state: FitState) -> None: ...
+
+    def on_step_start(self, state: FitState) -> None: ...
+
+    def on_validation_start(self, state: FitState) -> None: ...
+
+
+class Anneal(Callback):
+    """Set `target.attribute` to `schedule(step)` before every step, and to `schedule.end` for validation.
+
+    Validation under the final value keeps the losses of different epochs comparable.
+
+    Example:
+        >>> from inference import ELBO, LinearWarmup
+        >>> objective = ELBO()
+        >>> warmup = Anneal(objective, "kl_weight", LinearWarmup(steps=100))
+    """
+
+    def __init__(self, target: Any, attribute: str, schedule: Callable[[int], float]) -> None:
+        if not hasattr(target, attribute):
+            raise ValueError(f"attribute: expected one of {type(target).__name__}, got {attribute!r}")
+        self.target, self.attribute, self.schedule = target, attribute, schedule
+
+    def on_step_start(self, state: FitState) -> None:
+        setattr(self.target, self.attribute, self.schedule(state.step))
+
+    def on_validation_start(self, state: FitState) -> None:
+        setattr(self.target, self.attribute, self.schedule.end)
+
+
+class Reinitialize(Callback):
+    """Reinitialise a learnable prior from encoded data between epochs: after `first`, then every `every` epochs.
+
+    The optimizers forget what they kept for its parameters (Adam's moments belong to the old ones), and all ranks
+    take the parameters of rank 0. Nothing happens after the last epoch: no training would follow.
+
+    References:
+        Kuznetsov et al., arXiv:1910.13148, section 3.1: a mixture fitted to encoded data, after epoch 1, then every 5.
+
+    Args:
+        prior: a module with `reinitialize(z)`, which may return False where it left its parameters alone.
+        data: training data, one tensor `(n, ...)` or an iterable of batches whose first part is what `encode` takes.
+        encode: from a batch to the distribution of its latents, as `vae.encode`.
+        first: the epoch after which it happens first.
+        every: epochs between later ones; None for no later ones.
+        samples: how many examples to encode.
+
+    Raises:
+        ValueError: the prior cannot be reinitialised, or a count < 1.
+    """
+
+    def __init__(
+        self,
+        prior: nn.Module,
+        data: Tensor | Iterable,
+        *,
+        encode: Callable[[Tensor], Any],
+        first: int = 1,
+        every: int | None = 5,
+        samples: int = 2000,
+    ) -> None:
+        if not hasattr(prior, "reinitialize"):
+            raise ValueError(f"prior: expected one with a method reinitialize, got {type(prior).__name__}")
+        for name, value in (("first", first), ("every", 1 if every is None else every), ("samples", samples)):
+            if value < 1:
+                raise ValueError(f"{name}: expected at least 1, got {value!r}")
+        self.prior, self.data, self.encode = prior, data, encode
+        self.first, self.every, self.samples = first, every, samples
+
+    def on_epoch_start(self, state: FitState) -> None:
+        since = state.epoch - 1 - self.first
+        if since != 0 and (self.every is None or since < 0 or since % self.every):
+            return
+        changed = self.prior.reinitialize(self._encoded(state.fabric.device))
+        if state.fabric.broadcast(changed) is False:  # the prior found its present parameters better
+            return
+        for tensor in (*self.prior.parameters(), *self.prior.buffers()):
+            tensor.data.copy_(state.fabric.broadcast(tensor.data))
+        for optimizer in state.optimizers:
+            for parameter in self.prior.parameters():
+                optimizer.state.pop(parameter, None)
+
+    @torch.no_grad()
+    def _encoded(self, device: torch.device) -> Tensor:
+        """One draw of q(z given x) for each of `samples` examples: `(samples, latent_dim)`."""
+        if isinstance(self.data, Tensor):
+            batches = self.data[torch.randperm(len(self.data))[: self.samples]].split(500)
+        else:
+            batches = self._batches()
+        return torch.cat([self.encode(batch.to(device)).sample() for batch in batches])
+
+    def _batches(self) -> Iterable[Tensor]:
+        """The first parts of as many batches as hold `samples` examples."""
+        left = self.samples
+        for batch in self.data:
+            x = as_tuple(batch)[0][:left]
+            left -= len(x)
+            yield x
+            if left == 0:
+                return

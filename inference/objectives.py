@@ -1,0 +1,110 @@
+"""Training objectives: `loss, terms = objective(model, guide, *batch)`.
+
+The loss is a scalar tensor with gradients, the negative bound per example (the mean over the batch) in nats;
+`terms` holds its parts, detached. Build one, call it in a loop; nothing is remembered between calls.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from inference.traces import Program, log_terms
+
+
+class ELBOTerms(NamedTuple):
+    """Means over the batch: elbo = reconstruction - kl, whatever the KL weight of the loss."""
+
+    elbo: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+class ELBO:
+    """The evidence lower bound: E_q[log p(x given z)] - kl_weight KL(q(z given x), p(z)).
+
+    The KL is in closed form where torch knows it for the two laws of the latent, a one-draw estimate otherwise. Every
+    other latent of the guide enters by its one-draw estimate, under the same weight.
+
+    Note:
+        `kl_weight` is an ordinary attribute; a schedule may set it before every step.
+
+    Args:
+        latent: the site of the latents.
+        kl_weight: 1 for the bound, other values for beta-VAE or a warm-up.
+
+    Raises:
+        ValueError: on a call, where the two programs do not fit together (see `inference.traces.log_terms`).
+
+    See Also:
+        `ImportanceWeightedELBO`, `inference.evaluate_bounds`.
+
+    Example:
+        >>> import pyro, pyro.distributions as dist
+        >>> def model(x):
+        ...     with pyro.plate("data", len(x)):
+        ...         z = pyro.sample("z", dist.Normal(0.0, 1.0))
+        ...         pyro.sample("x", dist.Normal(z, 1.0), obs=x)
+        >>> def guide(x):
+        ...     with pyro.plate("data", len(x)):
+        ...         pyro.sample("z", dist.Normal(x / 2, math.sqrt(0.5)))
+        >>> x = torch.tensor([0.3, -2.0])
+        >>> loss, terms = ELBO()(model, guide, x)
+        >>> float(terms.kl)  # the mean of KL(N(x / 2, 1 / 2), N(0, 1))
+        0.352...
+    """
+
+    def __init__(self, latent: str = "z", kl_weight: float = 1.0) -> None:
+        self.latent, self.kl_weight = latent, kl_weight
+
+    def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ELBOTerms]:
+        terms = log_terms(model, guide, batch, latent=self.latent)
+        reconstruction, kl = terms.observed.mean(), terms.kl.mean()
+        loss = self.kl_weight * kl - reconstruction
+        return loss, ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
+
+
+class ImportanceWeightedTerms(NamedTuple):
+    """Means over the batch: the bound, and the one-draw bound from the same draws."""
+
+    iwae: Tensor
+    elbo: Tensor
+
+
+class ImportanceWeightedELBO:
+    """The importance-weighted bound: E log of the mean over k draws of p(x, z) / q(z given x).
+
+    Note:
+        The logarithm is taken example by example, without the scale of a subsampled plate: taken of the scaled sum, as
+        in Pyro's RenyiELBO, it overstates the bound.
+
+    References:
+        Burda, Grosse, Salakhutdinov, "Importance weighted autoencoders", arXiv:1509.00519.
+
+    Args:
+        num_particles: draws per example, k.
+        latent: the site of the latents.
+        max_plate_nesting: how many plates the programs nest; the particles' plate goes outside them.
+
+    Raises:
+        ValueError: num_particles < 1; on a call, as `ELBO`, and where a site lies outside the latent's plates.
+    """
+
+    def __init__(self, num_particles: int, latent: str = "z", max_plate_nesting: int = 1) -> None:
+        if not isinstance(num_particles, int) or num_particles < 1:
+            raise ValueError(f"num_particles: expected a positive integer, got {num_particles!r}")
+        self.num_particles, self.latent, self.max_plate_nesting = num_particles, latent, max_plate_nesting
+
+    def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ImportanceWeightedTerms]:
+        log_weight = log_terms(
+            model,
+            guide,
+            batch,
+            latent=self.latent,
+            particles=self.num_particles,
+            max_plate_nesting=self.max_plate_nesting,
+            shared=False,
+        ).log_weight
+        iwae = (torch.logsumexp(log_weight, 0) - math.log(self.num_particles)).mean()
+        return -iwae, ImportanceWeightedTerms(iwae.detach(), log_weight.mean().detach())

@@ -1,0 +1,121 @@
+"""What a decoder's raw output means: modules from a tensor `(*, C, H, W)` to a distribution over images.
+
+Each is an `nn.Module`; its result has batch shape `(*)` and event shape `(C, H, W)`, and `.mean` is the picture.
+"""
+
+from typing import ClassVar
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions import constraints
+from torch import Tensor, nn
+
+from models.networks import _full
+
+
+class PixelBernoulli(dist.Bernoulli):
+    """A Bernoulli law that also scores grey values in [0, 1].
+
+    log p(x) = x log(probs) + (1 - x) log(1 - probs): for a grey x this is the expected log-probability of a pixel
+    drawn from Bernoulli(x), the usual loss on grey images, and not a density over [0, 1].
+
+    Example:
+        >>> float(PixelBernoulli(logits=torch.tensor(0.0)).log_prob(torch.tensor(0.3)).exp())
+        0.5
+    """
+
+    support = constraints.unit_interval
+
+
+class SquaredError(dist.TorchDistribution):
+    """Images scored by squared error: log p(x) = - sum over pixels of the mean over channels of (x - loc)^2.
+
+    The scale of Kuznetsov et al. (arXiv:1910.13148), Table 1: a Gaussian of variance C / 2 without its constant, so
+    bounds are comparable within this likelihood only. Drawing from it returns `loc`.
+
+    Shapes:
+        - loc: `(*, C, H, W)`
+        - event: `(C, H, W)`
+
+    Example:
+        >>> SquaredError(torch.zeros(3, 2, 2)).log_prob(torch.ones(3, 2, 2))
+        tensor(-4.)
+    """
+
+    arg_constraints: ClassVar = {"loc": constraints.independent(constraints.real, 3)}
+    support = constraints.independent(constraints.real, 3)
+    has_rsample = True
+
+    def __init__(self, loc: Tensor, validate_args: bool | None = None) -> None:
+        self.loc = loc
+        super().__init__(loc.shape[:-3], loc.shape[-3:], validate_args=validate_args)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.loc
+
+    def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+        return self.loc.expand(self._extended_shape(torch.Size(sample_shape)))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        return -(value - self.loc).square().mean(-3).sum((-2, -1))
+
+    def expand(self, batch_shape: torch.Size, _instance: "SquaredError | None" = None) -> "SquaredError":
+        new = self._get_checked_instance(SquaredError, _instance)
+        new.loc = self.loc.expand(*batch_shape, *self.event_shape)
+        super(SquaredError, new).__init__(torch.Size(batch_shape), self.event_shape, validate_args=False)
+        new._validate_args = self._validate_args
+        return new
+
+
+class BernoulliLikelihood(nn.Module):
+    """Independent Bernoulli pixels; the raw tensor holds their logits. Accepts grey values in [0, 1]."""
+
+    def forward(self, raw: Tensor) -> dist.TorchDistribution:
+        return PixelBernoulli(logits=_full(raw)).to_event(3)
+
+
+class GaussianLikelihood(nn.Module):
+    """Independent Gaussian pixels around the raw tensor, with one learned scale shared by all of them."""
+
+    def __init__(self, initial_scale: float = 0.3) -> None:
+        super().__init__()
+        if not initial_scale > 0:
+            raise ValueError(f"initial_scale: expected a positive number, got {initial_scale!r}")
+        self.log_scale = nn.Parameter(torch.tensor(float(initial_scale)).log())
+
+    def forward(self, raw: Tensor) -> dist.TorchDistribution:
+        return dist.Normal(_full(raw), self.log_scale.exp()).to_event(3)
+
+
+class SquaredErrorLikelihood(nn.Module):
+    """Squared error around the raw tensor, on the scale of TRIP's Table 1 (see `SquaredError`)."""
+
+    def forward(self, raw: Tensor) -> dist.TorchDistribution:
+        return SquaredError(_full(raw))
+
+
+LIKELIHOODS = {
+    "bernoulli": BernoulliLikelihood,
+    "gaussian": GaussianLikelihood,
+    "squared-error": SquaredErrorLikelihood,
+}
+
+
+def make_likelihood(likelihood: str | nn.Module) -> nn.Module:
+    """A likelihood by its name, or the module itself.
+
+    Raises:
+        ValueError: an unknown name.
+
+    Example:
+        >>> make_likelihood("bernoulli")
+        BernoulliLikelihood()
+    """
+    if isinstance(likelihood, nn.Module):
+        return likelihood
+    if likelihood not in LIKELIHOODS:
+        raise ValueError(f"likelihood: expected one of {sorted(LIKELIHOODS)} or a module, got {likelihood!r}")
+    return LIKELIHOODS[likelihood]()

@@ -1,0 +1,106 @@
+"""The shape of the house: imports run one way, importing changes nothing, the wheel holds the library alone."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_IMPORT = {
+    "pyro_priors": {"pyro_priors"},
+    "models": {"models", "pyro_priors"},
+    "inference": {"inference", "pyro_priors"},
+    "experiments": {"experiments", "models", "inference", "pyro_priors"},
+}
+
+
+def imported_modules(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+FILES = {module_name(p): p for room in MAY_IMPORT for p in sorted((ROOT / room).rglob("*.py"))}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_run_one_way(room):
+    rooms = {
+        name.split(".")[0]
+        for module, path in FILES.items()
+        if module.split(".")[0] == room
+        for name in imported_modules(path)
+    }
+    assert rooms & (set(MAY_IMPORT) | {"tests"}) <= MAY_IMPORT[room]
+
+
+def test_the_library_needs_only_its_base_dependencies():
+    outside = {
+        n.split(".")[0] for m, path in FILES.items() if m.startswith("pyro_priors") for n in imported_modules(path)
+    }
+    assert outside - set(sys.stdlib_module_names) <= {"pyro_priors", "pyro", "torch", "numpy", "sklearn"}
+
+
+def test_no_circular_imports():
+    graph = {
+        module: {n for n in imported_modules(path) if n in FILES and n != module} for module, path in FILES.items()
+    }
+    done: set[str] = set()
+
+    def visit(module, above):
+        assert module not in above, f"circle: {' -> '.join([*above, module])}"
+        if module not in done:
+            for other in graph[module]:
+                # A package's __init__ that gathers its modules is not a circle with them.
+                if not module.startswith(f"{other}."):
+                    visit(other, [*above, module])
+            done.add(module)
+
+    for module in graph:
+        visit(module, [])
+
+
+def test_importing_changes_no_global_state():
+    script = """
+import random, sys, warnings
+import numpy, pyro, torch
+
+def state():
+    return (
+        torch.distributions.Distribution._validate_args, pyro.settings.get(), torch.get_default_dtype(),
+        torch.get_num_threads(), torch.random.get_rng_state().tolist(), random.getstate(),
+        numpy.random.get_state()[1].tolist(), list(warnings.filters), torch.is_grad_enabled(),
+        len(pyro.get_param_store()),
+    )
+
+import sklearn.cluster, sklearn.mixture
+before = state()
+import pyro_priors
+assert state() == before
+assert "torchvision" not in sys.modules
+assert not {"models", "inference", "experiments"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
+
+
+def test_the_wheel_ships_the_library_only():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["pyro_priors*"]
+    assert (ROOT / "pyro_priors" / "py.typed").exists()
+
+
+def test_contributing_is_short():
+    assert len((ROOT / "CONTRIBUTING.md").read_text().split()) <= 200

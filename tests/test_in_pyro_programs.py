@@ -1,0 +1,171 @@
+"""The distributions inside Pyro: guides, NUTS, conditioning, prediction, enumeration as an oracle."""
+
+import laws
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from catalogue import NAN, make_ring
+from pyro.infer import MCMC, NUTS, SVI, Predictive, Trace_ELBO, TraceEnum_ELBO
+from pyro.infer.autoguide import AutoDiagonalNormal, AutoNormal
+from pyro.optim import ClippedAdam
+
+import pyro_priors as pp
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    pyro.clear_param_store()
+    pyro.set_rng_seed(0)
+
+
+def latents(seed=0):
+    return make_ring("cCc", 3, "ring", seed=seed, dtype=torch.float32)
+
+
+def program(ring, x=None):
+    z = pyro.sample("z", ring)
+    return pyro.sample("x", dist.Normal(z.sum(-1), 1.0), obs=x)
+
+
+@pytest.mark.parametrize("guide_type", [AutoNormal, AutoDiagonalNormal])
+def test_autoguides_find_the_support(guide_type):
+    ring = latents().ring
+    guide = guide_type(program)
+    svi = SVI(program, guide, ClippedAdam({"lr": 0.01}), Trace_ELBO())
+    losses = [svi.step(ring, torch.tensor(2.0)) for _ in range(150)]
+    assert sum(losses[-50:]) < sum(losses[:50])
+
+
+def test_nuts_samples_the_law():
+    """Posterior mean by NUTS against importance sampling from the prior; 5 standard errors of both, about."""
+    ring = latents().ring
+    kernel = NUTS(program, max_tree_depth=5)
+    mcmc = MCMC(kernel, num_samples=150, warmup_steps=80, disable_progbar=True)
+    mcmc.run(ring, torch.tensor(2.0))
+    z = ring.sample((200_000,))
+    weights = dist.Normal(z.sum(-1), 1.0).log_prob(torch.tensor(2.0)).softmax(0)
+    expected = (weights[:, None] * z).sum(0)
+    assert (mcmc.get_samples()["z"].mean(0) - expected).abs().max() < 0.5
+
+
+def test_the_score_function_can_be_chosen():
+    """Both estimators agree on the gradient of an expected value; the pathwise one is used unless switched off."""
+    case = latents()
+    cores = case.log_cores.clone().requires_grad_()
+
+    def loss(rsample):
+        def guide():
+            with pyro.plate("n", 20_000):
+                ring = type(case.ring)(cores, case.variables, "ring", case.order)
+                pyro.sample("z", ring.has_rsample_(rsample))
+
+        def model():
+            with pyro.plate("n", 20_000):
+                pyro.sample("z", dist.Normal(torch.zeros(3), 1.0).to_event(1))
+
+        return torch.autograd.grad(Trace_ELBO().differentiable_loss(model, guide) / 20_000, cores)[0]
+
+    pathwise, score = loss(True), loss(False)
+    assert (pathwise - score).abs().max() < 0.1 * pathwise.abs().max()
+
+
+def joint_model(ring, y=None, n=None):
+    with pyro.plate("data", len(y) if y is not None else n):
+        y = pyro.sample("y", ring.marginal(["v1", "v3"]), obs=y)
+        z = pyro.sample("z", ring.condition(v1=y[..., 0], v3=y[..., 1]).marginal(["v0", "v2"]))
+        pyro.deterministic("y_filled", ring.condition(v0=z[..., 0], v2=z[..., 1]).impute(y))
+    return z
+
+
+def test_partially_observed_sites_score_like_the_joint():
+    ring = make_ring("cDCb", 3, "ring", dtype=torch.float32).ring
+    y = torch.tensor([[1.0, 0.0], [NAN, 1.0], [NAN, NAN]])
+    trace = pyro.poutine.trace(joint_model).get_trace(ring, y)
+    z = trace.nodes["z"]["value"]
+    whole = torch.stack([z[:, 0], y[:, 0], z[:, 1], y[:, 1]], -1)
+    trace.compute_log_prob()
+    total = trace.nodes["y"]["log_prob"] + trace.nodes["z"]["log_prob"]
+    torch.testing.assert_close(total, ring.log_prob(whole))
+    assert torch.equal(trace.nodes["y_filled"]["value"][0], y[0])
+
+
+def test_conditioning_and_prediction():
+    case = make_ring("cDCb", 3, "ring", dtype=torch.float32)
+    given = torch.tensor([2.0, NAN]).expand(4000, 2)
+    conditioned = pyro.poutine.condition(joint_model, {"y": given})
+    z = Predictive(conditioned, num_samples=1, parallel=True)(case.ring, n=4000)["z"][0]
+    expected = case.ring.condition(v1=torch.tensor(2.0)).marginal(["v0", "v2"])
+    error = (z.mean(0) - expected.mean) / (expected.variance / 4000).sqrt()
+    assert error.abs().max() < 4  # fails at random once in 8,000 seeds
+    draws = Predictive(joint_model, num_samples=5)(case.ring, n=3)
+    assert draws["z"].shape == (5, 3, 2)
+    assert draws["y"].shape == (5, 3, 2)
+
+
+def test_a_chain_written_with_enumerated_sites_is_the_same_law():
+    """A train of rank 1 .. m as a hidden Markov chain over bonds, summed by TraceEnum: an oracle inside Pyro."""
+    case = make_ring("bdb", 2, "train", dtype=torch.float64, shuffle=False)
+    cores = [core[:n].exp() for core, n in zip(case.log_cores, case.variables.num_states, strict=True)]
+    value = torch.tensor([1.0, 2.0, 0.0]).double()
+
+    def chain():
+        bond = pyro.sample("bond_0", dist.Categorical(torch.ones(2).double() / 2), infer={"enumerate": "parallel"})
+        for k, core in enumerate(cores):
+            pyro.factor(f"mass_{k}", core.sum((0, 2))[bond].log(), has_rsample=False)
+            after = pyro.sample(
+                f"bond_{k + 1}",
+                dist.Categorical((core.sum(0) / core.sum((0, 2))[:, None])[bond]),
+                infer={"enumerate": "parallel"},
+            )
+            probs = core[:, bond, after] / core.sum(0)[bond, after]
+            pyro.sample(f"x_{k}", dist.Categorical(probs.movedim(0, -1)), obs=value[k].long())
+            bond = after
+
+    log_joint = -TraceEnum_ELBO(max_plate_nesting=0).loss(chain, lambda: None) + torch.tensor(2.0).double().log()
+    nothing = torch.full((1, 3), NAN).double()
+    log_z = torch.stack([core.sum(0) for core in cores])
+    log_z = (log_z[0] @ log_z[1] @ log_z[2]).sum().log()
+    assert case.ring.log_prob(nothing) == 0
+    laws.close(case.ring.log_prob(value), log_joint - log_z)
+
+
+def test_infer_discrete_takes_the_categorical():
+    ring = make_ring("cDc", 3, "ring", dtype=torch.float32).ring
+    z = torch.randn(2000, 2)
+
+    @pyro.infer.infer_discrete(first_available_dim=-2, temperature=0)
+    @pyro.infer.config_enumerate
+    def classify():
+        with pyro.plate("data", 2000):
+            return pyro.sample("digit", ring.condition(v0=z[:, 0], v2=z[:, 1]).categorical("v1"))
+
+    holes = torch.stack([z[:, 0], torch.full((2000,), NAN), z[:, 1]], -1)
+    assert torch.equal(classify().float(), ring.most_probable(holes)[:, 1])
+
+
+def test_a_prior_trains_in_a_plain_program():
+    """Every parameter moves after one step of SVI, and two models in one process both train."""
+
+    def build():
+        prior, encoder, decoder = pp.TRIP(2, 4, 3), torch.nn.Linear(5, 2), torch.nn.Linear(2, 5)
+        modules = torch.nn.ModuleDict({"prior": prior, "encoder": encoder, "decoder": decoder})
+        name = f"model_{id(modules)}"
+
+        def model(x):
+            pyro.module(name, modules)
+            with pyro.plate("data", len(x)):
+                z = pyro.sample("z", prior())
+                pyro.sample("x", dist.Normal(decoder(z), 1.0).to_event(1), obs=x)
+
+        def guide(x):
+            with pyro.plate("data", len(x)):
+                pyro.sample("z", dist.Normal(encoder(x), 0.5).to_event(1))
+
+        return modules, SVI(model, guide, ClippedAdam({"lr": 0.01}), Trace_ELBO())
+
+    x = torch.randn(16, 5)
+    for modules, svi in (build(), build()):
+        before = {key: value.clone() for key, value in modules.state_dict().items()}
+        svi.step(x)
+        assert all(not torch.equal(value, before[key]) for key, value in modules.named_parameters())
