@@ -82,7 +82,7 @@ def boundaries(log_cores: Tensor, ring: bool) -> Tensor:
 
 
 def sweep(matrices: list[Tensor], start: Tensor) -> tuple[Tensor, Tensor]:
-    """Row vectors pushed through the matrices one by one, each row rescaled to a maximum of one.
+    """Row vectors pushed through the matrices one by one, each row rescaled to a sum of one.
 
     Rows keep scales of their own, so that one row of a ring cannot push another below the smallest float.
 
@@ -97,7 +97,7 @@ def sweep(matrices: list[Tensor], start: Tensor) -> tuple[Tensor, Tensor]:
     tiny = torch.finfo(start.dtype).tiny
     for left, matrix, right, scale in zip(steps[:-1], matrices, steps[1:], scales.unbind(), strict=True):
         torch.bmm(left, matrix, out=right)
-        torch.amax(right, -1, keepdim=True, out=scale)
+        torch.sum(right, -1, keepdim=True, out=scale)  # several times as fast as the maximum
         right.div_(scale.clamp_(min=tiny))
     return states, scales
 

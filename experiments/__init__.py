@@ -1,0 +1,1 @@
+"""Runs: data, configurations, the command line, tables and figures (`python -m experiments`)."""

@@ -1,0 +1,54 @@
+"""`python -m experiments`: the list of commands, and their dispatch."""
+
+import importlib
+import sys
+
+import tyro
+
+from experiments.config import UserError
+
+# Words of the command -> module with `main(config)`, name of its configuration, one line of help.
+COMMANDS = {
+    "quickstart": ("quickstart", "QuickstartConfig", "one VAE, three priors, on scikit-learn's digits (no download)"),
+    "train vae": ("train", "TrainConfig", "train a variational autoencoder with a prior of your choice"),
+    "evaluate": ("evaluate", "EvaluateConfig", "bounds on log p(x) of a trained RUN"),
+    "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN"),
+    "table trip-elbo": ("tables", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
+}
+
+
+def main(arguments):
+    """Run the command that `arguments` name -> exit status."""
+    for words in COMMANDS:
+        count = len(words.split())
+        if arguments[:count] == words.split():
+            module_name, config_name, _ = COMMANDS[words]
+            module = importlib.import_module(f"experiments.{module_name}")
+            try:
+                module.main(
+                    tyro.cli(
+                        getattr(module, config_name),
+                        prog=f"python -m experiments {words}",
+                        args=arguments[count:],
+                    )
+                )
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
+            return 0
+    asked = " ".join(arguments)
+    if asked in ("", "-h", "--help", "help"):
+        print(usage())
+        return 0
+    print(f"error: expected one of the commands below, got {asked!r}\n\n{usage()}", file=sys.stderr)
+    return 2
+
+
+def usage():
+    """The list of commands."""
+    lines = [f"  {words:<18}{line}" for words, (_, _, line) in COMMANDS.items()]
+    return "\n".join(["usage: python -m experiments COMMAND [--help] [flags]", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,105 @@
+"""The user's own pictures: a folder or zip archive of images, and optionally CSV files that list them."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from tqdm import tqdm
+
+from experiments.config import UserError
+from experiments.images import split
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+
+
+def read(root, image_size):
+    """-> (train, validation, test), uint8 tensors `(n, C, S, S)`: centre crop, then resized to S = `image_size`.
+
+    Layout of `root`: `images/` (any depth) or `images.zip`, or the pictures themselves; `attributes.csv`, if there,
+    has a column `image` that says which to use, in which order; `partition.csv`, if there, has columns `image` and
+    `partition` (0 train, 1 validation, 2 test), otherwise 80 / 10 / 10 % are drawn with a fixed seed. All are read as
+    grey pictures if the first is one.
+
+    Raises:
+        UserError: no pictures, unreadable ones, or rows of the CSV files without a picture (row and column are named).
+    """
+    pictures = _pictures(Path(root))
+    names, parts = _listed(Path(root), sorted(pictures))
+    mode = "L" if _decode(pictures, names[0]).mode in ("1", "L", "I;16") else "RGB"
+    pixels = torch.empty(len(names), 1 if mode == "L" else 3, image_size, image_size, dtype=torch.uint8)
+    for index, name in enumerate(tqdm(names, desc="folder", leave=False, disable=len(names) < 1000)):
+        picture = _decode(pictures, name).convert(mode)
+        array = np.array(ImageOps.fit(picture, (image_size, image_size)))
+        pixels[index] = torch.from_numpy(array).view(image_size, image_size, -1).movedim(-1, 0)
+    if parts is None:
+        return split(pixels, validation=0.1, test=0.1)
+    return tuple(pixels[torch.tensor(parts) == part] for part in range(3))
+
+
+def _pictures(root):
+    """Name -> function that reads its bytes."""
+    if (root / "images.zip").is_file():
+        archive = zipfile.ZipFile(root / "images.zip")
+        found = {name: lambda name=name: archive.read(name) for name in archive.namelist()}
+    else:
+        folder = root / "images" if (root / "images").is_dir() else root
+        found = {path.relative_to(folder).as_posix(): path.read_bytes for path in folder.rglob("*") if path.is_file()}
+    pictures = {name: reader for name, reader in found.items() if Path(name).suffix.lower() in SUFFIXES}
+    if not pictures:
+        raise UserError(
+            f"data: folder expected pictures in {root.absolute()} (images.zip, images/ or the folder itself), got none "
+            "(pass --data-root the folder that has them)"
+        )
+    return pictures
+
+
+def _listed(root, names):
+    """The names to use and, if partition.csv is there, the part of each."""
+    if (root / "attributes.csv").is_file():
+        rows = _column(root / "attributes.csv", "image")
+        _check_known(root / "attributes.csv", rows, set(names))
+        names = rows
+    path = root / "partition.csv"
+    if not path.is_file():
+        return names, None
+    rows, parts = _column(path, "image"), _column(path, "partition")
+    for line, part in enumerate(parts, start=2):
+        if part not in ("0", "1", "2"):
+            raise UserError(f"{path.name} line {line}, column partition: expected 0, 1 or 2, got {part!r}")
+    part_of = dict(zip(rows, parts, strict=True))
+    if missing := [name for name in names if name not in part_of]:
+        raise UserError(f"{path.name}: expected a row for every picture, got none for {missing[0]}")
+    if empty := {"0", "1", "2"} - {part_of[name] for name in names}:
+        raise UserError(f"{path.name}: expected pictures in parts 0, 1 and 2, got none in {', '.join(sorted(empty))}")
+    return names, [int(part_of[name]) for name in names]
+
+
+def _column(path, column):
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if column not in (reader.fieldnames or []):
+            raise UserError(
+                f"{path.name}: expected a column {column!r}, got {', '.join(reader.fieldnames or ['nothing'])}"
+            )
+        return [row[column] for row in reader]
+
+
+def _check_known(path, rows, known):
+    if not rows:
+        raise UserError(f"{path.name}: expected a row for every picture, got none")
+    for line, name in enumerate(rows, start=2):
+        if name not in known:
+            raise UserError(f"{path.name} line {line}, column image: expected the name of a picture, got {name!r}")
+
+
+def _decode(pictures, name):
+    try:
+        picture = Image.open(io.BytesIO(pictures[name]()))
+        picture.load()
+    except OSError:  # no picture, or a truncated one
+        raise UserError(f"data: expected a picture, got an unreadable file {name}") from None
+    return picture

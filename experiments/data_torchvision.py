@@ -1,0 +1,125 @@
+"""Public data sets through torchvision's own classes and on-disk layouts, as uint8 tensors."""
+
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from experiments.config import UserError
+from experiments.images import split
+
+# torchvision's class, and where its files lie below the root.
+LAYOUT = {
+    "mnist": ("MNIST", "MNIST/raw"),
+    "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw"),
+    "cifar10": ("CIFAR10", "cifar-10-batches-py"),
+    "svhn": ("SVHN", "train_32x32.mat"),
+    "celeba": ("CelebA", "celeba"),
+    "omniglot": ("Omniglot", "omniglot-py"),
+}
+
+
+def read(name, root, image_size):
+    """-> (train, validation, test), uint8 tensors `(n, C, H, W)`.
+
+    The validation part is the end of the training part: 10,000 of 60,000 (MNIST, Fashion-MNIST) or a tenth (CIFAR-10,
+    SVHN). CelebA comes with its own; Omniglot is cut at random, 23,045 / 1,345 / 8,070, with a fixed seed.
+
+    Raises:
+        UserError: the data are not below `root` and cannot be downloaded.
+    """
+    if name == "omniglot":
+        return split(_omniglot(root), validation=1345 / 32460, test=8070 / 32460)
+    if name == "celeba":
+        return tuple(_celeba(root, part, image_size) for part in ("train", "valid", "test"))
+    train, test = (_pixels(_open(name, root, *part)) for part in _parts(name))
+    held_out = len(train) // (6 if "mnist" in name else 10)
+    return train[:-held_out], train[-held_out:], test
+
+
+def _parts(name):
+    return (("train",), ("test",)) if name == "svhn" else ((True,), (False,))
+
+
+def _pixels(dataset):
+    """torchvision keeps (n, H, W), (n, H, W, 3) or (n, 3, H, W) -> (n, C, H, W)."""
+    data = torch.as_tensor(dataset.data)
+    if data.dim() == 3:
+        return data.unsqueeze(1)
+    return data if data.shape[1] == 3 else data.movedim(-1, 1).contiguous()
+
+
+def _open(name, root, *part):
+    """The torchvision data set, downloaded to `root` first if it is not there."""
+    from torchvision import datasets  # here, since it is slow to import and the generated data do without it
+
+    kind_name, below = LAYOUT[name]
+    kind, where = getattr(datasets, kind_name), Path(root).absolute() / below
+    try:
+        return kind(root, *part, download=False)
+    except RuntimeError:  # torchvision's "not found or corrupted"
+        pass
+    except Exception as error:
+        raise UserError(f"data: {name} expected torchvision's files at {where}, got bad ones") from error
+    # Into a folder of its own first, so that an interrupted download leaves nothing half-written.
+    with tempfile.TemporaryDirectory() as staging:
+        try:
+            kind(staging, *part, download=True)
+        except (RuntimeError, OSError, ImportError) as error:
+            raise UserError(
+                f"data: {name} expected at {where}, got nothing usable there, and the download failed "
+                f"({str(error).splitlines()[0]}). Put the files of torchvision's {kind_name} there, or pass "
+                "--data-root the folder that has them"
+            ) from error
+        shutil.copytree(staging, root, dirs_exist_ok=True)
+    return kind(root, *part, download=False)
+
+
+def _omniglot(root):
+    """All 32,460 drawings as 28x28 bytes with ink = 255; made from torchvision's files once, then read from the npz."""
+    path = Path(root) / "omniglot28.npz"
+    if not path.exists():
+        drawings = [
+            255 - np.asarray(picture.resize((28, 28), Image.Resampling.BOX))
+            for background in (True, False)
+            for picture, _ in tqdm(_open("omniglot", root, background), desc="omniglot", leave=False)
+        ]
+        with replacing(path) as file:
+            np.savez_compressed(file, images=np.stack(drawings))
+    with np.load(path) as arrays:
+        return torch.from_numpy(arrays["images"]).unsqueeze(1)
+
+
+def _celeba(root, part, image_size, crop=148):
+    """Faces, centre crop of 148 resized; decoded once, then read from an npy file beside the originals."""
+    path = Path(root) / "celeba" / f"{part}-crop{crop}-{image_size}.npy"
+    if not path.exists():
+        faces = _open("celeba", root, part)
+        pixels = np.empty((len(faces), 3, image_size, image_size), np.uint8)
+        for index, (face, _) in enumerate(tqdm(faces, desc=f"celeba {part}", leave=False)):
+            left, top = (face.width - crop) // 2, (face.height - crop) // 2
+            face = face.crop((left, top, left + crop, top + crop)).resize((image_size, image_size))
+            pixels[index] = np.asarray(face).transpose(2, 0, 1)
+        with replacing(path) as file:
+            np.save(file, pixels)
+    return torch.from_numpy(np.load(path))
+
+
+@contextmanager
+def replacing(path):
+    """Open a temporary file beside `path` for writing bytes; rename it to `path` if nothing went wrong."""
+    path = Path(path)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        try:
+            yield file
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)  # temporary files are private
+    os.replace(file.name, path)

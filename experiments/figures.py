@@ -1,0 +1,146 @@
+"""Figures of trained models, as PNG files: samples, reconstructions, the prior."""
+
+import math
+from pathlib import Path
+
+import pyro.distributions as dist
+import torch
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure  # not pyplot: no global state, no window
+
+from experiments.data_torchvision import replacing
+
+TITLES = {"normal": "N(0, I)", "gmm": "Gaussian mixture", "trip": "TRIP"}
+
+
+@torch.no_grad()
+def draw(folder, models, test, count=100):
+    """Write samples.png, reconstructions.png and prior.png (two latent dimensions or more).
+
+    Args:
+        folder: where to.
+        models: `{name: VAE}`, all of the same data; one panel or row each.
+        test: test `Images`.
+        count: samples per model.
+    """
+    some = test.first(2000)
+    if some[0].numel() <= 2:  # points of a toy data set
+        points(Path(folder) / "samples.png", some, {name: model.generate(len(some)) for name, model in models.items()})
+    else:
+        samples(Path(folder) / "samples.png", {name: model.generate(count) for name, model in models.items()})
+        rows = {name: model.reconstruct(some[:10]) for name, model in models.items()}
+        reconstructions(Path(folder) / "reconstructions.png", some[:10], rows)
+    if all(model.prior.latent_dim >= 2 for model in models.values()):
+        panels = {name: (model.prior(), model.encode(some).sample()) for name, model in models.items()}
+        prior_density(Path(folder) / "prior.png", panels)
+
+
+def samples(path, images):
+    """One grid of pictures `(n, C, H, W)` per entry of `images`."""
+    figure, axes = _panels(images)
+    for axis, pictures in zip(axes, images.values(), strict=True):
+        _show(axis, tile(pictures, columns=math.ceil(math.sqrt(len(pictures)))))
+    _save(figure, path)
+
+
+def points(path, data, drawn):
+    """Data and samples of one or two numbers each: histograms or dots, one panel per entry of `drawn`."""
+    figure, axes = _panels(drawn)
+    for axis, sample in zip(axes, drawn.values(), strict=True):
+        for values, label in ((data, "data"), (sample, "samples")):
+            columns = values.detach().cpu().flatten(1).T
+            if len(columns) == 1:
+                axis.hist(columns[0].numpy(), bins=80, density=True, alpha=0.6, label=label)
+            else:
+                axis.scatter(*columns.numpy(), s=3, alpha=0.5, linewidths=0, label=label)
+        axis.legend()
+    _save(figure, path)
+
+
+def reconstructions(path, originals, rows):
+    """The originals on top, below them one row of reconstructions per model."""
+    rows = {"data": originals, **rows}
+    figure = Figure(figsize=(0.7 * len(originals), 0.75 * len(rows)), layout="constrained")
+    for axis, (name, pictures) in zip(figure.subplots(len(rows)), rows.items(), strict=True):
+        _show(axis, tile(pictures, columns=len(pictures)))
+        axis.set_ylabel(TITLES.get(name, name), rotation=0, ha="right", va="center")
+    _save(figure, path)
+
+
+@torch.no_grad()
+def prior_density(path, panels, resolution=200):
+    """Density of the first two latent dimensions under each prior, as TRIP Figure 4, with encoded data as dots.
+
+    Args:
+        path: PNG to write.
+        panels: `{name: (prior distribution, encoded data (n, d))}`.
+        resolution: points a side of the grid.
+    """
+    figure, axes = _panels(panels)
+    for axis, (prior, z) in zip(axes, panels.values(), strict=True):
+        z = z[:, :2].cpu()
+        plane = first_two(prior)
+        around = torch.cat([z, plane.sample((1000,)).cpu()])
+        low, high = around.quantile(torch.tensor([0.005, 0.995]), dim=0)
+        margin = 0.15 * (high - low)
+        sides = [torch.linspace(a, b, resolution) for a, b in zip(low - margin, high + margin, strict=True)]
+        grid = torch.stack(torch.meshgrid(*sides, indexing="xy"), -1)
+        density = plane.log_prob(grid.to(plane.sample().device)).exp().cpu()
+        extent = [side[end].item() for side in sides for end in (0, -1)]
+        # The square root shows weak components beside a sharp peak.
+        axis.imshow(density.numpy(), origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=PowerNorm(0.5))
+        axis.scatter(*z.T.numpy(), s=3, color="white", alpha=0.35, linewidths=0)
+        axis.set(xlim=extent[:2], ylim=extent[2:], xlabel="$z_1$", ylabel="$z_2$")
+    _save(figure, path)
+
+
+def first_two(prior):
+    """The law of the first two latent dimensions: exact for each of our priors.
+
+    Example:
+        >>> first_two(dist.Normal(torch.zeros(5), torch.ones(5)).to_event(1)).event_shape
+        torch.Size([2])
+    """
+    if hasattr(prior, "marginal"):  # a tensor ring
+        return prior.marginal([0, 1])
+    if isinstance(prior, torch.distributions.MixtureSameFamily):
+        return dist.MixtureSameFamily(prior.mixture_distribution, first_two(prior.component_distribution))
+    normal = prior.base_dist
+    return dist.Normal(normal.loc[..., :2], normal.scale[..., :2]).to_event(1)
+
+
+def tile(pictures, columns):
+    """Pictures `(n, C, H, W)` -> one of `(rows * (H + 1) + 1, columns * (W + 1) + 1, C)`, white lines between.
+
+    Example:
+        >>> tile(torch.zeros(5, 1, 8, 8), columns=3).shape
+        torch.Size([19, 28, 1])
+    """
+    count, channels, height, width = pictures.shape
+    rows = math.ceil(count / columns)
+    padded = torch.ones(rows * columns, channels, height + 1, width + 1)
+    padded[:count, :, 1:, 1:] = pictures.detach().float().cpu().clamp(0, 1)
+    grid = padded.view(rows, columns, channels, height + 1, width + 1).permute(0, 3, 1, 4, 2)
+    grid = grid.reshape(rows * (height + 1), columns * (width + 1), channels)
+    frame = torch.ones(grid.shape[0] + 1, grid.shape[1] + 1, channels)
+    frame[:-1, :-1] = grid
+    return frame
+
+
+def _panels(named):
+    figure = Figure(figsize=(4.2 * len(named), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(named), squeeze=False)[0]
+    for axis, name in zip(axes, named, strict=True):
+        axis.set_title(TITLES.get(name, name))
+    return figure, axes
+
+
+def _show(axis, picture):
+    axis.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
+
+
+def _save(figure, path):
+    with replacing(path) as file:
+        figure.savefig(file, format="png", dpi=120, bbox_inches="tight")

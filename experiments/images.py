@@ -1,0 +1,55 @@
+"""Pictures in memory: reading by the batch, splitting, loading."""
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from experiments.config import UserError
+
+
+class Images(Dataset):
+    """Pictures `(n, C, H, W)` in one tensor; an index, or a list of them, reads floats.
+
+    Bytes are kept as bytes (a quarter of the memory) and divided by 255 when read.
+
+    Args:
+        pixels: uint8 tensor 0..255, or a float tensor that is read as it is.
+        binarize: draw 0/1 from the grey values at every reading, with torch's global generator.
+    """
+
+    def __init__(self, pixels, binarize=False):
+        if binarize and pixels.is_floating_point() and (pixels.min() < 0 or pixels.max() > 1):
+            low, high = pixels.min().item(), pixels.max().item()
+            raise UserError(f"binarize: expected values in [0, 1], got {low:.3g} to {high:.3g} (pass --binarize none)")
+        self.pixels, self.binarize = pixels, binarize
+
+    def __len__(self):
+        return len(self.pixels)
+
+    def __getitem__(self, index):
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices):
+        # torch's DataLoader calls this once a batch: one gather instead of one Python call per picture.
+        batch = self.pixels[torch.as_tensor(indices)]
+        batch = batch if batch.is_floating_point() else batch.float() / 255
+        return torch.bernoulli(batch) if self.binarize else batch
+
+    def first(self, count=None):
+        """The first `count` pictures, or all, as one float tensor `(n, C, H, W)`."""
+        return self.__getitems__(range(len(self))[:count])
+
+
+def split(pixels, validation, test):
+    """Shuffle with a fixed seed and cut off the two shares -> train, validation, test."""
+    order = torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))
+    sizes = [round(len(pixels) * share) for share in (validation, test)]
+    return pixels[order].split([len(pixels) - sum(sizes), *sizes])
+
+
+def loader(images, batch_size, shuffle=False):
+    """A DataLoader whose batches are tensors `(batch, C, H, W)`."""
+    return DataLoader(images, batch_size, shuffle=shuffle, collate_fn=_as_is)
+
+
+def _as_is(batch):
+    return batch

@@ -1,0 +1,88 @@
+"""Folders of runs: where they are made, what is written first, how they are read back."""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.config import TrainConfig, UserError, from_json, to_json
+from experiments.data_torchvision import replacing
+
+FORMAT = 1  # raised when a run folder of this version can no longer be read by the next
+
+
+class Run(NamedTuple):
+    """A run folder: its `config.json` read back."""
+
+    folder: Path
+    config: TrainConfig
+    image_shape: tuple[int, int, int]
+
+
+def new_folder(runs_dir, name):
+    """Make `runs_dir/name/TIME/` and return it; runs that start in the same second get -2, -3, ... after the time."""
+    stamp, count = time.strftime("%Y%m%d-%H%M%S"), 1
+    while True:
+        folder = Path(runs_dir) / name / (stamp if count == 1 else f"{stamp}-{count}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            count += 1
+
+
+def start(config, image_shape, name=None):
+    """Make the folder of a run and write its `config.json`."""
+    folder = new_folder(config.runs_dir, name or config.name or f"{config.data}-{config.prior}")
+    written = {"format": FORMAT, "config": to_json(config), "image_shape": image_shape, "provenance": provenance()}
+    write_json(folder / "config.json", written)
+    return Run(folder, config, tuple(image_shape))
+
+
+def read(folder):
+    """The run in `folder`.
+
+    Raises:
+        UserError: no run there, no trained model in it, or a run of another version.
+    """
+    folder = Path(folder)
+    for needed in ("config.json", "model.safetensors"):
+        if not (folder / needed).is_file():
+            raise UserError(f"run: expected {needed} in {folder.absolute()}, got none (which folder did `train` name?)")
+    written = json.loads((folder / "config.json").read_text())
+    if written.get("format") != FORMAT:
+        raise UserError(f"run: expected format {FORMAT} in {folder / 'config.json'}, got {written.get('format')!r}")
+    return Run(folder, from_json(written["config"]), tuple(written["image_shape"]))
+
+
+def write_json(path, values):
+    """Write all of it or nothing."""
+    with replacing(path) as file:
+        file.write((json.dumps(values, indent=2) + "\n").encode())
+
+
+def provenance():
+    """What it takes to run this again: command, commit, versions, machine."""
+    packages = ["torch", "pyro-ppl", "numpy", "scikit-learn", "lightning-fabric"]
+    return {
+        "command": ["python", "-m", "experiments", *sys.argv[1:]],
+        "commit": _git("rev-parse", "HEAD"),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
+        "machine": platform.processor() or platform.machine(),
+    }
+
+
+def _git(*arguments):
+    """Output of git in this checkout, or None where there is no git or no commit."""
+    try:
+        finished = subprocess.run(
+            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return finished.stdout.strip()

@@ -1,0 +1,266 @@
+"""Data sets: reading by the batch, torchvision's layouts in miniature, the user's folder, and what goes wrong."""
+
+import gzip
+import pickle
+import struct
+import zipfile
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import scipy.io
+import torch
+from PIL import Image
+from torchvision import datasets
+
+from experiments.config import UserError
+from experiments.data import load
+from experiments.images import Images, loader, split
+
+RNG = np.random.default_rng(0)
+
+
+def write_idx(path, array):
+    header = struct.pack(f">BBBB{array.ndim}I", 0, 0, 8, array.ndim, *array.shape)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(header + array.tobytes())
+
+
+def write_mnist(folder, train=60, test=10):
+    pixels = {
+        "train": RNG.integers(0, 256, (train, 28, 28), np.uint8),
+        "t10k": RNG.integers(0, 256, (test, 28, 28), np.uint8),
+    }
+    for part, array in pixels.items():
+        write_idx(folder / "raw" / f"{part}-images-idx3-ubyte", array)
+        write_idx(folder / "raw" / f"{part}-labels-idx1-ubyte", np.zeros(len(array), np.uint8))
+    return pixels
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No test reaches for the network, and files need no checksums."""
+
+    def refuse(*args, **kwargs):
+        raise URLError("no network")
+
+    for module in (datasets.mnist, datasets.cifar, datasets.omniglot):
+        monkeypatch.setattr(module, "download_and_extract_archive", refuse)
+    monkeypatch.setattr(datasets.svhn, "download_url", refuse)
+    monkeypatch.setattr(datasets.celeba, "download_file_from_google_drive", refuse)
+
+
+def test_images_are_read_by_the_batch_and_scaled():
+    images = Images(torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1) * 51)
+    assert images[5].item() == 1.0
+    batches = list(loader(images, 4))
+    assert [batch.shape for batch in batches] == [(4, 1, 1, 1), (2, 1, 1, 1)]
+    torch.testing.assert_close(torch.cat(batches).flatten(), torch.arange(6) / 5)
+
+
+def test_shuffled_loader_reads_every_picture_once():
+    images = Images(torch.arange(100.0).view(100, 1, 1, 1))
+    read = torch.cat(list(loader(images, 7, shuffle=True))).flatten()
+    assert read.tolist() != list(range(100))
+    assert sorted(read.tolist()) == list(range(100))
+
+
+def test_split_is_a_partition_and_always_the_same():
+    parts = split(torch.arange(100), validation=0.1, test=0.2)
+    assert [len(part) for part in parts] == [70, 10, 20]
+    assert sorted(torch.cat(parts).tolist()) == list(range(100))
+    assert all(torch.equal(a, b) for a, b in zip(parts, split(torch.arange(100), 0.1, 0.2), strict=True))
+
+
+def test_dynamic_binarisation_is_fresh_for_training_and_fixed_for_test():
+    data = load("digits", binarize="dynamic")
+    first, second = data.train.first(), data.train.first()
+    assert set(first.unique().tolist()) == {0.0, 1.0}
+    assert not torch.equal(first, second)
+    torch.manual_seed(1)
+    again = load("digits", binarize="dynamic")
+    assert torch.equal(data.test.first(), again.test.first())
+    assert torch.equal(data.validation.first(), again.validation.first())
+    # The mean over readings is the grey value: 400 readings of 64 pixels, 5 standard errors of 0.5 / 20.
+    grey = load("digits").train.first(1)
+    mean = torch.stack([data.train.first(1) for _ in range(400)]).mean(0)
+    assert (mean - grey).abs().max() < 0.125
+
+
+@pytest.mark.parametrize(("name", "shape", "count"), [("moons", (1, 1, 2), 10_000), ("gaussians", (1, 1, 1), 50_000)])
+def test_generated_points(name, shape, count):
+    data = load(name)
+    assert data.image_shape == shape
+    assert len(data.train) + len(data.validation) + len(data.test) == count
+
+
+def test_gaussians_are_the_toy_of_cp_vae():
+    values = load("gaussians").train.first().flatten()
+    upper = values[values > 0.5]
+    assert abs(len(upper) / len(values) - 0.5) < 0.02
+    assert abs(upper.mean() - 0.7) < 0.002
+    assert abs(upper.std() - 0.05) < 0.002
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+def test_mnist_layout(tmp_path, name, folder):
+    pixels = write_mnist(tmp_path / folder)
+    data = load(name, tmp_path)
+    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((1, 28, 28), 50, 10, 10)
+    assert np.array_equal(data.validation.pixels[:, 0], pixels["train"][50:])
+    assert np.array_equal(data.test.pixels[:, 0], pixels["t10k"])
+
+
+def test_data_root_from_the_environment(tmp_path, monkeypatch):
+    write_mnist(tmp_path / "MNIST")
+    monkeypatch.setenv("PYRO_PRIORS_DATA", str(tmp_path))
+    assert len(load("mnist").test) == 10
+
+
+def test_cifar10_layout(tmp_path, monkeypatch):
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for kind in ("train_list", "test_list"):
+        files = [name for name, _ in getattr(datasets.CIFAR10, kind)]
+        monkeypatch.setattr(datasets.CIFAR10, kind, [[name, None] for name in files])
+        for index, name in enumerate(files):
+            red = np.full((4, 3, 1024), 0, np.uint8)
+            red[:, 0] = index
+            (folder / name).write_bytes(pickle.dumps({"data": red.reshape(4, -1), "labels": [0] * 4}))
+    monkeypatch.setattr(datasets.CIFAR10, "meta", {**datasets.CIFAR10.meta, "md5": None})
+    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a"]}))
+    data = load("cifar10", tmp_path)
+    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 18, 2, 4)
+    assert data.train.pixels[17].amax((1, 2)).tolist() == [4, 0, 0]
+
+
+def test_svhn_layout(tmp_path, monkeypatch):
+    for part, count in (("train", 20), ("test", 6)):
+        url, file, _ = datasets.SVHN.split_list[part]
+        monkeypatch.setitem(datasets.SVHN.split_list, part, [url, file, None])
+        scipy.io.savemat(tmp_path / file, {"X": np.zeros((32, 32, 3, count), np.uint8), "y": np.ones((count, 1))})
+    data = load("svhn", tmp_path)
+    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 18, 2, 6)
+
+
+def test_celeba_layout(tmp_path, monkeypatch):
+    folder = tmp_path / "celeba"
+    (folder / "img_align_celeba").mkdir(parents=True)
+    monkeypatch.setattr(datasets.CelebA, "file_list", [(a, None, c) for a, _, c in datasets.CelebA.file_list])
+    names = [f"{index:06d}.jpg" for index in range(7)]
+    for name in names:
+        Image.new("RGB", (178, 218), (200, 0, 0)).save(folder / "img_align_celeba" / name)
+    rows = {"list_eval_partition": ["0", "0", "0", "1", "1", "2", "2"], "identity_CelebA": ["1"] * 7}
+    rows |= {file: ["1"] * 7 for file in ("list_attr_celeba", "list_bbox_celeba", "list_landmarks_align_celeba")}
+    for file, values in rows.items():
+        head = "" if file in ("list_eval_partition", "identity_CelebA") else "7\nvalue\n"
+        lines = "".join(f"{name} {value}\n" for name, value in zip(names, values, strict=True))
+        (folder / f"{file}.txt").write_text(head + lines)
+    data = load("celeba", tmp_path, image_size=32)
+    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 3, 2, 2)
+    assert (data.train.pixels[:, 0] > 190).all()
+    (folder / "img_align_celeba" / names[0]).unlink()
+    assert torch.equal(load("celeba", tmp_path, image_size=32).train.pixels, data.train.pixels)  # decoded once
+
+
+def test_omniglot_from_npz_and_from_torchvision(tmp_path, monkeypatch):
+    monkeypatch.setattr(datasets.Omniglot, "zips_md5", dict.fromkeys(datasets.Omniglot.zips_md5))
+    for part in ("images_background", "images_evaluation"):
+        folder = tmp_path / "omniglot-py" / part / "Greek" / "character01"
+        folder.mkdir(parents=True)
+        (tmp_path / "omniglot-py" / f"{part}.zip").touch()
+        for index in range(20):
+            paper = Image.new("1", (105, 105), 1)
+            paper.paste(0, (0, 0, 105, 50))
+            paper.save(folder / f"{index}.png")
+    data = load("omniglot", tmp_path)
+    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((1, 28, 28), 28, 2, 10)
+    assert data.train.pixels[0, 0, 0, 0] == 255  # ink
+    assert data.train.pixels[0, 0, -1, 0] == 0  # paper
+    assert [path.name for path in tmp_path.iterdir() if path.suffix] == ["omniglot28.npz"]
+    np.savez(tmp_path / "omniglot28.npz", images=np.full((40, 28, 28), 7, np.uint8))
+    assert load("omniglot", tmp_path).train.pixels.unique().tolist() == [7]
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "omniglot", "cifar10", "svhn", "celeba"])
+def test_data_that_are_not_there(tmp_path, offline, capsys, name):
+    root = tmp_path / "nowhere"
+    with pytest.raises(UserError, match=rf"data: {name} expected at .*nowhere.*download failed.*--data-root"):
+        load(name, root)
+    assert not root.exists()
+
+
+def test_truncated_mnist_is_not_half_read(tmp_path):
+    write_mnist(tmp_path / "MNIST")
+    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(UserError, match="data: mnist expected torchvision's files"):
+        load("mnist", tmp_path)
+
+
+def write_folder(root, count=20, size=(40, 30), mode="RGB"):
+    (root / "images").mkdir(parents=True)
+    for index in range(count):
+        Image.new(mode, size, index if mode == "L" else (index, 0, 0)).save(root / "images" / f"{index:02d}.png")
+    return root
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
+def test_folder_of_pictures(tmp_path, mode, channels):
+    data = load("folder", write_folder(tmp_path, mode=mode), image_size=16)
+    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((channels, 16, 16), 16, 2, 2)
+    values = torch.cat([part.pixels[:, 0, 0, 0] for part in data[2:]])
+    assert sorted(values.tolist()) == list(range(20))
+
+
+def test_folder_with_zip_attributes_and_partition(tmp_path):
+    source = write_folder(tmp_path / "source")
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        for path in (source / "images").iterdir():
+            archive.write(path, path.name)
+    (tmp_path / "attributes.csv").write_text("image,red\n03.png,1\n01.png,\n02.png,0\n")
+    (tmp_path / "partition.csv").write_text("image,partition\n01.png,1\n02.png,2\n03.png,0\n04.png,0\n")
+    data = load("folder", tmp_path, image_size=8)
+    assert [part.pixels[:, 0, 0, 0].tolist() for part in data[2:]] == [[3], [1], [2]]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"images/00.png": "no picture"}, "expected a picture, got an unreadable file 00.png"),
+        ({"attributes.csv": "image,red\n00.png,1\n99.png,0\n"}, "attributes.csv line 3, column image: .*got '99.png'"),
+        ({"attributes.csv": "picture,red\n00.png,1\n"}, "attributes.csv: expected a column 'image', got picture, red"),
+        ({"attributes.csv": "image,red\n"}, "attributes.csv: expected a row for every picture, got none"),
+        ({"attributes.csv": ""}, "attributes.csv: expected a column 'image', got nothing"),
+        ({"partition.csv": "image,partition\n00.png,7\n"}, "partition.csv line 2, column partition: .*got '7'"),
+        ({"partition.csv": "image,partition\n00.png,0\n"}, "partition.csv: .*got none for 01.png"),
+        (
+            {"partition.csv": "image,partition\n" + "".join(f"{index:02d}.png,0\n" for index in range(20))},
+            "partition.csv: expected pictures in parts 0, 1 and 2, got none in 1, 2",
+        ),
+    ],
+)
+def test_bad_folders(tmp_path, files, message):
+    write_folder(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        load("folder", tmp_path, image_size=8)
+
+
+def test_folder_without_pictures(tmp_path):
+    with pytest.raises(UserError, match=r"data: folder expected pictures in .*--data-root"):
+        load("folder", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "minst"}, "data: expected one of digits, mnist, .*got 'minst'"),
+        ({"name": "digits", "binarize": "static"}, "binarize: expected 'none' or 'dynamic', got 'static'"),
+        ({"name": "moons", "binarize": "dynamic"}, r"binarize: expected values in \[0, 1\], got"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(UserError, match=message):
+        load(**arguments)

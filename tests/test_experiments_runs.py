@@ -1,0 +1,123 @@
+"""Runs from the command line to the files they leave, in miniature."""
+
+import csv
+import json
+
+import pytest
+import torch
+
+from experiments import build, quickstart
+from experiments.__main__ import main
+from experiments.config import TrainConfig, to_flags
+from experiments.figures import TITLES
+
+TINY = to_flags(
+    TrainConfig(
+        data="digits", epochs=3, latent_dim=4, hidden=(16,), components=3, rank=2, gmm_components=5, particles=5
+    )
+)
+PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
+
+
+def train(tmp_path, *flags):
+    assert main(["train", "vae", *TINY, "--runs-dir", str(tmp_path), "--no-progress", *flags]) == 0
+    (folder,) = tmp_path.glob("*/*")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "flags", ["--prior trip", "--prior gmm --fixed", "--prior normal", "--prior trip --init noise"]
+)
+def test_a_run_leaves_its_files_and_can_be_read_back(tmp_path, flags, capsys):
+    folder = train(tmp_path, *flags.split(), "--warmup-epochs", "1", "--reinit-every", "1", "--patience", "2")
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
+    with (folder / "metrics.csv").open() as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert losses[-1] < losses[0]
+    summary = json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)  # no NaN
+    assert summary["test"]["elbo"] <= summary["test"]["iwae"] < 0
+    assert summary["test"]["count"] == 359
+
+    assert main(["evaluate", str(folder), "--particles", "5"]) == 0
+    again = json.loads((folder / "evaluation-test.json").read_text())
+    assert again["test"] == summary["test"]  # the weights on disk, under the same seed
+
+    output = tmp_path / "drawn.png"
+    assert main(["sample", str(folder), "--count", "3", "--output", str(output)]) == 0
+    first = output.read_bytes()
+    assert main(["sample", str(folder), "--count", "3", "--output", str(output)]) == 0
+    assert output.read_bytes() == first
+
+
+def test_the_same_seed_gives_the_same_run(tmp_path):
+    summaries = []
+    for name in ("a", "b"):
+        folder = train(tmp_path / name, "--prior", "trip", "--epochs", "2")
+        summaries.append(json.loads((folder / "summary.json").read_text())["test"])
+    assert summaries[0] == summaries[1]
+
+
+@pytest.mark.parametrize(("data", "latent_dim"), [("moons", "2"), ("gaussians", "1")])
+def test_points_train_too(tmp_path, data, latent_dim):
+    flags = ["--likelihood", "gaussian", "--binarize", "none", "--batch-size", "5000", "--epochs", "1"]
+    folder = train(tmp_path, "--data", data, "--latent-dim", latent_dim, *flags)
+    assert (folder / "samples.png").is_file()
+    assert (folder / "prior.png").is_file() == (latent_dim == "2")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--network conv", "network: conv expected pictures of 28, 32 or 64 pixels, got"),
+        ("--data moons --binarize none", r"likelihood: bernoulli expected values in \[0, 1\], got"),
+        ("--data moons", "binarize: expected values in"),
+        ("--data folder --data-root /nowhere", "data: folder expected pictures in /nowhere"),
+    ],
+)
+def test_mistakes_end_before_anything_is_written(tmp_path, flags, message, capsys):
+    assert main(["train", "vae", *TINY, "--runs-dir", str(tmp_path / "runs"), *flags.split()]) == 2
+    assert message.replace("\\", "") in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_prior_has_a_learning_rate_of_its_own():
+    config = TrainConfig(prior="trip", latent_dim=4, lr=1e-3, prior_lr=1e-2)
+    model = build.vae(config, (1, 8, 8))
+    groups = build.optimizer(config, model).param_groups
+    assert [group["lr"] for group in groups] == [1e-3, 1e-2]
+    assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.prior.parameters()}
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+    fixed = TrainConfig(prior="trip", latent_dim=4, fixed=True)
+    assert len(build.optimizer(fixed, build.vae(fixed, (1, 8, 8))).param_groups) == 1
+
+
+def test_priors_start_from_the_same_networks():
+    models = [build.vae(TrainConfig(prior=prior, latent_dim=4), (1, 8, 8)) for prior in ("normal", "trip")]
+    states = [model.encoder.state_dict() | model.decoder.state_dict() for model in models]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_weights_of_another_architecture(tmp_path):
+    folder = train(tmp_path, "--epochs", "1")
+    written = json.loads((folder / "config.json").read_text())
+    written["config"]["rank"] = 3
+    (folder / "config.json").write_text(json.dumps(written))
+    with pytest.raises(ValueError, match="another architecture"):
+        build.trained(folder)
+
+
+def test_quickstart(tmp_path, capsys):
+    quickstart.main(quickstart.QuickstartConfig(epochs=1, runs_dir=tmp_path, progress=False))
+    printed = capsys.readouterr().out
+    assert all(TITLES[prior] in printed for prior in ("normal", "gmm", "trip"))
+    (folder,) = (tmp_path / "quickstart").iterdir()
+    assert {path.name for path in folder.glob("*.png")} == PICTURES
+
+
+def test_bad_counts(tmp_path):
+    folder = train(tmp_path, "--epochs", "1")
+    with pytest.raises(SystemExit, match="2"):
+        main(["sample", str(folder), "--count", "many"])
+    assert main(["sample", str(folder), "--count", "0"]) == 2
+    assert main(["evaluate", str(folder), "--particles", "0"]) == 2
