@@ -51,7 +51,7 @@ class TrainConfig:
     prior_lr: float = 1e-2  # Adam's learning rate of a learnable prior.
     warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
-    reinit_every: int | None = 5  # Again every so many epochs; what was learned is kept unless --init noise; None: once.
+    reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
     patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
     clip_norm: float | None = None  # Largest norm of the gradient.
 

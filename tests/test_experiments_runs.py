@@ -44,9 +44,9 @@ def test_a_run_leaves_its_files_and_can_be_read_back(tmp_path, flags, capsys):
     assert again["test"] == summary["test"]  # the weights on disk, under the same seed
 
     output = tmp_path / "drawn.png"
-    assert main(["sample", str(folder), "--count", "3", "--output", str(output)]) == 0
+    assert main(["sample", str(folder), "--n", "3", "--output", str(output)]) == 0
     first = output.read_bytes()
-    assert main(["sample", str(folder), "--count", "3", "--output", str(output)]) == 0
+    assert main(["sample", str(folder), "--n", "3", "--output", str(output)]) == 0
     assert output.read_bytes() == first
 
 
@@ -118,6 +118,6 @@ def test_quickstart(tmp_path, capsys):
 def test_bad_counts(tmp_path):
     folder = train(tmp_path, "--epochs", "1")
     with pytest.raises(SystemExit, match="2"):
-        main(["sample", str(folder), "--count", "many"])
-    assert main(["sample", str(folder), "--count", "0"]) == 2
+        main(["sample", str(folder), "--n", "many"])
+    assert main(["sample", str(folder), "--n", "0"]) == 2
     assert main(["evaluate", str(folder), "--particles", "0"]) == 2
