@@ -18,7 +18,7 @@ ROWS = {
     "normal": ("N(0, I)", {"prior": "normal"}, ("194.16", "185.09")),
     "gmm-fixed": ("GMM, fixed", {"prior": "gmm", "fixed": True}, ("201.60", "191.99")),
     "gmm": ("GMM, learnable", {"prior": "gmm"}, ("193.88", "184.73")),
-    "trip-fixed": ("TRIP, fixed", {"prior": "trip", "fixed": True}, ("202.04", "190.09")),
+    "trip-fixed": ("TRIP, fixed", {"prior": "trip", "fixed": True, "init": "noise"}, ("202.04", "190.09")),
     "trip": ("TRIP, learnable", {"prior": "trip"}, ("193.32", "184.43")),
     "trip-noise": (
         "TRIP, learnable, the paper's start (noise, again every 5 epochs)",
@@ -64,8 +64,8 @@ def main(config: TripElboConfig):
             name=f"{row}-seed{seed}",
             runs_dir=config.train.runs_dir / "trip-elbo",
         )
-        for row in config.rows
         for seed in config.seeds
+        for row in config.rows
     }
     folder = config.results / "trip-elbo"
     folder.mkdir(parents=True, exist_ok=True)
