@@ -84,7 +84,10 @@ CASES = {
     ),
     "cores not square": (lambda: TensorRing(torch.zeros(2, 3, 2, 4), latents()), r"log_cores: expected shape"),
     "cores not finite": (lambda: TensorRing(cores() + math.inf, latents()), "log_cores: expected finite values"),
-    "boundary": (lambda: TensorRing(cores(), latents(), "tree"), "boundary: expected 'ring' or 'train', got 'tree'"),
+    "boundary": (
+        lambda: TensorRing(cores(), latents(), "tree"),
+        "boundary: expected one of 'ring', 'train', got 'tree'",
+    ),
     "order": (
         lambda: TensorRing(cores(), latents(), order=[0, 0]),
         r"order: expected a permutation of 0..1, got \(0, 0\)",
@@ -130,7 +133,7 @@ CASES = {
     ),
     "order that is no permutation": (
         lambda: joint(order=[0, 1]),
-        r"order: expected a permutation of 0..2, got \[0, 1\]",
+        r"order: expected a permutation of 0..2, got \(0, 1\)",
     ),
     "codes of another size": (
         lambda: pp.TRIP(3).reinitialize(torch.zeros(5, 2)),

@@ -8,6 +8,8 @@ from pyro.distributions import Categorical, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.checks import check_choice, check_permutation
+from pyro_priors.distributions.evidence import Evidence
 from pyro_priors.distributions.ordered_chain import OrderedChain
 from pyro_priors.distributions.variables import Variables, VariablesSupport
 
@@ -72,23 +74,23 @@ class TensorRing(TorchDistribution):
     ):
         _check_structure(log_cores, variables, boundary)
         self.log_cores, self.variables, self.boundary = log_cores, variables, boundary
-        self._chain = OrderedChain(log_cores, boundary == "ring", _check_order(order, len(variables)))
-        self._columns = tuple(range(len(variables)))  # the visible ones
-        self._evidence = None  # log-weights (*, D, N) given so far, in declared order; None: nothing given, no padding
-        padding = variables.absent_states(log_cores.shape[1], log_cores.device)
-        if padding is not None:
-            self._evidence = log_cores.new_zeros(padding.shape).masked_fill(padding, -torch.inf)
+        if order is not None:
+            order = check_permutation("order", order.tolist() if isinstance(order, Tensor) else order, len(variables))
+        self._chain = OrderedChain(log_cores, boundary == "ring", order)
+        self._evidence = Evidence(variables, log_cores)
         self._normalizer = []  # computed once, shared by the marginals
-        self.has_rsample = all(variables.is_continuous)
+        self.has_rsample = self._evidence.all_continuous
         super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=validate_args)
         if self._validate_args:
-            _check_values(log_cores, variables)
+            if not log_cores.isfinite().all():
+                raise ValueError("log_cores: expected finite values, got NaN or infinity")
+            variables.check_parameters()
 
     @constraints.dependent_property(event_dim=1)
     def support(self):
-        if all(self.variables.is_continuous[c] for c in self._columns):
+        if self._evidence.all_continuous:
             return constraints.real_vector
-        return VariablesSupport(self.variables, self._columns)
+        return VariablesSupport(self.variables, self._evidence.columns)
 
     def expand(self, batch_shape, _instance=None):
         return self._derive(batch_shape=torch.Size(batch_shape))
@@ -98,7 +100,7 @@ class TensorRing(TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density of the entries that are not NaN; a row without any scores exactly 0. ``(*, D) -> (*)``"""
         value = self._checked(value)
-        evidence = self._given(value)
+        evidence = self._evidence.given(value)
         score = self._chain.contract(evidence) - self._log_normalizer()
         # The two contractions of a row without entries may round differently.
         score = score.masked_fill(value.isnan().all(-1), 0.0)
@@ -108,7 +110,7 @@ class TensorRing(TorchDistribution):
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Exact draws. ``-> (*sample_shape, *batch_shape, D)``"""
         shape = torch.Size(sample_shape) + self.batch_shape
-        return self._draw(self._base(), shape)
+        return self._draw(self._evidence.log_weights, shape)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws with pathwise gradients to cores, loc, scale and evidence, to first order only.
@@ -117,15 +119,15 @@ class TensorRing(TorchDistribution):
             NotImplementedError: a visible variable is discrete.
         """
         shape = torch.Size(sample_shape) + self.batch_shape
-        if not all(self.variables.is_continuous[c] for c in self._columns):
+        if not self._evidence.all_continuous:
             raise NotImplementedError("rsample: pathwise gradients need continuous variables; use sample, or marginal")
-        states, index, every = self.log_cores.shape[1], self._index(self._columns), len(self.variables)
+        states, index, every = self.log_cores.shape[1], self._evidence.index(), len(self.variables)
         draws = self.sample(sample_shape)
-        leaves = self.variables.leaves(self._columns, states)
+        leaves = self.variables.leaves(self._evidence.columns, states)
         loc, scale = (draws.new_ones(every, states).index_copy(0, index, leaf) for leaf in leaves)
         draws = draws.new_zeros(*shape, every).index_copy(-1, index, draws)
-        visible = [c in self._columns for c in range(every)]
-        return self._chain.pathwise(draws, visible, loc, scale, self._base()).index_select(-1, index)
+        visible = [c in self._evidence.columns for c in range(every)]
+        return self._chain.pathwise(draws, visible, loc, scale, self._evidence.log_weights).index_select(-1, index)
 
     @property
     def mean(self) -> Tensor:
@@ -148,7 +150,8 @@ class TensorRing(TorchDistribution):
         Raises:
             ValueError: an unknown name, a column that is not there, a column asked twice, nothing asked.
         """
-        columns = [c for name in ([names] if isinstance(names, str | int) else names) for c in self._resolve(name)]
+        asked = [names] if isinstance(names, str | int) else list(names)
+        columns = [c for name in asked for c in self._evidence.resolve(name)]
         if not columns or len(set(columns)) < len(columns):
             raise ValueError(f"names: expected at least one variable, each once, got {names!r}")
         return self._derive(columns=tuple(sorted(columns)))
@@ -164,7 +167,7 @@ class TensorRing(TorchDistribution):
         """
         columns, values = [], []
         for name, value in given.items():
-            block = self._resolve(name)
+            block = self._evidence.resolve(name)
             if set(block) & set(columns):
                 raise ValueError(f"{name}: given twice: another argument already covers it")
             value = torch.as_tensor(value, device=self.log_cores.device)
@@ -173,7 +176,7 @@ class TensorRing(TorchDistribution):
                 raise ValueError(f"{name}: expected a last dimension of {len(block)}, got shape {tuple(value.shape)}")
             columns += block
             values.append(value)
-        left = tuple(c for c in self._columns if c not in columns)
+        left = tuple(c for c in self._evidence.columns if c not in columns)
         if not left:
             raise ValueError("condition: every variable is given, nothing is left; log_prob is what you may want")
         if not given:
@@ -184,7 +187,7 @@ class TensorRing(TorchDistribution):
             raise ValueError(f"given values: shapes {[tuple(v.shape) for v in values]} do not fit each other") from None
         value = torch.cat([value.expand(*lead, value.shape[-1]) for value in values], -1)
         value = self._checked(value, tuple(columns))
-        return self._derive(columns=left, evidence=self._given(value, tuple(columns)))
+        return self._derive(columns=left, log_weights=self._evidence.given(value, tuple(columns)))
 
     def weigh(self, log_weights: Tensor) -> "TensorRing":
         """Soft evidence: each state of each visible variable multiplied by ``exp(log_weights)``.
@@ -195,19 +198,19 @@ class TensorRing(TorchDistribution):
         Raises:
             ValueError: another shape, NaN or +infinity, a variable all of whose states are excluded.
         """
-        size = (len(self._columns), self.log_cores.shape[1])
+        size = (len(self._evidence.columns), self.log_cores.shape[1])
         if log_weights.shape[-2:] != size:
             raise ValueError(f"log_weights: expected shape (*, {size[0]}, {size[1]}), got {tuple(log_weights.shape)}")
         absent = self.variables.absent_states(size[1], log_weights.device)
         if absent is not None:
-            log_weights = log_weights.masked_fill(absent[self._index(self._columns)], 0.0)
-        evidence = self._with(log_weights, self._columns)
+            log_weights = log_weights.masked_fill(absent[self._evidence.index()], 0.0)
+        evidence = self._evidence.plus(log_weights, self._evidence.columns)
         if self._validate_args:
             if (log_weights.isnan() | (log_weights == torch.inf)).any():
                 raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
             if (evidence.amax(-1) == -torch.inf).any():
                 raise ValueError("log_weights: contradictory evidence: every state of some variable is excluded")
-        return self._derive(evidence=evidence)
+        return self._derive(log_weights=evidence)
 
     def impute(self, value: Tensor, sample_shape: Sequence[int] = ()) -> Tensor:
         """``value`` with its NaNs filled by a joint draw from p(missing given observed); the rest bit for bit.
@@ -218,7 +221,7 @@ class TensorRing(TorchDistribution):
         value = self._checked(value)
         with torch.no_grad():
             shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
-            draw = self._draw(self._given(value), torch.Size(sample_shape) + shape)
+            draw = self._draw(self._evidence.given(value), torch.Size(sample_shape) + shape)
         return torch.where(value.isnan(), draw, value)
 
     def state_probs(self, value: Tensor) -> Tensor:
@@ -227,13 +230,13 @@ class TensorRing(TorchDistribution):
         Shapes:
             ``(*, D) -> (*, D, N)``; states that a variable does not have get exactly 0
         """
-        probs = self._posterior(self._given(self._checked(value)))
+        probs = self._posterior(self._evidence.given(self._checked(value)))
         return probs.expand(*torch.broadcast_shapes(probs.shape[:-2], self.batch_shape), *probs.shape[-2:])
 
     def most_probable(self, value: Tensor) -> Tensor:
         """NaNs filled, each by itself: the most probable state, or the posterior mean. ``(*, D) -> (*, D)``"""
         probs = self.state_probs(value)
-        mean = self.variables.expectation(probs, self._columns)[0]
+        mean = self.variables.expectation(probs, self._evidence.columns)[0]
         best = torch.where(mean.isnan(), probs.argmax(-1).to(mean.dtype), mean)
         value = self._checked(value)
         return torch.where(value.isnan(), best, value)
@@ -244,136 +247,65 @@ class TensorRing(TorchDistribution):
         Raises:
             ValueError: an unknown name, a continuous variable, a block of several.
         """
-        columns = self._resolve(name)
+        columns = self._evidence.resolve(name)
         if len(columns) > 1 or self.variables.is_continuous[columns[0]]:
             raise ValueError(f"{name}: expected one discrete variable")
-        probs = self._posterior(self._base())[..., self._columns.index(columns[0]), :]
+        probs = self._posterior(self._evidence.log_weights)[..., self._evidence.columns.index(columns[0]), :]
         probs = probs[..., : self.variables.num_states[columns[0]]]
         return Categorical(probs=probs).expand(self.batch_shape)
 
     # ---- how the queries reach the contraction
 
-    def _derive(self, *, columns=None, evidence=None, batch_shape=None) -> "TensorRing":
+    def _derive(self, *, columns=None, log_weights=None, batch_shape=None) -> "TensorRing":
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
         if columns is not None:
-            new._columns = columns
+            new._evidence = new._evidence.select(columns)
             new._event_shape = torch.Size((len(columns),))
-            if columns != self._columns:
-                new.has_rsample = all(self.variables.is_continuous[c] for c in columns)
-        if evidence is not None:
-            new._evidence, new._normalizer = evidence, []
-            batch_shape = torch.broadcast_shapes(self.batch_shape, evidence.shape[:-2])
+            switched_off = self._evidence.all_continuous and not self.has_rsample
+            new.has_rsample = new._evidence.all_continuous and not switched_off
+        if log_weights is not None:
+            new._evidence, new._normalizer = new._evidence.told(log_weights), []
+            batch_shape = torch.broadcast_shapes(self.batch_shape, log_weights.shape[:-2])
         if batch_shape is not None:
             new._batch_shape = torch.Size(batch_shape)
         return new
 
-    def _resolve(self, name: str | int) -> tuple[int, ...]:
-        if isinstance(name, int):
-            if not -len(self._columns) <= name < len(self._columns):
-                raise ValueError(f"expected a column below {len(self._columns)}, got {name}")
-            return (self._columns[name],)
-        columns = tuple(c for c in self.variables.columns(name) if c in self._columns)
-        if not columns:
-            raise ValueError(f"{name}: not among the variables that are left (given or summed out before)")
-        return columns
-
     def _checked(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         """``value`` as a float tensor, after validation."""
-        columns = self._columns if columns is None else columns
         if self._validate_args:
-            self._check(value, columns)
+            self._evidence.check(value, self._evidence.columns if columns is None else columns, self.batch_shape)
         return value if value.is_floating_point() else value.to(self.log_cores.dtype)
 
     def _validate_sample(self, value: Tensor):
-        self._check(value, self._columns)
-
-    def _check(self, value: Tensor, columns: tuple[int, ...]):
-        if not isinstance(value, Tensor):
-            raise ValueError(f"value: expected a tensor, got {type(value).__name__}")
-        if value.dim() == 0 or value.shape[-1] != len(columns):
-            raise ValueError(f"value: expected a last dimension of {len(columns)}, got shape {tuple(value.shape)}")
-        try:
-            torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
-        except RuntimeError:
-            raise ValueError(
-                f"value: shape {tuple(value.shape)} does not fit batch shape {tuple(self.batch_shape)}"
-            ) from None
-        self.variables.check(value, columns)
-
-    def _base(self) -> Tensor:
-        if self._evidence is None:
-            return self.log_cores.new_zeros(self.log_cores.shape[:2])
-        return self._evidence
-
-    def _given(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
-        """The evidence so far together with that of ``value``: ``(*, k) -> (*, D, N)``"""
-        columns = self._columns if columns is None else columns
-        evidence = self.variables.log_evidence(value, columns, self.log_cores.shape[1])
-        if self._evidence is None and columns == tuple(range(len(self.variables))):
-            return evidence
-        return self._with(evidence, columns)
-
-    def _with(self, log_weights: Tensor, columns: tuple[int, ...]) -> Tensor:
-        """The evidence so far plus more of it for some columns: ``(*, k, N) -> (*, D, N)``"""
-        base = self._base()
-        lead = torch.broadcast_shapes(base.shape[:-2], log_weights.shape[:-2])
-        dtype = torch.promote_types(base.dtype, log_weights.dtype)
-        base = base.expand(*lead, *base.shape[-2:]).to(dtype)
-        return base.index_add(-2, self._index(columns), log_weights.expand(*lead, *log_weights.shape[-2:]).to(dtype))
+        self._evidence.check(value, self._evidence.columns, self.batch_shape)
 
     def _log_normalizer(self) -> Tensor:
         """Computed once with its graph, so that what was asked first without gradients does not lose them later."""
         if torch.is_inference_mode_enabled():
-            return self._chain.contract(self._base())
+            return self._chain.contract(self._evidence.log_weights)
         if not self._normalizer:
             with torch.enable_grad():
-                self._normalizer.append(self._chain.contract(self._base()))
+                self._normalizer.append(self._chain.contract(self._evidence.log_weights))
         return self._normalizer[0]
 
     def _posterior(self, evidence: Tensor) -> Tensor:
         """State probabilities of the visible columns: ``(*, D, N) -> (*, k, N)``"""
-        return self._chain.posterior(evidence).index_select(-2, self._index(self._columns))
+        return self._chain.posterior(evidence).index_select(-2, self._evidence.index())
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         shape = self.batch_shape + self.event_shape
-        mean, variance = self.variables.expectation(self._posterior(self._base()), self._columns)
+        mean, variance = self.variables.expectation(self._posterior(self._evidence.log_weights), self._evidence.columns)
         return mean.expand(shape), variance.expand(shape)
 
     def _draw(self, evidence: Tensor, shape: torch.Size) -> Tensor:
         """Joint draws of the visible variables, ``(*, D, N) -> (*shape, k)``"""
-        states = self._chain.sample(evidence, shape).index_select(-1, self._index(self._columns))
-        return self.variables.draw(states, self._columns, self.log_cores.dtype)
-
-    def _index(self, columns: Sequence[int]) -> Tensor:
-        return self.variables.index(columns, self.log_cores.device)
+        states = self._chain.sample(evidence, shape).index_select(-1, self._evidence.index())
+        return self.variables.draw(states, self._evidence.columns, self.log_cores.dtype)
 
 
 def _check_structure(log_cores: Tensor, variables: Variables, boundary: str):
-    states = max(variables.num_states)
-    shape = tuple(log_cores.shape)
+    states, shape = max(variables.num_states), tuple(log_cores.shape)
     if len(shape) != 4 or shape[0] != len(variables) or shape[1] < states or shape[2] != shape[3] or shape[3] < 1:
         raise ValueError(f"log_cores: expected shape ({len(variables)}, {states}, m, m) with m >= 1, got {shape}")
-    if boundary not in ("ring", "train"):
-        raise ValueError(f"boundary: expected 'ring' or 'train', got {boundary!r}")
-
-
-def _check_order(order, columns: int) -> tuple[int, ...] | None:
-    if order is None:
-        return None
-    order = tuple(order.tolist() if isinstance(order, Tensor) else order)
-    if sorted(order) != list(range(columns)):
-        raise ValueError(f"order: expected a permutation of 0..{columns - 1}, got {order}")
-    return None if order == tuple(range(columns)) else order
-
-
-def _check_values(log_cores: Tensor, variables: Variables):
-    if not log_cores.isfinite().all():
-        raise ValueError("log_cores: expected finite values, got NaN or infinity")
-    if variables.loc is not None:
-        if not variables.loc.isfinite().all():
-            raise ValueError("loc: expected finite values, got NaN or infinity")
-        if not (variables.scale > 0).all() or not variables.scale.isfinite().all():
-            raise ValueError(
-                f"scale: expected positive finite values, got {variables.scale.min().item()} as the smallest"
-            )
+    check_choice("boundary", boundary, ("ring", "train"))

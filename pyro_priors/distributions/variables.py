@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.checks import check_count
+
 
 @dataclass(frozen=True)
 class Discrete:
@@ -21,7 +23,7 @@ class Discrete:
     categories: int
 
     def __post_init__(self):
-        _check_count("categories", self.categories)
+        check_count("categories", self.categories)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Continuous:
     components: int = 10
 
     def __post_init__(self):
-        _check_count("components", self.components)
+        check_count("components", self.components)
 
 
 Kind = Discrete | Continuous
@@ -219,6 +221,15 @@ class Variables:
             wrong = wrong.index_copy(-1, self.index(whole, value.device), bad)
         return wrong
 
+    def check_parameters(self):
+        """`ValueError` where loc or scale is not finite, or scale not positive."""
+        if self.loc is None:
+            return
+        if not self.loc.isfinite().all():
+            raise ValueError("loc: expected finite values, got NaN or infinity")
+        if not (self.scale > 0).all() or not self.scale.isfinite().all():
+            raise ValueError(f"scale: expected positive finite values, got {self.scale.min().item()} as the smallest")
+
     def check(self, value: Tensor, columns: tuple[int, ...]):
         """`ValueError` that names the first entry which is infinite or no state of its column."""
         wrong = self.invalid(value, columns)
@@ -252,10 +263,14 @@ class VariablesSupport(constraints.Constraint):
         self.variables, self.columns = variables, columns
         self.is_discrete = not any(variables.is_continuous[c] for c in columns)
 
+    def check_parameters(self):
+        """`ValueError` where loc or scale is not finite, or scale not positive."""
+        if self.loc is None:
+            return
+        if not self.loc.isfinite().all():
+            raise ValueError("loc: expected finite values, got NaN or infinity")
+        if not (self.scale > 0).all() or not self.scale.isfinite().all():
+            raise ValueError(f"scale: expected positive finite values, got {self.scale.min().item()} as the smallest")
+
     def check(self, value: Tensor) -> Tensor:
         return ~self.variables.invalid(value, self.columns).any(-1)
-
-
-def _check_count(name: str, count: int):
-    if not isinstance(count, int) or isinstance(count, bool) or count < 1:
-        raise ValueError(f"{name}: expected an integer of at least 1, got {count!r}")

@@ -8,7 +8,8 @@ from sklearn import mixture
 from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
-from pyro_priors.modules.ownership import check_choice, check_codes, check_count, improves, own, split_rows
+from pyro_priors.checks import check_choice, check_count
+from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
 
 
 class GaussianMixture(nn.Module):

@@ -1,4 +1,4 @@
-"""What all priors need to own parameters: registration, checks of arguments and of codes."""
+"""What all priors need to own parameters: registration, and the codes they are fitted to."""
 
 import torch
 from torch import Tensor, nn
@@ -11,16 +11,6 @@ def own(module: nn.Module, name: str, value: Tensor | None, fixed: bool):
         module.register_buffer(name, value)
     else:
         module.register_parameter(name, nn.Parameter(value))
-
-
-def check_count(name: str, count: int, least: int = 1):
-    if not isinstance(count, int) or isinstance(count, bool) or count < least:
-        raise ValueError(f"{name}: expected an integer of at least {least}, got {count!r}")
-
-
-def check_choice(name: str, choice: str, choices: tuple[str, ...]):
-    if choice not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {choice!r}")
 
 
 def check_codes(z: Tensor, latent_dim: int) -> Tensor:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.modules.initialise import (
     fit_leaves,
@@ -11,7 +12,7 @@ from pyro_priors.modules.initialise import (
     noise_cores,
     random_mixture_cores,
 )
-from pyro_priors.modules.ownership import check_choice, check_count, improves, own, split_rows
+from pyro_priors.modules.ownership import improves, own, split_rows
 
 
 class RingPrior(nn.Module):

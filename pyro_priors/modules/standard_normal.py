@@ -4,7 +4,7 @@ import pyro.distributions as dist
 import torch
 from torch import nn
 
-from pyro_priors.modules.ownership import check_count
+from pyro_priors.checks import check_count
 
 
 class StandardNormal(nn.Module):

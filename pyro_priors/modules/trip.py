@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from pyro_priors.checks import check_count
 from pyro_priors.distributions import Continuous, Variables
-from pyro_priors.modules.ownership import check_codes, check_count
+from pyro_priors.modules.ownership import check_codes
 from pyro_priors.modules.ring import RingPrior
 
 

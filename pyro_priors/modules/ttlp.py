@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from pyro_priors.checks import check_count, check_permutation
 from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.variables import Kind
-from pyro_priors.modules.ownership import check_codes, check_count
+from pyro_priors.modules.ownership import check_codes
 from pyro_priors.modules.ring import RingPrior
 from pyro_priors.modules.trip import random_leaves
 
@@ -44,6 +45,7 @@ class TTLP(RingPrior):
 
     Example:
         >>> _ = torch.manual_seed(0)
+        >>> from pyro_priors import Continuous, Discrete
         >>> prior = TTLP(latent_dim=2, attributes={"digit": Discrete(10), "age": Continuous(8)}, rank=3)
         >>> joint = prior()
         >>> joint.event_shape, joint.condition(digit=torch.tensor([3.0, torch.nan])).marginal("z").sample().shape
@@ -114,7 +116,4 @@ def _chain_order(order: str | Sequence[int], columns: int) -> Tensor:
         if order not in ("random", "declared"):
             raise ValueError(f"order: expected 'random', 'declared' or a permutation, got {order!r}")
         return torch.randperm(columns) if order == "random" else torch.arange(columns)
-    order = torch.as_tensor(order)
-    if sorted(order.tolist()) != list(range(columns)):
-        raise ValueError(f"order: expected a permutation of 0..{columns - 1}, got {order.tolist()}")
-    return order
+    return torch.tensor(check_permutation("order", order, columns))

@@ -1,0 +1,89 @@
+"""What a tensor ring has been told: which columns are still open, and a log-weight for every column and state."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyro_priors.distributions.variables import Variables
+
+
+class Evidence:
+    """Immutable bookkeeping between named variables and the weights of the contraction.
+
+    Args:
+        variables: the columns.
+        log_cores: ``(D, N, m, m)``; says how many states there are, of which dtype and where.
+    """
+
+    def __init__(self, variables: Variables, log_cores: Tensor):
+        self.variables = variables
+        self.columns = tuple(range(len(variables)))  # the open ones
+        self.states = log_cores.shape[1]
+        self.log_weights = log_cores.new_zeros(log_cores.shape[:2])  # (*, D, N), declared order
+        self._told = False
+        padding = variables.absent_states(self.states, log_cores.device)
+        if padding is not None:
+            self.log_weights, self._told = self.log_weights.masked_fill(padding, -torch.inf), True
+
+    def select(self, columns: tuple[int, ...]) -> "Evidence":
+        """The same evidence with these columns open."""
+        return self._replace(columns=columns)
+
+    def told(self, log_weights: Tensor) -> "Evidence":
+        """The same open columns under these weights."""
+        return self._replace(log_weights=log_weights, _told=True)
+
+    def _replace(self, **changes) -> "Evidence":
+        new = copy.copy(self)
+        new.__dict__.update(changes)
+        return new
+
+    @property
+    def all_continuous(self) -> bool:
+        return all(self.variables.is_continuous[c] for c in self.columns)
+
+    def resolve(self, name: str | int) -> tuple[int, ...]:
+        """The open columns of a variable or block, or the one at a position of the event."""
+        if isinstance(name, int):
+            if not -len(self.columns) <= name < len(self.columns):
+                raise ValueError(f"expected a column below {len(self.columns)}, got {name}")
+            return (self.columns[name],)
+        columns = tuple(c for c in self.variables.columns(name) if c in self.columns)
+        if not columns:
+            raise ValueError(f"{name}: not among the variables that are left (given or summed out before)")
+        return columns
+
+    def given(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
+        """The weights so far times the densities of ``value``: ``(*, k) -> (*, D, N)``"""
+        columns = self.columns if columns is None else columns
+        log_evidence = self.variables.log_evidence(value, columns, self.states)
+        if not self._told and columns == tuple(range(len(self.variables))):
+            return log_evidence
+        return self.plus(log_evidence, columns)
+
+    def plus(self, log_weights: Tensor, columns: tuple[int, ...]) -> Tensor:
+        """The weights so far times more of them for some columns: ``(*, k, N) -> (*, D, N)``"""
+        base = self.log_weights
+        lead = torch.broadcast_shapes(base.shape[:-2], log_weights.shape[:-2])
+        dtype = torch.promote_types(base.dtype, log_weights.dtype)
+        base = base.expand(*lead, *base.shape[-2:]).to(dtype)
+        return base.index_add(-2, self.index(columns), log_weights.expand(*lead, *log_weights.shape[-2:]).to(dtype))
+
+    def index(self, columns: Sequence[int] | None = None) -> Tensor:
+        """Columns (the open ones by default) as a tensor of indices."""
+        return self.variables.index(self.columns if columns is None else columns, self.log_weights.device)
+
+    def check(self, value: Tensor, columns: tuple[int, ...], batch_shape: torch.Size):
+        """`ValueError` where a value has another size, does not fit the batch, or cannot occur."""
+        if not isinstance(value, Tensor):
+            raise ValueError(f"value: expected a tensor, got {type(value).__name__}")
+        shape = tuple(value.shape)
+        if not shape or shape[-1] != len(columns):
+            raise ValueError(f"value: expected a last dimension of {len(columns)}, got shape {shape}")
+        try:
+            torch.broadcast_shapes(shape[:-1], batch_shape)
+        except RuntimeError:
+            raise ValueError(f"value: shape {shape} does not fit batch shape {tuple(batch_shape)}") from None
+        self.variables.check(value, columns)
