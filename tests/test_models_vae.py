@@ -5,6 +5,7 @@ import copy
 import pyro
 import pytest
 import torch
+from catalogue import PRIORS
 from pyro import poutine
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import ClippedAdam
@@ -13,15 +14,6 @@ import pyro_priors as pp
 from models import VAE, ConvDecoder, ConvEncoder, GatedMLPDecoder, GatedMLPEncoder
 
 SHAPE = (1, 4, 4)
-PRIORS = {
-    "normal": lambda: pp.StandardNormal(3),
-    "mixture": lambda: pp.GaussianMixture(3, 4),
-    "mixture, fixed": lambda: pp.GaussianMixture(3, 4, fixed=True),
-    "trip": lambda: pp.TRIP(3, components=4, rank=2),
-    "trip, noise": lambda: pp.TRIP(3, components=4, rank=2, init="noise"),
-    "trip, train": lambda: pp.TRIP(3, components=4, rank=2, boundary="train"),
-    "trip, fixed": lambda: pp.TRIP(3, components=4, rank=2, fixed=True),
-}
 LIKELIHOODS = ["bernoulli", "gaussian", "squared-error"]
 
 
@@ -31,7 +23,7 @@ def _fresh():
     pyro.set_rng_seed(0)
 
 
-def make_vae(prior="normal", likelihood="bernoulli", **kwargs):
+def make_vae(prior="StandardNormal", likelihood="bernoulli", **kwargs):
     encoder, decoder = GatedMLPEncoder(SHAPE, 3, hidden=(8,)), GatedMLPDecoder(3, SHAPE, hidden=(8,))
     return VAE(encoder, decoder, PRIORS[prior](), likelihood, **kwargs)
 
@@ -103,7 +95,7 @@ def test_generate_decode_encode_reconstruct(prior):
 
 
 def test_predictive_and_condition():
-    vae, x = make_vae("trip"), images()
+    vae, x = make_vae("TRIP"), images()
     drawn = Predictive(vae.model, num_samples=4)(n=5)
     assert drawn["z"].shape[:2] == (4, 5)
     assert drawn["x"].shape == (4, 5, *SHAPE)
@@ -116,7 +108,7 @@ def test_predictive_and_condition():
 
 
 def test_the_program_is_the_density_it_says():
-    vae, x, z = make_vae("mixture"), images(), torch.randn(6, 3)
+    vae, x, z = make_vae("GaussianMixture"), images(), torch.randn(6, 3)
     trace = poutine.trace(poutine.condition(vae.model, {"z": z})).get_trace(x)
     expected = vae.prior().log_prob(z).sum() + vae.decode(z).log_prob(x).sum()
     torch.testing.assert_close(trace.log_prob_sum(), expected)
@@ -150,7 +142,7 @@ def test_parts_that_do_not_fit():
 
 
 def test_a_batch_of_one():
-    vae = make_vae("trip")
+    vae = make_vae("TRIP")
     svi = SVI(vae.model, vae.guide, ClippedAdam({"lr": 0.01}), Trace_ELBO())
     assert svi.step(images(1)) == pytest.approx(svi.step(images(1)), rel=2)
     assert vae.generate(1).shape == (1, *SHAPE)
