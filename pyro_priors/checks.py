@@ -1,11 +1,15 @@
 """Checks of arguments that distributions and modules share: `ValueError` with what was expected and what came."""
 
 from collections.abc import Iterable
+from numbers import Integral
+
+import torch
 
 
-def check_count(name: str, count: int, least: int = 1):
-    if not isinstance(count, int) or isinstance(count, bool) or count < least:
+def check_count(name: str, count: int, least: int = 1) -> int:
+    if not isinstance(count, Integral) or isinstance(count, bool) or count < least:
         raise ValueError(f"{name}: expected an integer of at least {least}, got {count!r}")
+    return int(count)
 
 
 def check_choice(name: str, choice: str, choices: tuple[str, ...]):
@@ -14,7 +18,16 @@ def check_choice(name: str, choice: str, choices: tuple[str, ...]):
 
 
 def check_permutation(name: str, order: Iterable[int], count: int) -> tuple[int, ...]:
-    order = tuple(int(k) if k == int(k) else k for k in order)
-    if sorted(order) != list(range(count)):
+    order = order.tolist() if isinstance(order, torch.Tensor) else order
+    order = tuple(order) if isinstance(order, Iterable) else (order,)
+    if not all(isinstance(k, Integral) for k in order) or sorted(order) != list(range(count)):
         raise ValueError(f"{name}: expected a permutation of 0..{count - 1}, got {order}")
-    return order
+    return tuple(map(int, order))
+
+
+def check_broadcast(name: str, *shapes: torch.Size) -> torch.Size:
+    try:
+        return torch.broadcast_shapes(*shapes)
+    except RuntimeError:
+        listed = " and ".join(str(tuple(shape)) for shape in shapes)
+        raise ValueError(f"{name}: expected batch shapes that fit each other, got {listed}") from None

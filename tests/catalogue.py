@@ -28,8 +28,8 @@ def make_ring(
     boundary: str = "ring",
     *,
     seed: int = 0,
-    dtype=torch.float64,
-    shuffle: bool = True,
+    dtype: torch.dtype = torch.float64,
+    order: tuple[int, ...] | None = None,
 ) -> Ring:
     """A random ring; ``kinds`` has a letter per variable: c, C continuous (2, 3 states), b, d, D discrete (2, 3, 4)."""
     generator = torch.Generator().manual_seed(seed)
@@ -43,8 +43,12 @@ def make_ring(
         return torch.rand(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
     variables = Variables(table, random(rows, widest) * 4 - 2, random(rows, widest) + 0.3)
-    log_cores = 3 * random(len(kinds), states, rank, rank)
-    order = tuple(torch.randperm(len(kinds), generator=generator).tolist()) if shuffle else tuple(range(len(kinds)))
+    # Bonds that prefer to stay and states that prefer a bond: laws about dependence could not fail without any.
+    stay = torch.eye(rank)
+    match = (torch.arange(states)[:, None] % rank == torch.arange(rank)).float()
+    log_cores = random(len(kinds), states, rank, rank) + 3 * stay + 2 * match[:, :, None] + 2 * match[:, None, :]
+    log_cores = log_cores.to(dtype)
+    order = order or tuple(torch.randperm(len(kinds), generator=generator).tolist())
     return Ring(TensorRing(log_cores, variables, boundary, order), log_cores, variables, boundary, order)
 
 

@@ -38,15 +38,17 @@ def test_autoguides_find_the_support(guide_type):
 
 
 def test_nuts_samples_the_law():
-    """Posterior mean by NUTS against importance sampling from the prior; 5 standard errors of both, about."""
+    """Means of the posterior within 4.5 standard errors of importance sampling's: fails once in 10,000 seeds."""
     ring = latents().ring
-    kernel = NUTS(program, max_tree_depth=5)
-    mcmc = MCMC(kernel, num_samples=150, warmup_steps=80, disable_progbar=True)
+    mcmc = MCMC(NUTS(program, max_tree_depth=5), num_samples=300, warmup_steps=100, disable_progbar=True)
     mcmc.run(ring, torch.tensor(2.0))
+    draws = mcmc.get_samples()["z"]
     z = ring.sample((200_000,))
     weights = dist.Normal(z.sum(-1), 1.0).log_prob(torch.tensor(2.0)).softmax(0)
     expected = (weights[:, None] * z).sum(0)
-    assert (mcmc.get_samples()["z"].mean(0) - expected).abs().max() < 0.5
+    effective = mcmc.diagnostics()["z"]["n_eff"].clamp(max=300)
+    assert effective.min() > 20
+    assert ((draws.mean(0) - expected).abs() < 4.5 * draws.std(0) / effective.sqrt()).all()
 
 
 def test_the_score_function_can_be_chosen():
@@ -105,7 +107,7 @@ def test_conditioning_and_prediction():
 
 def test_a_chain_written_with_enumerated_sites_is_the_same_law():
     """A train of rank 1 .. m as a hidden Markov chain over bonds, summed by TraceEnum: an oracle inside Pyro."""
-    case = make_ring("bdb", 2, "train", dtype=torch.float64, shuffle=False)
+    case = make_ring("bdb", 2, "train", dtype=torch.float64, order=(0, 1, 2))
     cores = [core[:n].exp() for core, n in zip(case.log_cores, case.variables.num_states, strict=True)]
     value = torch.tensor([1.0, 2.0, 0.0]).double()
 

@@ -1,11 +1,13 @@
 """Laws of the learnable priors: fresh distributions, ownership, seeding, devices and dtypes, storage."""
 
 import copy
+import math
 import pickle
 
+import oracles
 import pytest
 import torch
-from catalogue import JOINT_PRIORS, PRIORS
+from catalogue import JOINT_PRIORS, PRIORS, Ring
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import nn
 
@@ -90,6 +92,27 @@ def test_repr_says_what_it_is(name):
     assert text.startswith(type(build(name)).__name__)
     if hasattr(build(name), "rank"):
         assert all(word in text for word in ("rank=", "boundary=", "init=", "fixed="))
+
+
+@every_prior
+def test_the_density_is_that_of_the_parameters(name):
+    """By enumeration for rings, by explicit sums for mixtures."""
+    prior = build(name).double()
+    law = prior()
+    value = law.sample((6,))
+    if isinstance(law, pp.distributions.TensorRing):
+        order = range(len(law.variables)) if prior.order is None else prior.order.tolist()
+        loc, scale = (None, None) if prior.loc is None else (prior.loc.detach(), prior.log_scale.detach().exp())
+        value[torch.rand(value.shape) < 0.3] = torch.nan
+        variables = law.variables if loc is None else law.variables.bind(loc, scale)
+        case = Ring(law, prior.log_cores.detach(), variables, prior.boundary, tuple(order))
+        expected = oracles.log_prob(case, value)
+    elif name == "StandardNormal":
+        expected = -0.5 * (value.square() + math.log(2 * math.pi)).sum(-1)
+    else:
+        density = torch.distributions.Normal(prior.loc, prior.log_scale.exp()).log_prob(value.unsqueeze(1)).sum(-1)
+        expected = (density + prior.logits.log_softmax(0)).logsumexp(-1)
+    torch.testing.assert_close(law.log_prob(value), expected, rtol=1e-10, atol=1e-10)
 
 
 def test_parameters_have_the_documented_shapes():

@@ -6,6 +6,7 @@ import torch
 from catalogue import make_ring
 
 from pyro_priors.distributions import TensorRing, Variables
+from pyro_priors.distributions.evidence import Evidence
 from pyro_priors.distributions.ordered_chain import OrderedChain
 from pyro_priors.ops import chain, chain_sample
 
@@ -20,6 +21,25 @@ def without_suffix(matrices, end):
     return torch.ones_like(states), torch.ones_like(scales)
 
 
+def check_imputations(case):
+    torch.manual_seed(0)
+    draws = case.ring.sample((4000,))
+    laws.check_samples(case, case.ring.impute(torch.where(torch.rand(draws.shape) < 0.5, torch.nan, draws)))
+
+
+def check_conditional_draws(case):
+    torch.manual_seed(0)
+    draws = case.ring.sample((4000,))
+    draws[:, 1:] = case.ring.condition(v0=draws[:, 0]).sample()
+    laws.check_samples(case, draws)
+
+
+def forgetful_draw(ring, evidence, shape):
+    nothing_said = Evidence(ring.variables, ring.log_cores).log_weights
+    return draw(ring, nothing_said.expand_as(evidence), shape)
+
+
+draw = TensorRing._draw
 log_evidence = Variables.log_evidence
 
 BUGS = {
@@ -27,6 +47,8 @@ BUGS = {
     "order ignored": (OrderedChain, "_chained", lambda chain, x, dim: x, laws.check_log_prob),
     "order not undone": (OrderedChain, "_declared", lambda chain, x, dim: x, laws.check_state_probs),
     "suffix of the sampler left out": (chain_sample, "suffix_sweep", without_suffix, check_draws),
+    "imputation ignores what is observed": (TensorRing, "_draw", forgetful_draw, check_imputations),
+    "sampling ignores what is given": (TensorRing, "_draw", forgetful_draw, check_conditional_draws),
     "NaN read as zero": (
         Variables,
         "log_evidence",

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from catalogue import make_ring
@@ -28,10 +29,66 @@ def joint(**options):
     return pp.TTLP(2, {"digit": Discrete(3)}, rank=2, **options)
 
 
+def excluding():
+    """A ring that was told that its label is not 1."""
+    weights = torch.zeros(3, 3)
+    weights[1, 1] = -math.inf
+    return ring().weigh(weights)
+
+
+def excluded_row():
+    return torch.tensor([math.nan, 1.0, math.nan])
+
+
 CASES = {
+    "complex value": (
+        lambda: ring().log_prob(torch.zeros(3) * 1j),
+        "expected a tensor of real numbers, got torch.c",
+    ),
+    "condition on nothing said": (lambda: ring().condition(v1=None), "v1: expected a tensor or a number, got None"),
+    "condition on text": (lambda: ring().condition(v1="three"), "v1: expected a tensor or a number, got 'three'"),
+    "marginal of a fraction": (lambda: ring().marginal(1.5), "the name or the index of a variable, got 1.5"),
+    "marginal of None": (lambda: ring().marginal(None), "the name or the index of a variable, got None"),
+    "marginal of a truth value": (lambda: ring().marginal(True), "the name or the index of a variable, got True"),
+    "weigh with a list": (lambda: ring().weigh([0.0]), "log_weights: expected a tensor .*got list"),
+    "weigh with another batch": (
+        lambda: ring().condition(v1=torch.zeros(3)).weigh(torch.zeros(2, 2, 3)),
+        "log_weights: expected batch shapes that fit each other",
+    ),
+    "condition on an excluded state": (lambda: excluding().condition(v1=torch.tensor(1.0)), "contradictory evidence"),
+    "impute beside an excluded state": (lambda: excluding().impute(excluded_row()), "contradictory evidence"),
+    "state_probs beside an excluded state": (lambda: excluding().state_probs(excluded_row()), "contradictory evidence"),
+    "most_probable beside an excluded state": (lambda: excluding().most_probable(excluded_row()), "contradictory"),
+    "expand to another shape": (
+        lambda: ring().expand((2,)).expand((3,)),
+        r"cannot expand \(2,\) to \(3,\)",
+    ),
+    "expand to fewer": (lambda: ring().expand((2,)).expand(()), r"batch_shape: cannot expand \(2,\) to \(\)"),
+    "cores in a list": (lambda: TensorRing([[0.0]], latents()), "log_cores: expected a tensor of floats, got list"),
+    "cores of integers": (
+        lambda: TensorRing(cores().long(), latents()),
+        "a tensor of floats, got torch.int64",
+    ),
+    "variables of another type": (lambda: TensorRing(cores(), {"z": 2}), "variables: expected Variables, got dict"),
+    "order of one number": (lambda: TensorRing(cores(), latents(), order=3), "order: expected a permutation of 0..1"),
+    "order of text": (lambda: TensorRing(cores(), latents(), order=["a", 1]), "order: expected a permutation of 0..1"),
+    "order with NaN": (lambda: TensorRing(cores(), latents(), order=[math.nan, 1]), "order: expected a permutation"),
+    "loc in a list": (lambda: Variables({"z": Continuous(1)}, [[0.0]], [[1.0]]), "loc: expected a tensor, got list"),
+    "scale infinite": (
+        lambda: TensorRing(cores(), latents().bind(torch.zeros(2, 3), torch.full((2, 3), math.inf))),
+        "scale: expected positive finite values, got inf",
+    ),
+    "group named like a variable": (
+        lambda: Variables({"a": Discrete(2), "b": Discrete(2)}, groups={"a": ("b",)}),
+        "groups: the name 'a' is that of a variable",
+    ),
+    "variable called self": (lambda: Variables({"self": Discrete(2)}), "the name 'self' is taken"),
+    "attributes in a list": (lambda: pp.TTLP(2, ["digit"]), "attributes: expected a mapping .*got list"),
+    "codes in a list": (lambda: pp.TRIP(3).reinitialize([[0.0, 0.0, 0.0]]), r"z: expected shape \(n, 3\) .*got list"),
+    "labels in a list": (lambda: joint().reinitialize(torch.zeros(1, 2), [[1.0]]), "y: expected a tensor .*got list"),
     "event size": (lambda: ring().log_prob(torch.zeros(4, 2)), r"last dimension of 3, got shape \(4, 2\)"),
     "scalar value": (lambda: ring().log_prob(torch.tensor(0.0)), r"last dimension of 3, got shape \(\)"),
-    "not a tensor": (lambda: ring().log_prob([0.0, 0.0, 0.0]), "expected a tensor, got list"),
+    "not a tensor": (lambda: ring().log_prob([0.0, 0.0, 0.0]), "expected a tensor of real numbers, got list"),
     "category too large": (
         lambda: ring().log_prob(torch.tensor([0.0, 3.0, 0.0])),
         r"one of 0..2 or NaN at index \(1,\), got 3",
@@ -42,7 +99,7 @@ CASES = {
     "infinite category": (lambda: ring().log_prob(torch.tensor([0.0, math.inf, 0.0])), "one of 0..2 or NaN .*got inf"),
     "batch does not fit": (
         lambda: ring().condition(v1=torch.zeros(3)).log_prob(torch.zeros(2, 2)),
-        r"does not fit batch shape \(3,\)",
+        r"value: expected batch shapes that fit each other, got \(2,\) and \(3,\)",
     ),
     "condition on unknown": (lambda: ring().condition(w=torch.tensor(0.0)), "unknown variable 'w'; .*'v0', 'v1', 'v2'"),
     "condition twice": (lambda: joint()().condition(digit=torch.tensor(1.0), y=torch.ones(1)), "given twice"),
@@ -62,7 +119,7 @@ CASES = {
     ),
     "condition with shapes that do not fit": (
         lambda: ring().condition(v0=torch.zeros(2), v1=torch.zeros(3)),
-        r"given values: shapes .* do not fit",
+        r"given values: expected batch shapes that fit",
     ),
     "marginal of unknown": (lambda: ring().marginal("w"), "unknown variable 'w'"),
     "marginal of a column that is not there": (lambda: ring().marginal([0, 5]), "expected a column below 3, got 5"),
@@ -70,7 +127,7 @@ CASES = {
     "marginal of nothing": (lambda: ring().marginal([]), "at least one variable"),
     "weigh with another shape": (
         lambda: ring().weigh(torch.zeros(3, 2)),
-        r"log_weights: expected shape \(\*, 3, 3\), got \(3, 2\)",
+        r"log_weights: .* shape \(\*, 3, 3\), got \(3, 2\)",
     ),
     "weigh with NaN": (
         lambda: ring().weigh(torch.full((3, 3), math.nan)),
@@ -143,7 +200,7 @@ CASES = {
     "codes not finite": (lambda: pp.TRIP(3).reinitialize(torch.full((5, 3), math.nan)), "z: expected finite values"),
     "attributes of another size": (
         lambda: joint().reinitialize(torch.zeros(5, 2), torch.zeros(5, 2)),
-        r"y: expected shape \(5, 1\)",
+        r"y: expected a tensor of shape \(5, 1\), got \(5, 2\)",
     ),
     "attributes out of range": (
         lambda: joint().reinitialize(torch.zeros(5, 2), torch.full((5, 1), 3.0)),
@@ -163,3 +220,24 @@ def test_validation_can_be_switched_off():
     case = make_ring("cd", 2, "ring")
     law = TensorRing(case.log_cores, case.variables, validate_args=False)
     assert law.log_prob(torch.tensor([0.0, 9.0])) == -math.inf
+
+
+def test_an_excluded_value_has_density_zero_and_no_gradient():
+    case = make_ring("cdc", 2, "ring")
+    cores = case.log_cores.clone().requires_grad_()
+    weights = torch.zeros(3, 3).double()
+    weights[1, 1] = -math.inf
+    score = TensorRing(cores, case.variables).weigh(weights).log_prob(torch.tensor([0.0, 1.0, 0.0]).double())
+    assert score == -math.inf
+    score.backward()
+    assert cores.grad.isfinite().all()
+
+
+def test_padding_of_component_parameters_is_ignored():
+    loc, scale = torch.tensor([[0.0, math.nan], [0.0, 1.0]]), torch.tensor([[1.0, -1.0], [1.0, 1.0]])
+    variables = Variables({"a": Continuous(1), "b": Continuous(2)}, loc, scale)
+    assert TensorRing(torch.zeros(2, 2, 1, 1), variables).log_prob(torch.zeros(2)).isfinite()
+
+
+def test_numpy_integers_are_indices():
+    assert ring().marginal([np.int64(0)]).event_shape == (1,)

@@ -1,5 +1,7 @@
 """Densities and queries of the tensor ring equal brute-force enumeration."""
 
+import copy
+
 import laws
 import oracles
 import pytest
@@ -108,6 +110,44 @@ def test_weigh_multiplies_states():
     expected = (table + leaves[0][:, :, None] + leaves[1][:, None]).logsumexp((-1, -2))
     laws.close(law.log_prob(value), expected)
     assert case.ring.weigh(torch.zeros(4, 2, 3)).batch_shape == (4,)
+
+
+@pytest.mark.parametrize("boundary", ["ring", "train"])
+def test_weigh_after_marginal_and_condition_with_padding(boundary):
+    """Weights follow the visible columns; entries for states that a variable lacks change nothing."""
+    case = make_ring("bDcC", 3, boundary)
+    left = case.ring.condition(v1=torch.tensor(2.0)).marginal(["v0", "v3"])
+    weights = torch.randn(2, 4).double()
+    wild = weights.clone()
+    wild[0, 2:], wild[1, 3:] = 1e6, -torch.inf
+    moved = case.log_cores.clone()
+    moved[[0, 3]] += weights[..., None, None]
+    moved = case._replace(log_cores=moved)
+    value = random_value(case, 6, 0.3)
+    value[:, 1:3] = torch.tensor([2.0, NAN]).double()
+    given = torch.where(torch.tensor([False, True, False, False]), value, NAN)
+    expected = oracles.log_prob(moved, value) - oracles.log_prob(moved, given)
+    for weighed in (left.weigh(weights), left.weigh(wild)):
+        laws.close(weighed.log_prob(value[:, [0, 3]]), expected)
+
+
+@pytest.mark.slow
+@settings(max_examples=3000, deadline=None)
+@given(shape=shapes, missing=st.floats(0, 1))
+def test_log_prob_of_any_shape_at_length(shape, missing):
+    laws.check_log_prob(make_ring(**shape), missing=missing)
+
+
+def test_two_walks_back_and_copies():
+    """One distribution may serve several losses, and be copied after use."""
+    case = make_ring("cdC", 2, "ring")
+    cores = case.log_cores.clone().requires_grad_()
+    ring = type(case.ring)(cores, case.variables, "ring", case.order)
+    value = random_value(case, 4, 0.3)
+    first, second = (torch.autograd.grad(ring.log_prob(value).sum(), cores)[0] for _ in range(2))
+    torch.autograd.grad(ring.marginal("v0").log_prob(value[:, :1]).sum(), cores)
+    laws.close(first, second)
+    laws.close(copy.deepcopy(case.ring).log_prob(value), case.ring.log_prob(value))
 
 
 def test_most_probable_fills_each_entry_by_itself():

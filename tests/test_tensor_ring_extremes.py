@@ -95,6 +95,26 @@ def test_a_thousand_variables(boundary, dtype):
     laws.close(ring.state_probs(value).sum(-1), torch.ones(4, size), torch.float32)
 
 
+@every_boundary
+@pytest.mark.parametrize("shift", [0.0, 50.0, -50.0])
+@pytest.mark.parametrize("sizes", [(1000, 3, 4), (100, 10, 20)])
+def test_few_entries_of_many_in_single_precision(boundary, shift, sizes):
+    """Two numbers of thousands of nats are subtracted; what is left must keep its digits, without a floor of one."""
+    torch.manual_seed(0)
+    size, components, rank = sizes
+    cores = torch.randn(size, components, rank, rank) + shift
+    variables = Variables(
+        {"z": [Continuous(components)] * size}, torch.randn(size, components), torch.ones(size, components)
+    )
+    value = torch.full((5, size), NAN)
+    value[torch.arange(5), torch.arange(5) * 7] = torch.randn(5)
+    leaves = variables.log_evidence(value, tuple(range(size)), components)
+    expected = oracles.log_chain(leaves, cores, boundary) - oracles.log_chain(leaves[:1] * 0, cores, boundary)
+    torch.testing.assert_close(
+        TensorRing(cores, variables, boundary).log_prob(value).double(), expected, rtol=1e-4, atol=0
+    )
+
+
 @every_dtype
 @every_boundary
 @pytest.mark.parametrize("sizes", [(1, 1, 1), (1, 3, 1), (1, 1, 3), (4, 1, 1), (4, 1, 2), (1, 3, 2)])

@@ -2,10 +2,12 @@
 
 import copy
 from collections.abc import Sequence
+from numbers import Integral
 
 import torch
 from torch import Tensor
 
+from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.variables import Variables
 
 
@@ -46,10 +48,12 @@ class Evidence:
 
     def resolve(self, name: str | int) -> tuple[int, ...]:
         """The open columns of a variable or block, or the one at a position of the event."""
-        if isinstance(name, int):
+        if isinstance(name, Integral) and not isinstance(name, bool):
             if not -len(self.columns) <= name < len(self.columns):
                 raise ValueError(f"expected a column below {len(self.columns)}, got {name}")
             return (self.columns[name],)
+        if not isinstance(name, str):
+            raise ValueError(f"expected the name or the index of a variable, got {name!r}")
         columns = tuple(c for c in self.variables.columns(name) if c in self.columns)
         if not columns:
             raise ValueError(f"{name}: not among the variables that are left (given or summed out before)")
@@ -77,13 +81,18 @@ class Evidence:
 
     def check(self, value: Tensor, columns: tuple[int, ...], batch_shape: torch.Size):
         """`ValueError` where a value has another size, does not fit the batch, or cannot occur."""
-        if not isinstance(value, Tensor):
-            raise ValueError(f"value: expected a tensor, got {type(value).__name__}")
+        if not isinstance(value, Tensor) or value.is_complex():
+            got = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise ValueError(f"value: expected a tensor of real numbers, got {got}")
         shape = tuple(value.shape)
         if not shape or shape[-1] != len(columns):
             raise ValueError(f"value: expected a last dimension of {len(columns)}, got shape {shape}")
-        try:
-            torch.broadcast_shapes(shape[:-1], batch_shape)
-        except RuntimeError:
-            raise ValueError(f"value: shape {shape} does not fit batch shape {tuple(batch_shape)}") from None
+        check_broadcast("value", shape[:-1], batch_shape)
         self.variables.check(value, columns)
+
+
+def check_possible(log_weights: Tensor) -> Tensor:
+    """The same weights; `ValueError` where they exclude every state of some variable."""
+    if (log_weights.amax(-1) == -torch.inf).any():
+        raise ValueError("contradictory evidence: every state of some variable is excluded")
+    return log_weights

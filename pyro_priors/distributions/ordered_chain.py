@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors import ops
+from pyro_priors.checks import check_choice, check_permutation
 
 
 class OrderedChain:
@@ -15,14 +16,29 @@ class OrderedChain:
 
     Args:
         log_cores: ``(D, N, m, m)``, declared order.
-        ring: close with the trace, else with vectors of ones.
+        columns: what D must be.
+        states: what N must be at least.
+        boundary: ``"ring"`` closes with the trace, ``"train"`` with vectors of ones.
         order: ``order[j]`` is the column at position j, None for the declared order.
+
+    Raises:
+        ValueError: another shape, an unknown boundary, an order that is no permutation.
     """
 
-    def __init__(self, log_cores: Tensor, ring: bool, order: tuple[int, ...] | None):
-        self.log_cores, self.ring = log_cores, ring
+    def __init__(
+        self, log_cores: Tensor, columns: int, states: int, boundary: str, order: Sequence[int] | Tensor | None
+    ):
+        check_choice("boundary", boundary, ("ring", "train"))
+        if not isinstance(log_cores, Tensor) or not log_cores.is_floating_point():
+            got = log_cores.dtype if isinstance(log_cores, Tensor) else type(log_cores).__name__
+            raise ValueError(f"log_cores: expected a tensor of floats, got {got}")
+        shape = tuple(log_cores.shape)
+        if len(shape) != 4 or shape[0] != columns or shape[1] < states or shape[2] != shape[3] or shape[3] < 1:
+            raise ValueError(f"log_cores: expected shape ({columns}, {states}, m, m) with m >= 1, got {shape}")
+        self.log_cores, self.ring = log_cores, boundary == "ring"
         self._order = self._back = None
         if order is not None:
+            order = check_permutation("order", order, columns)
             self._order = torch.tensor(order, device=log_cores.device)
             self._back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=log_cores.device)
 

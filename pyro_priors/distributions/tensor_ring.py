@@ -8,10 +8,10 @@ from pyro.distributions import Categorical, TorchDistribution
 from torch import Tensor
 from torch.distributions import constraints
 
-from pyro_priors.checks import check_choice, check_permutation
-from pyro_priors.distributions.evidence import Evidence
+from pyro_priors.checks import check_broadcast
+from pyro_priors.distributions.evidence import Evidence, check_possible
 from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.distributions.variables import Variables, VariablesSupport
+from pyro_priors.distributions.variables import Variables, _VariablesSupport
 
 
 class TensorRing(TorchDistribution):
@@ -22,7 +22,7 @@ class TensorRing(TorchDistribution):
 
     with :math:`f_k` Gaussian for a continuous variable and the indicator of :math:`x_k = s` for a discrete one. Every
     query is the one contraction of `pyro_priors.ops` with other weights per (variable, state), so the family is closed
-    under conditioning and marginalising. Cost: O(D r m^2) a row with r = m (ring) or 1 (train).
+    under conditioning and marginalising. Cost: O(D (N + r) m^2) a row with r = m (ring) or 1 (train).
 
     Shapes:
         batch shape ``(*)`` (that of the evidence given so far, ``()`` at first), event shape ``(D,)``: the visible
@@ -30,8 +30,8 @@ class TensorRing(TorchDistribution):
 
     Note:
         NaN in a value means missing: summed out exactly, row by row (TRIP Algorithm 1). Build the distribution afresh
-        for every optimizer step; its normaliser is computed once and kept. Cores of one state may differ by
-        ``e^80`` (float32) or ``e^600`` (float64) among themselves, without limit between states.
+        for every optimizer step. Gradients come through `torch.autograd`, not through `torch.func`. Cores of one state
+        may differ by ``e^80`` (float32) or ``e^600`` (float64) among themselves, without limit between states.
 
     References:
         TRIP: Kuznetsov et al., "A Prior of a Googol Gaussians", 2019, eq. 1-5, arXiv:1910.13148.
@@ -72,13 +72,12 @@ class TensorRing(TorchDistribution):
         order: Sequence[int] | Tensor | None = None,
         validate_args: bool | None = None,
     ):
-        _check_structure(log_cores, variables, boundary)
+        if not isinstance(variables, Variables):
+            raise ValueError(f"variables: expected Variables, got {type(variables).__name__}")
         self.log_cores, self.variables, self.boundary = log_cores, variables, boundary
-        if order is not None:
-            order = check_permutation("order", order.tolist() if isinstance(order, Tensor) else order, len(variables))
-        self._chain = OrderedChain(log_cores, boundary == "ring", order)
+        self._chain = OrderedChain(log_cores, len(variables), max(variables.num_states), boundary, order)
         self._evidence = Evidence(variables, log_cores)
-        self._normalizer = []  # computed once, shared by the marginals
+        self._normalizer = []  # at most one entry, shared by the marginals
         self.has_rsample = self._evidence.all_continuous
         super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=validate_args)
         if self._validate_args:
@@ -90,10 +89,17 @@ class TensorRing(TorchDistribution):
     def support(self):
         if self._evidence.all_continuous:
             return constraints.real_vector
-        return VariablesSupport(self.variables, self._evidence.columns)
+        return _VariablesSupport(self.variables, self._evidence.columns)
 
     def expand(self, batch_shape, _instance=None):
-        return self._derive(batch_shape=torch.Size(batch_shape))
+        batch_shape = torch.Size(batch_shape)
+        try:
+            fits = torch.broadcast_shapes(self.batch_shape, batch_shape) == batch_shape
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(f"batch_shape: cannot expand {tuple(self.batch_shape)} to {tuple(batch_shape)}")
+        return self._derive(batch_shape=batch_shape)
 
     # ---- densities and samples
 
@@ -101,7 +107,7 @@ class TensorRing(TorchDistribution):
         """Log density of the entries that are not NaN; a row without any scores exactly 0. ``(*, D) -> (*)``"""
         value = self._checked(value)
         evidence = self._evidence.given(value)
-        score = self._chain.contract(evidence) - self._log_normalizer()
+        score = (self._chain.contract(evidence) - self._log_normalizer()).to(self._dtype(evidence))
         # The two contractions of a row without entries may round differently.
         score = score.masked_fill(value.isnan().all(-1), 0.0)
         return score.expand(torch.broadcast_shapes(score.shape, self.batch_shape))
@@ -124,10 +130,11 @@ class TensorRing(TorchDistribution):
         states, index, every = self.log_cores.shape[1], self._evidence.index(), len(self.variables)
         draws = self.sample(sample_shape)
         leaves = self.variables.leaves(self._evidence.columns, states)
-        loc, scale = (draws.new_ones(every, states).index_copy(0, index, leaf) for leaf in leaves)
-        draws = draws.new_zeros(*shape, every).index_copy(-1, index, draws)
+        loc, scale = (leaf.new_ones(every, states).index_copy(0, index, leaf) for leaf in leaves)
+        full = draws.new_zeros(*shape, every).index_copy(-1, index, draws)
         visible = [c in self._evidence.columns for c in range(every)]
-        return self._chain.pathwise(draws, visible, loc, scale, self._evidence.log_weights).index_select(-1, index)
+        moved = self._chain.pathwise(full, visible, loc, scale, self._evidence.log_weights)
+        return moved.index_select(-1, index).to(draws.dtype)
 
     @property
     def mean(self) -> Tensor:
@@ -150,7 +157,7 @@ class TensorRing(TorchDistribution):
         Raises:
             ValueError: an unknown name, a column that is not there, a column asked twice, nothing asked.
         """
-        asked = [names] if isinstance(names, str | int) else list(names)
+        asked = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
         columns = [c for name in asked for c in self._evidence.resolve(name)]
         if not columns or len(set(columns)) < len(columns):
             raise ValueError(f"names: expected at least one variable, each once, got {names!r}")
@@ -170,7 +177,10 @@ class TensorRing(TorchDistribution):
             block = self._evidence.resolve(name)
             if set(block) & set(columns):
                 raise ValueError(f"{name}: given twice: another argument already covers it")
-            value = torch.as_tensor(value, device=self.log_cores.device)
+            try:
+                value = torch.as_tensor(value, device=self.log_cores.device)
+            except (RuntimeError, TypeError, ValueError):
+                raise ValueError(f"{name}: expected a tensor or a number, got {value!r}") from None
             value = value.unsqueeze(-1) if self.variables.is_single(name) else value
             if value.dim() == 0 or value.shape[-1] != len(block):
                 raise ValueError(f"{name}: expected a last dimension of {len(block)}, got shape {tuple(value.shape)}")
@@ -181,13 +191,10 @@ class TensorRing(TorchDistribution):
             raise ValueError("condition: every variable is given, nothing is left; log_prob is what you may want")
         if not given:
             return self
-        try:
-            lead = torch.broadcast_shapes(*(value.shape[:-1] for value in values), self.batch_shape)
-        except RuntimeError:
-            raise ValueError(f"given values: shapes {[tuple(v.shape) for v in values]} do not fit each other") from None
+        lead = check_broadcast("given values", *(value.shape[:-1] for value in values), self.batch_shape)
         value = torch.cat([value.expand(*lead, value.shape[-1]) for value in values], -1)
         value = self._checked(value, tuple(columns))
-        return self._derive(columns=left, log_weights=self._evidence.given(value, tuple(columns)))
+        return self._derive(columns=left, log_weights=self._possible(value, tuple(columns)))
 
     def weigh(self, log_weights: Tensor) -> "TensorRing":
         """Soft evidence: each state of each visible variable multiplied by ``exp(log_weights)``.
@@ -199,18 +206,17 @@ class TensorRing(TorchDistribution):
             ValueError: another shape, NaN or +infinity, a variable all of whose states are excluded.
         """
         size = (len(self._evidence.columns), self.log_cores.shape[1])
-        if log_weights.shape[-2:] != size:
-            raise ValueError(f"log_weights: expected shape (*, {size[0]}, {size[1]}), got {tuple(log_weights.shape)}")
+        if not isinstance(log_weights, Tensor) or log_weights.shape[-2:] != size:
+            got = tuple(log_weights.shape) if isinstance(log_weights, Tensor) else type(log_weights).__name__
+            raise ValueError(f"log_weights: expected a tensor of shape (*, {size[0]}, {size[1]}), got {got}")
+        check_broadcast("log_weights", log_weights.shape[:-2], self.batch_shape)
         absent = self.variables.absent_states(size[1], log_weights.device)
         if absent is not None:
             log_weights = log_weights.masked_fill(absent[self._evidence.index()], 0.0)
         evidence = self._evidence.plus(log_weights, self._evidence.columns)
-        if self._validate_args:
-            if (log_weights.isnan() | (log_weights == torch.inf)).any():
-                raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
-            if (evidence.amax(-1) == -torch.inf).any():
-                raise ValueError("log_weights: contradictory evidence: every state of some variable is excluded")
-        return self._derive(log_weights=evidence)
+        if self._validate_args and (log_weights.isnan() | (log_weights == torch.inf)).any():
+            raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
+        return self._derive(log_weights=check_possible(evidence) if self._validate_args else evidence)
 
     def impute(self, value: Tensor, sample_shape: Sequence[int] = ()) -> Tensor:
         """``value`` with its NaNs filled by a joint draw from p(missing given observed); the rest bit for bit.
@@ -221,7 +227,7 @@ class TensorRing(TorchDistribution):
         value = self._checked(value)
         with torch.no_grad():
             shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
-            draw = self._draw(self._evidence.given(value), torch.Size(sample_shape) + shape)
+            draw = self._draw(self._possible(value), torch.Size(sample_shape) + shape)
         return torch.where(value.isnan(), draw, value)
 
     def state_probs(self, value: Tensor) -> Tensor:
@@ -230,7 +236,7 @@ class TensorRing(TorchDistribution):
         Shapes:
             ``(*, D) -> (*, D, N)``; states that a variable does not have get exactly 0
         """
-        probs = self._posterior(self._evidence.given(self._checked(value)))
+        probs = self._posterior(self._possible(self._checked(value)))
         return probs.expand(*torch.broadcast_shapes(probs.shape[:-2], self.batch_shape), *probs.shape[-2:])
 
     def most_probable(self, value: Tensor) -> Tensor:
@@ -277,17 +283,27 @@ class TensorRing(TorchDistribution):
             self._evidence.check(value, self._evidence.columns if columns is None else columns, self.batch_shape)
         return value if value.is_floating_point() else value.to(self.log_cores.dtype)
 
+    def _possible(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
+        evidence = self._evidence.given(value, columns)
+        return check_possible(evidence) if self._validate_args else evidence
+
     def _validate_sample(self, value: Tensor):
         self._evidence.check(value, self._evidence.columns, self.batch_shape)
 
     def _log_normalizer(self) -> Tensor:
-        """Computed once with its graph, so that what was asked first without gradients does not lose them later."""
-        if torch.is_inference_mode_enabled():
-            return self._chain.contract(self._evidence.log_weights)
-        if not self._normalizer:
-            with torch.enable_grad():
-                self._normalizer.append(self._chain.contract(self._evidence.log_weights))
-        return self._normalizer[0]
+        """Kept for the next call where it has no graph: a graph can be walked back only once."""
+        if self._normalizer and not (torch.is_grad_enabled() and self._learns()):
+            return self._normalizer[0]
+        result = self._chain.contract(self._evidence.log_weights)
+        if not result.requires_grad and not result.is_inference():
+            self._normalizer.append(result)
+        return result
+
+    def _learns(self) -> bool:
+        return self.log_cores.requires_grad or self._evidence.log_weights.requires_grad
+
+    def _dtype(self, evidence: Tensor) -> torch.dtype:
+        return torch.promote_types(self.log_cores.dtype, evidence.dtype)
 
     def _posterior(self, evidence: Tensor) -> Tensor:
         """State probabilities of the visible columns: ``(*, D, N) -> (*, k, N)``"""
@@ -301,11 +317,4 @@ class TensorRing(TorchDistribution):
     def _draw(self, evidence: Tensor, shape: torch.Size) -> Tensor:
         """Joint draws of the visible variables, ``(*, D, N) -> (*shape, k)``"""
         states = self._chain.sample(evidence, shape).index_select(-1, self._evidence.index())
-        return self.variables.draw(states, self._evidence.columns, self.log_cores.dtype)
-
-
-def _check_structure(log_cores: Tensor, variables: Variables, boundary: str):
-    states, shape = max(variables.num_states), tuple(log_cores.shape)
-    if len(shape) != 4 or shape[0] != len(variables) or shape[1] < states or shape[2] != shape[3] or shape[3] < 1:
-        raise ValueError(f"log_cores: expected shape ({len(variables)}, {states}, m, m) with m >= 1, got {shape}")
-    check_choice("boundary", boundary, ("ring", "train"))
+        return self.variables.draw(states, self._evidence.columns, self._dtype(evidence))

@@ -54,7 +54,8 @@ class Variables:
         groups: further names for sets of the names above.
 
     Raises:
-        ValueError: an empty mapping, a group of unknown names, loc or scale of another shape.
+        ValueError: an empty mapping, a name twice or called self, a group of unknown names, loc or scale of another
+            shape.
 
     Example:
         >>> loc, scale = torch.zeros(3, 2), torch.ones(3, 2)
@@ -79,6 +80,8 @@ class Variables:
                 raise ValueError(
                     f"kinds[{name!r}]: expected Discrete or Continuous, or a sequence of them, got {kind!r}"
                 )
+            if name == "self":
+                raise ValueError("kinds: the name 'self' is taken; choose another")
             if isinstance(kind, Kind):
                 self._single.add(name)
             self._names[name] = tuple(range(len(columns), len(columns) + len(block)))
@@ -86,6 +89,8 @@ class Variables:
         if not columns:
             raise ValueError("kinds: expected at least one variable, got none")
         for name, members in (groups or {}).items():
+            if name in self._names:
+                raise ValueError(f"groups: the name {name!r} is that of a variable; choose another")
             self._names[name] = tuple(sorted(c for member in members for c in self.columns(member)))
         self.kinds = tuple(columns)
         self.num_states = tuple(k.categories if isinstance(k, Discrete) else k.components for k in columns)
@@ -106,7 +111,9 @@ class Variables:
         rows = sum(self.is_continuous)
         states = max((n for n, real in zip(self.num_states, self.is_continuous, strict=True) if real), default=0)
         for name, value in (("loc", loc), ("scale", scale)):
-            shape = None if value is None else tuple(value.shape)
+            shape = tuple(value.shape) if isinstance(value, Tensor) else value
+            if shape is not None and not isinstance(value, Tensor):
+                raise ValueError(f"{name}: expected a tensor, got {type(value).__name__}")
             if rows and (shape is None or len(shape) != 2 or shape[0] != rows or shape[1] < states):
                 raise ValueError(f"{name}: expected shape ({rows}, {states}) for the continuous columns, got {shape}")
         self.loc, self.scale = (loc, scale) if rows else (None, None)
@@ -168,18 +175,28 @@ class Variables:
         return evidence.masked_fill(missing.unsqueeze(-1), 0.0)
 
     def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
-        """loc and scale of the continuous ones among the columns, ``(c, states)`` each, padded with 0 and 1."""
+        """loc and scale of the continuous ones among the columns, ``(c, states)``, 0 and 1 where there is no state."""
         rows = [self._row[c] for c in columns if self.is_continuous[c]]
-        pad = (0, states - self.loc.shape[-1])
         loc, scale = self.loc, self.scale
         if rows != list(range(len(loc))):
-            rows = self.index(rows, loc.device)
-            loc, scale = loc[rows], scale[rows]
+            index = self.index(rows, loc.device)
+            loc, scale = loc[index], scale[index]
+        used = self._used()
+        if used is not None:
+            used = used[self.index(rows, loc.device)]
+            loc, scale = torch.where(used, loc, 0.0), torch.where(used, scale, 1.0)
+        pad = (0, states - loc.shape[-1])
         if pad[1] == 0:
             return loc, scale
-        if pad[1] < 0:
-            return loc[:, :states], scale[:, :states]
         return torch.nn.functional.pad(loc, pad), torch.nn.functional.pad(scale, pad, value=1.0)
+
+    def _used(self) -> Tensor | None:
+        """Which entries of loc and scale belong to a state, ``(C, N)``; None where all do."""
+        counts = [self.num_states[c] for c in self.continuous]
+        if all(count == self.loc.shape[-1] for count in counts):
+            return None
+        position = torch.arange(self.loc.shape[-1], device=self.loc.device)
+        return position < self.index(counts, self.loc.device).unsqueeze(-1)
 
     def draw(self, states: Tensor, columns: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Values of the columns given their states, ``(*, k) -> (*, k)``."""
@@ -225,10 +242,13 @@ class Variables:
         """`ValueError` where loc or scale is not finite, or scale not positive."""
         if self.loc is None:
             return
-        if not self.loc.isfinite().all():
-            raise ValueError("loc: expected finite values, got NaN or infinity")
-        if not (self.scale > 0).all() or not self.scale.isfinite().all():
-            raise ValueError(f"scale: expected positive finite values, got {self.scale.min().item()} as the smallest")
+        used = self._used()
+        used = torch.ones_like(self.loc, dtype=torch.bool) if used is None else used
+        for name, wrong in (("loc", ~self.loc.isfinite()), ("scale", ~(self.scale.isfinite() & (self.scale > 0)))):
+            if (wrong & used).any():
+                positive = "positive " if name == "scale" else ""
+                value = getattr(self, name)[wrong & used][0].item()
+                raise ValueError(f"{name}: expected {positive}finite values, got {value}")
 
     def check(self, value: Tensor, columns: tuple[int, ...]):
         """`ValueError` that names the first entry which is infinite or no state of its column."""
@@ -254,7 +274,7 @@ class Variables:
         return self._on_device[key]
 
 
-class VariablesSupport(constraints.Constraint):
+class _VariablesSupport(constraints.Constraint):
     """Finite values in continuous columns, states in discrete ones; NaN (missing) in either."""
 
     event_dim = 1
@@ -262,15 +282,6 @@ class VariablesSupport(constraints.Constraint):
     def __init__(self, variables: Variables, columns: tuple[int, ...]):
         self.variables, self.columns = variables, columns
         self.is_discrete = not any(variables.is_continuous[c] for c in columns)
-
-    def check_parameters(self):
-        """`ValueError` where loc or scale is not finite, or scale not positive."""
-        if self.loc is None:
-            return
-        if not self.loc.isfinite().all():
-            raise ValueError("loc: expected finite values, got NaN or infinity")
-        if not (self.scale > 0).all() or not self.scale.isfinite().all():
-            raise ValueError(f"scale: expected positive finite values, got {self.scale.min().item()} as the smallest")
 
     def check(self, value: Tensor) -> Tensor:
         return ~self.variables.invalid(value, self.columns).any(-1)

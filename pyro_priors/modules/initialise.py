@@ -8,16 +8,13 @@ that distant variables depend on each other. A ring with near-diagonal cores is 
 which forgets almost nothing and can be fitted to data by EM before the gradient takes over.
 """
 
-import warnings
 from typing import NamedTuple
 
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
 from pyro_priors.distributions import Variables
+from pyro_priors.modules.fitting import fit_clusters, fit_mixture
 
 
 def noise_cores(columns: int, states: int, rank: int) -> Tensor:
@@ -117,19 +114,8 @@ def fit_mixture_1d(column: Tensor, components: int) -> tuple[Tensor, Tensor]:
     Shapes:
         ``(n,) -> (components,), (components,)``
     """
-    floor = max(0.01 * column.std(correction=0).item(), 1e-3)
-    distinct = len(column.unique())
-    count = min(components, distinct)
-    if count == 1:
-        return column[:1].expand(components), torch.full((components,), floor).to(column)
-    mixture = GaussianMixture(count, reg_covar=floor**2, random_state=_seed(), max_iter=50)
-    with warnings.catch_warnings():  # a start for EM and gradient descent need not have converged
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        mixture.fit(column[:, None].double().cpu().numpy())
-    used = torch.arange(components) % count
-    loc = torch.from_numpy(mixture.means_[:, 0])[used]
-    scale = torch.from_numpy(mixture.covariances_[:, 0, 0]).sqrt()[used]
-    return loc.to(column), scale.to(column)
+    loc, scale, _ = fit_mixture(column[:, None], components)
+    return loc[:, 0], scale[:, 0]
 
 
 def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
@@ -148,12 +134,7 @@ def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
         features.append(torch.where(seen[:, None], block, 0.0))
     if not features:
         return torch.arange(len(value)) % clusters
-    features = torch.cat(features, 1).double().cpu()
-    distinct = len(features.unique(dim=0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        means = KMeans(min(clusters, distinct), n_init=3, random_state=_seed()).fit(features.numpy())
-    return torch.from_numpy(means.labels_).long().to(value.device)
+    return fit_clusters(torch.cat(features, 1), clusters)
 
 
 def _update_leaves(value: Tensor, variables: Variables, used: Tensor, loc, scale):
@@ -174,8 +155,3 @@ def _update_leaves(value: Tensor, variables: Variables, used: Tensor, loc, scale
 def _std(value: Tensor) -> Tensor:
     mean = value.nanmean(0)
     return (value - mean).square().nanmean(0).sqrt().nan_to_num(1.0)
-
-
-def _seed() -> int:
-    """A seed for scikit-learn drawn from torch's generator, so that `torch.manual_seed` rules both."""
-    return int(torch.randint(2**31 - 1, ()))

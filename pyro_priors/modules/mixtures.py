@@ -1,14 +1,11 @@
 """A learnable Gaussian mixture over whole latent codes."""
 
-import warnings
-
 import pyro.distributions as dist
 import torch
-from sklearn import mixture
-from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_choice, check_count
+from pyro_priors.modules.fitting import fit_mixture
 from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
 
 
@@ -58,7 +55,8 @@ class GaussianMixture(nn.Module):
     def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
         """Fit the mixture to encoded data by EM, in place; a fixed prior is left alone.
 
-        Taken only where it explains held-out codes better than the present parameters, unless ``force``.
+        Taken only where it explains held-out codes (the same codes, where there are fewer than 50) better than the
+        present parameters, unless ``force``. An optimizer's state of these parameters is stale afterwards.
 
         Args:
             z: codes, ``(n, d)``.
@@ -74,7 +72,7 @@ class GaussianMixture(nn.Module):
         if self.fixed:
             return False
         fit_rows, held_out = split_rows(z)
-        loc, scale, logits = _fit(fit_rows, len(self.loc))
+        loc, scale, logits = fit_mixture(fit_rows, len(self.loc))
         if self.weights == "equal":
             logits = self.logits
         if not force and not improves(_mixture(logits, loc, scale), self(), held_out):
@@ -90,19 +88,3 @@ class GaussianMixture(nn.Module):
 
 def _mixture(logits: Tensor, loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
     return dist.MixtureSameFamily(dist.Categorical(logits=logits), dist.Normal(loc, scale).to_event(1))
-
-
-def _fit(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
-    """loc, scale, logits of a mixture fitted by EM; components that the rows cannot carry repeat others."""
-    floor = 0.01 * z.std(correction=0).item() + 1e-3
-    count = min(components, len(z.unique(dim=0)))
-    seed = int(torch.randint(2**31 - 1, ()))
-    fit = mixture.GaussianMixture(count, covariance_type="diag", reg_covar=floor**2, random_state=seed, max_iter=50)
-    with warnings.catch_warnings():  # a start need not have converged
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        rows = z if len(z) > 1 else z.repeat(2, 1)
-        fit.fit(rows.double().cpu().numpy())
-    used = torch.arange(components) % count
-    share = torch.from_numpy(fit.weights_).clamp(min=1e-8) / torch.bincount(used, minlength=count)
-    results = torch.from_numpy(fit.means_), torch.from_numpy(fit.covariances_).sqrt(), share.log()
-    return tuple(result[used].to(z) for result in results)

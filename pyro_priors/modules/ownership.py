@@ -20,7 +20,7 @@ def check_codes(z: Tensor, latent_dim: int) -> Tensor:
         raise ValueError(f"z: expected shape (n, {latent_dim}) with n >= 1, got {got}")
     if not z.isfinite().all():
         raise ValueError("z: expected finite values, got NaN or infinity")
-    return z.detach()
+    return z.detach() if z.is_floating_point() else z.to(torch.get_default_dtype())
 
 
 def split_rows(value: Tensor) -> tuple[Tensor, Tensor]:

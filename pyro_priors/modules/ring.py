@@ -34,16 +34,10 @@ class RingPrior(nn.Module):
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         self.register_buffer("order", order)
-        self._read_order()
-        # The chain order as Python integers: reading it from a GPU at every call would stall.
-        self.register_load_state_dict_post_hook(_reread_order)
-
-    def _read_order(self):
-        self._order = None if self.order is None else tuple(self.order.tolist())
 
     def forward(self) -> TensorRing:
         """The prior at the present parameters, to be built afresh at every optimizer step."""
-        return TensorRing(self.log_cores, self._bound(), self.boundary, self._order)
+        return TensorRing(self.log_cores, self._bound(), self.boundary, self.order)
 
     @property
     def rank(self) -> int:
@@ -65,7 +59,7 @@ class RingPrior(nn.Module):
             fit_rows, held_out = split_rows(value)
             loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank, states)
             cores = near_diagonal_cores(log_probs, log_mix)
-            found = TensorRing(cores, variables.bind(loc, scale), self.boundary, self._order)
+            found = TensorRing(cores, variables.bind(loc, scale), self.boundary, self.order)
             if not force and not improves(found, self(), held_out):
                 return False
         self.log_cores.copy_(cores)
@@ -75,12 +69,8 @@ class RingPrior(nn.Module):
         return True
 
     def extra_repr(self) -> str:
-        order = "declared" if self._order is None else f"({', '.join(map(str, self._order))})"
+        order = "declared" if self.order is None else self.order.tolist()
         return (
             f"{self._variables}, states={self.log_cores.shape[1]}, rank={self.rank}, boundary={self.boundary}, "
             f"order={order}, init={self.init}, fixed={self.fixed}"
         )
-
-
-def _reread_order(module: RingPrior, _):
-    module._read_order()

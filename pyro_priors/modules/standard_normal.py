@@ -12,13 +12,14 @@ class StandardNormal(nn.Module):
 
     Args:
         latent_dim: size of the event, at least 1.
+        fixed: as for the other priors; it makes no difference here.
 
     Example:
         >>> StandardNormal(3)().event_shape
         torch.Size([3])
     """
 
-    def __init__(self, latent_dim: int):
+    def __init__(self, latent_dim: int, *, fixed: bool = True):
         super().__init__()
         check_count("latent_dim", latent_dim)
         self.latent_dim = latent_dim

@@ -66,13 +66,13 @@ class TRIP(RingPrior):
         """Set the parameters from encoded data, in place; a fixed prior is left alone.
 
         With ``init="mixture"``: 1-D mixtures per dimension, clusters, EM; taken only where it explains held-out codes
-        better than the present parameters, so that nothing learned is lost (unless ``force``). With ``init="noise"``
-        the paper's: 1-D mixtures per dimension, cores back to noise. An optimizer's state of these parameters is
-        stale afterwards.
+        (the same codes, where there are fewer than 50) better than the present parameters, so that nothing learned is
+        lost, unless ``force``. With ``init="noise"`` always, as in the paper: 1-D mixtures per dimension, cores back
+        to noise. An optimizer's state of these parameters is stale afterwards.
 
         Args:
             z: codes, ``(n, d)``; about 2,000 are enough.
-            force: take the new parameters whatever they score.
+            force: take the new parameters whatever they score (``init="noise"`` always does).
 
         Returns:
             Whether the parameters changed.

@@ -80,7 +80,9 @@ class TTLP(RingPrior):
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
     def reinitialize(self, z: Tensor, y: Tensor | None = None, *, force: bool = False) -> bool:
-        """Set the parameters from encoded data and observed attributes, in place: see `TRIP.reinitialize`.
+        """Set the parameters from encoded data and observed attributes, in place, by the rules of `TRIP.reinitialize`.
+
+        What was learned is kept where it explains held-out rows better; with ``init="noise"`` it is thrown away.
 
         Args:
             z: codes, ``(n, d)``.
@@ -96,14 +98,17 @@ class TTLP(RingPrior):
         z = check_codes(z, self.latent_dim)
         if y is None:
             y = z.new_full((len(z), len(self.attributes)), torch.nan)
-        if y.shape != (len(z), len(self.attributes)):
-            raise ValueError(f"y: expected shape ({len(z)}, {len(self.attributes)}), got {tuple(y.shape)}")
+        if not isinstance(y, Tensor) or y.shape != (len(z), len(self.attributes)):
+            got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise ValueError(f"y: expected a tensor of shape ({len(z)}, {len(self.attributes)}), got {got}")
         value = torch.cat([z, y.detach().to(z)], -1)
         self._variables.check(value, tuple(range(value.shape[-1])))
         return self._reinitialize(value, force)
 
 
 def _check_attributes(attributes: Mapping[str, Kind]):
+    if not isinstance(attributes, Mapping):
+        raise ValueError(f"attributes: expected a mapping from names to kinds, got {type(attributes).__name__}")
     for name, kind in attributes.items():
         if name in ("z", "y", "self"):
             raise ValueError(f"attributes: the name {name!r} is taken; choose another")

@@ -17,7 +17,10 @@ from torch import Tensor
 
 
 def log_contract(log_weights: Tensor, log_cores: Tensor, ring: bool) -> Tensor:
-    """Log of the closed chain for every row of weights; differentiable twice.
+    """Log of the closed chain for every row of weights, in float64 where there is one; differentiable twice.
+
+    What is wanted is the difference of two such numbers, each thousands of nats where there are many variables: single
+    precision would spend its digits on the parts that cancel.
 
     The gradient with respect to ``log_weights`` is the posterior of the states, the one with respect to
     ``log_cores`` the expected number of times each core entry is used.
@@ -49,7 +52,7 @@ def state_posterior(log_weights: Tensor, log_cores: Tensor, ring: bool) -> Tenso
             log_weights = log_weights.detach().requires_grad_()
         total = log_contract(log_weights, log_cores, ring).sum()
         (posterior,) = torch.autograd.grad(total, log_weights, create_graph=True)
-    return posterior / posterior.sum(-1, keepdim=True)
+    return posterior
 
 
 class ScaledChain(NamedTuple):
@@ -71,7 +74,7 @@ def scale_chain(log_weights: Tensor, log_cores: Tensor) -> ScaledChain:
     shift = log_weights.detach().amax(-1, keepdim=True)
     shift = shift.masked_fill(shift == -torch.inf, 0.0)  # contradictory evidence: Z = 0 rather than NaN
     cores = (log_cores - top[..., None, None]).exp().flatten(-2)
-    return ScaledChain((log_weights - shift).exp(), cores, shift[..., 0].sum(0))
+    return ScaledChain((log_weights - shift).exp(), cores, wide(shift[..., 0]).sum(0))
 
 
 def boundaries(log_cores: Tensor, ring: bool) -> Tensor:
@@ -120,9 +123,14 @@ def sweep_plain(matrices: list[Tensor], start: Tensor) -> tuple[list[Tensor], Te
         state = state @ matrix
         scale = state.detach().amax((-1, -2), keepdim=True)
         state = state / scale
-        log_scale = log_scale + scale[:, 0, 0].log()
+        log_scale = log_scale + wide(scale[:, 0, 0]).log()
         states.append(state)
     return states, log_scale
+
+
+def wide(x: Tensor) -> Tensor:
+    """float64, but on Apple's GPUs, which have none."""
+    return x if x.device.type == "mps" else x.double()
 
 
 class _Sweep(NamedTuple):
@@ -136,9 +144,9 @@ def _forward(scaled: ScaledChain, ring: bool) -> tuple[Tensor, _Sweep]:
     matrices = scaled.matrices()
     ends = boundaries(matrices, ring)
     prefixes, scales = sweep(list(matrices.unbind()), ends)
-    log_rows = (prefixes[-1] * ends).sum(-1).log() + scales.log().sum((0, -1))
+    log_rows = wide((prefixes[-1] * ends).sum(-1)).log() + wide(scales).log().sum((0, -1))
     log_total = log_rows.logsumexp(-1, keepdim=True)
-    share = (log_rows - log_total).exp()
+    share = (log_rows - log_total).exp().nan_to_num(0.0).to(matrices.dtype)  # 0 / 0 where the evidence is contradictory
     return log_total[:, 0] + scaled.log_scale, _Sweep(matrices, prefixes, scales, share)
 
 
@@ -159,7 +167,7 @@ def _log_contract_plain(log_weights: Tensor, log_cores: Tensor, ring: bool) -> T
     scaled = scale_chain(log_weights, log_cores)
     ends = boundaries(log_cores, ring)
     states, log_scale = sweep_plain(list(scaled.matrices().unbind()), ends)
-    return (states[-1] * ends).sum((-1, -2)).log() + log_scale + scaled.log_scale
+    return wide((states[-1] * ends).sum((-1, -2))).log() + log_scale + scaled.log_scale
 
 
 class _LogContract(torch.autograd.Function):
@@ -179,7 +187,7 @@ class _LogContract(torch.autograd.Function):
             result = _log_contract_plain(log_weights, log_cores, ctx.ring)
             grads = iter(torch.autograd.grad(result, inputs, grad, create_graph=True))
             return *(next(grads) if needed else None for needed in ctx.needs_input_grad[:2]), None
-        scaled = ScaledChain(*saved[:3])
+        scaled, grad = ScaledChain(*saved[:3]), grad.to(log_cores.dtype)
         with torch.autocast(log_cores.device.type, enabled=False):
             usage = _adjoint(*saved[3:], ctx.ring)
             grad_weights = grad_cores = None

@@ -10,7 +10,7 @@ states (TRIP eq. 5, TTLP eq. 7-8), whose law is the same.
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.chain import boundaries, scale_chain, suffix_sweep
+from pyro_priors.ops.chain import boundaries, scale_chain, suffix_sweep, wide
 
 
 @torch.no_grad()
@@ -34,8 +34,8 @@ def _sample_bonds(matrices: Tensor, ring: bool, rows: Tensor) -> Tensor:
     ends = boundaries(matrices, ring)
     rank, count = matrices.shape[-1], len(rows)
     suffixes, scales = suffix_sweep(matrices, ends)
-    log_scale = scales.log().sum((0, -1))  # (B, r)
-    opening = suffixes[0] * ends * (log_scale - log_scale.amax(-1, keepdim=True)).exp()[..., None]  # (B, r, m)
+    log_scale = wide(scales).log().sum((0, -1))  # (B, r)
+    opening = suffixes[0] * ends * (log_scale - log_scale.amax(-1, keepdim=True)).exp().to(ends)[..., None]  # (B, r, m)
     ends_drawn = _race(opening.flatten(-2)[rows])
     closing, bond = ends_drawn // rank, ends_drawn % rank
     following = suffixes[1:, rows, closing]  # (D, n, m)

@@ -1,0 +1,49 @@
+"""Fits by scikit-learn, on tensors. It is imported when first needed: it takes a second and sets warning filters."""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+
+def fit_mixture(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A Gaussian mixture with diagonal covariance, by EM.
+
+    Components that the rows cannot carry repeat others, sharing their weight. No standard deviation falls below 1 % of
+    its column's, or below 1e-3 where the column is constant.
+
+    Shapes:
+        ``(n, d) -> loc (K, d), scale (K, d), log weights (K,)``
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    centre, spread = z.mean(0), z.std(0, correction=0)
+    spread = torch.where(spread > 1e-6 * centre.abs(), spread, 0.1).clamp(min=1e-6)
+    rows = ((z - centre) / spread).double().cpu()
+    count = min(components, len(rows.unique(dim=0)))
+    fit = GaussianMixture(count, covariance_type="diag", reg_covar=1e-4, random_state=seed(), max_iter=50)
+    with warnings.catch_warnings():  # a start need not have converged
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit.fit((rows if len(rows) > 1 else rows.repeat(2, 1)).numpy())
+    used = torch.arange(components) % count
+    shared = torch.from_numpy(fit.weights_).clamp(min=1e-8) / torch.bincount(used, minlength=count)
+    loc, variance = torch.from_numpy(fit.means_)[used].to(z), torch.from_numpy(fit.covariances_)[used].to(z)
+    return loc * spread + centre, variance.sqrt() * spread, shared.log()[used].to(z)
+
+
+def fit_clusters(features: Tensor, clusters: int) -> Tensor:
+    """k-means labels, ``(n, f) -> (n,)``; fewer clusters where there are fewer distinct rows."""
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+
+    rows = features.double().cpu()
+    means = KMeans(min(clusters, len(rows.unique(dim=0))), n_init=3, random_state=seed())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return torch.from_numpy(means.fit(rows.numpy()).labels_).long().to(features.device)
+
+
+def seed() -> int:
+    """A seed for scikit-learn drawn from torch's generator, so that `torch.manual_seed` rules both."""
+    return int(torch.randint(2**31 - 1, ()))
