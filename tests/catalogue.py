@@ -43,10 +43,11 @@ def make_ring(
         return torch.rand(*shape, generator=generator, dtype=torch.float64).to(dtype)
 
     variables = Variables(table, random(rows, widest) * 4 - 2, random(rows, widest) + 0.3)
-    # Bonds that prefer to stay and states that prefer a bond: laws about dependence could not fail without any.
-    stay = torch.eye(rank)
+    # Bonds that stay or move on by one, and states that tell the bond they come from: laws about dependence and
+    # direction could not fail without any.
+    stay, move = torch.eye(rank), torch.eye(rank).roll(1, 1)
     match = (torch.arange(states)[:, None] % rank == torch.arange(rank)).float()
-    log_cores = random(len(kinds), states, rank, rank) + 3 * stay + 2 * match[:, :, None] + 2 * match[:, None, :]
+    log_cores = random(len(kinds), states, rank, rank) + 3 * stay + 2 * move + 4 * match[:, :, None]
     log_cores = log_cores.to(dtype)
     order = order or tuple(torch.randperm(len(kinds), generator=generator).tolist())
     return Ring(TensorRing(log_cores, variables, boundary, order), log_cores, variables, boundary, order)

@@ -119,7 +119,7 @@ def test_weigh_after_marginal_and_condition_with_padding(boundary):
     left = case.ring.condition(v1=torch.tensor(2.0)).marginal(["v0", "v3"])
     weights = torch.randn(2, 4).double()
     wild = weights.clone()
-    wild[0, 2:], wild[1, 3:] = 1e6, -torch.inf
+    wild[0, 2:], wild[1, 3:] = NAN, -torch.inf
     moved = case.log_cores.clone()
     moved[[0, 3]] += weights[..., None, None]
     moved = case._replace(log_cores=moved)
