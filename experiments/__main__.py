@@ -1,6 +1,8 @@
 """`python -m experiments`: the list of commands, and their dispatch."""
 
+import contextlib
 import importlib
+import io
 import sys
 
 import tyro
@@ -25,14 +27,9 @@ def main(arguments):
             module_name, config_name, _ = COMMANDS[words]
             module = importlib.import_module(f"experiments.{module_name}")
             try:
-                module.main(
-                    tyro.cli(
-                        getattr(module, config_name),
-                        prog=f"python -m experiments {words}",
-                        args=arguments[count:],
-                    )
-                )
-            except UserError as error:
+                module.main(parse(getattr(module, config_name), words, arguments[count:]))
+            # A mistake of the caller, a training that diverged, a file that the system refuses.
+            except (UserError, FloatingPointError, OSError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 2
             return 0
@@ -42,6 +39,22 @@ def main(arguments):
         return 0
     print(f"error: expected one of the commands below, got {asked!r}\n\n{usage()}", file=sys.stderr)
     return 2
+
+
+def parse(config, words, flags):
+    """The configuration that the flags of a command make; `UserError` if it refuses them."""
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(shown):
+            return tyro.cli(config, prog=f"python -m experiments {words}", args=flags)
+    except SystemExit as ended:
+        # tyro (some versions) draws a box of several lines around a ValueError and exits: the error stands behind.
+        error = ended
+        while error := error.__context__:
+            if isinstance(error, UserError):
+                raise error from None
+        sys.stderr.write(shown.getvalue())
+        raise
 
 
 def usage():

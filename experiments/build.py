@@ -73,11 +73,31 @@ def load_data(config):
     return loaded
 
 
+def engine(config):
+    """Lightning Fabric as `config` wants it, not launched: what this machine cannot do is an error."""
+    from lightning_fabric import Fabric  # here, since it is slow to import and `evaluate` and `sample` do without it
+
+    try:
+        return Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
+    except Exception as error:  # of five kinds, by what is wrong
+        raise UserError(
+            "accelerator, devices, precision: expected what Lightning Fabric can do on this machine, got "
+            f"{config.accelerator}, {config.devices}, {config.precision} ({str(error).splitlines()[0]})"
+        ) from error
+
+
 def trained(folder):
-    """The model of a run folder, with the weights that training kept."""
+    """The model of a run folder, with the weights that training kept.
+
+    Raises:
+        UserError: no run there, one of another version, or a damaged one.
+    """
     run = runs.read(folder)
-    model = vae(run.config, run.image_shape)
-    inference.load_weights(model, run.folder / "model.safetensors")
+    try:
+        model = vae(run.config, run.image_shape)
+        inference.load_weights(model, run.folder / "model.safetensors")
+    except ValueError as error:
+        raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {error}") from error
     return Trained(run, model.eval())
 
 

@@ -13,6 +13,12 @@ class UserError(ValueError):
     """A mistake of the caller; the command line shows its message without a traceback."""
 
 
+def check_seed(seed):
+    """A seed of 31 bits: numpy takes 32, and every device adds its number."""
+    if not 0 <= seed < 2**31:
+        raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
     """Train a variational autoencoder with the prior of your choice and evaluate it on the test set.
@@ -81,6 +87,9 @@ class TrainConfig:
                 raise UserError(f"{field}: expected a positive number, got {value}")
         if self.warmup_epochs < 0:
             raise UserError(f"warmup_epochs: expected 0 or more, got {self.warmup_epochs}")
+        check_seed(self.seed)
+        if self.name is not None and (self.name in ("", ".", "..") or set(self.name) & set("/\\")):
+            raise UserError(f"name: expected the name of one folder, got {self.name!r} (--runs-dir says where it lies)")
         if self.binarize == "dynamic" and self.likelihood != "bernoulli":
             raise UserError(
                 f"binarize: expected 'none' with likelihood {self.likelihood!r}, got 'dynamic' (use --binarize none)"

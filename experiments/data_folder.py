@@ -24,12 +24,14 @@ def read(root, image_size):
     `partition` (0 train, 1 validation, 2 test), otherwise 80 / 10 / 10 % are drawn with a fixed seed. All are read as
     grey pictures if the first is one.
 
+    Pictures are turned upright as their EXIF orientation says; 16 bits a pixel become 8.
+
     Raises:
         UserError: no pictures, unreadable ones, or rows of the CSV files without a picture (row and column are named).
     """
     pictures = _pictures(Path(root))
     names, parts = _listed(Path(root), sorted(pictures))
-    mode = "L" if _decode(pictures, names[0]).mode in ("1", "L", "I;16") else "RGB"
+    mode = "L" if _decode(pictures, names[0]).mode in ("1", "L") else "RGB"
     pixels = torch.empty(len(names), 1 if mode == "L" else 3, image_size, image_size, dtype=torch.uint8)
     for index, name in enumerate(tqdm(names, desc="folder", leave=False, disable=len(names) < 1000)):
         picture = _decode(pictures, name).convert(mode)
@@ -43,7 +45,7 @@ def read(root, image_size):
 def _pictures(root):
     """Name -> function that reads its bytes."""
     if (root / "images.zip").is_file():
-        archive = zipfile.ZipFile(root / "images.zip")
+        archive = _archive(root / "images.zip")
         found = {name: lambda name=name: archive.read(name) for name in archive.namelist()}
     else:
         folder = root / "images" if (root / "images").is_dir() else root
@@ -55,6 +57,13 @@ def _pictures(root):
             "(pass --data-root the folder that has them)"
         )
     return pictures
+
+
+def _archive(path):
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise UserError(f"data: expected a zip archive, got a damaged file {path} ({error})") from error
 
 
 def _listed(root, names):
@@ -97,9 +106,19 @@ def _check_known(path, rows, known):
 
 
 def _decode(pictures, name):
+    """A picture, upright, with 8 bits a pixel and channel."""
     try:
         picture = Image.open(io.BytesIO(pictures[name]()))
         picture.load()
-    except OSError:  # no picture, or a truncated one
+        ImageOps.exif_transpose(picture, in_place=True)
+    except Exception:  # bad bytes raise what zipfile, zlib or any of Pillow's formats raises
         raise UserError(f"data: expected a picture, got an unreadable file {name}") from None
-    return picture
+    return picture if picture.mode[0] not in "IF" else _eight_bits(picture, name)
+
+
+def _eight_bits(picture, name):
+    """16 bits a pixel -> 8. Pillow's own conversion clips at 255, which makes nearly all of it white."""
+    values = np.asarray(picture)
+    if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
+        raise UserError(f"data: expected a picture of 8 or 16 bits a pixel, got {name} of mode {picture.mode}")
+    return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))

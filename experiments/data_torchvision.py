@@ -1,6 +1,5 @@
 """Public data sets through torchvision's own classes and on-disk layouts, as uint8 tensors."""
 
-import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from experiments.config import UserError
 from experiments.images import split
+from inference import replace_file
 
 # torchvision's class, and where its files lie below the root.
 LAYOUT = {
@@ -90,9 +90,8 @@ def _omniglot(root):
             for background in (True, False)
             for picture, _ in tqdm(_open("omniglot", root, background), desc="omniglot", leave=False)
         ]
-        with replacing(path) as file:
-            np.savez_compressed(file, images=np.stack(drawings))
-    with np.load(path) as arrays:
+        _keep(path, np.savez_compressed, images=np.stack(drawings))
+    with _reading(path) as file, np.load(file) as arrays:
         return torch.from_numpy(arrays["images"]).unsqueeze(1)
 
 
@@ -106,20 +105,28 @@ def _celeba(root, part, image_size, crop=148):
             left, top = (face.width - crop) // 2, (face.height - crop) // 2
             face = face.crop((left, top, left + crop, top + crop)).resize((image_size, image_size))
             pixels[index] = np.asarray(face).transpose(2, 0, 1)
-        with replacing(path) as file:
-            np.save(file, pixels)
-    return torch.from_numpy(np.load(path))
+        _keep(path, np.save, pixels)
+    with _reading(path) as file:
+        return torch.from_numpy(np.load(file))
+
+
+def _keep(path, save, *args, **kwargs):
+    """Have one of numpy's `save` functions write `path`, whole or not at all."""
+
+    def write(temporary):
+        with temporary.open("wb") as file:  # numpy would change the ending of a name
+            save(file, *args, **kwargs)
+
+    replace_file(path, write)
 
 
 @contextmanager
-def replacing(path):
-    """Open a temporary file beside `path` for writing bytes; rename it to `path` if nothing went wrong."""
-    path = Path(path)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+def _reading(path):
+    """The file at `path`, from which numpy is going to load what `_keep` wrote."""
+    with path.open("rb") as file:
         try:
             yield file
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)  # temporary files are private
-    os.replace(file.name, path)
+        except Exception as error:  # bad bytes raise what zipfile, zlib, pickle or numpy raise
+            raise UserError(
+                f"data: expected numpy arrays in {path}, got a damaged file (without it, it is made anew)"
+            ) from error

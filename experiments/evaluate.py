@@ -10,7 +10,7 @@ import tyro
 
 import inference
 from experiments import build, runs
-from experiments.config import UserError
+from experiments.config import UserError, check_seed
 from experiments.images import loader
 
 
@@ -29,8 +29,11 @@ def main(config: EvaluateConfig):
     """Print the bounds and write them to `evaluation-PART.json` in the run folder."""
     if config.particles < 1:
         raise UserError(f"particles: expected at least 1, got {config.particles}")
+    check_seed(config.seed)
     run, model = build.trained(config.run)
     images = build.load_data(dataclasses.replace(run.config, data_root=config.data_root or run.config.data_root))
+    if images.image_shape != run.image_shape:
+        raise UserError(f"data: expected pictures of {run.image_shape} as at training, got {images.image_shape}")
     bounds = bounds_of(model, getattr(images, config.part), config.particles, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
     runs.write_json(path, {config.part: bounds, "seed": config.seed, "provenance": runs.provenance()})

@@ -8,7 +8,7 @@ import torch
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-from experiments.data_torchvision import replacing
+from inference import replace_file
 
 TITLES = {"normal": "N(0, I)", "gmm": "Gaussian mixture", "trip": "TRIP"}
 
@@ -142,5 +142,4 @@ def _show(axis, picture):
 
 
 def _save(figure, path):
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=120, bbox_inches="tight")
+    replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight"))

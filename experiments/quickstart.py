@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pyro
+import torch
 
 from experiments import build, data, figures, runs
 from experiments.config import TrainConfig
@@ -22,7 +23,6 @@ class QuickstartConfig:
 
 def main(config: QuickstartConfig):
     """Train the three, print their bounds, write samples.png, reconstructions.png and prior.png."""
-    folder = runs.new_folder(config.runs_dir, "quickstart")
     base = TrainConfig(
         data="digits",
         # Grey values are no coin flips: under a Bernoulli the codes of digits this small carry few nats to model.
@@ -38,18 +38,20 @@ def main(config: QuickstartConfig):
         warmup_epochs=20,
         reinit_first=5,
         seed=config.seed,
-        runs_dir=folder,
         progress=config.progress,
     )
+    torch.set_num_threads(1)  # networks this small gain nothing from more
     images = data.load("digits")
+    folder = runs.new_folder(config.runs_dir, "quickstart")
     models, rows = {}, []
     for prior in ("normal", "gmm", "trip"):
-        run, summary = train(dataclasses.replace(base, prior=prior), images, name=prior)
+        run, summary = train(dataclasses.replace(base, prior=prior, runs_dir=folder), images, name=prior)
         models[prior] = build.trained(run.folder).model
         rows.append([figures.TITLES[prior], summary])
     pyro.set_rng_seed(config.seed)
     figures.draw(folder, models, images.test)
     print(table(rows, base.particles))
+    print("Nats per image, larger is better; differences below about two standard errors mean nothing.")
     print(f"samples.png, reconstructions.png and prior.png are in {folder}")
 
 

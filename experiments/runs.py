@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.config import TrainConfig, UserError, from_json, to_json
-from experiments.data_torchvision import replacing
+from inference import replace_file
 
 FORMAT = 1  # raised when a run folder of this version can no longer be read by the next
 
@@ -47,22 +47,28 @@ def read(folder):
     """The run in `folder`.
 
     Raises:
-        UserError: no run there, no trained model in it, or a run of another version.
+        UserError: no run there, no trained model in it, a run of another version, or a damaged `config.json`.
     """
     folder = Path(folder)
     for needed in ("config.json", "model.safetensors"):
         if not (folder / needed).is_file():
             raise UserError(f"run: expected {needed} in {folder.absolute()}, got none (which folder did `train` name?)")
-    written = json.loads((folder / "config.json").read_text())
-    if written.get("format") != FORMAT:
-        raise UserError(f"run: expected format {FORMAT} in {folder / 'config.json'}, got {written.get('format')!r}")
-    return Run(folder, from_json(written["config"]), tuple(written["image_shape"]))
+    path = folder / "config.json"
+    try:
+        written = json.loads(path.read_text())
+        if written["format"] != FORMAT:
+            raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
+        return Run(folder, from_json(written["config"]), tuple(written["image_shape"]))
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
 
 
 def write_json(path, values):
     """Write all of it or nothing."""
-    with replacing(path) as file:
-        file.write((json.dumps(values, indent=2) + "\n").encode())
+    text = json.dumps(values, indent=2) + "\n"
+    replace_file(path, lambda temporary: temporary.write_text(text))
 
 
 def provenance():

@@ -7,7 +7,7 @@ import pyro
 import tyro
 
 from experiments import build, figures
-from experiments.config import UserError
+from experiments.config import UserError, check_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,7 @@ def main(config: SampleConfig):
     """Write the grid of pictures and say where it is."""
     if config.n < 1:
         raise UserError(f"n: expected at least 1, got {config.n}")
+    check_seed(config.seed)
     run, model = build.trained(config.run)
     pyro.set_rng_seed(config.seed)
     path = config.output or run.folder / "samples.png"

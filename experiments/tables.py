@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from experiments.config import TrainConfig, UserError, to_flags, to_json
 from experiments.runs import write_json
+from inference import replace_file
 
 # Row -> title, what it changes in the configuration, -ELBO and -IWAE of TRIP Table 1 (CelebA, k = 100).
 ROWS = {
@@ -27,6 +28,8 @@ ROWS = {
         ("", ""),
     ),
 }
+# Knobs that the rows and seeds decide.
+DECIDED = {"seed", "name"}.union(*(changes for _, changes, _ in ROWS.values()))
 # Knobs that change where a run happens, not what comes out.
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress"}
 SHARED = TrainConfig(progress=False, threads=1)
@@ -48,7 +51,7 @@ class TripElboConfig:
     def __post_init__(self):
         if unknown := [row for row in self.rows if row not in ROWS]:
             raise UserError(f"rows: expected some of {', '.join(ROWS)}, got {', '.join(unknown)}")
-        for field in ("prior", "fixed", "seed", "name"):
+        for field in sorted(DECIDED):
             if getattr(self.train, field) != getattr(TrainConfig, field):
                 raise UserError(f"train.{field}: expected its default (the rows and seeds decide it), got another")
         if self.jobs < 1:
@@ -76,7 +79,7 @@ def main(config: TripElboConfig):
         list(tqdm(pool.map(lambda train: run(folder, train), missing), total=len(missing), desc="runs"))
     results = {key: result(folder, train) for key, train in wanted.items()}
     text = markdown(config.train, results)
-    (config.results / "trip-elbo.md").write_text(text)
+    replace_file(config.results / "trip-elbo.md", lambda temporary: temporary.write_text(text))
     print(text)
 
 
@@ -115,7 +118,6 @@ def markdown(train, results):
         flag.replace("--", "--train.", 1) if flag.startswith("--") else flag
         for flag in to_flags(dataclasses.replace(train, **elsewhere))
     ]
-    versions = ", ".join(f"{name} {version}" for name, version in first["provenance"]["versions"].items())
     lines = [
         f"# ELBO by prior on {train.data} (the rows of TRIP Table 1)",
         "",
@@ -133,8 +135,26 @@ def markdown(train, results):
         bounds = [_mean([-one["test"][bound] for one in kept]) for bound in ("elbo", "iwae")]
         seconds = f"{statistics.mean(one['seconds'] for one in kept):.0f}"
         lines.append(f"| {' | '.join([title, *bounds, seconds, *paper])} |")
-    lines += ["", f"Measured with {versions}; commit and command of every run stand in `trip-elbo/`.", ""]
+    lines += ["", _measured([one["provenance"] for one in results.values()]), ""]
     return "\n".join(lines)
+
+
+def _measured(provenances):
+    """With what: kept results may be of different versions and commits, and the reader should know."""
+    versions = [", ".join(f"{name} {version}" for name, version in one["versions"].items()) for one in provenances]
+    commits = list(dict.fromkeys(map(_commit, provenances)))
+    at = f"commit {commits[0]}" if len(commits) == 1 else f"different commits ({', '.join(commits)})"
+    return f"Measured with {' or '.join(dict.fromkeys(versions))} at {at}; every run's command stands in `trip-elbo/`."
+
+
+def _commit(provenance):
+    """
+    Example:
+        >>> _commit({"commit": "7ab8f0e2c41d", "uncommitted_changes": True})
+        '7ab8f0e with changes'
+    """
+    commit = (provenance["commit"] or "unknown")[:7]
+    return f"{commit} with changes" if provenance["uncommitted_changes"] else commit
 
 
 def _mean(values):

@@ -14,7 +14,14 @@ from experiments.images import loader
 
 def main(config: TrainConfig):
     """Train, evaluate, draw, and say where the results lie."""
-    run, summary = train(config, build.load_data(config))
+    rank = build.engine(config).global_rank
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    images = build.load_data(config)
+    if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
+        fit(config, build.vae(config, images.image_shape), images, run_dir=None)
+        return
+    run, summary = train(config, images)
     print(f"{run.folder}: test ELBO {summary['test']['elbo']:.2f}, IWAE {summary['test']['iwae']:.2f} nats")
 
 
@@ -24,8 +31,6 @@ def train(config, images, name=None):
     The run folder gets config.json, metrics.csv, model.safetensors (the best epoch by validation loss), summary.json
     and samples.png, reconstructions.png, prior.png.
     """
-    if config.threads:
-        torch.set_num_threads(config.threads)
     model = build.vae(config, images.image_shape)
     run = runs.start(config, images.image_shape, name)
     began = time.perf_counter()

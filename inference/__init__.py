@@ -1,7 +1,7 @@
 """Algorithms for any model/guide pair: objectives, schedules, metrics, and the training loop."""
 
 from inference.callbacks import Anneal, Callback, FitState, Reinitialize
-from inference.checkpoints import load_weights, save_weights
+from inference.checkpoints import load_weights, replace_file, save_weights
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
 from inference.objectives import ELBO, ELBOTerms, ImportanceWeightedELBO, ImportanceWeightedTerms
@@ -26,5 +26,6 @@ __all__ = [
     "fit",
     "importance_nll",
     "load_weights",
+    "replace_file",
     "save_weights",
 ]

@@ -60,8 +60,8 @@ class Anneal(Callback):
 class Reinitialize(Callback):
     """Reinitialise a learnable prior from encoded data between epochs: after `first`, then every `every` epochs.
 
-    The optimizers forget what they kept for its parameters (Adam's moments belong to the old ones), and all ranks
-    take the parameters of rank 0. Nothing happens after the last epoch: no training would follow.
+    The optimizers forget what they kept for its parameters (Adam's moments belong to the old ones). Rank 0 encodes and
+    fits, all others take its parameters. Nothing happens after the last epoch: no training would follow.
 
     References:
         Kuznetsov et al., arXiv:1910.13148, section 3.1: a mixture fitted to encoded data, after epoch 1, then every 5.
@@ -76,6 +76,7 @@ class Reinitialize(Callback):
 
     Raises:
         ValueError: the prior cannot be reinitialised, or a count < 1.
+        FloatingPointError: during training, codes that are not finite.
     """
 
     def __init__(
@@ -100,14 +101,23 @@ class Reinitialize(Callback):
         since = state.epoch - 1 - self.first
         if since != 0 and (self.every is None or since < 0 or since % self.every):
             return
-        changed = self.prior.reinitialize(self._encoded(state.fabric.device))
-        if state.fabric.broadcast(changed) is False:  # the prior found its present parameters better
+        # Rank 0 alone: every rank would draw other codes, and fit or keep other parameters.
+        found = state.fabric.broadcast(self._found(state) if state.fabric.is_global_zero else None)
+        if found is None:
             return
-        for tensor in (*self.prior.parameters(), *self.prior.buffers()):
-            tensor.data.copy_(state.fabric.broadcast(tensor.data))
+        self.prior.load_state_dict(found)
         for optimizer in state.optimizers:
             for parameter in self.prior.parameters():
                 optimizer.state.pop(parameter, None)
+
+    def _found(self, state: FitState) -> dict[str, Tensor] | None:
+        """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""
+        codes = self._encoded(state.fabric.device)
+        if not codes.isfinite().all():
+            raise FloatingPointError(
+                f"codes: expected finite numbers, got NaN or infinity after epoch {state.epoch - 1}"
+            )
+        return None if self.prior.reinitialize(codes) is False else self.prior.state_dict()
 
     @torch.no_grad()
     def _encoded(self, device: torch.device) -> Tensor:

@@ -15,6 +15,7 @@ from inference.callbacks import Callback, FitState
 from inference.checkpoints import save_weights, write_table
 from inference.schedules import EarlyStopping
 from inference.traces import as_tuple, find_nonfinite
+from pyro_priors.checks import check_count
 
 
 class OptimizationStep(NamedTuple):
@@ -76,7 +77,8 @@ def fit(
 
     Raises:
         ValueError: no step, epochs or clip_norm not positive, early stopping without validation data, no batches.
-        FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made.
+        FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
+            a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
     """
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
     _check(steps, epochs, validation, early_stopping, clip_norm)
@@ -185,7 +187,12 @@ class _Loop:
                 batch = self.fabric.to_device(as_tuple(batch))
                 loss, terms = self.losses(0, *batch)
                 means.add(len(batch[0]), loss=loss, **terms._asdict())
-        return dict(means.read(self.fabric, "validation"))
+        row = dict(means.read(self.fabric, "validation"))
+        if not math.isfinite(loss := row["validation_loss"]):
+            raise FloatingPointError(
+                f"validation loss: expected a finite number, got {loss} in epoch {self.state.epoch}"
+            )
+        return row
 
     def _write(self, run_dir: Path, history: list[dict], best: bool) -> None:
         if best:
@@ -244,8 +251,7 @@ def _mode_restored(model: nn.Module) -> Iterator[None]:
 def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: float | None) -> None:
     if not steps:
         raise ValueError("steps: expected at least one OptimizationStep, got none")
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs: expected a positive integer, got {epochs!r}")
+    check_count("epochs", epochs)
     if early_stopping is not None and validation is None:
         raise ValueError("early_stopping: expected validation data beside it, got validation=None")
     if clip_norm is not None and not clip_norm > 0:

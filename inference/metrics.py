@@ -9,6 +9,7 @@ from torch import Tensor
 
 from inference.arviz_bridge import pareto_k
 from inference.traces import LogTerms, Program, as_tuple, device_of, log_terms
+from pyro_priors.checks import check_count
 
 
 class Bounds(NamedTuple):
@@ -63,6 +64,8 @@ def evaluate_bounds(
     Raises:
         ValueError: no example, num_particles or chunk < 1, or programs that do not fit together.
     """
+    check_count("num_particles", num_particles)
+    check_count("chunk", chunk)
     rows = []
     for batch in batches:
         terms = _draw(model, guide, batch, num_particles, chunk, latent, max_plate_nesting)
@@ -110,6 +113,8 @@ def importance_nll(
     Raises:
         ValueError: num_samples or chunk < 1, or programs that do not fit together.
     """
+    check_count("num_samples", num_samples)
+    check_count("chunk", chunk)
     log_weight = _draw(model, guide, batch, num_samples, chunk, latent, max_plate_nesting).log_weight
     log_evidence = torch.logsumexp(log_weight, 0) - math.log(num_samples)
     relative = (log_weight - log_evidence).exp()
@@ -129,9 +134,6 @@ def _draw(
     max_plate_nesting: int,
 ) -> LogTerms:
     """`num_samples` draws per example, `(num_samples, examples)`, as float64 on the CPU."""
-    for name, value in (("num_particles", num_samples), ("chunk", chunk)):
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}: expected a positive integer, got {value!r}")
     device = device_of(model)
     batch = tuple(part.to(device) if isinstance(part, Tensor) else part for part in as_tuple(batch))
     passes = []

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from inference.traces import Program, log_terms
+from pyro_priors.checks import check_count
 
 
 class ELBOTerms(NamedTuple):
@@ -92,8 +93,7 @@ class ImportanceWeightedELBO:
     """
 
     def __init__(self, num_particles: int, latent: str = "z", max_plate_nesting: int = 1) -> None:
-        if not isinstance(num_particles, int) or num_particles < 1:
-            raise ValueError(f"num_particles: expected a positive integer, got {num_particles!r}")
+        check_count("num_particles", num_particles)
         self.num_particles, self.latent, self.max_plate_nesting = num_particles, latent, max_plate_nesting
 
     def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ImportanceWeightedTerms]:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from pyro_priors.checks import check_count
+
 CONV_SIZES = (28, 32, 64)
 
 
@@ -80,8 +82,8 @@ class GatedMLPEncoder(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
-        self.image_shape, self.latent_dim = _check_shape(image_shape), _check_size("latent_dim", latent_dim)
-        widths = [math.prod(self.image_shape), *(_check_size("hidden", width) for width in hidden)]
+        self.image_shape, self.latent_dim = _check_shape(image_shape), check_count("latent_dim", latent_dim)
+        widths = [math.prod(self.image_shape), *(check_count("hidden", width) for width in hidden)]
         self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
         self.head = GaussianHead(widths[-1], latent_dim)
 
@@ -104,8 +106,8 @@ class GatedMLPDecoder(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
-        self.image_shape, self.latent_dim = _check_shape(image_shape), _check_size("latent_dim", latent_dim)
-        widths = [latent_dim, *(_check_size("hidden", width) for width in hidden)]
+        self.image_shape, self.latent_dim = _check_shape(image_shape), check_count("latent_dim", latent_dim)
+        widths = [latent_dim, *(check_count("hidden", width) for width in hidden)]
         self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
         self.head = _glorot(nn.Linear(widths[-1], math.prod(self.image_shape)))
 
@@ -137,8 +139,8 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, channels: int = 32) -> None:
         super().__init__()
-        self.image_shape, self.latent_dim = _check_conv_shape(image_shape), _check_size("latent_dim", latent_dim)
-        widths, side = _pyramid(self.image_shape, _check_size("channels", channels))
+        self.image_shape, self.latent_dim = _check_conv_shape(image_shape), check_count("latent_dim", latent_dim)
+        widths, side = _pyramid(self.image_shape, check_count("channels", channels))
         layers = [nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)) for a, b in pairwise(widths)]
         self.body = nn.Sequential(*layers)
         self.head = GaussianHead(widths[-1] * side**2, latent_dim)
@@ -163,8 +165,8 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], channels: int = 32) -> None:
         super().__init__()
-        self.image_shape, self.latent_dim = _check_conv_shape(image_shape), _check_size("latent_dim", latent_dim)
-        widths, side = _pyramid(self.image_shape, _check_size("channels", channels))
+        self.image_shape, self.latent_dim = _check_conv_shape(image_shape), check_count("latent_dim", latent_dim)
+        widths, side = _pyramid(self.image_shape, check_count("channels", channels))
         self._smallest = (widths[-1], side, side)
         self.head = nn.Linear(latent_dim, math.prod(self._smallest))
         layers: list[nn.Module] = []
@@ -194,12 +196,6 @@ def _pyramid(image_shape: tuple[int, int, int], channels: int) -> tuple[list[int
     while side % 2 == 0 and side > 4:
         widths, side = [*widths, channels * 2 ** (len(widths) - 1)], side // 2
     return widths, side
-
-
-def _check_size(name: str, value: int) -> int:
-    if not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name}: expected a positive integer, got {value!r}")
-    return value
 
 
 def _check_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -38,6 +38,12 @@ def test_configuration_survives_flags_and_json(config):
         ({"lr": 0.0}, "lr: expected a positive number, got 0.0"),
         ({"prior_lr": float("nan")}, "prior_lr: expected a positive number, got nan"),
         ({"warmup_epochs": -1}, "warmup_epochs: expected 0 or more, got -1"),
+        ({"seed": -1}, "seed: expected 0 to 2147483647, got -1"),
+        ({"seed": 2**31}, "seed: expected 0 to 2147483647, got 2147483648"),
+        ({"name": "../../evil"}, r"name: expected the name of one folder, got '../../evil'"),
+        ({"name": "a\\b"}, r"name: expected the name of one folder"),
+        ({"name": ".."}, r"name: expected the name of one folder, got '..'"),
+        ({"name": ""}, r"name: expected the name of one folder, got ''"),
         ({"likelihood": "gaussian"}, "binarize: expected 'none' with likelihood 'gaussian', got 'dynamic'"),
     ],
 )
@@ -115,14 +121,15 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 
 @pytest.fixture
 def fake_training(monkeypatch):
-    """`tables.run` starts no process; a run's ELBO is -(100 + its seed)."""
+    """`tables.run` starts no process; a run's ELBO is -(100 + its seed), its commit that of its seed."""
     started = []
 
     def process(command, stdout, stderr):
         train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
         started.append(train.name)
         folder = runs.new_folder(train.runs_dir, train.name)
-        provenance = {"versions": {"torch": "2"}}
+        commit = {0: "0123456789", 2: "abcdef0123", 3: None}[train.seed]
+        provenance = {"versions": {"torch": "2"}, "commit": commit, "uncommitted_changes": train.seed == 2}
         test = {"elbo": -100.0 - train.seed, "iwae": -90.0, "particles": 100}
         runs.write_json(folder / "summary.json", {"test": test, "seconds": 1.0, "provenance": provenance})
         stdout.write("line\n")
@@ -139,12 +146,30 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     assert sorted(fake_training) == ["normal-seed0", "normal-seed2", "trip-seed0", "trip-seed2"]
     text = (tmp_path / "results" / "trip-elbo.md").read_text()
     assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 | 1 | 194.16 | 185.09 |" in text
+    assert "\nMeasured with torch 2 at different commits (0123456, abcdef0 with changes); every run's" in text
     fake_training.clear()
     assert main(["table", "trip-elbo", *flags, *rows, "--train.threads", "2"]) == 0
     assert fake_training == []
     assert main(["table", "trip-elbo", *flags, *rows, "--train.epochs", "7"]) == 0
     assert len(fake_training) == 4
     assert "--train.epochs 7" in (tmp_path / "results" / "trip-elbo.md").read_text()
+
+
+@pytest.mark.parametrize(("seed", "commit"), [("0", "commit 0123456;"), ("3", "commit unknown;")])
+def test_table_names_its_commit(tmp_path, fake_training, seed, commit):
+    flags = ["--results", str(tmp_path / "results"), "--train.runs-dir", str(tmp_path / "runs"), "--seeds", seed]
+    assert main(["table", "trip-elbo", *flags]) == 0
+    assert f"Measured with torch 2 at {commit}" in (tmp_path / "results" / "trip-elbo.md").read_text()
+
+
+def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
+    shared = tables.SHARED
+    assert len({dataclasses.replace(shared, **changes) for _, changes, _ in tables.ROWS.values()}) == len(tables.ROWS)
+    other = {"prior": "gmm", "fixed": True, "init": "noise", "gmm_components": 7, "seed": 1, "name": "a"}
+    assert other.keys() == tables.DECIDED
+    for field, value in other.items():
+        with pytest.raises(UserError, match=f"train.{field}: expected its default"):
+            tables.TripElboConfig(train=dataclasses.replace(shared, **{field: value}))
 
 
 def test_table_says_which_run_failed(tmp_path, fake_training, capsys):

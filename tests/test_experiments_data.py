@@ -3,7 +3,6 @@
 import gzip
 import pickle
 import struct
-import zipfile
 from urllib.error import URLError
 
 import numpy as np
@@ -182,6 +181,15 @@ def test_omniglot_from_npz_and_from_torchvision(tmp_path, monkeypatch):
     assert load("omniglot", tmp_path).train.pixels.unique().tolist() == [7]
 
 
+@pytest.mark.parametrize("content", [b"no archive", b"PK\x03\x04 truncated", b""])
+@pytest.mark.parametrize(("name", "file"), [("omniglot", "omniglot28.npz"), ("celeba", "celeba/train-crop148-64.npy")])
+def test_damaged_arrays(tmp_path, name, file, content):
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(UserError, match=rf"data: expected numpy arrays in .*{file}, got a damaged file"):
+        load(name, tmp_path)
+
+
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "omniglot", "cifar10", "svhn", "celeba"])
 def test_data_that_are_not_there(tmp_path, offline, capsys, name):
     root = tmp_path / "nowhere"
@@ -196,61 +204,6 @@ def test_truncated_mnist_is_not_half_read(tmp_path):
     path.write_bytes(gzip.compress(path.read_bytes()))
     with pytest.raises(UserError, match="data: mnist expected torchvision's files"):
         load("mnist", tmp_path)
-
-
-def write_folder(root, count=20, size=(40, 30), mode="RGB"):
-    (root / "images").mkdir(parents=True)
-    for index in range(count):
-        Image.new(mode, size, index if mode == "L" else (index, 0, 0)).save(root / "images" / f"{index:02d}.png")
-    return root
-
-
-@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_folder_of_pictures(tmp_path, mode, channels):
-    data = load("folder", write_folder(tmp_path, mode=mode), image_size=16)
-    assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((channels, 16, 16), 16, 2, 2)
-    values = torch.cat([part.pixels[:, 0, 0, 0] for part in data[2:]])
-    assert sorted(values.tolist()) == list(range(20))
-
-
-def test_folder_with_zip_attributes_and_partition(tmp_path):
-    source = write_folder(tmp_path / "source")
-    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
-        for path in (source / "images").iterdir():
-            archive.write(path, path.name)
-    (tmp_path / "attributes.csv").write_text("image,red\n03.png,1\n01.png,\n02.png,0\n")
-    (tmp_path / "partition.csv").write_text("image,partition\n01.png,1\n02.png,2\n03.png,0\n04.png,0\n")
-    data = load("folder", tmp_path, image_size=8)
-    assert [part.pixels[:, 0, 0, 0].tolist() for part in data[2:]] == [[3], [1], [2]]
-
-
-@pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"images/00.png": "no picture"}, "expected a picture, got an unreadable file 00.png"),
-        ({"attributes.csv": "image,red\n00.png,1\n99.png,0\n"}, "attributes.csv line 3, column image: .*got '99.png'"),
-        ({"attributes.csv": "picture,red\n00.png,1\n"}, "attributes.csv: expected a column 'image', got picture, red"),
-        ({"attributes.csv": "image,red\n"}, "attributes.csv: expected a row for every picture, got none"),
-        ({"attributes.csv": ""}, "attributes.csv: expected a column 'image', got nothing"),
-        ({"partition.csv": "image,partition\n00.png,7\n"}, "partition.csv line 2, column partition: .*got '7'"),
-        ({"partition.csv": "image,partition\n00.png,0\n"}, "partition.csv: .*got none for 01.png"),
-        (
-            {"partition.csv": "image,partition\n" + "".join(f"{index:02d}.png,0\n" for index in range(20))},
-            "partition.csv: expected pictures in parts 0, 1 and 2, got none in 1, 2",
-        ),
-    ],
-)
-def test_bad_folders(tmp_path, files, message):
-    write_folder(tmp_path)
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    with pytest.raises(UserError, match=message):
-        load("folder", tmp_path, image_size=8)
-
-
-def test_folder_without_pictures(tmp_path):
-    with pytest.raises(UserError, match=r"data: folder expected pictures in .*--data-root"):
-        load("folder", tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import pyro_priors as pp
-from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, save_weights
+from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
 from inference.callbacks import FitState
-from inference.checkpoints import replace_file, write_table
+from inference.checkpoints import write_table
 from models import VAE, GatedMLPDecoder, GatedMLPEncoder
 
 

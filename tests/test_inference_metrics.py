@@ -137,8 +137,10 @@ def test_arviz_is_imported_only_when_needed():
     ("call", "message"),
     [
         (lambda: evaluate_bounds(model, wide, []), "batches: expected at least one batch, got none"),
-        (lambda: evaluate_bounds(model, wide, [X], 0), "num_particles: expected a positive integer, got 0"),
-        (lambda: importance_nll(model, wide, X, 5, chunk=0), "chunk: expected a positive integer, got 0"),
+        (lambda: evaluate_bounds(model, wide, [X], 0), "num_particles: expected an integer of at least 1, got 0"),
+        (lambda: evaluate_bounds(model, wide, [X], chunk=0), "chunk: expected an integer of at least 1, got 0"),
+        (lambda: importance_nll(model, wide, X, 0), "num_samples: expected an integer of at least 1, got 0"),
+        (lambda: importance_nll(model, wide, X, 5, chunk=0), "chunk: expected an integer of at least 1, got 0"),
     ],
 )
 def test_bad_arguments(call, message):

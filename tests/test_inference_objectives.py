@@ -245,7 +245,7 @@ def two_latents(x):
         (lambda: ELBO()(model, empty_guide, X), "latent: expected a site"),
         (lambda: ELBO()(two_latents, exact_guide, X), r"guide: expected it to draw every latent .* \['w'\]"),
         (lambda: ELBO()(model, discrete_guide, X), "guide: expected reparameterised latents, got Poisson.* site 'z'"),
-        (lambda: ImportanceWeightedELBO(0), "num_particles: expected a positive integer, got 0"),
+        (lambda: ImportanceWeightedELBO(0), "num_particles: expected an integer of at least 1, got 0"),
     ],
 )
 def test_programs_that_do_not_fit(call, message):

@@ -1,0 +1,163 @@
+"""Mistakes on the command line: one line that says what is wrong, status 2, nothing half-written."""
+
+import json
+
+import pytest
+
+import inference
+from experiments import build, runs
+from experiments.__main__ import main
+from experiments.config import TrainConfig, to_flags
+
+TINY = TrainConfig(data="digits", epochs=3, latent_dim=2, hidden=(4,), components=2, rank=2, particles=5)
+
+
+@pytest.fixture
+def fails(capsys):
+    """Runs a command that has to fail -> its message."""
+
+    def run(*arguments):
+        capsys.readouterr()
+        assert main(list(map(str, arguments))) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("error: ")
+        assert printed.err.count("\n") == 1
+        return printed.err
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run folder with an untrained model."""
+    shape = (1, 8, 8)
+    run = runs.start(TrainConfig(**{**vars(TINY), "runs_dir": tmp_path / "runs"}), shape)
+    inference.save_weights(build.vae(run.config, shape), run.folder / "model.safetensors")
+    return run.folder
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--network conv", "network: conv expected pictures of 28, 32 or 64 pixels, got"),
+        ("--data moons --binarize none", "likelihood: bernoulli expected values in [0, 1], got"),
+        ("--data moons", "binarize: expected values in"),
+        ("--data folder --data-root /nowhere", "data: folder expected pictures in /nowhere"),
+        ("--rank 0", "rank: expected at least 1, got 0"),
+        ("--seed -1", "seed: expected 0 to 2147483647, got -1"),
+        ("--name ../../evil", "name: expected the name of one folder, got '../../evil'"),
+        ("--accelerator foo", "got foo, 1, 32-true (You selected an invalid accelerator name"),
+        ("--precision junk", "got cpu, 1, junk (Precision 'junk' is invalid."),
+    ],
+)
+def test_mistakes_end_before_anything_is_written(tmp_path, fails, flags, message):
+    assert message in fails("train", "vae", *to_flags(TINY), "--runs-dir", tmp_path / "a" / "b", *flags.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("quickstart --runs-dir RUNS --seed -1", "seed: expected 0 to 2147483647, got -1"),
+        ("quickstart --runs-dir RUNS --epochs 0", "epochs: expected at least 1, got 0"),
+        ("table trip-elbo --results RUNS --seeds -1", "seed: expected 0 to 2147483647, got -1"),
+        ("table trip-elbo --results RUNS --train.rank 0", "rank: expected at least 1, got 0"),
+        ("table trip-elbo --results RUNS --train.init noise", "train.init: expected its default"),
+    ],
+)
+def test_mistakes_of_several_runs_too(tmp_path, fails, command, message):
+    assert message in fails(*command.replace("RUNS", str(tmp_path / "runs")).split())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("sample RUN --n 0", "n: expected at least 1, got 0"),
+        ("sample RUN --seed -1", "seed: expected 0 to 2147483647, got -1"),
+        ("sample RUN --output RUN/config.json/x.png", "config.json"),
+        ("evaluate RUN --particles 0", "particles: expected at least 1, got 0"),
+        ("evaluate RUN --seed -1", "seed: expected 0 to 2147483647, got -1"),
+    ],
+)
+def test_bad_questions_to_a_run(folder, fails, command, message):
+    before = sorted(folder.iterdir())
+    assert message in fails(*command.replace("RUN", str(folder)).split())
+    assert sorted(folder.iterdir()) == before
+
+
+def test_folders_of_an_output_are_made(tmp_path, folder):
+    path = tmp_path / "no" / "such" / "x.png"
+    assert main(["sample", str(folder), "--n", "2", "--output", str(path)]) == 0
+    assert [file.name for file in path.parent.iterdir()] == ["x.png"]
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"format": 1}',
+        b'{"format": 1, "config": {"rank": "many"}, "image_shape": [1, 8, 8]}',
+        b'{"format": 1, "config": {}, "image_shape": 8}',
+    ],
+)
+def test_a_damaged_configuration(folder, fails, command, content):
+    (folder / "config.json").write_bytes(content)
+    assert "run: expected what `train` writes in " in (message := fails(command, folder))
+    assert "config.json, got a damaged file" in message
+
+
+def test_a_configuration_that_no_model_has(folder, fails):
+    written = json.loads((folder / "config.json").read_text())
+    runs.write_json(folder / "config.json", {**written, "image_shape": [1, "wide", 8]})
+    assert "image_shape: expected (channels, height, width), got (1, 'wide', 8)" in fails("sample", folder)
+
+
+@pytest.mark.parametrize("command", ["sample", "evaluate"])
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_truncated_weights(folder, fails, command, kept):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    assert f"run: expected what `train` wrote in {folder}, got path: expected a safetensors" in fails(command, folder)
+
+
+def test_weights_of_another_architecture(folder, fails):
+    written = json.loads((folder / "config.json").read_text())
+    written["config"]["rank"] = 3
+    runs.write_json(folder / "config.json", written)
+    assert "holds the weights of another architecture (prior.log_cores: expected" in fails("sample", folder)
+
+
+def test_data_of_another_shape(folder, fails):
+    written = json.loads((folder / "config.json").read_text())
+    written["image_shape"] = [1, 4, 4]
+    runs.write_json(folder / "config.json", written)
+    small = build.vae(TINY, (1, 4, 4))
+    inference.save_weights(small, folder / "model.safetensors")
+    assert "data: expected pictures of (1, 4, 4) as at training, got (1, 8, 8)" in fails("evaluate", folder)
+
+
+def test_a_damaged_archive_of_pictures(tmp_path, fails):
+    (tmp_path / "images.zip").write_bytes(b"no archive")
+    flags = ["--data", "folder", "--data-root", tmp_path, "--runs-dir", tmp_path / "runs"]
+    assert "data: expected a zip archive, got a damaged file" in fails("train", "vae", *flags)
+    assert [path.name for path in tmp_path.iterdir()] == ["images.zip"]
+
+
+@pytest.mark.parametrize("prior", ["trip", "gmm", "normal"])
+def test_a_training_that_diverges(tmp_path, fails, prior):
+    flags = ["--lr", "1e9", "--prior", prior, "--no-progress", "--runs-dir", tmp_path]
+    assert "expected a finite n" in fails("train", "vae", *to_flags(TINY), *flags)
+    (run,) = tmp_path.glob("*/*")
+    assert {path.name for path in run.iterdir()} <= {"config.json", "metrics.csv", "model.safetensors"}
+    assert json.loads((run / "config.json").read_text())["config"]["lr"] == 1e9
+
+
+def test_a_run_that_the_system_refuses(tmp_path, fails):
+    (tmp_path / "file").touch()
+    assert "file" in fails("train", "vae", *to_flags(TINY), "--runs-dir", tmp_path / "file")
