@@ -145,7 +145,14 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     assert main(["table", "trip-elbo", *flags, *rows]) == 0
     assert sorted(fake_training) == ["normal-seed0", "normal-seed2", "trip-seed0", "trip-seed2"]
     text = (tmp_path / "results" / "trip-elbo.md").read_text()
-    assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 | 1 | 194.16 | 185.09 |" in text
+    assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 | 194.16 | 185.09 |" in text
+    kept = [path.read_text() for path in (tmp_path / "results" / "trip-elbo").iterdir()]
+    assert len(kept) == 4
+    assert not any(str(tmp_path) in text for text in kept)
+    assert all(
+        json.loads(text)["provenance"]["command"][:5] == ["python", "-m", "experiments", "train", "vae"]
+        for text in kept
+    )
     assert "\nMeasured with torch 2 at different commits (0123456, abcdef0 with changes); every run's" in text
     fake_training.clear()
     assert main(["table", "trip-elbo", *flags, *rows, "--train.threads", "2"]) == 0

@@ -1,12 +1,14 @@
 """What the README shows runs as it stands."""
 
+import json
 import re
 from pathlib import Path
 
 import pyro
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README, RESULTS = (ROOT / "README.md").read_text(), ROOT / "experiments" / "results"
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -22,6 +24,20 @@ def test_every_command_exists():
     shown = re.findall(r"python -m experiments ([a-z][a-z -]*?)(?= *(?:--|#|runs|$|\n))", README)
     assert shown
     assert all(any(f"{words} ".startswith(f"{command} ") for command in COMMANDS) for words in shown)
+
+
+def test_what_it_says_of_the_results_is_in_the_results():
+    def mean(row):
+        kept = [
+            json.loads(path.read_text())["test"]["elbo"] for path in (RESULTS / "trip-elbo").glob(f"{row}-seed?.json")
+        ]
+        assert len(kept) == 3
+        return sum(kept) / 3
+
+    elbo = {row: mean(row) for row in ("normal", "gmm-20", "gmm", "trip", "trip-noise")}
+    assert elbo["trip"] > elbo["normal"] + 2
+    assert elbo["trip"] > elbo["trip-noise"] + 1
+    assert elbo["gmm-20"] < elbo["trip"] < elbo["gmm"] < elbo["trip"] + 0.5
 
 
 def test_the_first_screen_shows_what_a_newcomer_needs():
