@@ -5,6 +5,7 @@ from inference.checkpoints import load_weights, replace_file, save_weights
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
 from inference.objectives import ELBO, ELBOTerms, ImportanceWeightedELBO, ImportanceWeightedTerms
+from inference.queries import classify, generate, impute
 from inference.schedules import EarlyStopping, LinearWarmup
 
 __all__ = [
@@ -22,9 +23,12 @@ __all__ = [
     "LinearWarmup",
     "OptimizationStep",
     "Reinitialize",
+    "classify",
     "evaluate_bounds",
     "fit",
+    "generate",
     "importance_nll",
+    "impute",
     "load_weights",
     "replace_file",
     "save_weights",

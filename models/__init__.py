@@ -1,5 +1,6 @@
 """Generative programs: modules with `.model` and `.guide` that take a prior."""
 
+from models.joint_vae import JointVAE
 from models.likelihoods import BernoulliLikelihood, GaussianLikelihood, SquaredErrorLikelihood, make_likelihood
 from models.networks import ConvDecoder, ConvEncoder, GatedLinear, GatedMLPDecoder, GatedMLPEncoder
 from models.vae import VAE
@@ -13,6 +14,7 @@ __all__ = [
     "GatedMLPDecoder",
     "GatedMLPEncoder",
     "GaussianLikelihood",
+    "JointVAE",
     "SquaredErrorLikelihood",
     "make_likelihood",
 ]

@@ -1,0 +1,75 @@
+"""Questions to a trained joint model, each thin over the queries of its prior.
+
+A joint model here is anything with `prior()` (a tensor ring with blocks "z" and "y"), `encode(x)` and `decode(z)`,
+such as `models.JointVAE`. The same answers come from Pyro itself: `Predictive` on the program conditioned with
+`poutine.condition(model, {"y": y})` generates, and its deterministic site "y_imputed" under the guide imputes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@torch.no_grad()
+def generate(model: Any, n: int, given: Mapping[str, Tensor | float] | None = None) -> Tensor:
+    """Means of p(x given z) for n draws of z given some attributes (TTLP eq. 7).
+
+    Args:
+        model: a joint model.
+        n: how many images.
+        given: attributes by name, each a number or `(n,)`; NaN, or left out = not given.
+
+    Returns:
+        `(n, *x)`
+
+    Raises:
+        ValueError: an unknown attribute, a value it cannot take, a length that is not n.
+    """
+    return model.generate(n, **{name: torch.as_tensor(value) for name, value in (given or {}).items()})
+
+
+@torch.no_grad()
+def impute(model: Any, x: Tensor, y: Tensor, draws: int = 1) -> Tensor:
+    """Attributes with their missing entries drawn jointly from p(y_un given z, y_ob), z ~ q(z given x).
+
+    Args:
+        model: a joint model.
+        x: `(batch, *x)`
+        y: `(batch, n_attributes)`, NaN = missing.
+        draws: how many, each with a draw of z of its own.
+
+    Returns:
+        `(draws, batch, n_attributes)`; observed entries bit for bit
+    """
+    z = model.encode(x).sample((draws,))
+    return model.prior().condition(z=z).marginal("y").impute(y)
+
+
+@torch.no_grad()
+def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) -> dict[str, Tensor]:
+    """p(attribute given x and the observed attributes) of every discrete attribute.
+
+    The mean over draws of z ~ q(z given x) of the exact p(y_k given z, y_ob).
+
+    Args:
+        model: a joint model.
+        x: `(batch, *x)`
+        y: `(batch, n_attributes)`, NaN = missing; all missing by default.
+        draws: draws of z per example.
+
+    Returns:
+        for each discrete attribute its probabilities, `(batch, categories)`
+    """
+    law = model.prior().marginal("y")
+    if y is None:
+        y = x.new_full((len(x), law.event_shape[0]), torch.nan)
+    z = model.encode(x).sample((draws,))
+    probs = model.prior().condition(z=z).marginal("y").state_probs(y).mean(0)
+    attributes = model.prior.attributes
+    return {
+        name: probs[:, column, : kind.categories]
+        for column, (name, kind) in enumerate(attributes.items())
+        if hasattr(kind, "categories")
+    }

@@ -1,0 +1,96 @@
+"""A variational autoencoder over images and attributes, with a joint prior over latents and attributes."""
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from models.vae import VAE
+
+
+class JointVAE(VAE):
+    """y, z ~ prior(), x ~ likelihood(decoder(z)); the guide is z ~ encoder(x). VAE-TTLP, and conditional VAE-TRIP.
+
+    The program samples y ~ p(y) first, then z ~ p(z given y): what is said about y moves what follows, so that
+    `poutine.condition(model, {"y": y})` generates given any subset of the attributes. A NaN in y is a missing entry,
+    summed out exactly. The bound is that of TTLP eq. 6, the same number as TRIP eq. 14:
+
+        E_q log p(x given z) - KL(q(z given x), p(z given y_ob)) + log p(y_ob)
+
+    Note:
+        The decoder sees z alone and the encoder x alone: all that y says of x goes through z (TTLP section 3.2).
+
+    References:
+        Kuznetsov et al., "Subset-Conditioned Generation Using Variational Autoencoder With A Learnable Tensor-Train
+        Induced Prior", 2018, eq. 5-8; Kuznetsov et al., arXiv:1910.13148, section 4.
+
+    Args:
+        encoder, decoder, likelihood, name: as in `VAE`.
+        prior: a module such as `pyro_priors.TTLP`: `prior()` is a tensor ring with blocks "z" and "y".
+
+    Raises:
+        ValueError: the parts do not fit together, or the prior has no attributes.
+
+    Example:
+        >>> import pyro_priors as pp
+        >>> from models import GatedMLPDecoder, GatedMLPEncoder
+        >>> prior = pp.TTLP(4, {"digit": pp.Discrete(10)}, components=3, rank=2)
+        >>> vae = JointVAE(GatedMLPEncoder((1, 8, 8), 4), GatedMLPDecoder(4, (1, 8, 8)), prior)
+        >>> vae.generate(3, digit=torch.tensor([3.0, 7.0, torch.nan])).shape
+        torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module,
+        likelihood: str | nn.Module = "bernoulli",
+        name: str | None = None,
+    ) -> None:
+        if not getattr(prior, "attributes", None):
+            raise ValueError(f"prior: expected one with attributes, such as TTLP, got {prior}")
+        super().__init__(encoder, decoder, prior, likelihood, name)
+
+    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+        """p(y) p(z given y) p(x given z). Sites "y", "z", "x" and, outside training, "y_imputed" in the plate "data".
+
+        Args:
+            x: images, observed; without them images are drawn.
+            y: attributes `(batch, n_attributes)`, NaN = missing; None draws them, for generation only.
+            n: how many images, where neither x nor y is given.
+        """
+        pyro.module(self.name, self)
+        joint = self.prior()
+        with pyro.plate("data", self._rows(x, y, n)):
+            y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
+            z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
+            if not torch.is_grad_enabled():  # asked through Predictive; a training step has no use for it
+                pyro.deterministic("y_imputed", joint.condition(z=z).marginal("y").impute(y_seen))
+            return pyro.sample("x", self.decode(z), obs=x)
+
+    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+        """q(z given x). Takes the arguments of `model`, and needs x."""
+        return super().guide(x, n)
+
+    @torch.no_grad()
+    def generate(self, n: int, **given: Tensor) -> Tensor:
+        """Means of p(x given z) for n draws of z given attributes: `(n, C, H, W)`.
+
+        Args:
+            n: how many images.
+            given: attributes by name, each a number or `(n,)`, or the block `y` as `(n_attributes,)` or
+                `(n, n_attributes)`; NaN = not given.
+        """
+        law = self.prior().condition(**given).marginal("z")
+        if law.batch_shape not in ((), (1,), (self._batch_size(None, n),)):
+            raise ValueError(f"given: expected single values or {n} of each, got batch shape {tuple(law.batch_shape)}")
+        return self.decode(law.expand((n,)).sample()).mean
+
+    def _rows(self, x: Tensor | None, y: Tensor | None, n: int | None) -> int:
+        if y is None:
+            return self._batch_size(x, n)
+        count = len(self.prior.attributes)
+        rows = self._batch_size(x, n) if x is not None or n is not None else len(y)
+        if y.shape != (rows, count):
+            raise ValueError(f"y: expected shape ({rows}, {count}), got {tuple(y.shape)}")
+        return rows
