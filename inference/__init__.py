@@ -3,6 +3,7 @@
 from inference.callbacks import Anneal, Callback, FitState, Reinitialize
 from inference.checkpoints import load_weights, replace_file, save_weights
 from inference.fit import FitResult, OptimizationStep, fit
+from inference.fit_prior import fit_prior
 from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
 from inference.objectives import ELBO, ELBOTerms, ImportanceWeightedELBO, ImportanceWeightedTerms
 from inference.queries import classify, generate, impute
@@ -26,6 +27,7 @@ __all__ = [
     "classify",
     "evaluate_bounds",
     "fit",
+    "fit_prior",
     "generate",
     "importance_nll",
     "impute",
