@@ -68,7 +68,8 @@ class Reinitialize(Callback):
 
     Args:
         prior: a module with `reinitialize(z)`, which may return False where it left its parameters alone.
-        data: training data, one tensor `(n, ...)` or an iterable of batches whose first part is what `encode` takes.
+        data: training data, one tensor `(n, ...)` or an iterable of batches: first what `encode` takes, second (where
+            the prior has attributes) the attributes, NaN = missing.
         encode: from a batch to the distribution of its latents, as `vae.encode`.
         first: the epoch after which it happens first.
         every: epochs between later ones; None for no later ones.
@@ -112,28 +113,29 @@ class Reinitialize(Callback):
 
     def _found(self, state: FitState) -> dict[str, Tensor] | None:
         """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""
-        codes = self._encoded(state.fabric.device)
+        codes, *labels = self._encoded(state.fabric.device)
         if not codes.isfinite().all():
             raise FloatingPointError(
                 f"codes: expected finite numbers, got NaN or infinity after epoch {state.epoch - 1}"
             )
-        return None if self.prior.reinitialize(codes) is False else self.prior.state_dict()
+        return None if self.prior.reinitialize(codes, *labels) is False else self.prior.state_dict()
 
     @torch.no_grad()
-    def _encoded(self, device: torch.device) -> Tensor:
-        """One draw of q(z given x) for each of `samples` examples: `(samples, latent_dim)`."""
+    def _encoded(self, device: torch.device) -> list[Tensor]:
+        """One draw of q(z given x) for each of `samples` examples, and their attributes if the prior has some."""
         if isinstance(self.data, Tensor):
-            batches = self.data[torch.randperm(len(self.data))[: self.samples]].split(500)
+            batches = ((x,) for x in self.data[torch.randperm(len(self.data))[: self.samples]].split(500))
         else:
             batches = self._batches()
-        return torch.cat([self.encode(batch.to(device)).sample() for batch in batches])
+        rows = [(self.encode(x.to(device)).sample(), *(y.to(device) for y in labels)) for x, *labels in batches]
+        return [torch.cat(part) for part in zip(*rows, strict=True)]
 
-    def _batches(self) -> Iterable[Tensor]:
-        """The first parts of as many batches as hold `samples` examples."""
-        left = self.samples
+    def _batches(self) -> Iterable[tuple[Tensor, ...]]:
+        """As many batches as hold `samples` examples."""
+        left, parts = self.samples, 2 if getattr(self.prior, "attributes", None) else 1
         for batch in self.data:
-            x = as_tuple(batch)[0][:left]
-            left -= len(x)
-            yield x
+            batch = tuple(part[:left] for part in as_tuple(batch)[:parts])
+            left -= len(batch[0])
+            yield batch
             if left == 0:
                 return

@@ -16,6 +16,7 @@ from inference.checkpoints import save_weights, write_table
 from inference.schedules import EarlyStopping
 from inference.traces import as_tuple, find_nonfinite
 from pyro_priors.checks import check_count
+from pyro_priors.ops import wide
 
 
 class OptimizationStep(NamedTuple):
@@ -228,7 +229,7 @@ class _Means:
     def add(self, count: int, **values: Tensor) -> None:
         self.count += count
         for name, value in values.items():
-            self.totals[name] = self.totals.get(name, 0.0) + count * value.double()
+            self.totals[name] = self.totals.get(name, 0.0) + count * wide(value)
 
     def read(self, fabric: Any, prefix: str) -> Iterator[tuple[str, float]]:
         """The means over all ranks, under `prefix_name`."""

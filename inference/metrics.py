@@ -147,5 +147,5 @@ def _draw(
             max_plate_nesting=max_plate_nesting,
             shared=False,
         )
-        passes.append([term.double().cpu() for term in terms])
+        passes.append([term.cpu().double() for term in terms])
     return LogTerms(*(torch.cat(parts) for parts in zip(*passes, strict=True)))

@@ -11,6 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pyro_priors import Discrete
+from pyro_priors.checks import check_count
+
 
 @torch.no_grad()
 def generate(model: Any, n: int, given: Mapping[str, Tensor | float] | None = None) -> Tensor:
@@ -27,7 +30,7 @@ def generate(model: Any, n: int, given: Mapping[str, Tensor | float] | None = No
     Raises:
         ValueError: an unknown attribute, a value it cannot take, a length that is not n.
     """
-    return model.generate(n, **{name: torch.as_tensor(value) for name, value in (given or {}).items()})
+    return model.generate(n, **(given or {}))
 
 
 @torch.no_grad()
@@ -43,6 +46,7 @@ def impute(model: Any, x: Tensor, y: Tensor, draws: int = 1) -> Tensor:
     Returns:
         `(draws, batch, n_attributes)`; observed entries bit for bit
     """
+    check_count("draws", draws)
     z = model.encode(x).sample((draws,))
     return model.prior().condition(z=z).marginal("y").impute(y)
 
@@ -62,14 +66,13 @@ def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) ->
     Returns:
         for each discrete attribute its probabilities, `(batch, categories)`
     """
-    law = model.prior().marginal("y")
-    if y is None:
-        y = x.new_full((len(x), law.event_shape[0]), torch.nan)
+    check_count("draws", draws)
+    attributes = model.prior.attributes
+    y = x.new_full((len(x), len(attributes)), torch.nan) if y is None else y
     z = model.encode(x).sample((draws,))
     probs = model.prior().condition(z=z).marginal("y").state_probs(y).mean(0)
-    attributes = model.prior.attributes
     return {
         name: probs[:, column, : kind.categories]
         for column, (name, kind) in enumerate(attributes.items())
-        if hasattr(kind, "categories")
+        if isinstance(kind, Discrete)
     }

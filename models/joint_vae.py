@@ -65,7 +65,8 @@ class JointVAE(VAE):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
             if not torch.is_grad_enabled():  # asked through Predictive; a training step has no use for it
-                pyro.deterministic("y_imputed", joint.condition(z=z).marginal("y").impute(y_seen))
+                imputed = joint.condition(z=z).marginal("y").impute(y_seen)
+                pyro.deterministic("y_imputed", imputed, event_dim=1)
             return pyro.sample("x", self.decode(z), obs=x)
 
     def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
@@ -73,7 +74,7 @@ class JointVAE(VAE):
         return super().guide(x, n)
 
     @torch.no_grad()
-    def generate(self, n: int, **given: Tensor) -> Tensor:
+    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:
         """Means of p(x given z) for n draws of z given attributes: `(n, C, H, W)`.
 
         Args:
@@ -90,6 +91,8 @@ class JointVAE(VAE):
         if y is None:
             return self._batch_size(x, n)
         count = len(self.prior.attributes)
+        if not isinstance(y, Tensor) or len(y) == 0:
+            raise ValueError(f"y: expected a tensor of shape (batch, {count}) with at least one row, got {y!r}")
         rows = self._batch_size(x, n) if x is not None or n is not None else len(y)
         if y.shape != (rows, count):
             raise ValueError(f"y: expected shape ({rows}, {count}), got {tuple(y.shape)}")

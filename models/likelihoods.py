@@ -10,7 +10,7 @@ import torch
 from pyro.distributions import constraints
 from torch import Tensor, nn
 
-from models.networks import _full
+from models.networks import full_precision
 
 
 class PixelBernoulli(dist.Bernoulli):
@@ -74,7 +74,7 @@ class BernoulliLikelihood(nn.Module):
     """Independent Bernoulli pixels; the raw tensor holds their logits. Accepts grey values in [0, 1]."""
 
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
-        return PixelBernoulli(logits=_full(raw)).to_event(3)
+        return PixelBernoulli(logits=full_precision(raw)).to_event(3)
 
 
 class GaussianLikelihood(nn.Module):
@@ -87,14 +87,14 @@ class GaussianLikelihood(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(float(initial_scale)).log())
 
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
-        return dist.Normal(_full(raw), self.log_scale.exp()).to_event(3)
+        return dist.Normal(full_precision(raw), self.log_scale.exp()).to_event(3)
 
 
 class SquaredErrorLikelihood(nn.Module):
     """Squared error around the raw tensor, on the scale of TRIP's Table 1 (see `SquaredError`)."""
 
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
-        return SquaredError(_full(raw))
+        return SquaredError(full_precision(raw))
 
 
 LIKELIHOODS = {

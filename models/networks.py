@@ -56,7 +56,7 @@ class GaussianHead(nn.Module):
         self.scale = _glorot(nn.Linear(in_features, latent_dim))
 
     def forward(self, features: Tensor) -> dist.TorchDistribution:
-        loc, raw_scale = _full(self.loc(features)), _full(self.scale(features))
+        loc, raw_scale = full_precision(self.loc(features)), full_precision(self.scale(features))
         return dist.Normal(loc, softplus(raw_scale) + 1e-6).to_event(1)
 
 
@@ -185,7 +185,7 @@ def _glorot(layer: nn.Linear) -> nn.Linear:
     return layer
 
 
-def _full(x: Tensor) -> Tensor:
+def full_precision(x: Tensor) -> Tensor:
     """Half precision to float32; float64 stays."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 

@@ -1,6 +1,7 @@
 """A variational autoencoder over images, with any prior."""
 
 import itertools
+import weakref
 
 import pyro
 import pyro.distributions as dist
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from models.likelihoods import make_likelihood
 
 _instances = itertools.count()
+_living: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # name -> model
 
 
 class VAE(nn.Module):
@@ -58,10 +60,12 @@ class VAE(nn.Module):
         self.likelihood = make_likelihood(likelihood)
         self.image_shape = getattr(decoder, "image_shape", getattr(encoder, "image_shape", None))
         self.name = _fresh_name() if name is None else _check_name(name)
+        _living[self.name] = self
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
         self.name = _fresh_name()  # a copy under its original's name would not be trained
+        _living[self.name] = self
 
     def model(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """p(z) p(x given z). Sites "z" `(batch, latent_dim)` and "x" `(batch, C, H, W)` in the plate "data".
@@ -123,16 +127,21 @@ class VAE(nn.Module):
 
 
 def _fresh_name() -> str:
-    return f"vae_{next(_instances)}"
+    return next(name for number in _instances if not _in_use(name := f"vae_{number}"))
 
 
 def _check_name(name: str) -> str:
-    if any(key.startswith(f"{name}$$$") for key in pyro.get_param_store().keys()):  # noqa: SIM118 (not a dict)
+    if _in_use(name):
         raise ValueError(
-            f"name: expected one that Pyro's parameter store does not hold yet, got {name!r}, "
-            "under which this model would silently not be trained; choose another or call pyro.clear_param_store()"
+            f"name: expected one that neither another model nor Pyro's parameter store has, got {name!r}, under which "
+            "this model would silently not be trained; choose another or call pyro.clear_param_store()"
         )
     return name
+
+
+def _in_use(name: str) -> bool:
+    stored = (key.startswith(f"{name}$$$") for key in pyro.get_param_store().keys())  # noqa: SIM118 (not a dict)
+    return name in _living or any(stored)
 
 
 def _check_agreement(attribute: str, **modules: nn.Module) -> None:

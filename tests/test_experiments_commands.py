@@ -144,8 +144,9 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     rows = ["--rows", "normal", "trip", "--seeds", "0", "2"]
     assert main(["table", "trip-elbo", *flags, *rows]) == 0
     assert sorted(fake_training) == ["normal-seed0", "normal-seed2", "trip-seed0", "trip-seed2"]
-    text = (tmp_path / "results" / "trip-elbo.md").read_text()
-    assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 | 194.16 | 185.09 |" in text
+    text = capsys.readouterr().out
+    assert not (tmp_path / "results" / "trip-elbo.md").exists()  # a part of the table does not replace the whole
+    assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 |  | 194.16 | 185.09 |" in text
     kept = [path.read_text() for path in (tmp_path / "results" / "trip-elbo").iterdir()]
     assert len(kept) == 4
     assert not any(str(tmp_path) in text for text in kept)
@@ -159,7 +160,13 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     assert fake_training == []
     assert main(["table", "trip-elbo", *flags, *rows, "--train.epochs", "7"]) == 0
     assert len(fake_training) == 4
-    assert "--train.epochs 7" in (tmp_path / "results" / "trip-elbo.md").read_text()
+    assert "--train.epochs 7" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("field", ["rows", "seeds"])
+def test_a_table_of_nothing_is_refused(field, capsys):
+    assert main(["table", "trip-elbo", f"--{field}"]) == 2
+    assert f"{field}: expected at least one" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("seed", "commit"), [("0", "commit 0123456;"), ("3", "commit unknown;")])

@@ -76,9 +76,22 @@ def test_the_prior_sees_one_draw_for_each_of_so_many_examples(data):
     (z,) = prior.seen
     assert z.shape == (20, 2)
     assert not z.requires_grad
-    many = [callback._encoded(torch.device("cpu")) for _ in range(400)]
+    many = [callback._encoded(torch.device("cpu"))[0] for _ in range(400)]
     if not isinstance(data, torch.Tensor):  # a tensor is sampled, batches are taken in order
         torch.testing.assert_close(torch.stack(many).mean(0), vae.encode(IMAGES[:20]).mean, atol=0.3, rtol=0)
+
+
+def test_a_prior_with_attributes_sees_them():
+    class Joint(Noted):
+        attributes = ("label",)
+
+        def reinitialize(self, z, y):
+            self.labels = y
+            return super().reinitialize(z)
+
+    prior, labels = Joint(), torch.arange(len(IMAGES)).float().unsqueeze(-1)
+    run(prior, 2, data=list(zip(IMAGES.split(8), labels.split(8), strict=True)), samples=20)
+    assert torch.equal(prior.labels, labels[:20])
 
 
 def test_fewer_examples_than_asked_are_all_taken():

@@ -28,6 +28,25 @@ def test_it_approaches_the_true_law(make):
     assert result.best_loss < 0.01 - truth + 0.2
 
 
+def test_training_gains_over_the_start():
+    """From noise cores the start knows nothing of the dependence between the codes."""
+    z, _ = two_clusters(2000)
+    losses = []
+    for lr in (1e-30, 1e-2):
+        torch.manual_seed(0)
+        losses.append(fit_prior(pp.TRIP(4, components=3, rank=3, init="noise"), z, epochs=20, lr=lr).best_loss)
+    assert losses[1] < losses[0] - 0.5
+
+
+def test_a_training_that_only_harms_leaves_the_start():
+    torch.manual_seed(0)
+    z, _ = two_clusters(100)
+    prior = pp.GaussianMixture(4, 2)
+    result = fit_prior(prior, z, epochs=3, lr=2.0)
+    assert result.best_epoch == 0
+    assert abs(prior.loc[:, 0].abs() - 1).max() < 0.5
+
+
 def test_labels_are_learned_where_they_are_known():
     torch.manual_seed(0)
     z, y = two_clusters(2000)
@@ -44,11 +63,26 @@ def mixture():
 
 
 BAD = {
-    "too few codes": (lambda: fit_prior(mixture(), torch.zeros(9, 4)), "z: expected at least 10 codes, got 9"),
+    "too few codes": (
+        lambda: fit_prior(mixture(), torch.zeros(9, 4)),
+        r"z: expected shape \(n, 4\) with n >= 10, got \(9, 4\)",
+    ),
     "nothing to learn": (lambda: fit_prior(pp.StandardNormal(4), torch.zeros(20, 4)), "one with parameters"),
     "codes of another size": (lambda: fit_prior(mixture(), torch.zeros(20, 3)), r"z: expected shape \(n, 4\)"),
+    "labels for a prior without": (lambda: fit_prior(mixture(), torch.zeros(20, 4), torch.zeros(20, 1)), "y: expected"),
+    "a negative rate": (lambda: fit_prior(mixture(), torch.zeros(20, 4), lr=-1.0), "lr: expected a positive number"),
+    "no batch": (lambda: fit_prior(mixture(), torch.zeros(20, 4), batch_size=0), "batch_size: expected"),
     "no epochs": (lambda: fit_prior(mixture(), torch.zeros(20, 4), epochs=0), "epochs: expected"),
 }
+
+
+def test_a_joint_prior_learns_from_codes_alone():
+    torch.manual_seed(0)
+    z, _ = two_clusters(1000)
+    prior = pp.TTLP(4, {"label": pp.Discrete(2)}, components=3, rank=3)
+    before = prior().marginal("z").log_prob(z).mean()
+    fit_prior(prior, z, epochs=3)
+    assert prior().marginal("z").log_prob(z).mean() > before + 1
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -124,6 +124,18 @@ def test_parameters_have_the_documented_shapes():
     torch.testing.assert_close(prior.log_scale.exp(), torch.full((5, 4), 0.25))  # TRIP section 3.2
 
 
+def test_each_column_starts_with_its_own_number_of_components():
+    prior = pp.TTLP(1, {"age": pp.Continuous(2), "digit": pp.Discrete(3)}, components=20, rank=2, init="noise")
+    torch.testing.assert_close(prior.log_scale.exp()[:, 0], torch.tensor([1 / 20, 1 / 2]))
+
+
+def test_copies_leave_device_indices_behind():
+    prior = pp.TTLP(1, {"digit": pp.Discrete(3)}, rank=2)
+    prior().log_prob(prior().sample((2,)))
+    assert prior._variables._on_device
+    assert not pickle.loads(pickle.dumps(prior))._variables._on_device
+
+
 def test_the_default_starts_near_a_standard_normal():
     torch.manual_seed(0)
     law = pp.TRIP(latent_dim=20, components=10, rank=5)()

@@ -161,6 +161,9 @@ def test_rsample_returns_the_values_of_sample():
     drawn = case.ring.sample((5,))
     torch.manual_seed(0)
     assert torch.equal(case.ring.rsample((5,)), drawn)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        assert torch.equal(case.ring.rsample((5,)), drawn)
 
 
 def test_rsample_carries_the_gradient_of_what_was_given():

@@ -127,8 +127,10 @@ class TensorRing(TorchDistribution):
         shape = torch.Size(sample_shape) + self.batch_shape
         if not self._evidence.all_continuous:
             raise NotImplementedError("rsample: pathwise gradients need continuous variables; use sample, or marginal")
-        states, index, every = self.log_cores.shape[1], self._evidence.index(), len(self.variables)
         draws = self.sample(sample_shape)
+        if not torch.is_grad_enabled():
+            return draws
+        states, index, every = self.log_cores.shape[1], self._evidence.index(), len(self.variables)
         leaves = self.variables.leaves(self._evidence.columns, states)
         loc, scale = (leaf.new_ones(every, states).index_copy(0, index, leaf) for leaf in leaves)
         full = draws.new_zeros(*shape, every).index_copy(-1, index, draws)

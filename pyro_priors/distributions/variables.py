@@ -104,6 +104,7 @@ class Variables:
     def bind(self, loc: Tensor | None, scale: Tensor | None) -> "Variables":
         """The same variables with other component parameters."""
         bound = copy.copy(self)
+        bound._on_device = self._on_device
         bound._bind(loc, scale)
         return bound
 
@@ -117,6 +118,9 @@ class Variables:
             if rows and (shape is None or len(shape) != 2 or shape[0] != rows or shape[1] < states):
                 raise ValueError(f"{name}: expected shape ({rows}, {states}) for the continuous columns, got {shape}")
         self.loc, self.scale = (loc, scale) if rows else (None, None)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_on_device": {}}  # in a copy, indices are made again where they are needed
 
     @property
     def continuous(self) -> tuple[int, ...]:

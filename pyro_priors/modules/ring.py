@@ -57,6 +57,9 @@ class RingPrior(nn.Module):
             cores = noise_cores(columns, states, self.rank).to(self.log_cores)
         else:
             fit_rows, held_out = split_rows(value)
+            untold = value.isnan().all(0)
+            if untold.any():  # or the fit would forget what was learned of these columns
+                fit_rows = torch.where(untold, self().impute(fit_rows), fit_rows)
             loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank, states)
             cores = near_diagonal_cores(log_probs, log_mix)
             found = TensorRing(cores, variables.bind(loc, scale), self.boundary, self.order)

@@ -14,7 +14,7 @@ class TRIP(RingPrior):
 
     p(z) = 1/Z tr prod_k sum_s exp(log_cores[k, s]) N(z_k | loc[k, s], exp(log_scale[k, s]))
 
-    Cost: O(d m^3) a row (ring), O(d m^2) (train), and O(d N m^2) parameters.
+    Cost: O(d m^2 (N + m)) a row (ring), O(d m^2 N) (train); d N m^2 parameters and a few.
 
     Shapes:
         calling it returns a `TensorRing` with event ``(d,)``; its columns are the block ``z``.
@@ -56,9 +56,8 @@ class TRIP(RingPrior):
     ):
         check_count("latent_dim", latent_dim)
         check_count("components", components)
-        variables = Variables(
-            {"z": [Continuous(components)] * latent_dim}, *random_leaves(latent_dim, components, init)
-        )
+        kinds = {"z": [Continuous(components)] * latent_dim}
+        variables = Variables(kinds, *random_leaves([components] * latent_dim, init))
         super().__init__(variables, rank, boundary, None, init, fixed)
         self.latent_dim = latent_dim
 
@@ -83,11 +82,12 @@ class TRIP(RingPrior):
         return self._reinitialize(check_codes(z, self.latent_dim), force)
 
 
-def random_leaves(columns: int, components: int, init: str) -> tuple[Tensor, Tensor]:
+def random_leaves(components: list[int], init: str) -> tuple[Tensor, Tensor]:
     """loc uniform on [-1, 1]; scale 1/N (``"noise"``, TRIP section 3.2), or so that each column has variance one.
 
     With the second a model starts as it would under N(0, I), from where `reinitialize` and the gradient take it.
-    ``-> (C, N), (C, N)``
+    Takes the number of components of each column. ``-> (C, N), (C, N)``
     """
-    scale = 1 / max(components, 1) if init == "noise" else (2 / 3) ** 0.5
-    return torch.rand(columns, components) * 2 - 1, torch.full((columns, components), scale)
+    widest = max(components, default=0)
+    scale = torch.tensor([1 / n if init == "noise" else (2 / 3) ** 0.5 for n in components])
+    return torch.rand(len(components), widest) * 2 - 1, scale.unsqueeze(-1).repeat(1, widest)

@@ -18,7 +18,7 @@ class TTLP(RingPrior):
 
     p(z, y) = 1/Z 1^T prod_k Q_k 1, with Q_k a mixture over components of z_k or the matrix of the attribute's value
 
-    Cost: O(D m^2) a row (train), O(D m^3) (ring) for D = d + number of attributes.
+    Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring) for D = d + number of attributes.
 
     Shapes:
         calling it returns a `TensorRing` with event ``(d + n_attributes,)``, latents first; blocks ``z`` (latents) and
@@ -71,10 +71,9 @@ class TTLP(RingPrior):
         kinds |= attributes
         if not kinds:
             raise ValueError("attributes: expected at least one where latent_dim is 0, got none")
-        real = [c for c in attributes.values() if isinstance(c, Continuous)]
-        widest = max([components] * bool(latent_dim) + [c.components for c in real], default=0)
+        counts = [components] * latent_dim + [k.components for k in attributes.values() if isinstance(k, Continuous)]
         groups = {"y": tuple(attributes)} if attributes else {}
-        variables = Variables(kinds, *random_leaves(latent_dim + len(real), widest, init), groups=groups)
+        variables = Variables(kinds, *random_leaves(counts, init), groups=groups)
         order = _chain_order(order, len(variables))
         super().__init__(variables, rank, boundary, order, init, fixed)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
@@ -82,7 +81,9 @@ class TTLP(RingPrior):
     def reinitialize(self, z: Tensor, y: Tensor | None = None, *, force: bool = False) -> bool:
         """Set the parameters from encoded data and observed attributes, in place, by the rules of `TRIP.reinitialize`.
 
-        What was learned is kept where it explains held-out rows better; with ``init="noise"`` it is thrown away.
+        What was learned is kept where it explains held-out rows better; with ``init="noise"`` it is thrown away. An
+        attribute that no row tells is first drawn from the present law given what the rows do tell, so that what was
+        learned of it lives on.
 
         Args:
             z: codes, ``(n, d)``.
