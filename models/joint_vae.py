@@ -39,17 +39,10 @@ class JointVAE(VAE):
         torch.Size([3, 1, 8, 8])
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        prior: nn.Module,
-        likelihood: str | nn.Module = "bernoulli",
-        name: str | None = None,
-    ) -> None:
+    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
         if not getattr(prior, "attributes", None):
             raise ValueError(f"prior: expected one with attributes, such as TTLP, got {prior}")
-        super().__init__(encoder, decoder, prior, likelihood, name)
+        super()._check_parts(encoder, decoder, prior)
 
     def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
         """p(y) p(z given y) p(x given z). Sites "y", "z", "x" and, outside training, "y_imputed" in the plate "data".

@@ -54,13 +54,16 @@ class VAE(nn.Module):
         name: str | None = None,
     ) -> None:
         super().__init__()
-        _check_agreement("latent_dim", encoder=encoder, decoder=decoder, prior=prior)
-        _check_agreement("image_shape", encoder=encoder, decoder=decoder)
+        self._check_parts(encoder, decoder, prior)
         self.encoder, self.decoder, self.prior = encoder, decoder, prior
         self.likelihood = make_likelihood(likelihood)
         self.image_shape = getattr(decoder, "image_shape", getattr(encoder, "image_shape", None))
         self.name = _fresh_name() if name is None else _check_name(name)
         _living[self.name] = self
+
+    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
+        _check_agreement("latent_dim", encoder=encoder, decoder=decoder, prior=prior)
+        _check_agreement("image_shape", encoder=encoder, decoder=decoder)
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
