@@ -165,6 +165,15 @@ def test_an_attribute_missing_in_every_row_keeps_its_law():
     assert (guess == y).float().mean() > 0.99
 
 
+@pytest.mark.parametrize(
+    "make", [lambda: pp.TRIP(8, rank=4), lambda: pp.TRIP(8, rank=4, init="noise"), lambda: pp.GaussianMixture(8, 3)]
+)
+def test_codes_of_another_precision(make):
+    prior = make().double()
+    assert prior.reinitialize(two_clusters(200)[0])
+    assert all(p.dtype == torch.float64 for p in prior.parameters())
+
+
 def test_one_dimensional_mixture():
     torch.manual_seed(0)
     column = torch.cat([torch.randn(500) * 0.1 - 1, torch.randn(500) * 0.2 + 1])

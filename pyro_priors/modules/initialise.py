@@ -133,7 +133,7 @@ def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
         block = (block - block[seen].mean(0)) / block[seen].std(correction=0).clamp(min=1e-6)
         features.append(torch.where(seen[:, None], block, 0.0))
     if not features:
-        return torch.arange(len(value)) % clusters
+        return torch.arange(len(value), device=value.device) % clusters
     return fit_clusters(torch.cat(features, 1), clusters)
 
 

@@ -50,6 +50,7 @@ class RingPrior(nn.Module):
     def _reinitialize(self, value: Tensor, force: bool) -> bool:
         if self.fixed:
             return False
+        value = value.to(self.log_cores)
         columns, states = self.log_cores.shape[:2]
         variables = self._bound()
         if self.init == "noise":
