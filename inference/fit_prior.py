@@ -33,8 +33,8 @@ def fit_prior(
 
     A tenth of the codes is held out. The prior is set from the others where it can be (`reinitialize`), then trained by
     Adam until the likelihood of the held-out ones no longer rises; the best state, the start included, is kept. It
-    stays on its device. The encoder is left as it is: afterwards everything may be
-    fine-tuned together, or the prior used as it is (a VAE pretrained without labels, TTLP Table 1).
+    stays on its device. The encoder is left as it is: afterwards everything may be fine-tuned together, or the prior
+    used as it is (a VAE pretrained without labels, TTLP Table 1).
 
     Args:
         prior: a prior module; with `y`, one over latents and attributes such as `pyro_priors.TTLP`.

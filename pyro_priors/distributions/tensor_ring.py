@@ -238,15 +238,14 @@ class TensorRing(TorchDistribution):
         Shapes:
             ``(*, D) -> (*, D, N)``; states that a variable does not have get exactly 0
         """
-        probs = self._posterior(self._possible(self._checked(value)))
-        return probs.expand(*torch.broadcast_shapes(probs.shape[:-2], self.batch_shape), *probs.shape[-2:])
+        return self._state_probs(self._checked(value))
 
     def most_probable(self, value: Tensor) -> Tensor:
         """NaNs filled, each by itself: the most probable state, or the posterior mean. ``(*, D) -> (*, D)``"""
-        probs = self.state_probs(value)
+        value = self._checked(value)
+        probs = self._state_probs(value)
         mean = self.variables.expectation(probs, self._evidence.columns)[0]
         best = torch.where(mean.isnan(), probs.argmax(-1).to(mean.dtype), mean)
-        value = self._checked(value)
         return torch.where(value.isnan(), best, value)
 
     def categorical(self, name: str) -> Categorical:
@@ -310,6 +309,11 @@ class TensorRing(TorchDistribution):
     def _posterior(self, evidence: Tensor) -> Tensor:
         """State probabilities of the visible columns: ``(*, D, N) -> (*, k, N)``"""
         return self._chain.posterior(evidence).index_select(-2, self._evidence.index())
+
+    def _state_probs(self, value: Tensor) -> Tensor:
+        """`state_probs` of a value that has been checked."""
+        probs = self._posterior(self._possible(value))
+        return probs.expand(*torch.broadcast_shapes(probs.shape[:-2], self.batch_shape), *probs.shape[-2:])
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         shape = self.batch_shape + self.event_shape
