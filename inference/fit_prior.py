@@ -1,21 +1,14 @@
 """Fit a prior alone, to the codes of any encoder."""
 
-from typing import NamedTuple
-
 import pyro
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from inference.fit import FitResult, OptimizationStep, fit
+from inference.objectives import LogLikelihood
 from inference.schedules import EarlyStopping
 from pyro_priors.checks import check_count
-
-
-class LogLikelihoodTerms(NamedTuple):
-    """Mean over the batch, in nats."""
-
-    log_likelihood: Tensor
 
 
 def fit_prior(
@@ -71,7 +64,7 @@ def fit_prior(
         start = {key: tensor.clone() for key, tensor in prior.state_dict().items()}
         start_loss = -prior().log_prob(held_out).mean().item()
     result = fit(
-        OptimizationStep(_log_likelihood, torch.optim.Adam(prior.parameters(), lr=lr)),
+        OptimizationStep(LogLikelihood(), torch.optim.Adam(prior.parameters(), lr=lr)),
         _Observed(prior),
         DataLoader(TensorDataset(train), batch_size, shuffle=True),
         epochs=epochs,
@@ -118,9 +111,3 @@ class _Observed(nn.Module):
 
     def guide(self, value: Tensor) -> None:
         """Nothing is latent."""
-
-
-def _log_likelihood(model, guide, value: Tensor) -> tuple[Tensor, LogLikelihoodTerms]:
-    trace = pyro.poutine.trace(model).get_trace(value)
-    log_likelihood = trace.log_prob_sum() / len(value)
-    return -log_likelihood, LogLikelihoodTerms(log_likelihood.detach())

@@ -7,6 +7,7 @@ The loss is a scalar tensor with gradients, the negative bound per example (the 
 import math
 from typing import NamedTuple
 
+import pyro
 import torch
 from torch import Tensor
 
@@ -108,3 +109,28 @@ class ImportanceWeightedELBO:
         ).log_weight
         iwae = (torch.logsumexp(log_weight, 0) - math.log(self.num_particles)).mean()
         return -iwae, ImportanceWeightedTerms(iwae.detach(), log_weight.mean().detach())
+
+
+class LogLikelihoodTerms(NamedTuple):
+    """Mean over the batch, in nats."""
+
+    log_likelihood: Tensor
+
+
+class LogLikelihood:
+    """log p(observed), for programs without latents: a classifier, or a prior of codes that are given.
+
+    Example:
+        >>> import pyro, pyro.distributions as dist
+        >>> def model(x):
+        ...     with pyro.plate("data", len(x)):
+        ...         pyro.sample("x", dist.Normal(0.0, 1.0), obs=x)
+        >>> loss, terms = LogLikelihood()(model, lambda x: None, torch.zeros(3))
+        >>> float(loss)
+        0.918...
+    """
+
+    def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, LogLikelihoodTerms]:
+        trace = pyro.poutine.trace(model).get_trace(*batch)
+        log_likelihood = trace.log_prob_sum() / len(batch[0])
+        return -log_likelihood, LogLikelihoodTerms(log_likelihood.detach())

@@ -1,8 +1,8 @@
-"""Questions to a trained joint model, each thin over the queries of its prior.
+"""Questions to a trained model over images and attributes, each thin over the queries of its prior.
 
-A joint model here is anything with `prior()` (a tensor ring with blocks "z" and "y"), `encode(x)` and `decode(z)`,
-such as `models.JointVAE`. The same answers come from Pyro itself: `Predictive` on the program conditioned with
-`poutine.condition(model, {"y": y})` generates, and its deterministic site "y_imputed" under the guide imputes.
+A model here is anything with `attributes`, `generate(n, **given)` and `attribute_law(x, draws)`, such as
+`models.JointVAE` and `models.CVAE`. The same answers come from Pyro itself: `Predictive` on the program conditioned
+with `poutine.condition(model, {"y": y})` generates, and its deterministic site "y_imputed" under the guide imputes.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ def generate(model: Any, n: int, given: Mapping[str, Tensor | float] | None = No
     """Means of p(x given z) for n draws of z given some attributes (TTLP eq. 7).
 
     Args:
-        model: a joint model.
+        model: a model over images and attributes.
         n: how many images.
         given: attributes by name, each a number or `(n,)`; NaN, or left out = not given.
 
@@ -38,7 +38,7 @@ def impute(model: Any, x: Tensor, y: Tensor, draws: int = 1) -> Tensor:
     """Attributes with their missing entries drawn jointly from p(y_un given z, y_ob), z ~ q(z given x).
 
     Args:
-        model: a joint model.
+        model: a model over images and attributes.
         x: `(batch, *x)`
         y: `(batch, n_attributes)`, NaN = missing.
         draws: how many, each with a draw of z of its own.
@@ -47,8 +47,7 @@ def impute(model: Any, x: Tensor, y: Tensor, draws: int = 1) -> Tensor:
         `(draws, batch, n_attributes)`; observed entries bit for bit
     """
     check_count("draws", draws)
-    z = model.encode(x).sample((draws,))
-    return model.prior().condition(z=z).marginal("y").impute(y)
+    return model.attribute_law(x, draws).impute(y)
 
 
 @torch.no_grad()
@@ -58,7 +57,7 @@ def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) ->
     The mean over draws of z ~ q(z given x) of the exact p(y_k given z, y_ob).
 
     Args:
-        model: a joint model.
+        model: a model over images and attributes.
         x: `(batch, *x)`
         y: `(batch, n_attributes)`, NaN = missing; all missing by default.
         draws: draws of z per example.
@@ -67,10 +66,9 @@ def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) ->
         for each discrete attribute its probabilities, `(batch, categories)`
     """
     check_count("draws", draws)
-    attributes = model.prior.attributes
+    attributes = model.attributes
     y = x.new_full((len(x), len(attributes)), torch.nan) if y is None else y
-    z = model.encode(x).sample((draws,))
-    probs = model.prior().condition(z=z).marginal("y").state_probs(y).mean(0)
+    probs = model.attribute_law(x, draws).state_probs(y).mean(0)
     return {
         name: probs[:, column, : kind.categories]
         for column, (name, kind) in enumerate(attributes.items())

@@ -1,13 +1,17 @@
 """A variational autoencoder over images and attributes, with a joint prior over latents and attributes."""
 
+from collections.abc import Mapping
+
 import pyro
 import torch
 from torch import Tensor, nn
 
-from models.vae import VAE
+from models.attribute_vae import AttributeVAE
+from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.variables import Kind
 
 
-class JointVAE(VAE):
+class JointVAE(AttributeVAE):
     """y, z ~ prior(), x ~ likelihood(decoder(z)); the guide is z ~ encoder(x). VAE-TTLP, and conditional VAE-TRIP.
 
     The program samples y ~ p(y) first, then z ~ p(z given y): what is said about y moves what follows, so that
@@ -58,7 +62,8 @@ class JointVAE(VAE):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
             if not torch.is_grad_enabled():  # asked through Predictive; a training step has no use for it
-                imputed = joint.condition(z=z).marginal("y").impute(y_seen)
+                missing = y_seen.isnan().any()  # as in an evaluation on complete labels, where nothing is to be imputed
+                imputed = joint.condition(z=z).marginal("y").impute(y_seen) if missing else y_seen
                 pyro.deterministic("y_imputed", imputed, event_dim=1)
             return pyro.sample("x", self.decode(z), obs=x)
 
@@ -80,13 +85,11 @@ class JointVAE(VAE):
             raise ValueError(f"given: expected single values or {n} of each, got batch shape {tuple(law.batch_shape)}")
         return self.decode(law.expand((n,)).sample()).mean
 
-    def _rows(self, x: Tensor | None, y: Tensor | None, n: int | None) -> int:
-        if y is None:
-            return self._batch_size(x, n)
-        count = len(self.prior.attributes)
-        if not isinstance(y, Tensor) or len(y) == 0:
-            raise ValueError(f"y: expected a tensor of shape (batch, {count}) with at least one row, got {y!r}")
-        rows = self._batch_size(x, n) if x is not None or n is not None else len(y)
-        if y.shape != (rows, count):
-            raise ValueError(f"y: expected shape ({rows}, {count}), got {tuple(y.shape)}")
-        return rows
+    @property
+    def attributes(self) -> Mapping[str, Kind]:
+        """The columns of y, in their order."""
+        return self.prior.attributes
+
+    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
+        """p(y given z) for draws of z ~ q(z given x): batch `(draws, batch)`, event `(n_attributes,)`."""
+        return self.prior().condition(z=self.encode(x).sample((draws,))).marginal("y")

@@ -115,6 +115,39 @@ class GatedMLPDecoder(nn.Module):
         return self.head(self.body(z)).unflatten(-1, self.image_shape)
 
 
+class ConvFeatures(nn.Module):
+    """Convolutions and a dense layer, with batch normalisation, from an image to features `(*, hidden)`.
+
+    At every level down to 4x4 (7x7 for 28 pixels) a 4x4 convolution halves the side, and a 3x3 one follows where the
+    side is 16 or less.
+
+    Args:
+        image_shape: (channels, height, width), square, of side 28, 32 or 64.
+        channels: channels after the first convolution; all but the first level double them.
+        hidden: width of the dense layer.
+
+    Example:
+        >>> ConvFeatures((1, 28, 28), channels=4, hidden=8)(torch.rand(3, 1, 28, 28)).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], channels: int = 32, hidden: int = 256) -> None:
+        super().__init__()
+        self.image_shape = _check_conv_shape(image_shape)
+        widths, smallest = _pyramid(self.image_shape, check_count("channels", channels))
+        layers, side = [], self.image_shape[-1]
+        for a, b in pairwise(widths):
+            layers, side = [*layers, *_normalised(nn.Conv2d(a, b, 4, 2, 1, bias=False))], side // 2
+            layers += _normalised(nn.Conv2d(b, b, 3, 1, 1, bias=False)) if side <= 16 else []
+        self.body = nn.Sequential(*layers)
+        dense = nn.Linear(widths[-1] * smallest**2, check_count("hidden", hidden))
+        self.head = nn.Sequential(nn.Flatten(), dense, nn.LeakyReLU(0.2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.head(self.body(x.reshape(-1, *self.image_shape)))
+        return features.reshape(*x.shape[:-3], -1)
+
+
 class ConvEncoder(nn.Module):
     """Convolutions of 4x4, stride 2, from an image to a diagonal Gaussian over the latents.
 
@@ -177,6 +210,10 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         features = self.head(z.reshape(-1, self.latent_dim)).unflatten(-1, self._smallest)
         return self.body(features).reshape(*z.shape[:-1], *self.image_shape)
+
+
+def _normalised(convolution: nn.Conv2d) -> list[nn.Module]:
+    return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.2)]
 
 
 def _glorot(layer: nn.Linear) -> nn.Linear:

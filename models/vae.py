@@ -62,8 +62,8 @@ class VAE(nn.Module):
         _living[self.name] = self
 
     def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
-        _check_agreement("latent_dim", encoder=encoder, decoder=decoder, prior=prior)
-        _check_agreement("image_shape", encoder=encoder, decoder=decoder)
+        check_agreement("latent_dim", encoder=encoder, decoder=decoder, prior=prior)
+        check_agreement("image_shape", encoder=encoder, decoder=decoder)
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
@@ -147,7 +147,8 @@ def _in_use(name: str) -> bool:
     return name in _living or any(stored)
 
 
-def _check_agreement(attribute: str, **modules: nn.Module) -> None:
+def check_agreement(attribute: str, **modules: nn.Module) -> None:
+    """Modules, by what they are to the model, that have `attribute` have the same: `ValueError` otherwise."""
     sizes = {name: getattr(module, attribute) for name, module in modules.items() if hasattr(module, attribute)}
     if len(set(sizes.values())) > 1:
         raise ValueError(f"{attribute}: expected the same in {', '.join(sizes)}, got {sizes}")
