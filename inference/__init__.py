@@ -1,11 +1,29 @@
 """Algorithms for any model/guide pair: objectives, schedules, metrics, and the training loop."""
 
+from inference.arviz_bridge import to_arviz
+from inference.attribute_metrics import (
+    Calibration,
+    Coverage,
+    Imputation,
+    accuracy_coverage,
+    calibration,
+    imputation,
+    mutual_information,
+)
 from inference.callbacks import Anneal, Callback, FitState, Reinitialize
-from inference.checkpoints import load_weights, replace_file, save_weights
+from inference.checkpoints import load_weights, replace_file, save_weights, write_table
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
+from inference.frechet import frechet_distance
 from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
-from inference.objectives import ELBO, ELBOTerms, ImportanceWeightedELBO, ImportanceWeightedTerms
+from inference.objectives import (
+    ELBO,
+    ELBOTerms,
+    ImportanceWeightedELBO,
+    ImportanceWeightedTerms,
+    LogLikelihood,
+    LogLikelihoodTerms,
+)
 from inference.queries import classify, generate, impute
 from inference.schedules import EarlyStopping, LinearWarmup
 
@@ -13,7 +31,9 @@ __all__ = [
     "ELBO",
     "Anneal",
     "Bounds",
+    "Calibration",
     "Callback",
+    "Coverage",
     "ELBOTerms",
     "EarlyStopping",
     "FitResult",
@@ -21,17 +41,27 @@ __all__ = [
     "ImportanceNLL",
     "ImportanceWeightedELBO",
     "ImportanceWeightedTerms",
+    "Imputation",
     "LinearWarmup",
+    "LogLikelihood",
+    "LogLikelihoodTerms",
     "OptimizationStep",
     "Reinitialize",
+    "accuracy_coverage",
+    "calibration",
     "classify",
     "evaluate_bounds",
     "fit",
     "fit_prior",
+    "frechet_distance",
     "generate",
     "importance_nll",
+    "imputation",
     "impute",
     "load_weights",
+    "mutual_information",
     "replace_file",
     "save_weights",
+    "to_arviz",
+    "write_table",
 ]

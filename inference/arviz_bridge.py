@@ -1,8 +1,19 @@
-"""The one place that knows ArviZ' versions: 0.23 has `arviz.psislw`, 1.x has moved it to `arviz_stats`."""
+"""The one place that knows ArviZ' versions.
 
+0.23 has `arviz.psislw`, and `arviz.from_dict` takes groups as keywords and makes InferenceData; 1.x has moved the first
+to `arviz_stats`, and its `from_dict` takes one dictionary of groups and makes an xarray DataTree.
+"""
+
+import inspect
 import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+
+BATCH, ATTRIBUTE = "data", "attribute"  # names of dimensions; the first is that of the models' plate
 
 
 def pareto_k(log_weights: np.ndarray) -> np.ndarray:
@@ -36,3 +47,105 @@ def _psis_k(log_weights: np.ndarray) -> np.ndarray:
         from arviz_stats.base import array_stats
 
         return np.asarray(array_stats.psislw(-log_weights, axis=-1)[1])  # 1.x takes log-likelihoods: the negative
+
+
+def to_arviz(
+    draws: Mapping[str, Tensor | np.ndarray],
+    *,
+    attributes: Iterable[str] = (),
+    coords: Mapping[str, Sequence] | None = None,
+    dims: Mapping[str, Sequence[str]] | None = None,
+    observed: Mapping[str, Tensor | np.ndarray] | None = None,
+) -> Any:
+    """Independent draws as ArviZ wants them: InferenceData under ArviZ 0.23, an xarray DataTree under 1.x.
+
+    Takes what `pyro.infer.Predictive(vae.model, guide=vae.guide, num_samples=100)(x, y)` returns, or draws of one's
+    own, `{"z": vae.encode(x).sample((100,)), "y_imputed": impute(vae, x, y, draws=100)}`. All draws form one chain.
+
+    Shapes:
+        every array of `draws` is `(draws, *)`, every one of `observed` `(*)`. The dimensions after the draws are called
+        "data" (the batch), "attribute" (the last one of "y" and "y_imputed", where attributes are given), and
+        "<name>_dim_0", "<name>_dim_1", ... as ArviZ does.
+
+    Args:
+        draws: arrays by name, for the group "posterior".
+        attributes: names of the attributes, such as `prior.attributes`, for the coordinate "attribute":
+            `posterior["y_imputed"].sel(attribute="digit")`.
+        coords: labels of the entries along a dimension, by its name.
+        dims: names of the dimensions after the draws, by variable, instead of those above; further ones are as above.
+        observed: data by name, for the group "observed_data". Draws of the same name go to "posterior_predictive", and
+            nowhere where each of them repeats the data, as those of an observed site do.
+
+    Raises:
+        ValueError: no draws, arrays or labels whose sizes do not fit each other, a dimension named twice.
+
+    Example:
+        >>> posterior = to_arviz({"y_imputed": torch.zeros(100, 5, 2)}, attributes=("digit", "sex")).posterior
+        >>> dict(posterior.sizes)
+        {'chain': 1, 'draw': 100, 'data': 5, 'attribute': 2}
+    """
+    arrays, data = _arrays("draws", draws), _arrays("observed", observed or {})
+    if not arrays:
+        raise ValueError("draws: expected at least one array, got none")
+    for name, array in arrays.items():
+        if array.ndim == 0 or len(array) == 0:
+            raise ValueError(f"draws[{name!r}]: expected shape (draws, *) with at least one draw, got {array.shape}")
+        arrays[name] = array[None]  # the chain
+    unknown = sorted((dims or {}).keys() - arrays.keys() - data.keys())
+    if unknown:
+        raise ValueError(f"dims: expected names of draws or of observed data, got {', '.join(map(repr, unknown))}")
+    attributes = tuple(attributes)
+    coords = {**({ATTRIBUTE: list(attributes)} if attributes else {}), **(coords or {})}
+    sizes = {name: len(labels) for name, labels in coords.items()}
+    named, event_dims = dict(dims or {}), {}
+    if attributes:
+        named = {"y": (BATCH, ATTRIBUTE), "y_imputed": (BATCH, ATTRIBUTE), **named}
+    for where, group, lead in (("draws", arrays, ("chain", "draw")), ("observed", data, ())):
+        for name, array in group.items():
+            event_dims[name] = _dim_names(name, array.ndim - len(lead), named.get(name))
+            _fit(f"{where}[{name!r}]", [*lead, *event_dims[name]], array.shape, sizes)
+    groups: dict[str, dict[str, np.ndarray]] = {"posterior": {}, "posterior_predictive": {}, "observed_data": data}
+    for name, array in arrays.items():
+        if name not in data:
+            groups["posterior"][name] = array
+        elif not all(np.array_equal(draw, data[name], equal_nan=True) for draw in array[0]):
+            groups["posterior_predictive"][name] = array
+    return _from_dict({name: group for name, group in groups.items() if group}, coords, event_dims)
+
+
+def _from_dict(groups: dict[str, dict], coords: dict[str, Sequence], dims: dict[str, list[str]]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # at import, as above
+        import arviz
+    if "posterior" in inspect.signature(arviz.from_dict).parameters:
+        return arviz.from_dict(**groups, coords=coords, dims=dims)
+    return arviz.from_dict(groups, coords=coords, dims=dims)
+
+
+def _arrays(where: str, values: Mapping[str, Tensor | np.ndarray]) -> dict[str, np.ndarray]:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{where}: expected a mapping from names to arrays, got {type(values).__name__}")
+    arrays = {}
+    for name, value in values.items():
+        if isinstance(value, Tensor):
+            value = value.detach().cpu()
+            value = value.float() if value.dtype == torch.bfloat16 else value  # which numpy does not have
+        arrays[name] = np.asarray(value)
+    return arrays
+
+
+def _dim_names(name: str, count: int, said: Sequence[str] | None) -> list[str]:
+    """Names of the dimensions of one draw: those said, or that of the batch, then ArviZ' own."""
+    said = [BATCH][:count] if said is None else list(said)
+    if len(said) > count:
+        raise ValueError(f"dims[{name!r}]: expected at most {count} names, got {said}")
+    return said + [f"{name}_dim_{index}" for index in range(count - len(said))]
+
+
+def _fit(where: str, names: Sequence[str], shape: Sequence[int], sizes: dict[str, int]) -> None:
+    """Check an array's dimensions against those met before, and remember them in `sizes`."""
+    if len(set(names)) < len(names):
+        raise ValueError(f"{where}: expected a name of its own for every dimension, got {', '.join(names)}")
+    for name, size in zip(names, shape, strict=True):
+        if sizes.setdefault(name, size) != size:
+            raise ValueError(f"{where}: expected {sizes[name]} along dimension {name!r}, got {size}")
