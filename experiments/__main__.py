@@ -11,11 +11,20 @@ from experiments.config import UserError
 
 # Words of the command -> module with `main(config)`, name of its configuration, one line of help.
 COMMANDS = {
-    "quickstart": ("quickstart", "QuickstartConfig", "one VAE, three priors, on scikit-learn's digits (no download)"),
+    "quickstart": (
+        "quickstart",
+        "QuickstartConfig",
+        "digits with hidden labels: train, impute, generate (no download)",
+    ),
     "train vae": ("train", "TrainConfig", "train a variational autoencoder with a prior of your choice"),
-    "evaluate": ("evaluate", "EvaluateConfig", "bounds on log p(x) of a trained RUN"),
-    "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN"),
-    "table trip-elbo": ("tables", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
+    "train joint-vae": ("train", "JointConfig", "train on pictures and attributes, some missing (VAE-TTLP)"),
+    "train cvae": ("train", "CVAEConfig", "train the conditional VAE, its baseline"),
+    "train classifier": ("train", "ClassifierConfig", "train a classifier of the attributes, to judge others"),
+    "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
+    "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
+    "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
+    "table ttlp": ("table_ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
+    "table trip-elbo": ("table_trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 
 

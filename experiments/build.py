@@ -6,6 +6,7 @@ import pyro
 import torch
 from torch import nn
 
+import experiments.attributes
 import inference
 import models
 import pyro_priors as pp
@@ -17,10 +18,38 @@ class Trained(NamedTuple):
     """A model read back from its run."""
 
     run: runs.Run
-    model: models.VAE
+    model: nn.Module
 
 
-def prior(config):
+def model(config, image_shape, attributes=()):
+    """A fresh model as `config` says; the same seed gives the same encoder and decoder under every prior.
+
+    Args:
+        config: a configuration of one of `runs.CONFIGS`.
+        image_shape: (channels, height, width).
+        attributes: of the data, `experiments.attributes.Attribute` each.
+    """
+    pyro.set_rng_seed(config.seed)
+    kinds = {} if config.model == "vae" else experiments.attributes.kinds(attributes, config.components)
+    if config.model == "classifier":
+        _check_size(image_shape)
+        return models.ConvClassifier(image_shape, kinds, config.channels)
+    features = models.CVAE.attribute_features(kinds) if config.model == "cvae" else 0
+    encoder, decoder = _networks(config, image_shape, features)
+    if config.model == "vae":
+        return models.VAE(encoder, decoder, _prior(config), config.likelihood)
+    if config.model == "joint-vae":
+        prior = pp.TTLP(
+            config.latent_dim, kinds, config.components, config.rank, config.boundary, config.order, config.init
+        )
+        return models.JointVAE(encoder, decoder, prior, config.likelihood)
+    _check_size(image_shape)
+    predictor = models.ConvClassifier(image_shape, kinds, config.channels)
+    prior, law = pp.StandardNormal(config.latent_dim), pp.TTLP(0, kinds, config.components, config.rank)
+    return models.CVAE(encoder, decoder, prior, law, predictor, config.likelihood)
+
+
+def _prior(config):
     """The prior p(z) that `config` names, seeded by torch's global generator."""
     if config.prior == "normal":
         return pp.StandardNormal(config.latent_dim)
@@ -36,36 +65,49 @@ def prior(config):
     )
 
 
-def vae(config, image_shape):
-    """A fresh `VAE`; the same seed gives the same encoder and decoder under every prior."""
-    pyro.set_rng_seed(config.seed)
+def _networks(config, image_shape, features=0):
+    """Encoder and decoder; `features` numbers beside the image and beside the latents."""
+    seen, latents = (image_shape[0] + features, *image_shape[1:]), config.latent_dim + features
     if config.network == "mlp":
-        encoder = models.GatedMLPEncoder(image_shape, config.latent_dim, config.hidden)
-        decoder = models.GatedMLPDecoder(config.latent_dim, image_shape, config.hidden[::-1])
-    else:
-        if image_shape[1:] not in ((28, 28), (32, 32), (64, 64)):
-            raise UserError(
-                f"network: conv expected pictures of 28, 32 or 64 pixels, got {image_shape} (pass --network mlp)"
-            )
-        encoder = models.ConvEncoder(image_shape, config.latent_dim, config.channels)
-        decoder = models.ConvDecoder(config.latent_dim, image_shape, config.channels)
-    return models.VAE(encoder, decoder, prior(config), config.likelihood)
+        encoder = models.GatedMLPEncoder(seen, config.latent_dim, config.hidden)
+        return encoder, models.GatedMLPDecoder(latents, image_shape, config.hidden[::-1])
+    _check_size(image_shape)
+    encoder = models.ConvEncoder(seen, config.latent_dim, config.channels)
+    return encoder, models.ConvDecoder(latents, image_shape, config.channels)
+
+
+def _check_size(image_shape):
+    if image_shape[1:] not in ((28, 28), (32, 32), (64, 64)):
+        raise UserError(
+            f"network: conv expected pictures of 28, 32 or 64 pixels, got {image_shape} (pass --network mlp)"
+        )
 
 
 def optimizer(config, model):
     """Adam; the parameters of the prior have a learning rate of their own."""
-    of_prior = list(model.prior.parameters())
+    of_prior = list(model.prior.parameters()) if hasattr(model, "prior") else []
     ids = {id(parameter) for parameter in of_prior}
     others = [parameter for parameter in model.parameters() if id(parameter) not in ids]
-    groups = [{"params": others, "lr": config.lr}, {"params": of_prior, "lr": config.prior_lr}]
-    return torch.optim.Adam([group for group in groups if group["params"]])
+    groups = [{"params": others, "lr": config.lr}]
+    if of_prior:
+        groups.append({"params": of_prior, "lr": config.prior_lr})
+    return torch.optim.Adam(groups)
 
 
 def load_data(config):
-    """The data of a run; a likelihood that they do not fit is an error."""
-    loaded = data.load(config.data, config.data_root, image_size=config.image_size, binarize=config.binarize)
+    """The data of a run, with labels where its model has attributes; a likelihood that they do not fit is an error."""
+    labelled = {} if config.model == "vae" else {"attributes": config.attributes, "missing": config.missing}
+    loaded = data.load(
+        config.data,
+        config.data_root,
+        image_size=config.image_size,
+        binarize=config.binarize,
+        seed=config.seed,
+        **labelled,
+    )
     pixels = loaded.train.pixels
-    if config.likelihood == "bernoulli" and pixels.is_floating_point() and (pixels.min() < 0 or pixels.max() > 1):
+    likelihood = getattr(config, "likelihood", None)
+    if likelihood == "bernoulli" and pixels.is_floating_point() and (pixels.min() < 0 or pixels.max() > 1):
         raise UserError(
             f"likelihood: bernoulli expected values in [0, 1], got {pixels.min():.3g} to {pixels.max():.3g} "
             f"in {config.data} (pass --likelihood gaussian --binarize none)"
@@ -94,11 +136,11 @@ def trained(folder):
     """
     run = runs.read(folder)
     try:
-        model = vae(run.config, run.image_shape)
-        inference.load_weights(model, run.folder / "model.safetensors")
+        fresh = model(run.config, run.image_shape, run.attributes)
+        inference.load_weights(fresh, run.folder / "model.safetensors")
     except ValueError as error:
         raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {error}") from error
-    return Trained(run, model.eval())
+    return Trained(run, fresh.eval())
 
 
 def count_parameters(module: nn.Module):

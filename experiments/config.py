@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 DataName = Literal[
     "digits", "mnist", "fashion-mnist", "omniglot", "celeba", "cifar10", "svhn", "moons", "gaussians", "folder"
@@ -20,7 +20,87 @@ def check_seed(seed):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
+class TrainingConfig:
+    """What every training has; not a command itself."""
+
+    data: DataName = "mnist"  # Data set to train on; `digits` needs no files.
+    data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
+    image_size: int = 64  # Side that celeba and folder images are cropped and resized to.
+    binarize: Literal["dynamic", "none"] = "dynamic"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
+
+    network: Literal["mlp", "conv"] = "mlp"  # Gated dense layers, or 4x4 stride-2 convolutions (28, 32 or 64 pixels).
+    hidden: tuple[int, ...] = (300, 300)  # Widths of the hidden layers of `mlp`.
+    channels: int = 32  # Base channels of `conv`.
+
+    epochs: int = 100  # Passes over the training data, at most.
+    batch_size: int = 128  # Images per step.
+    lr: float = 1e-3  # Adam's learning rate of the networks.
+    patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
+    clip_norm: float | None = None  # Largest norm of the gradient.
+
+    seed: int = 0  # Seed of weights, batches and draws.
+    threads: int | None = None  # CPU threads; None: torch's default.
+    accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
+    devices: int = 1  # How many of them.
+    precision: str = "32-true"  # Lightning Fabric's precision, for example bf16-mixed.
+    runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
+    name: str | None = None  # Name of the run; default DATA-PRIOR or DATA-MODEL.
+    progress: bool = True  # Show a progress bar.
+
+    model: ClassVar[str]  # the command's word, and what `config.json` calls it
+    counts: ClassVar[tuple[str, ...]] = ("image_size", "channels", "epochs", "batch_size", "devices")
+    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads")
+    positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
+
+    def __post_init__(self):
+        for field in (*self.counts, *self.optional_counts):
+            value = getattr(self, field)
+            if value is not None and value < 1:
+                raise UserError(f"{field}: expected at least 1, got {value}")
+        if not self.hidden or min(self.hidden) < 1:
+            raise UserError(f"hidden: expected one width or more, each at least 1, got {self.hidden}")
+        for field in self.positive:
+            value = getattr(self, field)
+            if value is not None and not value > 0:
+                raise UserError(f"{field}: expected a positive number, got {value}")
+        check_seed(self.seed)
+        if self.name is not None and (self.name in ("", ".", "..") or set(self.name) & set("/\\")):
+            raise UserError(f"name: expected the name of one folder, got {self.name!r} (--runs-dir says where it lies)")
+
+    @property
+    def run_name(self):
+        """The folder of its runs below `runs_dir`."""
+        return self.name or f"{self.data}-{self.model}"
+
+
+@dataclasses.dataclass(frozen=True)
+class AutoencoderConfig(TrainingConfig):
+    """What every variational autoencoder has; not a command itself."""
+
+    latent_dim: int = 32  # Number of latent dimensions, the size of z.
+    likelihood: Literal["bernoulli", "gaussian", "squared-error"] = "bernoulli"  # Law of the pixels, p(x given z).
+    prior_lr: float = 1e-2  # Adam's learning rate of a learnable prior.
+    warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
+    reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
+    reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
+    particles: int = 100  # Importance samples of the reported IWAE bound.
+
+    counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "particles")
+    optional_counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.optional_counts, "reinit_first", "reinit_every")
+    positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "prior_lr")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.warmup_epochs < 0:
+            raise UserError(f"warmup_epochs: expected 0 or more, got {self.warmup_epochs}")
+        if self.binarize == "dynamic" and self.likelihood != "bernoulli":
+            raise UserError(
+                f"binarize: expected 'none' with likelihood {self.likelihood!r}, got 'dynamic' (use --binarize none)"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(AutoencoderConfig):
     """Train a variational autoencoder with the prior of your choice and evaluate it on the test set.
 
     Example:
@@ -32,11 +112,6 @@ class TrainConfig:
         experiments.config.UserError: rank: expected at least 1, got 0
     """
 
-    data: DataName = "mnist"  # Data set to train on; `digits` needs no files.
-    data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
-    image_size: int = 64  # Side that celeba and folder images are cropped and resized to.
-    binarize: Literal["dynamic", "none"] = "dynamic"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
-
     prior: Literal["trip", "gmm", "normal"] = "trip"  # p(z): tensor ring, Gaussian mixture or N(0, I).
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
     init: Literal["mixture", "noise"] = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
@@ -45,55 +120,12 @@ class TrainConfig:
     rank: int = 20  # Size of TRIP's cores.
     gmm_components: int = 100  # Gaussians of the mixture prior.
 
-    latent_dim: int = 32  # Number of latent dimensions, the size of z.
-    network: Literal["mlp", "conv"] = "mlp"  # Gated dense layers, or 4x4 stride-2 convolutions (28, 32 or 64 pixels).
-    hidden: tuple[int, ...] = (300, 300)  # Widths of the hidden layers of `mlp`.
-    channels: int = 32  # Base channels of `conv`.
-    likelihood: Literal["bernoulli", "gaussian", "squared-error"] = "bernoulli"  # Law of the pixels, p(x given z).
+    model: ClassVar[str] = "vae"
+    counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "components", "rank", "gmm_components")
 
-    epochs: int = 100  # Passes over the training data, at most.
-    batch_size: int = 128  # Images per step.
-    lr: float = 1e-3  # Adam's learning rate of encoder and decoder.
-    prior_lr: float = 1e-2  # Adam's learning rate of a learnable prior.
-    warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
-    reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
-    reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
-    patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
-    clip_norm: float | None = None  # Largest norm of the gradient.
-
-    seed: int = 0  # Seed of weights, batches and draws.
-    threads: int | None = None  # CPU threads; None: torch's default.
-    accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
-    devices: int = 1  # How many of them.
-    precision: str = "32-true"  # Lightning Fabric's precision, for example bf16-mixed.
-    particles: int = 100  # Importance samples of the reported IWAE bound.
-    runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
-    name: str | None = None  # Name of the run; default DATA-PRIOR.
-    progress: bool = True  # Show a progress bar.
-
-    def __post_init__(self):
-        at_least_one = (
-            "image_size components rank gmm_components latent_dim channels epochs batch_size devices particles"
-        )
-        for field in [*at_least_one.split(), "reinit_first", "reinit_every", "patience", "threads"]:
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise UserError(f"{field}: expected at least 1, got {value}")
-        if not self.hidden or min(self.hidden) < 1:
-            raise UserError(f"hidden: expected one width or more, each at least 1, got {self.hidden}")
-        for field in ["lr", "prior_lr", "clip_norm"]:
-            value = getattr(self, field)
-            if value is not None and not value > 0:
-                raise UserError(f"{field}: expected a positive number, got {value}")
-        if self.warmup_epochs < 0:
-            raise UserError(f"warmup_epochs: expected 0 or more, got {self.warmup_epochs}")
-        check_seed(self.seed)
-        if self.name is not None and (self.name in ("", ".", "..") or set(self.name) & set("/\\")):
-            raise UserError(f"name: expected the name of one folder, got {self.name!r} (--runs-dir says where it lies)")
-        if self.binarize == "dynamic" and self.likelihood != "bernoulli":
-            raise UserError(
-                f"binarize: expected 'none' with likelihood {self.likelihood!r}, got 'dynamic' (use --binarize none)"
-            )
+    @property
+    def run_name(self):
+        return self.name or f"{self.data}-{self.prior}"
 
 
 def to_json(config):
@@ -104,13 +136,17 @@ def to_json(config):
     }
 
 
-def from_json(values):
-    """What `to_json` wrote -> TrainConfig; `UserError` names keys that this version does not know."""
-    known = {field.name for field in dataclasses.fields(TrainConfig)}
-    if unknown := sorted(set(values) - known):
+def from_json(values, kind=TrainConfig):
+    """What `to_json` wrote -> a configuration of class `kind`; `UserError` names keys unknown to this version."""
+    known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(values) - set(known)):
         raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")
-    restore = {"hidden": tuple, "runs_dir": Path, "data_root": lambda root: None if root is None else Path(root)}
-    return TrainConfig(**{key: restore.get(key, lambda value: value)(value) for key, value in values.items()})
+    restored = {}
+    for key, value in values.items():
+        if "Path" in known[key]:
+            value = None if value is None else Path(value)
+        restored[key] = tuple(value) if isinstance(value, list) else value
+    return kind(**restored)
 
 
 def to_flags(config):
@@ -118,7 +154,7 @@ def to_flags(config):
 
     Example:
         >>> to_flags(TrainConfig(prior="gmm", fixed=True, hidden=(64, 32)))
-        ['--prior', 'gmm', '--fixed', '--hidden', '64', '32']
+        ['--hidden', '64', '32', '--prior', 'gmm', '--fixed']
     """
     flags = []
     for field in dataclasses.fields(config):

@@ -9,7 +9,8 @@ import torch
 from sklearn.datasets import load_digits, make_moons
 
 from experiments import data_folder, data_torchvision
-from experiments.config import DataName, UserError
+from experiments.attributes import DIGITS, Attribute, moments, select
+from experiments.config import DataName, UserError, check_seed
 from experiments.images import Images, split
 
 
@@ -21,9 +22,10 @@ class ImageData(NamedTuple):
     train: Images
     validation: Images
     test: Images
+    attributes: tuple[Attribute, ...] = ()
 
 
-def load(name, root=None, *, image_size=64, binarize="none"):
+def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0):
     """Read a data set, downloading it where that is possible.
 
     `moons` and `gaussians` are points: "pictures" of shape (1, 1, 2) and (1, 1, 1), values as drawn.
@@ -34,32 +36,102 @@ def load(name, root=None, *, image_size=64, binarize="none"):
         image_size: side of `celeba` and `folder` pictures.
         binarize: "none", or "dynamic": the training part draws 0/1 pixels afresh at every reading, validation and test
             are drawn once, always the same.
+        attributes: None: pictures without labels. Else names of those to read, () for all there are, as in
+            `attributes.read_csv`. `omniglot`, `moons` and `gaussians` have none; `folder` has those of attributes.csv.
+            Continuous ones are standardised by what is visible in the training part.
+        missing: share of the known labels of training and validation that is hidden, in [0, 1); `Images.hidden` keeps
+            them. The test part keeps all.
+        seed: of the choice of what is hidden; with more missing, more is hidden of the same data, never other entries.
 
     Raises:
-        UserError: unknown name or option, or data that are neither there nor downloadable (path and remedy are named).
+        UserError: unknown name or option; data that are neither there nor downloadable (path and remedy are named);
+            attributes that are not there, or of which the training part shows nothing.
 
     Example:
         >>> digits = load("digits")
         >>> digits.image_shape, len(digits.train), len(digits.validation), len(digits.test)
         ((1, 8, 8), 1258, 180, 359)
+        >>> digits = load("digits", attributes=(), missing=0.7)
+        >>> digits.attributes[0].name, digits.train.labels.shape, digits.train.labels.isnan().sum().item()
+        ('digit', torch.Size([1258, 1]), 881)
     """
     if name not in get_args(DataName):
         raise UserError(f"data: expected one of {', '.join(get_args(DataName))}, got {name!r}")
     if binarize not in ("none", "dynamic"):
         raise UserError(f"binarize: expected 'none' or 'dynamic', got {binarize!r}")
+    if not 0 <= missing < 1:
+        raise UserError(f"missing: expected a share in [0, 1), got {missing}")
+    if missing and attributes is None:
+        raise UserError(f"missing: expected 0 where no attributes are read, got {missing}")
+    check_seed(seed)
     root = Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
+    # Labels first: mistakes in a CSV file come out before thousands of pictures are decoded.
+    meanings, labels, hidden = (), [None] * 3, [None] * 3
+    if attributes is not None:
+        meanings, labels, hidden = _labels(name, root, attributes, missing, seed)
     if name in GENERATED:
-        parts = split(GENERATED[name](), validation=0.1, test=0.2)
+        parts = split(GENERATED[name](), **SHARES)
     elif name == "folder":
         parts = data_folder.read(root, image_size)
     else:
         parts = data_torchvision.read(name, root, image_size)
     train, validation, test = parts
-    train = Images(train, binarize == "dynamic")
     if binarize == "dynamic":
+        Images(train, binarize=True)  # values that are no grey values
         generator = torch.Generator().manual_seed(0)
         validation, test = (torch.bernoulli(Images(part).first(), generator=generator) for part in (validation, test))
-    return ImageData(name, tuple(train.pixels.shape[1:]), train, Images(validation), Images(test))
+    parts = zip((train, validation, test), (binarize == "dynamic", False, False), labels, hidden, strict=True)
+    return ImageData(name, tuple(train.shape[1:]), *(Images(*part) for part in parts), meanings)
+
+
+def _labels(name, root, columns, missing, seed):
+    """-> attributes, labels and hidden labels of training, validation and test."""
+    if name == "folder":
+        attributes, parts = data_folder.labels(root, columns)
+    elif name == "digits":
+        attributes = (Attribute("digit", DIGITS),)
+        parts = split(torch.tensor(load_digits().target).float().unsqueeze(1), **SHARES)
+    elif name in GENERATED:
+        raise UserError(f"attributes: expected a data set that has some, got {name}")
+    else:
+        attributes, parts = data_torchvision.labels(name, root)
+    if name != "folder":
+        chosen = [select(f"attributes of {name}", attributes, part, columns) for part in parts]
+        attributes, parts = chosen[0][0], [values for _, values in chosen]
+    generator = torch.Generator().manual_seed(seed)
+    masks = [_hide(part, share, generator) for part, share in zip(parts, (missing, missing, 0), strict=True)]
+    visible = [part.masked_fill(mask, torch.nan) for part, mask in zip(parts, masks, strict=True)]
+    hidden = [part.masked_fill(~mask, torch.nan) for part, mask in zip(parts, masks, strict=True)]
+    attributes, loc, scale = _standardised(attributes, visible[0], missing)
+    visible, hidden = ([((part - loc) / scale).float() for part in parts] for parts in (visible, hidden))
+    return attributes, visible, hidden
+
+
+def _hide(labels, share, generator):
+    """True for that share of the known entries, drawn at random; a smaller share is part of a larger one."""
+    known = (~labels.isnan()).flatten().nonzero().squeeze(1)
+    chosen = known[torch.randperm(len(known), generator=generator)[: round(share * len(known))]]
+    return torch.zeros(labels.numel(), dtype=torch.bool).index_fill(0, chosen, True).view(labels.shape)
+
+
+def _standardised(attributes, labels, missing):
+    """Continuous attributes with the mean and deviation of these labels -> attributes, what to take off, to divide by.
+
+    The labels are in units of `scale` already: they say where those of this part lie among those of the whole file.
+    """
+    attributes, shape = list(attributes), (2, len(attributes))
+    loc, scale = torch.tensor([[0.0], [1.0]], dtype=torch.float64).expand(shape).clone()
+    for column, attribute in enumerate(attributes):
+        seen = labels[~labels[:, column].isnan(), column]
+        if not len(seen):
+            why = f" (missing is {missing})" if missing else ""
+            raise UserError(f"attributes: expected a known {attribute.name} in the training part, got none{why}")
+        if attribute.categories is None:
+            mean, deviation = moments(seen)
+            loc[column], scale[column] = mean, deviation
+            in_file = {"loc": attribute.loc + attribute.scale * mean, "scale": attribute.scale * deviation}
+            attributes[column] = attribute._replace(**in_file)
+    return tuple(attributes), loc, scale
 
 
 def _digits():
@@ -78,4 +150,5 @@ def _gaussians():
     return torch.tensor(points, dtype=torch.float32).view(-1, 1, 1, 1)
 
 
+SHARES = {"validation": 0.1, "test": 0.2}
 GENERATED = {"digits": _digits, "moons": _moons, "gaussians": _gaussians}

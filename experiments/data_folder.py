@@ -1,6 +1,5 @@
 """The user's own pictures: a folder or zip archive of images, and optionally CSV files that list them."""
 
-import csv
 import io
 import zipfile
 from pathlib import Path
@@ -10,6 +9,8 @@ import torch
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from experiments import csv_files
+from experiments.attributes import read_csv
 from experiments.config import UserError
 from experiments.images import split
 
@@ -32,17 +33,64 @@ def read(root, image_size):
     pictures = _pictures(Path(root))
     names, parts = _listed(Path(root), sorted(pictures))
     mode = "L" if _decode(pictures, names[0]).mode in ("1", "L") else "RGB"
+    return _cut(_pixels(pictures, names, image_size, mode), parts)
+
+
+def labels(root, columns):
+    """-> tuple of `Attribute`, (train, validation, test), float tensors `(n, n_attributes)` that go with `read`.
+
+    Args:
+        root: as in `read`; `attributes.csv` must be there.
+        columns: as in `attributes.read_csv`.
+
+    Raises:
+        UserError: as `read` and `attributes.read_csv`.
+    """
+    path = Path(root) / "attributes.csv"
+    if not path.is_file():
+        raise UserError(f"attributes: expected a CSV file of them at {path.absolute()}, got none")
+    table = read_csv(path, columns)
+    _, parts = _listed(Path(root), sorted(_pictures(Path(root))))
+    return table.attributes, _cut(table.values, parts)
+
+
+def pictures_named(root, names, image_size, channels):
+    """The pictures of these names, as `read` prepares them: uint8 `(n, C, S, S)`, S = `image_size`.
+
+    Args:
+        root: folder of pictures, laid out as in `read`; its CSV files are not looked at.
+        names: of pictures, as `attributes.csv` has them.
+        channels: C, 1 (grey) or 3.
+
+    Raises:
+        UserError: a name that is no picture there, an unreadable one, other channels.
+    """
+    if channels not in (1, 3):
+        raise UserError(f"channels: expected 1 or 3, got {channels}")
+    pictures = _pictures(Path(root), "images:", "--images")
+    for name in names:
+        if name not in pictures:
+            raise UserError(f"images: expected a picture {name} in {Path(root).absolute()}, got none of that name")
+    return _pixels(pictures, names, image_size, "L" if channels == 1 else "RGB")
+
+
+def _pixels(pictures, names, image_size, mode):
     pixels = torch.empty(len(names), 1 if mode == "L" else 3, image_size, image_size, dtype=torch.uint8)
     for index, name in enumerate(tqdm(names, desc="folder", leave=False, disable=len(names) < 1000)):
         picture = _decode(pictures, name).convert(mode)
         array = np.array(ImageOps.fit(picture, (image_size, image_size)))
         pixels[index] = torch.from_numpy(array).view(image_size, image_size, -1).movedim(-1, 0)
+    return pixels
+
+
+def _cut(rows, parts):
+    """Train, validation, test: as `partition.csv` says, or at random with a fixed seed."""
     if parts is None:
-        return split(pixels, validation=0.1, test=0.1)
-    return tuple(pixels[torch.tensor(parts) == part] for part in range(3))
+        return split(rows, validation=0.1, test=0.1)
+    return tuple(rows[torch.tensor(parts) == part] for part in range(3))
 
 
-def _pictures(root):
+def _pictures(root, asked="data: folder", flag="--data-root"):
     """Name -> function that reads its bytes."""
     if (root / "images.zip").is_file():
         archive = _archive(root / "images.zip")
@@ -53,8 +101,8 @@ def _pictures(root):
     pictures = {name: reader for name, reader in found.items() if Path(name).suffix.lower() in SUFFIXES}
     if not pictures:
         raise UserError(
-            f"data: folder expected pictures in {root.absolute()} (images.zip, images/ or the folder itself), got none "
-            "(pass --data-root the folder that has them)"
+            f"{asked} expected pictures in {root.absolute()} (images.zip, images/ or the folder itself), got none "
+            f"(pass {flag} the folder that has them)"
         )
     return pictures
 
@@ -68,41 +116,28 @@ def _archive(path):
 
 def _listed(root, names):
     """The names to use and, if partition.csv is there, the part of each."""
-    if (root / "attributes.csv").is_file():
-        rows = _column(root / "attributes.csv", "image")
-        _check_known(root / "attributes.csv", rows, set(names))
-        names = rows
+    path = root / "attributes.csv"
+    if path.is_file():
+        (lines, cells), known = csv_files.columns(path), set(names)
+        for line, name in zip(lines, cells["image"], strict=True):
+            if name not in known:
+                raise UserError(f"{path.name} line {line}, column image: expected the name of a picture, got {name!r}")
+        names = cells["image"]
     path = root / "partition.csv"
     if not path.is_file():
         return names, None
-    rows, parts = _column(path, "image"), _column(path, "partition")
-    for line, part in enumerate(parts, start=2):
+    lines, cells = csv_files.columns(path)
+    if "partition" not in cells:
+        raise UserError(f"{path.name}: expected a column 'partition', got {', '.join(cells)}")
+    for line, part in zip(lines, cells["partition"], strict=True):
         if part not in ("0", "1", "2"):
             raise UserError(f"{path.name} line {line}, column partition: expected 0, 1 or 2, got {part!r}")
-    part_of = dict(zip(rows, parts, strict=True))
+    part_of = dict(zip(cells["image"], cells["partition"], strict=True))
     if missing := [name for name in names if name not in part_of]:
         raise UserError(f"{path.name}: expected a row for every picture, got none for {missing[0]}")
     if empty := {"0", "1", "2"} - {part_of[name] for name in names}:
         raise UserError(f"{path.name}: expected pictures in parts 0, 1 and 2, got none in {', '.join(sorted(empty))}")
     return names, [int(part_of[name]) for name in names]
-
-
-def _column(path, column):
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if column not in (reader.fieldnames or []):
-            raise UserError(
-                f"{path.name}: expected a column {column!r}, got {', '.join(reader.fieldnames or ['nothing'])}"
-            )
-        return [row[column] for row in reader]
-
-
-def _check_known(path, rows, known):
-    if not rows:
-        raise UserError(f"{path.name}: expected a row for every picture, got none")
-    for line, name in enumerate(rows, start=2):
-        if name not in known:
-            raise UserError(f"{path.name} line {line}, column image: expected the name of a picture, got {name!r}")
 
 
 def _decode(pictures, name):

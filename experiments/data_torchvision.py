@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from experiments.attributes import BINARY, DIGITS, Attribute
 from experiments.config import UserError
 from experiments.images import split
 from inference import replace_file
@@ -23,6 +24,8 @@ LAYOUT = {
     "celeba": ("CelebA", "celeba"),
     "omniglot": ("Omniglot", "omniglot-py"),
 }
+# Name of the only attribute, of ten states.
+LABELS = {"mnist": "digit", "fashion-mnist": "class", "cifar10": "class", "svhn": "digit"}
 
 
 def read(name, root, image_size):
@@ -39,8 +42,33 @@ def read(name, root, image_size):
     if name == "celeba":
         return tuple(_celeba(root, part, image_size) for part in ("train", "valid", "test"))
     train, test = (_pixels(_open(name, root, *part)) for part in _parts(name))
-    held_out = len(train) // (6 if "mnist" in name else 10)
-    return train[:-held_out], train[-held_out:], test
+    return *_hold_out(name, train), test
+
+
+def labels(name, root):
+    """-> tuple of `Attribute`, (train, validation, test), float tensors `(n, n_attributes)` that go with `read`.
+
+    CelebA has forty binary attributes, their names in lower case; Omniglot none.
+
+    Raises:
+        UserError: as `read`; a data set without labels.
+    """
+    if name == "celeba":
+        train, validation, test = (_open(name, root, part) for part in ("train", "valid", "test"))
+        # torchvision's list of names may end in an empty one.
+        attributes = tuple(Attribute(text.lower(), BINARY) for text in train.attr_names if text)
+        return attributes, tuple(part.attr.float() for part in (train, validation, test))
+    if name not in LABELS:
+        raise UserError(f"attributes: expected a data set that has some, got {name}")
+    train, test = (_open(name, root, *part) for part in _parts(name))
+    field = "labels" if name == "svhn" else "targets"
+    train, test = (torch.as_tensor(getattr(part, field)).float().unsqueeze(1) for part in (train, test))
+    return (Attribute(LABELS[name], DIGITS),), (*_hold_out(name, train), test)
+
+
+def _hold_out(name, train):
+    count = len(train) // (6 if "mnist" in name else 10)
+    return train[:-count], train[-count:]
 
 
 def _parts(name):

@@ -1,4 +1,4 @@
-"""`evaluate RUN`: bounds on log p(x) of a trained model."""
+"""`evaluate RUN`: what a trained model is worth: bounds, imputations, and whether its pictures show what was asked."""
 
 import dataclasses
 import math
@@ -6,48 +6,185 @@ from pathlib import Path
 from typing import Literal
 
 import pyro
+import torch
 import tyro
 
 import inference
 from experiments import build, runs
 from experiments.config import UserError, check_seed
-from experiments.images import loader
+from experiments.images import Images, loader
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateConfig:
-    """Evaluate a trained model: ELBO and importance-weighted bound with their standard errors, in nats per image."""
+    """Evaluate a trained model on a part of its data.
+
+    Bounds are in nats per picture with their standard errors. Models with attributes are also asked for every attribute
+    from the picture alone (imputation). With a classifier beside them (`train classifier`), pictures are generated for
+    the labels of the part, read by the classifier (condition accuracy) and compared with the part's own pictures by the
+    Frechet distance of the classifier's features.
+    """
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
     part: Literal["validation", "test"] = "test"  # Part of the data.
     data_root: Path | None = None  # Where the data lie, if not where they lay at training.
-    particles: int = 100  # Importance samples.
+    classifier: Path | None = None  # Run of `train classifier` that reads generated pictures.
+    particles: int | None = None  # Importance samples; default as at training.
     seed: int = 0  # Seed of the draws.
 
 
 def main(config: EvaluateConfig):
-    """Print the bounds and write them to `evaluation-PART.json` in the run folder."""
-    if config.particles < 1:
+    """Print the results and write them to `evaluation-PART.json` in the run folder."""
+    if config.particles is not None and config.particles < 1:
         raise UserError(f"particles: expected at least 1, got {config.particles}")
     check_seed(config.seed)
     run, model = build.trained(config.run)
+    reader = None if config.classifier is None else _classifier(config.classifier, run)
     images = build.load_data(dataclasses.replace(run.config, data_root=config.data_root or run.config.data_root))
     if images.image_shape != run.image_shape:
         raise UserError(f"data: expected pictures of {run.image_shape} as at training, got {images.image_shape}")
-    bounds = bounds_of(model, getattr(images, config.part), config.particles, config.seed)
+    if images.attributes != run.attributes:
+        raise UserError(f"data: expected attributes {run.attributes} as at training, got {images.attributes}")
+    part = getattr(images, config.part)
+    found = results(run, model, part, config.seed, config.particles)
+    if reader is not None:
+        found["conditions"] = conditions(model, reader, part, run.attributes, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
-    runs.write_json(path, {config.part: bounds, "seed": config.seed, "provenance": runs.provenance()})
-    print(f"ELBO {bounds['elbo']:.2f} +- {bounds['elbo_se']:.2f}")
-    print(f"IWAE {bounds['iwae']:.2f} +- {bounds['iwae_se']:.2f} (k = {config.particles})")
-    if bounds["pareto_k"] is not None:
-        print(f"Images whose importance weights are unreliable (Pareto k-hat > 0.7): {bounds['pareto_k']:.1%}")
+    runs.write_json(path, {config.part: found, "seed": config.seed, "provenance": runs.provenance()})
+    print(text(found))
     print(path)
+
+
+def results(run, model, images, seed, particles=None):
+    """Everything about one part of the data (`Images`) but what needs a classifier -> dict of numbers."""
+    found = {}
+    if run.config.model != "classifier":
+        found |= bounds_of(model, images, particles or run.config.particles, seed)
+    if run.attributes:
+        # The test part has all its labels: each is asked for as if it were hidden.
+        asked = Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
+        found["imputation"] = imputations(model, asked, run.attributes, seed)
+    return found
 
 
 def bounds_of(model, images, particles, seed, batch_size=100):
     """`inference.evaluate_bounds` over `images` with a seed -> dict of numbers, None where there is none."""
     pyro.set_rng_seed(seed)
     bounds = inference.evaluate_bounds(model.model, model.guide, loader(images, batch_size), num_particles=particles)
-    # JSON has no NaN: with few particles there is no Pareto k-hat, with one image no standard error.
-    numbers = {name: None if math.isnan(value) else value for name, value in bounds._asdict().items()}
-    return {**numbers, "particles": particles}
+    return {**_numbers(bounds), "particles": particles}
+
+
+def imputations(model, images, attributes, seed):
+    """Hidden labels against the model's answer given picture and visible labels -> {attribute: dict of numbers}.
+
+    `mean accuracy` is that over the discrete attributes; continuous ones have a root mean square error.
+    """
+    probs, means = answers(model, images, attributes, seed)
+    found = {}
+    for column, attribute in enumerate(attributes):
+        truth = images.hidden[:, column]
+        if attribute.categories is None:
+            known = ~truth.isnan()
+            error = (means[:, column] - truth)[known].square().mean().sqrt() * attribute.scale
+            found[attribute.name] = {"rmse": error.item() if known.any() else None, "count": int(known.sum())}
+        else:
+            counts = truth[~truth.isnan()].long().bincount(minlength=len(attribute.categories))
+            majority = (counts.max() / counts.sum()).item() if counts.sum() else None
+            found[attribute.name] = {
+                **_numbers(inference.imputation(probs[attribute.name], truth)),
+                "majority": majority,
+            }
+    return found
+
+
+def answers(model, images, attributes, seed, draws=16, batch_size=500):
+    """What the model says of every attribute given the pictures and visible labels.
+
+    Returns:
+        {discrete attribute: probabilities `(n, categories)`}, posterior means `(n, n_attributes)`
+    """
+    pyro.set_rng_seed(seed)
+    probs, means = [], []
+    for x, y in loader(images, batch_size):
+        probs.append(inference.classify(model, x, y, draws))
+        if any(attribute.categories is None for attribute in attributes):
+            means.append(inference.impute(model, x, y, draws).mean(0))
+    joined = {name: torch.cat([part[name] for part in probs]) for name in probs[0]}
+    return joined, torch.cat(means) if means else None
+
+
+@torch.no_grad()
+def conditions(model, classifier, images, attributes, seed, batch_size=500):
+    """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
+
+    `accuracy` is the share of generated pictures in which the classifier finds the attribute that was asked for, for
+    every discrete attribute and on average; `frechet` is the Frechet distance between the classifier's features of the
+    generated pictures and of `images`: comparable under this classifier only.
+    """
+    pyro.set_rng_seed(seed)
+    hits, generated, real = [], [], []
+    names = [attribute.name for attribute in attributes]
+    for x, y in loader(images, batch_size):
+        pictures = inference.generate(model, len(y), {"y": y})
+        generated.append(classifier.features(pictures))
+        real.append(classifier.features(x))
+        found = classifier.log_probs(pictures)
+        hits.append(torch.stack([_hit(found[n], y[:, names.index(n)]) for n in found], -1))
+    hits = torch.cat(hits)
+    accuracy = dict(zip(found, hits.nanmean(0).tolist(), strict=True))
+    return {
+        "accuracy": accuracy,
+        "mean_accuracy": hits.nanmean().item(),
+        "frechet": inference.frechet_distance(torch.cat(generated), torch.cat(real)),
+        "count": len(hits),
+    }
+
+
+def _hit(log_probs, truth):
+    return torch.where(truth.isnan(), truth, (log_probs.argmax(-1) == truth).to(truth))
+
+
+def _classifier(folder, run):
+    """The classifier in `folder`, if it reads pictures and attributes like those of `run`."""
+    reader = build.trained(folder)
+    wanted = (run.image_shape, [(a.name, a.categories) for a in run.attributes])
+    got = (reader.run.image_shape, [(a.name, a.categories) for a in reader.run.attributes])
+    if reader.run.config.model != "classifier" or wanted != got or not run.attributes:
+        raise UserError(
+            f"classifier: expected a run of `train classifier` on the pictures and attributes of {run.folder}, "
+            f"got {reader.run.folder} ({reader.run.config.model})"
+        )
+    return reader.model
+
+
+def text(found):
+    """What `results` and `conditions` found, for people."""
+    lines = []
+    if "elbo" in found:
+        lines.append(f"ELBO {found['elbo']:.2f} +- {_se(found['elbo_se'])} nats")
+        lines.append(f"IWAE {found['iwae']:.2f} +- {_se(found['iwae_se'])} nats (k = {found['particles']})")
+        if found["pareto_k"] is not None:
+            lines.append(
+                f"Images whose importance weights are unreliable (Pareto k-hat > 0.7): {found['pareto_k']:.1%}"
+            )
+    for name, one in found.get("imputation", {}).items():
+        if "rmse" in one:
+            lines.append(f"{name}: root mean square error {one['rmse']:.4g}")
+        elif one["count"]:
+            lines.append(
+                f"{name}: accuracy {one['accuracy']:.2%} (majority class {one['majority']:.2%}), log-loss "
+                f"{one['log_loss']:.4f}, ECE {one['ece']:.4f}"
+            )
+    if "conditions" in found:
+        one = found["conditions"]
+        lines.append(f"condition accuracy {one['mean_accuracy']:.2%}, Frechet distance {one['frechet']:.3f}")
+    return "\n".join(lines)
+
+
+def _se(error):
+    return "?" if error is None else f"{error:.2f}"
+
+
+def _numbers(values):
+    """JSON has no NaN: with few particles there is no Pareto k-hat, with one image no standard error."""
+    return {name: None if math.isnan(value) else value for name, value in values._asdict().items()}

@@ -1,6 +1,7 @@
-"""Figures of trained models, as PNG files: samples, reconstructions, the prior."""
+"""Figures of trained models, as PNG files: samples, reconstructions, the prior; what all figures share."""
 
 import math
+import textwrap
 from pathlib import Path
 
 import pyro.distributions as dist
@@ -10,7 +11,14 @@ from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
 from inference import replace_file
 
-TITLES = {"normal": "N(0, I)", "gmm": "Gaussian mixture", "trip": "TRIP"}
+TITLES = {
+    "normal": "N(0, I)",
+    "gmm": "Gaussian mixture",
+    "trip": "TRIP",
+    "ttlp": "TTLP",
+    "joint-vae": "VAE-TTLP",
+    "cvae": "CVAE",
+}
 
 
 @torch.no_grad()
@@ -39,8 +47,8 @@ def samples(path, images):
     """One grid of pictures `(n, C, H, W)` per entry of `images`."""
     figure, axes = _panels(images)
     for axis, pictures in zip(axes, images.values(), strict=True):
-        _show(axis, tile(pictures, columns=math.ceil(math.sqrt(len(pictures)))))
-    _save(figure, path)
+        show(axis, tile(pictures, columns=math.ceil(math.sqrt(len(pictures)))))
+    save(figure, path)
 
 
 def points(path, data, drawn):
@@ -54,7 +62,7 @@ def points(path, data, drawn):
             else:
                 axis.scatter(*columns.numpy(), s=3, alpha=0.5, linewidths=0, label=label)
         axis.legend()
-    _save(figure, path)
+    save(figure, path)
 
 
 def reconstructions(path, originals, rows):
@@ -62,9 +70,9 @@ def reconstructions(path, originals, rows):
     rows = {"data": originals, **rows}
     figure = Figure(figsize=(0.7 * len(originals), 0.75 * len(rows)), layout="constrained")
     for axis, (name, pictures) in zip(figure.subplots(len(rows)), rows.items(), strict=True):
-        _show(axis, tile(pictures, columns=len(pictures)))
-        axis.set_ylabel(TITLES.get(name, name), rotation=0, ha="right", va="center")
-    _save(figure, path)
+        show(axis, tile(pictures, columns=len(pictures)))
+        axis.set_ylabel(plain(TITLES.get(name, name)), rotation=0, ha="right", va="center")
+    save(figure, path)
 
 
 @torch.no_grad()
@@ -91,7 +99,7 @@ def prior_density(path, panels, resolution=200):
         axis.imshow(density.numpy(), origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=PowerNorm(0.5))
         axis.scatter(*z.T.numpy(), s=3, color="white", alpha=0.35, linewidths=0)
         axis.set(xlim=extent[:2], ylim=extent[2:], xlabel="$z_1$", ylabel="$z_2$")
-    _save(figure, path)
+    save(figure, path)
 
 
 def first_two(prior):
@@ -127,19 +135,38 @@ def tile(pictures, columns):
     return frame
 
 
+def plain(text, most=None):
+    """A user's text as matplotlib draws it to the letter, cut where it is longer than `most`.
+
+    Example:
+        >>> plain("1 $ or 2 $"), plain("_hidden"), plain("a_very_long_name", 8)
+        ('1 \\\\$ or 2 \\\\$', ' _hidden', 'a_very_…')
+    """
+    text = text if most is None or len(text) <= most else f"{text[: most - 1]}…"
+    text = text.replace("$", r"\$")  # no formula
+    return f" {text}" if text.startswith("_") else text  # matplotlib leaves out labels that start with one
+
+
+def wrap(text, width):
+    """`plain` in lines of so many letters, broken between words."""
+    return textwrap.fill(plain(text), width, break_long_words=False, break_on_hyphens=False)
+
+
 def _panels(named):
     figure = Figure(figsize=(4.2 * len(named), 4.2), layout="constrained")
     axes = figure.subplots(1, len(named), squeeze=False)[0]
     for axis, name in zip(axes, named, strict=True):
-        axis.set_title(TITLES.get(name, name))
+        axis.set_title(wrap(TITLES.get(name, name), 40))
     return figure, axes
 
 
-def _show(axis, picture):
+def show(axis, picture):
+    """A picture `(H, W, C)` with values in [0, 1], without ticks and frame."""
     axis.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 
 
-def _save(figure, path):
+def save(figure, path):
+    """Write a figure as PNG, all of it or nothing."""
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight"))

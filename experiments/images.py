@@ -7,36 +7,46 @@ from experiments.config import UserError
 
 
 class Images(Dataset):
-    """Pictures `(n, C, H, W)` in one tensor; an index, or a list of them, reads floats.
+    """Pictures `(n, C, H, W)` in one tensor; an index, or a list of them, reads floats, with labels `(x, y)`.
 
     Bytes are kept as bytes (a quarter of the memory) and divided by 255 when read.
 
     Args:
         pixels: uint8 tensor 0..255, or a float tensor that is read as it is.
         binarize: draw 0/1 from the grey values at every reading, with torch's global generator.
+        labels: float tensor `(n, n_attributes)`, NaN = missing.
+        hidden: the truth of labels that were hidden on purpose, `(n, n_attributes)`, NaN elsewhere.
     """
 
-    def __init__(self, pixels, binarize=False):
+    def __init__(self, pixels, binarize=False, labels=None, hidden=None):
+        for name, values in (("labels", labels), ("hidden", hidden)):
+            if values is not None and len(values) != len(pixels):
+                raise UserError(f"{name}: expected a row for each of {len(pixels)} pictures, got {len(values)}")
         if binarize and pixels.is_floating_point() and (pixels.min() < 0 or pixels.max() > 1):
             low, high = pixels.min().item(), pixels.max().item()
             raise UserError(f"binarize: expected values in [0, 1], got {low:.3g} to {high:.3g} (pass --binarize none)")
-        self.pixels, self.binarize = pixels, binarize
+        self.pixels, self.binarize, self.labels, self.hidden = pixels, binarize, labels, hidden
 
     def __len__(self):
         return len(self.pixels)
 
     def __getitem__(self, index):
-        return self.__getitems__([index])[0]
+        batch = self.__getitems__([index])
+        return batch[0] if self.labels is None else (batch[0][0], batch[1][0])
 
     def __getitems__(self, indices):
         # torch's DataLoader calls this once a batch: one gather instead of one Python call per picture.
-        batch = self.pixels[torch.as_tensor(indices)]
-        batch = batch if batch.is_floating_point() else batch.float() / 255
-        return torch.bernoulli(batch) if self.binarize else batch
+        indices = torch.as_tensor(indices)
+        return self._read(indices) if self.labels is None else (self._read(indices), self.labels[indices])
 
     def first(self, count=None):
-        """The first `count` pictures, or all, as one float tensor `(n, C, H, W)`."""
-        return self.__getitems__(range(len(self))[:count])
+        """The first `count` pictures, or all, as one float tensor `(n, C, H, W)`; no labels."""
+        return self._read(torch.arange(len(self))[:count])
+
+    def _read(self, indices):
+        batch = self.pixels[indices]
+        batch = batch if batch.is_floating_point() else batch.float() / 255
+        return torch.bernoulli(batch) if self.binarize else batch
 
 
 def split(pixels, validation, test):
@@ -47,7 +57,7 @@ def split(pixels, validation, test):
 
 
 def loader(images, batch_size, shuffle=False):
-    """A DataLoader whose batches are tensors `(batch, C, H, W)`."""
+    """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`."""
     return DataLoader(images, batch_size, shuffle=shuffle, collate_fn=_as_is)
 
 

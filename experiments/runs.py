@@ -9,18 +9,22 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.config import TrainConfig, UserError, from_json, to_json
+from experiments import attributes
+from experiments.config import TrainConfig, TrainingConfig, UserError, from_json, to_json
+from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from inference import replace_file
 
-FORMAT = 1  # raised when a run folder of this version can no longer be read by the next
+FORMAT = 2  # raised when a run folder of this version can no longer be read by the next
+CONFIGS = {config.model: config for config in (TrainConfig, JointConfig, CVAEConfig, ClassifierConfig)}
 
 
 class Run(NamedTuple):
     """A run folder: its `config.json` read back."""
 
     folder: Path
-    config: TrainConfig
+    config: TrainingConfig
     image_shape: tuple[int, int, int]
+    attributes: tuple[attributes.Attribute, ...]
 
 
 def new_folder(runs_dir, name):
@@ -35,12 +39,19 @@ def new_folder(runs_dir, name):
             count += 1
 
 
-def start(config, image_shape, name=None):
-    """Make the folder of a run and write its `config.json`."""
-    folder = new_folder(config.runs_dir, name or config.name or f"{config.data}-{config.prior}")
-    written = {"format": FORMAT, "config": to_json(config), "image_shape": image_shape, "provenance": provenance()}
+def start(config, image_shape, meanings=(), name=None):
+    """Make the folder of a run on pictures with attributes `meanings` and write its `config.json`."""
+    folder = new_folder(config.runs_dir, name or config.run_name)
+    written = {
+        "format": FORMAT,
+        "model": config.model,
+        "config": to_json(config),
+        "image_shape": image_shape,
+        "attributes": attributes.to_json(meanings),
+        "provenance": provenance(),
+    }
     write_json(folder / "config.json", written)
-    return Run(folder, config, tuple(image_shape))
+    return Run(folder, config, tuple(image_shape), tuple(meanings))
 
 
 def read(folder):
@@ -58,7 +69,8 @@ def read(folder):
         written = json.loads(path.read_text())
         if written["format"] != FORMAT:
             raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
-        return Run(folder, from_json(written["config"]), tuple(written["image_shape"]))
+        config = from_json(written["config"], CONFIGS[written["model"]])
+        return Run(folder, config, tuple(written["image_shape"]), attributes.from_json(written["attributes"]))
     except UserError:
         raise
     except (ValueError, KeyError, TypeError) as error:

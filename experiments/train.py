@@ -1,4 +1,4 @@
-"""`train vae`: data, model, fit, test bounds and pictures in one run folder."""
+"""`train MODEL`: data, model, fit, test results and pictures in one run folder."""
 
 import time
 
@@ -6,71 +6,95 @@ import pyro
 import torch
 
 import inference
-from experiments import build, figures, runs
-from experiments.config import TrainConfig
-from experiments.evaluate import bounds_of
+from experiments import build, evaluate, figures, figures_attributes, runs
+from experiments.config import TrainConfig, TrainingConfig, UserError
+from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.images import loader
 
+__all__ = ["CVAEConfig", "ClassifierConfig", "JointConfig", "TrainConfig", "main", "train"]
 
-def main(config: TrainConfig):
+
+def main(config: TrainingConfig):
     """Train, evaluate, draw, and say where the results lie."""
     rank = build.engine(config).global_rank
     if config.threads:
         torch.set_num_threads(config.threads)
     images = build.load_data(config)
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
-        fit(config, build.vae(config, images.image_shape), images, run_dir=None)
+        fit(config, start(config, images), images, run_dir=None)
         return
     run, summary = train(config, images)
-    print(f"{run.folder}: test ELBO {summary['test']['elbo']:.2f}, IWAE {summary['test']['iwae']:.2f} nats")
+    print(evaluate.text(summary["test"]))
+    print(run.folder)
 
 
 def train(config, images, name=None):
     """Train `config` on `images` (`ImageData`) -> its `Run` and what stands in `summary.json`.
 
     The run folder gets config.json, metrics.csv, model.safetensors (the best epoch by validation loss), summary.json
-    and samples.png, reconstructions.png, prior.png.
+    and the pictures of `draw`.
     """
-    model = build.vae(config, images.image_shape)
-    run = runs.start(config, images.image_shape, name)
+    model = start(config, images)
+    run = runs.start(config, images.image_shape, images.attributes, name)
     began = time.perf_counter()
     result = fit(config, model, images, run.folder)
     seconds = round(time.perf_counter() - began, 1)
     trained = build.trained(run.folder).model
     summary = {
-        "test": bounds_of(trained, images.test, config.particles, config.seed),
+        "test": evaluate.results(run, trained, images.test, config.seed),
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "seconds": seconds,
         "parameters": {
-            "prior": build.count_parameters(trained.prior),
+            **({"prior": build.count_parameters(trained.prior)} if hasattr(trained, "prior") else {}),
             "all": build.count_parameters(trained),
         },
         "provenance": runs.provenance(),
     }
+    if images.train.hidden is not None and config.missing:
+        summary["hidden"] = evaluate.imputations(trained, images.train, images.attributes, config.seed)
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
-    figures.draw(run.folder, {config.prior: trained}, images.test)
+    draw(run, trained, images)
     return run, summary
+
+
+def start(config, images):
+    """The model before training: fresh, or with the networks of a pretrained VAE."""
+    model = build.model(config, images.image_shape, images.attributes)
+    if getattr(config, "pretrained", None) is None:
+        return model
+    pretrained = build.trained(config.pretrained).model
+    try:
+        for part in ("encoder", "decoder", "likelihood"):
+            getattr(model, part).load_state_dict(getattr(pretrained, part).state_dict())
+    except (AttributeError, RuntimeError) as error:
+        raise UserError(
+            f"pretrained: expected a VAE of the same network, latent_dim and likelihood in {config.pretrained}, got "
+            f"another ({str(error).splitlines()[0]})"
+        ) from error
+    return model
 
 
 def fit(config, model, images, run_dir):
     """Run `inference.fit` as `config` says."""
-    objective = inference.ELBO()
-    batches = loader(images.train, config.batch_size, shuffle=True)
-    callbacks = []
-    if config.warmup_epochs:
-        schedule = inference.LinearWarmup(config.warmup_epochs * len(batches))
-        callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
-    if config.reinit_first and not config.fixed and hasattr(model.prior, "reinitialize"):
-        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
-        callbacks.append(
-            inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
-        )
+    if config.model == "classifier":
+        objective, callbacks = inference.LogLikelihood(), []
+    else:
+        objective = inference.ELBO()
+        callbacks = _callbacks(config, model, images, objective)
+    if getattr(config, "pretrained", None) is not None:
+        z, y = codes(model, images.train)
+        result = inference.fit_prior(model.prior, z, y, lr=config.prior_lr, progress=config.progress)
+        if config.frozen:
+            if run_dir is not None:
+                inference.save_weights(model, run_dir / "model.safetensors")
+                inference.write_table(result.history, run_dir / "metrics.csv")
+            return result
     return inference.fit(
         inference.OptimizationStep(objective, build.optimizer(config, model)),
         model,
-        batches,
+        loader(images.train, config.batch_size, shuffle=True),
         epochs=config.epochs,
         validation=loader(images.validation, 1000),
         callbacks=callbacks,
@@ -83,3 +107,35 @@ def fit(config, model, images, run_dir):
         progress=config.progress,
         seed=config.seed,
     )
+
+
+def _callbacks(config, model, images, objective):
+    """KL warm-up and reinitialisation of the prior."""
+    callbacks = []
+    if config.warmup_epochs:
+        schedule = inference.LinearWarmup(config.warmup_epochs * -(-len(images.train) // config.batch_size))
+        callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
+    fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
+    if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
+        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
+        callbacks.append(
+            inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
+        )
+    return callbacks
+
+
+@torch.no_grad()
+def codes(model, images):
+    """One draw of q(z given x) for each picture, and the labels -> `(n, d)`, `(n, n_attributes)`."""
+    model.eval()
+    z = torch.cat([model.encode(x).sample() for x, _ in loader(images, 500)])
+    return z, images.labels
+
+
+def draw(run, model, images):
+    """samples.png, reconstructions.png, prior.png; for models with attributes those of `figures_attributes`."""
+    if run.config.model in ("vae", "joint-vae"):
+        title = run.config.prior if run.config.model == "vae" else "ttlp"
+        figures.draw(run.folder, {title: model}, images.test)
+    if run.attributes:
+        figures_attributes.draw(run.folder, model, images.test, run.attributes)

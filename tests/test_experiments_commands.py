@@ -10,7 +10,7 @@ import torch
 import tyro
 
 import pyro_priors as pp
-from experiments import figures, runs, tables
+from experiments import figures, kept, runs, table_trip_elbo
 from experiments.__main__ import COMMANDS, main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 
@@ -69,7 +69,7 @@ def test_help_explains_every_flag_and_unknown_flags_are_errors(words, capsys):
         main([*words.split(), "--help"])
     assert "options" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        main([*words.split(), *(["a-run"] if words in ("evaluate", "sample") else []), "--no-such-flag"])
+        main([*words.split(), *(["a-run"] if words in ("evaluate", "sample", "impute") else []), "--no-such-flag"])
     assert "no-such-flag" in capsys.readouterr().err
 
 
@@ -100,7 +100,7 @@ def test_run_of_another_version(tmp_path):
     assert runs.read(run.folder) == run
     written = json.loads((run.folder / "config.json").read_text())
     runs.write_json(run.folder / "config.json", {**written, "format": 0})
-    with pytest.raises(UserError, match=r"run: expected format 1 in .*config.json, got 0"):
+    with pytest.raises(UserError, match=r"run: expected format 2 in .*config.json, got 0"):
         runs.read(run.folder)
     runs.write_json(run.folder / "config.json", {**written, "config": {**written["config"], "depth": 3}})
     with pytest.raises(UserError, match="config: expected the keys of this version, got also depth"):
@@ -121,7 +121,7 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
 
 @pytest.fixture
 def fake_training(monkeypatch):
-    """`tables.run` starts no process; a run's ELBO is -(100 + its seed), its commit that of its seed."""
+    """`kept.run` starts no process; a run's ELBO is -(100 + its seed), its commit that of its seed."""
     started = []
 
     def process(command, stdout, stderr):
@@ -131,11 +131,12 @@ def fake_training(monkeypatch):
         commit = {0: "0123456789", 2: "abcdef0123", 3: None}[train.seed]
         provenance = {"versions": {"torch": "2"}, "commit": commit, "uncommitted_changes": train.seed == 2}
         test = {"elbo": -100.0 - train.seed, "iwae": -90.0, "particles": 100}
+        runs.write_json(folder / "config.json", {"config": to_json(train)})
         runs.write_json(folder / "summary.json", {"test": test, "seconds": 1.0, "provenance": provenance})
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if train.rank == 13 else 0})
 
-    monkeypatch.setattr(tables.subprocess, "run", process)
+    monkeypatch.setattr(kept.subprocess, "run", process)
     return started
 
 
@@ -177,19 +178,21 @@ def test_table_names_its_commit(tmp_path, fake_training, seed, commit):
 
 
 def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
-    shared = tables.SHARED
-    assert len({dataclasses.replace(shared, **changes) for _, changes, _ in tables.ROWS.values()}) == len(tables.ROWS)
+    shared = table_trip_elbo.SHARED
+    assert len({dataclasses.replace(shared, **changes) for _, changes, _ in table_trip_elbo.ROWS.values()}) == len(
+        table_trip_elbo.ROWS
+    )
     other = {"prior": "gmm", "fixed": True, "init": "noise", "gmm_components": 7, "seed": 1, "name": "a"}
-    assert other.keys() == tables.DECIDED
+    assert other.keys() == table_trip_elbo.DECIDED
     for field, value in other.items():
         with pytest.raises(UserError, match=f"train.{field}: expected its default"):
-            tables.TripElboConfig(train=dataclasses.replace(shared, **{field: value}))
+            table_trip_elbo.TripElboConfig(train=dataclasses.replace(shared, **{field: value}))
 
 
 def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
     flags = ["--results", str(tmp_path / "results"), "--train.runs-dir", str(tmp_path / "runs"), "--train.rank", "13"]
     assert main(["table", "trip-elbo", *flags, "--rows", "normal"]) == 2
-    assert "normal-seed0: training ended with status 1" in capsys.readouterr().err
+    assert "normal-seed0: train ended with status 1" in capsys.readouterr().err
     assert list((tmp_path / "results" / "trip-elbo").iterdir()) == []
 
 
@@ -203,7 +206,7 @@ def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
 )
 def test_bad_tables(values, message):
     with pytest.raises(UserError, match=message):
-        tables.TripElboConfig(**values)
+        table_trip_elbo.TripElboConfig(**values)
 
 
 def test_tile_puts_pictures_in_reading_order():

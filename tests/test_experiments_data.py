@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
+from experiments.attributes import Attribute
 from experiments.config import UserError
 from experiments.data import load
 from experiments.images import Images, loader, split
@@ -32,7 +33,8 @@ def write_mnist(folder, train=60, test=10):
     }
     for part, array in pixels.items():
         write_idx(folder / "raw" / f"{part}-images-idx3-ubyte", array)
-        write_idx(folder / "raw" / f"{part}-labels-idx1-ubyte", np.zeros(len(array), np.uint8))
+        # The first pixel tells the label.
+        write_idx(folder / "raw" / f"{part}-labels-idx1-ubyte", array[:, 0, 0] % 10)
     return pixels
 
 
@@ -108,6 +110,14 @@ def test_mnist_layout(tmp_path, name, folder):
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((1, 28, 28), 50, 10, 10)
     assert np.array_equal(data.validation.pixels[:, 0], pixels["train"][50:])
     assert np.array_equal(data.test.pixels[:, 0], pixels["t10k"])
+    assert data.attributes == ()
+    assert data.train.labels is data.test.labels is data.train.hidden is None
+    labelled = load(name, tmp_path, attributes=())
+    assert labelled.attributes == (Attribute("digit" if name == "mnist" else "class", tuple("0123456789")),)
+    for part, same in zip(labelled[2:5], data[2:5], strict=True):
+        assert torch.equal(part.pixels, same.pixels)
+        assert torch.equal(part.labels[:, 0], (part.pixels[:, 0, 0, 0] % 10).float())
+        assert part.hidden.isnan().all()
 
 
 def test_data_root_from_the_environment(tmp_path, monkeypatch):
@@ -125,21 +135,29 @@ def test_cifar10_layout(tmp_path, monkeypatch):
         for index, name in enumerate(files):
             red = np.full((4, 3, 1024), 0, np.uint8)
             red[:, 0] = index
-            (folder / name).write_bytes(pickle.dumps({"data": red.reshape(4, -1), "labels": [0] * 4}))
+            (folder / name).write_bytes(pickle.dumps({"data": red.reshape(4, -1), "labels": [index] * 4}))
     monkeypatch.setattr(datasets.CIFAR10, "meta", {**datasets.CIFAR10.meta, "md5": None})
     (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a"]}))
     data = load("cifar10", tmp_path)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 18, 2, 4)
     assert data.train.pixels[17].amax((1, 2)).tolist() == [4, 0, 0]
+    labelled = load("cifar10", tmp_path, attributes=())
+    assert labelled.attributes == (Attribute("class", tuple("0123456789")),)
+    for part in labelled[2:5]:
+        assert torch.equal(part.labels[:, 0], part.pixels.amax((1, 2, 3)).float())
 
 
 def test_svhn_layout(tmp_path, monkeypatch):
     for part, count in (("train", 20), ("test", 6)):
         url, file, _ = datasets.SVHN.split_list[part]
         monkeypatch.setitem(datasets.SVHN.split_list, part, [url, file, None])
-        scipy.io.savemat(tmp_path / file, {"X": np.zeros((32, 32, 3, count), np.uint8), "y": np.ones((count, 1))})
+        digits = np.arange(count) % 10
+        pixels = np.broadcast_to(digits.astype(np.uint8), (32, 32, 3, count))
+        scipy.io.savemat(tmp_path / file, {"X": pixels, "y": np.where(digits == 0, 10, digits)[:, None]})  # 10 means 0
     data = load("svhn", tmp_path)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 18, 2, 6)
+    for part in load("svhn", tmp_path, attributes=("digit",))[2:5]:
+        assert torch.equal(part.labels[:, 0], part.pixels[:, 0, 0, 0].float())
 
 
 def test_celeba_layout(tmp_path, monkeypatch):
@@ -150,14 +168,26 @@ def test_celeba_layout(tmp_path, monkeypatch):
     for name in names:
         Image.new("RGB", (178, 218), (200, 0, 0)).save(folder / "img_align_celeba" / name)
     rows = {"list_eval_partition": ["0", "0", "0", "1", "1", "2", "2"], "identity_CelebA": ["1"] * 7}
-    rows |= {file: ["1"] * 7 for file in ("list_attr_celeba", "list_bbox_celeba", "list_landmarks_align_celeba")}
+    rows |= {file: ["1"] * 7 for file in ("list_bbox_celeba", "list_landmarks_align_celeba")}
+    rows["list_attr_celeba"] = ["1 -1", "-1 -1", "1 1", "-1 1", "1 -1", "-1 -1", "1 -1"]
     for file, values in rows.items():
         head = "" if file in ("list_eval_partition", "identity_CelebA") else "7\nvalue\n"
+        head = "7\nMale No_Beard \n" if file == "list_attr_celeba" else head  # as in the original, a blank at the end
         lines = "".join(f"{name} {value}\n" for name, value in zip(names, values, strict=True))
         (folder / f"{file}.txt").write_text(head + lines)
     data = load("celeba", tmp_path, image_size=32)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 3, 2, 2)
     assert (data.train.pixels[:, 0] > 190).all()
+    labelled = load("celeba", tmp_path, image_size=32, attributes=())
+    assert [attribute.name for attribute in labelled.attributes] == ["male", "no_beard"]
+    assert [part.labels.tolist() for part in labelled[2:5]] == [
+        [[1, 0], [0, 0], [1, 1]],
+        [[0, 1], [1, 0]],
+        [[0, 0], [1, 0]],
+    ]
+    chosen = load("celeba", tmp_path, image_size=32, attributes=("MALE", "man_or_beard=male|!no_beard"))
+    assert chosen.attributes[0] == Attribute("MALE", ("0", "1"))
+    assert chosen.validation.labels.tolist() == [[0, 0], [1, 1]]
     (folder / "img_align_celeba" / names[0]).unlink()
     assert torch.equal(load("celeba", tmp_path, image_size=32).train.pixels, data.train.pixels)  # decoded once
 
@@ -212,6 +242,23 @@ def test_truncated_mnist_is_not_half_read(tmp_path):
         ({"name": "minst"}, "data: expected one of digits, mnist, .*got 'minst'"),
         ({"name": "digits", "binarize": "static"}, "binarize: expected 'none' or 'dynamic', got 'static'"),
         ({"name": "moons", "binarize": "dynamic"}, r"binarize: expected values in \[0, 1\], got"),
+        ({"name": "moons", "attributes": ()}, "attributes: expected a data set that has some, got moons"),
+        ({"name": "gaussians", "attributes": ("x",)}, "attributes: expected a data set that has some, got gaussians"),
+        ({"name": "omniglot", "attributes": ()}, "attributes: expected a data set that has some, got omniglot"),
+        ({"name": "digits", "attributes": ("colour",)}, "attributes of digits: expected one of digit, got 'colour'"),
+        (
+            {"name": "digits", "attributes": ("even=digit",)},
+            r"digits: expected binary attributes in name=A\|!B, got even",
+        ),
+        ({"name": "digits", "attributes": (), "missing": 1.0}, r"missing: expected a share in \[0, 1\), got 1.0"),
+        ({"name": "digits", "attributes": (), "missing": -0.1}, r"missing: expected a share in \[0, 1\), got -0.1"),
+        ({"name": "digits", "attributes": (), "missing": float("nan")}, r"missing: expected a share in .*, got nan"),
+        ({"name": "digits", "missing": 0.7}, "missing: expected 0 where no attributes are read, got 0.7"),
+        ({"name": "digits", "attributes": (), "seed": -1}, "seed: expected 0 to 2147483647, got -1"),
+        (
+            {"name": "digits", "attributes": (), "missing": 0.9999},
+            r"attributes: expected a known digit in the training part, got none \(missing is 0.9999\)",
+        ),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from experiments import data_folder
+from experiments.attributes import Attribute
 from experiments.config import UserError
 from experiments.data import load
 
@@ -22,7 +24,7 @@ def write_folder(root, count=20, size=(40, 30), mode="RGB"):
 def test_folder_of_pictures(tmp_path, mode, channels):
     data = load("folder", write_folder(tmp_path, mode=mode), image_size=16)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((channels, 16, 16), 16, 2, 2)
-    values = torch.cat([part.pixels[:, 0, 0, 0] for part in data[2:]])
+    values = torch.cat([part.pixels[:, 0, 0, 0] for part in data[2:5]])
     assert sorted(values.tolist()) == list(range(20))
 
 
@@ -34,7 +36,7 @@ def test_folder_with_zip_attributes_and_partition(tmp_path):
     (tmp_path / "attributes.csv").write_text("image,red\n03.png,1\n01.png,\n02.png,0\n")
     (tmp_path / "partition.csv").write_text("image,partition\n01.png,1\n02.png,2\n03.png,0\n04.png,0\n")
     data = load("folder", tmp_path, image_size=8)
-    assert [part.pixels[:, 0, 0, 0].tolist() for part in data[2:]] == [[3], [1], [2]]
+    assert [part.pixels[:, 0, 0, 0].tolist() for part in data[2:5]] == [[3], [1], [2]]
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,10 @@ def test_folder_with_zip_attributes_and_partition(tmp_path):
         ({"attributes.csv": "picture,red\n00.png,1\n"}, "attributes.csv: expected a column 'image', got picture, red"),
         ({"attributes.csv": "image,red\n"}, "attributes.csv: expected a row for every picture, got none"),
         ({"attributes.csv": ""}, "attributes.csv: expected a column 'image', got nothing"),
+        ({"attributes.csv": "image,red\n00.png,1\n00.png,1\n"}, "attributes.csv line 3, .* once, got '00.png' twice"),
+        ({"attributes.csv": b"image,\xff\n00.png,1\n"}, "attributes.csv: expected a CSV file in UTF-8"),
+        ({"partition.csv": "image,part\n00.png,1\n"}, "partition.csv: expected a column 'partition', got image, part"),
+        ({"partition.csv": "image,partition\n00.png\n"}, "partition.csv line 2: expected 2 cells .*, got 1"),
         ({"partition.csv": "image,partition\n00.png,7\n"}, "partition.csv line 2, column partition: .*got '7'"),
         ({"partition.csv": "image,partition\n00.png,0\n"}, "partition.csv: .*got none for 01.png"),
         (
@@ -56,9 +62,117 @@ def test_folder_with_zip_attributes_and_partition(tmp_path):
 def test_bad_folders(tmp_path, files, message):
     write_folder(tmp_path)
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message):
         load("folder", tmp_path, image_size=8)
+
+
+def red(part):
+    return part.pixels[:, 0, 0, 0].float()
+
+
+def write_attributes(root, cells, header="image,red,half,size"):
+    """A row for every picture, in an order of their own; `cells(index)` -> the rest of it."""
+    rows = [f"{index:02d}.png,{cells(index)}\n" for index in torch.randperm(20).tolist()]
+    (root / "attributes.csv").write_text(f"{header}\n{''.join(rows)}")
+    return root
+
+
+@pytest.mark.parametrize("partition", [True, False])
+def test_labels_line_up_with_pictures(tmp_path, partition):
+    torch.manual_seed(0)
+    root = write_attributes(write_folder(tmp_path), lambda i: f"{i},{'' if i % 3 == 0 else i % 2},{i + 0.5}")
+    if partition:
+        rows = "".join(f"{index:02d}.png,{index // 7}\n" for index in range(20))
+        (root / "partition.csv").write_text(f"image,partition\n{rows}")
+    data = load("folder", root, image_size=8, attributes=("red", "HALF", "size"))
+    assert [len(part) for part in data[2:5]] == ([7, 7, 6] if partition else [16, 2, 2])
+    assert data.attributes[:2] == (Attribute("red", tuple(map(str, range(20)))), Attribute("HALF", ("0", "1")))
+    size = data.attributes[2]
+    assert size.loc == pytest.approx((red(data.train).double() + 0.5).mean().item())
+    assert size.scale == pytest.approx(red(data.train).double().std(correction=0).item())
+    for part, unlabelled in zip(data[2:5], load("folder", root, image_size=8)[2:5], strict=True):
+        assert torch.equal(part.pixels, unlabelled.pixels)
+        value = red(part)
+        half = torch.where(value % 3 == 0, torch.nan, value % 2)
+        expected = torch.stack([value, half, (value + 0.5 - size.loc) / size.scale], 1)
+        torch.testing.assert_close(part.labels, expected, equal_nan=True, rtol=0, atol=1e-5)
+        assert part.labels.dtype == part.hidden.dtype == torch.float32
+
+
+def test_what_is_hidden_is_known_and_does_not_set_the_scale(tmp_path):
+    torch.manual_seed(0)
+    root = write_attributes(write_folder(tmp_path), lambda i: f"{i},{'' if i < 12 else i % 2},{i + 0.5}")
+    truth = load("folder", root, image_size=8, attributes=())
+    data = load("folder", root, image_size=8, attributes=(), missing=0.5, seed=1)
+    for part, whole in zip(data[2:4], truth[2:4], strict=True):
+        known = ~whole.labels.isnan()
+        hidden = ~part.hidden.isnan()
+        assert hidden.sum() == round(0.5 * known.sum().item())
+        assert (hidden <= known).all()
+        assert torch.equal(~part.labels.isnan(), known & ~hidden)
+        assert torch.equal(part.hidden[hidden[:, 0], 0], red(part)[hidden[:, 0]])
+    seen = data.train.labels[:, 2]
+    seen = seen[~seen.isnan()]
+    assert abs(seen.mean()) < 1e-6
+    assert abs(seen.std(correction=0) - 1) < 1e-6
+    size = data.attributes[2]
+    assert size.loc != truth.attributes[2].loc
+    for part in data[2:5]:  # the same scale everywhere, for what is seen and for what is hidden
+        both = part.labels.nan_to_num() + part.hidden.nan_to_num()
+        torch.testing.assert_close(both[:, 2] * size.scale + size.loc, red(part) + 0.5)
+
+
+@pytest.mark.parametrize(
+    ("files", "attributes", "message"),
+    [
+        ({}, (), r"attributes: expected a CSV file of them at .*attributes.csv, got none"),
+        (
+            {"attributes.csv": "image,red\n00.png,1\n99.png,0\n"},
+            (),
+            "attributes.csv line 3, column image: .*got '99.png'",
+        ),
+        ({"attributes.csv": "image,red\n00.png,\n"}, (), "attributes.csv: every cell of column red is empty: leave it"),
+        (
+            {"attributes.csv": "image,red\n00.png,1\n"},
+            ("blue",),
+            "attributes.csv: column: expected one of red, got 'blu",
+        ),
+        (
+            {
+                "attributes.csv": "image,red\n00.png,\n01.png,1\n02.png,0\n",
+                "partition.csv": "image,partition\n00.png,0\n01.png,1\n02.png,2\n",
+            },
+            (),
+            "attributes: expected a known red in the training part, got none$",
+        ),
+    ],
+)
+def test_bad_attributes(tmp_path, files, attributes, message):
+    write_folder(tmp_path)
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        load("folder", tmp_path, image_size=8, attributes=attributes)
+
+
+def test_pictures_by_name(tmp_path):
+    root = write_folder(tmp_path)
+    Image.new("L", (5, 9), 77).save(root / "images" / "grey.png")
+    pixels = data_folder.pictures_named(root, ["07.png", "grey.png", "03.png", "07.png"], 16, 3)
+    assert (pixels.dtype, pixels.shape) == (torch.uint8, (4, 3, 16, 16))
+    assert pixels[:, :, 8, 8].tolist() == [[7, 0, 0], [77, 77, 77], [3, 0, 0], [7, 0, 0]]
+    assert data_folder.pictures_named(root, ["grey.png"], 16, 1).unique().tolist() == [77]
+    assert data_folder.pictures_named(root, ["07.png"], 16, 1).shape == (1, 1, 16, 16)
+    assert data_folder.pictures_named(root / "images", ["07.png"], 16, 3)[0, 0, 0, 0] == 7
+    for names, channels, message in [
+        (["07.png", "99.png"], 3, rf"images: expected a picture 99.png in {root}, got none of that name"),
+        (["07.png"], 2, "channels: expected 1 or 3, got 2"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            data_folder.pictures_named(root, names, 16, channels)
+    with pytest.raises(UserError, match=r"images: expected pictures in .*pass --images the folder"):
+        data_folder.pictures_named(root / "nowhere", ["07.png"], 16, 3)
 
 
 def test_folder_without_pictures(tmp_path):

@@ -33,7 +33,7 @@ def folder(tmp_path):
     """A run folder with an untrained model."""
     shape = (1, 8, 8)
     run = runs.start(TrainConfig(**{**vars(TINY), "runs_dir": tmp_path / "runs"}), shape)
-    inference.save_weights(build.vae(run.config, shape), run.folder / "model.safetensors")
+    inference.save_weights(build.model(run.config, shape), run.folder / "model.safetensors")
     return run.folder
 
 
@@ -101,9 +101,10 @@ def test_folders_of_an_output_are_made(tmp_path, folder):
         b"{",
         b"[]",
         b"\xff",
-        b'{"format": 1}',
-        b'{"format": 1, "config": {"rank": "many"}, "image_shape": [1, 8, 8]}',
-        b'{"format": 1, "config": {}, "image_shape": 8}',
+        b'{"format": 2}',
+        b'{"format": 2, "model": "unheard of"}',
+        b'{"format": 2, "model": "vae", "config": {"rank": "many"}, "image_shape": [1, 8, 8], "attributes": []}',
+        b'{"format": 2, "model": "vae", "config": {}, "image_shape": 8, "attributes": []}',
     ],
 )
 def test_a_damaged_configuration(folder, fails, command, content):
@@ -137,7 +138,7 @@ def test_data_of_another_shape(folder, fails):
     written = json.loads((folder / "config.json").read_text())
     written["image_shape"] = [1, 4, 4]
     runs.write_json(folder / "config.json", written)
-    small = build.vae(TINY, (1, 4, 4))
+    small = build.model(TINY, (1, 4, 4))
     inference.save_weights(small, folder / "model.safetensors")
     assert "data: expected pictures of (1, 4, 4) as at training, got (1, 8, 8)" in fails("evaluate", folder)
 

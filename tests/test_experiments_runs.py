@@ -71,17 +71,17 @@ def test_points_train_too(tmp_path, data, latent_dim):
 
 def test_the_prior_has_a_learning_rate_of_its_own():
     config = TrainConfig(prior="trip", latent_dim=4, lr=1e-3, prior_lr=1e-2)
-    model = build.vae(config, (1, 8, 8))
+    model = build.model(config, (1, 8, 8))
     groups = build.optimizer(config, model).param_groups
     assert [group["lr"] for group in groups] == [1e-3, 1e-2]
     assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.prior.parameters()}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     fixed = TrainConfig(prior="trip", latent_dim=4, fixed=True)
-    assert len(build.optimizer(fixed, build.vae(fixed, (1, 8, 8))).param_groups) == 1
+    assert len(build.optimizer(fixed, build.model(fixed, (1, 8, 8))).param_groups) == 1
 
 
 def test_priors_start_from_the_same_networks():
-    models = [build.vae(TrainConfig(prior=prior, latent_dim=4), (1, 8, 8)) for prior in ("normal", "trip")]
+    models = [build.model(TrainConfig(prior=prior, latent_dim=4), (1, 8, 8)) for prior in ("normal", "trip")]
     states = [model.encoder.state_dict() | model.decoder.state_dict() for model in models]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
@@ -104,6 +104,6 @@ def test_two_devices_make_one_run(tmp_path):
     )
     assert finished.returncode == 0, finished.stderr
     (folder,) = tmp_path.glob("*/*")
-    assert finished.stdout.count(f"{folder}: test ELBO") == 1
+    assert finished.stdout.count(str(folder)) == 1
     names = {path.name for path in folder.iterdir()}
     assert names == {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
