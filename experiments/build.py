@@ -42,7 +42,7 @@ def model(config, image_shape, attributes=()):
         prior = pp.TTLP(
             config.latent_dim, kinds, config.components, config.rank, config.boundary, config.order, config.init
         )
-        return models.JointVAE(encoder, decoder, prior, config.likelihood)
+        return models.JointVAE(encoder, decoder, prior, config.likelihood, label_weight=config.label_weight)
     _check_size(image_shape)
     predictor = models.ConvClassifier(image_shape, kinds, config.channels)
     prior, law = pp.StandardNormal(config.latent_dim), pp.TTLP(0, kinds, config.components, config.rank)

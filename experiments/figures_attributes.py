@@ -220,3 +220,28 @@ def palette(count):
         colours = matplotlib.colormaps["tab10"].colors
         return (*colours[:7], (0.0, 0.0, 0.0), *colours[8:])[:count]  # grey is for what is unknown
     return matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))
+
+
+def imputed(path, pictures, probs, truth, names):
+    """Pictures under their most probable category and its probability; in red where the truth is another.
+
+    Args:
+        path: PNG to write.
+        pictures: `(n, C, H, W)`
+        probs: class probabilities, `(n, categories)`.
+        truth: states, `(n,)`.
+        names: text of every state.
+    """
+    columns = min(10, len(pictures))
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(0.85 * columns, 1.05 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, picture, row, state in zip(axes, pictures, probs, truth.long().tolist(), strict=False):
+        found = int(row.argmax())
+        axis.imshow(picture.movedim(0, -1).clamp(0, 1).cpu().numpy(), cmap="gray", vmin=0, vmax=1)
+        title = f"{plain(names[found], 10)} {row[found].item():.0%}"
+        axis.set_title(title if found == state else f"{title}\nnot {plain(names[state], 10)}", fontsize=8,
+                       color="black" if found == state else "tab:red")  # fmt: skip
+    save(figure, path)

@@ -16,6 +16,7 @@ from inference import replace_file
 # Row -> title, class of its configuration, what it changes in it.
 ROWS = {
     "joint": ("VAE-TTLP", JointConfig, {}),
+    "weighted": ("VAE-TTLP, 50 log p(y given z) added to the bound", JointConfig, {"label_weight": 50.0}),
     "pretrained": ("VAE-TTLP, networks of a VAE trained without labels, all tuned", JointConfig, {}),
     "frozen": ("VAE-TTLP, networks of a VAE trained without labels, prior alone", JointConfig, {"frozen": True}),
     "cvae": ("CVAE, labels predicted", CVAEConfig, {}),
@@ -32,7 +33,7 @@ PAPER = {
     ("folder", "frozen"): ({0.0: "87.5"}, {}),
     ("folder", "cvae"): ({0.0: "82.89"}, {}),
 }
-DECIDED = {"seed", "name", "missing", "pretrained", "frozen"}
+DECIDED = {"seed", "name", "missing", "pretrained", "frozen", "label_weight"}
 SHARED = JointConfig(progress=False, threads=1)
 
 
@@ -76,6 +77,7 @@ class TtlpConfig:
             "cvae": self.cvae_epochs,
             "pretrained": self.tuning_epochs,
             "joint": self.train.epochs,
+            "weighted": self.train.epochs,
             "frozen": self.train.epochs,
         }
         if row in ("pretrained", "frozen"):

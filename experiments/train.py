@@ -115,6 +115,10 @@ def _callbacks(config, model, images, objective):
     if config.warmup_epochs:
         schedule = inference.LinearWarmup(config.warmup_epochs * -(-len(images.train) // config.batch_size))
         callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
+    if getattr(config, "label_epochs", None) and config.label_weight:
+        steps = config.label_epochs * -(-len(images.train) // config.batch_size)
+        fall = inference.LinearWarmup(steps, start=config.label_weight, end=0.0)
+        callbacks.append(inference.Anneal(model, "label_weight", fall))
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
     if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
         encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}

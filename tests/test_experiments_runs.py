@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import build, quickstart
+from experiments import build
 from experiments.__main__ import main
 from experiments.config import TrainConfig, to_flags
-from experiments.figures import TITLES
 
 TINY = to_flags(
     TrainConfig(
@@ -84,15 +83,6 @@ def test_priors_start_from_the_same_networks():
     models = [build.model(TrainConfig(prior=prior, latent_dim=4), (1, 8, 8)) for prior in ("normal", "trip")]
     states = [model.encoder.state_dict() | model.decoder.state_dict() for model in models]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-
-
-def test_quickstart(tmp_path, capsys):
-    quickstart.main(quickstart.QuickstartConfig(epochs=1, runs_dir=tmp_path, progress=False))
-    printed = capsys.readouterr().out
-    assert all(TITLES[prior] in printed for prior in ("normal", "gmm", "trip"))
-    assert "larger is better; differences below about two standard errors mean nothing." in printed
-    (folder,) = (tmp_path / "quickstart").iterdir()
-    assert {path.name for path in folder.glob("*.png")} == PICTURES
 
 
 def test_two_devices_make_one_run(tmp_path):

@@ -1,0 +1,190 @@
+"""Commands on pictures with attributes, from the command line to the files they leave, in miniature."""
+
+import csv
+import json
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from experiments import build, evaluate, quickstart, runs
+from experiments.__main__ import main
+from experiments.config import UserError, from_json, to_flags, to_json
+from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+
+SIZES = {"epochs": 2, "batch_size": 20, "channels": 4, "seed": 1}
+LATENT = {**SIZES, "latent_dim": 3, "components": 3, "rank": 3, "particles": 5}
+CONFIGS = {
+    "joint-vae": JointConfig(data="folder", image_size=28, missing=0.4, **LATENT),
+    "cvae": CVAEConfig(data="folder", image_size=28, missing=0.4, **LATENT),
+    "classifier": ClassifierConfig(data="folder", image_size=28, **SIZES),
+}
+PICTURES = {"reliability.png", "coverage.png"}
+DRAWN = {"latent.png", "attributes.png", "dependence.png"}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """120 pictures whose left or right half is bright, in one of two tones; some cells are empty."""
+    root, draw = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    (root / "images").mkdir()
+    with (root / "attributes.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "side", "bright", "level"])
+        for index in range(120):
+            side, bright = draw.integers(2), draw.integers(2)
+            level = 120 + 100 * bright + draw.integers(-15, 15)
+            pixels = np.zeros((28, 28), np.uint8)
+            pixels[:, 14 * side : 14 * side + 14] = level
+            Image.fromarray(pixels).save(root / "images" / f"{index:03d}.png")
+            cells = [["left", "right"][side], bright, f"{level / 7:.3f}"]
+            writer.writerow([f"{index:03d}.png", *("" if draw.random() < 0.1 else cell for cell in cells)])
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(folder, tmp_path_factory):
+    """The run folder of each model, trained once."""
+    runs_dir, found = tmp_path_factory.mktemp("runs"), {}
+    for word, config in CONFIGS.items():
+        flags = ["--runs-dir", str(runs_dir), "--data-root", str(folder), "--no-progress"]
+        assert main(["train", word, *to_flags(config), *flags]) == 0
+        (found[word],) = (runs_dir / f"folder-{word}").iterdir()
+    return found
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_configurations_survive_flags_and_json(config):
+    assert from_json(json.loads(json.dumps(to_json(config))), type(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("word", "pictures"),
+    [
+        ("joint-vae", PICTURES | DRAWN | {"samples.png", "reconstructions.png", "prior.png"}),
+        ("cvae", PICTURES | DRAWN),
+        ("classifier", PICTURES),
+    ],
+)
+def test_a_run_leaves_its_files(trained, word, pictures):
+    run = trained[word]
+    written = {"config.json", "metrics.csv", "model.safetensors", "summary.json"}
+    assert {path.name for path in run.iterdir() if not path.name.startswith("evaluation")} == written | pictures
+    summary = json.loads((run / "summary.json").read_text(), parse_constant=pytest.fail)  # no NaN
+    assert set(summary["test"]["imputation"]) == {"side", "bright", "level"}
+    assert ("elbo" in summary["test"]) == (word != "classifier")
+    assert ("hidden" in summary) == (word != "classifier")
+    kept = runs.read(run)
+    assert [attribute.categories for attribute in kept.attributes] == [("left", "right"), ("0", "1"), None]
+
+
+@pytest.mark.parametrize("word", ["joint-vae", "cvae"])
+def test_evaluation_with_a_classifier(trained, word, capsys):
+    run, judge = trained[word], trained["classifier"]
+    assert main(["evaluate", str(run), "--classifier", str(judge), "--seed", "1"]) == 0
+    assert "condition accuracy" in capsys.readouterr().out
+    found = json.loads((run / "evaluation-test.json").read_text(), parse_constant=pytest.fail)["test"]
+    assert found["imputation"] == json.loads((run / "summary.json").read_text())["test"]["imputation"]
+    conditions = found["conditions"]
+    assert set(conditions["accuracy"]) == {"side", "bright"}
+    assert 0 <= conditions["mean_accuracy"] <= 1
+    assert conditions["frechet"] > 0
+
+
+def test_conditions_count_what_was_asked_and_found(trained):
+    """A generator that draws the very pictures is right wherever the classifier is, at a distance of 0."""
+    judge = build.trained(trained["classifier"])
+    images = build.load_data(judge.run.config).test
+    truth = images.labels
+
+    class Copy:
+        def generate(self, n, y):
+            assert torch.equal(y.nan_to_num(-1), truth.nan_to_num(-1))
+            return images.first()
+
+    found = evaluate.conditions(Copy(), judge.model, images, judge.run.attributes, seed=0)
+    known = judge.model.log_probs(images.first())
+    expected = {
+        name: (probs.argmax(-1) == truth[:, column])[~truth[:, column].isnan()].double().mean().item()
+        for column, (name, probs) in enumerate(known.items())
+    }
+    assert found["accuracy"] == pytest.approx(expected)
+    assert found["frechet"] == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("word", ["joint-vae", "cvae"])
+def test_sample_and_impute(trained, folder, word, tmp_path, capsys):
+    run = str(trained[word])
+    assert main(["sample", run, "--given", "side=left,bright=1", "--n", "5", "--output", str(tmp_path / "a.png")]) == 0
+    assert min(matplotlib.image.imread(tmp_path / "a.png").shape[:2]) > 50
+    out = tmp_path / "out.csv"
+    flags = ["--images", str(folder / "images"), "--attributes", str(folder / "attributes.csv"), "--out", str(out)]
+    assert main(["impute", run, *flags]) == 0
+    with (folder / "attributes.csv").open() as before, out.open() as after:
+        for given, filled in zip(csv.DictReader(before), csv.DictReader(after), strict=True):
+            assert all(filled[name] == given[name] for name in given if given[name])
+            assert all(filled[name] for name in ("side", "bright", "level"))
+            assert bool(filled["side_probability"]) == (not given["side"])
+
+
+def test_from_a_vae_that_was_trained_without_labels(trained, folder, tmp_path, capsys):
+    flags = ["--data", "folder", "--image-size", "28", "--data-root", str(folder), "--no-progress"]
+    flags += ["--epochs", "2", "--channels", "4", "--latent-dim", "3", "--runs-dir", str(tmp_path), "--particles", "5"]
+    unlabelled = ["--network", "conv", "--likelihood", "squared-error", "--binarize", "none", "--prior", "normal"]
+    assert main(["train", "vae", *flags, *unlabelled]) == 0
+    (start,) = tmp_path.glob("folder-normal/*")
+    joint = ["train", "joint-vae", *flags, "--rank", "3", "--pretrained", str(start)]
+    assert main([*joint, "--frozen", "--name", "frozen"]) == 0
+    assert main([*joint, "--name", "tuned"]) == 0
+    before = build.trained(start).model.encoder.state_dict()
+    (frozen,), (tuned,) = tmp_path.glob("frozen/*"), tmp_path.glob("tuned/*")
+    for run, same in ((frozen, True), (tuned, False)):
+        after = build.trained(run).model.encoder.state_dict()
+        assert all(torch.equal(after[name], before[name]) for name in before) == same
+    capsys.readouterr()
+    assert main([*joint, "--latent-dim", "4"]) == 2
+    assert "pretrained: expected a VAE of the same network, latent_dim and likelihood" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train joint-vae --data omniglot", "attributes: expected a data set that has some, got omniglot"),
+        ("train joint-vae --missing 1", "missing: expected a share in [0, 1), got 1.0"),
+        ("train joint-vae --label-weight -1", "label_weight: expected 0 or more, got -1.0"),
+        ("train joint-vae --frozen", "frozen: expected --pretrained RUN beside it"),
+        ("train joint-vae --data digits", "network: conv expected pictures of 28, 32 or 64 pixels, got (1, 8, 8)"),
+        ("train classifier --data digits", "network: conv expected pictures of 28, 32 or 64 pixels, got (1, 8, 8)"),
+        ("train joint-vae --data digits --attributes hat", "attributes of digits: expected one of digit, got 'hat'"),
+        ("evaluate JOINT --classifier JOINT", "classifier: expected a run of `train classifier` on the pictures"),
+        ("sample CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
+        ("sample JOINT --given side=up", "given: side: expected one of left, right, got 'up'"),
+        ("quickstart --missing 0", "missing: expected a share between 0 and 1, got 0.0"),
+    ],
+)
+def test_mistakes(trained, arguments, message, capsys, tmp_path):
+    named = {"JOINT": str(trained["joint-vae"]), "CLASSIFIER": str(trained["classifier"])}
+    words = [named.get(word, word) for word in arguments.split()]
+    extra = ["--runs-dir", str(tmp_path)] if words[0] in ("train", "quickstart") else []
+    assert main([*words, *extra]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_frozen_start_needs_a_start():
+    with pytest.raises(UserError, match="frozen: expected --pretrained RUN beside it, got none"):
+        JointConfig(frozen=True)
+
+
+def test_quickstart(tmp_path, capsys):
+    quickstart.main(quickstart.QuickstartConfig(epochs=2, runs_dir=tmp_path, progress=False))
+    printed = capsys.readouterr().out
+    lines = [line.split() for line in printed.splitlines()[1:12]]
+    assert [line[0] for line in lines] == [*map(str, range(10)), "all"]
+    assert sum(int(line[1]) for line in lines[:-1]) == int(lines[-1][1]) == 881
+    assert "was trained with all labels" in printed
+    (run,) = (tmp_path / "quickstart").iterdir()
+    expected = PICTURES | {"latent.png", "attributes.png", "imputed.png", "samples.png"}
+    assert expected <= {path.name for path in run.glob("*.png")}
