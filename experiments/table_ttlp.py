@@ -1,6 +1,7 @@
 """`table ttlp`: conditional generation and imputation with hidden labels, TTLP Tables 1 and 2."""
 
 import dataclasses
+import itertools
 import json
 import statistics
 from concurrent.futures import ThreadPoolExecutor
@@ -42,7 +43,7 @@ class TtlpConfig:
     """Train the joint VAE and its baselines with labels hidden, and judge them by a classifier trained with all labels.
 
     Runs whose result is there already are skipped. Results land in RESULTS/NAME/ROW-missingPERCENT-seedK.json, the
-    table in RESULTS/NAME.md. The pretrained rows start from one VAE with N(0, I) per seed.
+    table of all that are kept in RESULTS/NAME.md. The pretrained rows start from one VAE with N(0, I) per seed.
     """
 
     train: JointConfig = SHARED  # What all rows share.
@@ -99,7 +100,7 @@ class TtlpConfig:
 
 
 def main(config: TtlpConfig):
-    """Run what is missing, then print the table, and write it where all rows were asked for."""
+    """Run what is missing, then print and write the table of everything that is kept."""
     folder = config.results / config.name
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {
@@ -116,11 +117,20 @@ def main(config: TtlpConfig):
         made = {(what, seed): run for (what, seed, _), run in zip(first, folders, strict=True)}
         jobs = [lambda key=key: _run(folder, key, missing[key], made) for key in missing]
         list(tqdm(pool.map(lambda job: job(), jobs), total=len(jobs), desc="runs"))
-    results = {key: kept.result(folder, train) for key, train in wanted.items()}
-    text = markdown(config, results)
+    text = markdown(config, kept_results(config))
     print(text)
-    if set(config.rows) == set(ROWS):  # a part of the table must not replace the whole
-        replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
+    replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
+
+
+def kept_results(config):
+    """Everything kept of this configuration, whatever rows and shares are asked for now: {(row, missing, seed): it}."""
+    folder, found = config.results / config.name, {}
+    shares = sorted({*TtlpConfig.missing, *config.missing})
+    for row, missing, seed in itertools.product(ROWS, shares, config.seeds):
+        one = kept.result(folder, config.run(row, missing, seed))
+        if one is not None:
+            found[row, missing, seed] = one
+    return found
 
 
 def _run(folder, key, train, made):
@@ -142,11 +152,14 @@ def markdown(config, results):
     seeds, shares = sorted({seed for *_, seed in results}), sorted({missing for _, missing, _ in results})
     first = next(iter(results.values()))
     several = len(first["test"]["imputation"]) > 1
-    options = [
-        f"--name {config.name} --missing {' '.join(f'{m:g}' for m in shares)} --seeds {' '.join(map(str, seeds))}"
+    epochs = [
+        f"--{f.replace('_', '-')} {getattr(config, f)}" for f in ("classifier_epochs", "cvae_epochs", "tuning_epochs")
     ]
-    for field in ("classifier_epochs", "cvae_epochs", "tuning_epochs"):
-        options.append(f"--{field.replace('_', '-')} {getattr(config, field)}")
+    command = kept.command_of("python -m experiments table ttlp", config.train)
+    command = " ".join([command, f"--name {config.name} --seeds {' '.join(map(str, seeds))}", *epochs])
+    together = {}  # shares -> rows that have them
+    for row in dict.fromkeys(row for row, *_ in results):
+        together.setdefault(tuple(m for m in shares if (row, m, seeds[0]) in results), []).append(row)
     lines = [
         f"# Conditional generation and imputation on {config.train.data} (TTLP Tables 1 and 2)",
         "",
@@ -155,14 +168,17 @@ def markdown(config, results):
         f"{', mean over attributes' if several else ''}. Frechet distance: of that classifier's features, comparable "
         "in this table only. Imputation: the attributes of test pictures, from the picture alone; ECE with 15 bins.",
         "",
-        f"    {kept.command_of('python -m experiments table ttlp', config.train)} {' '.join(options)}",
+        *(
+            f"    {command} --rows {' '.join(rows)} --missing {' '.join(f'{m:g}' for m in own)}"
+            for own, rows in together.items()
+        ),
         "",
         "| model | labels hidden | condition accuracy, % | paper | Frechet distance | imputation accuracy, % | paper | "
         "log-loss | ECE |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in dict.fromkeys(row for row, *_ in results):
-        for missing in shares:
+        for missing in (m for own, rows in together.items() if row in rows for m in own):
             found = [results[row, missing, seed] for seed in seeds]
             conditions = [one["test"].get("conditions") for one in found]
             asked = (
