@@ -12,6 +12,7 @@ class AttributeFields:
     """Which attributes, and how many of their labels are hidden; not a command itself."""
 
     attributes: tuple[str, ...] = ()  # Columns to use, () = all; `name=a|!b` is 1 where a is 1 or b is 0.
+    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
     missing: float = 0.0  # Share of the known labels of training and validation that is hidden, at random.
 
     def __post_init__(self):
@@ -84,6 +85,7 @@ class ClassifierConfig(AttributeFields, TrainingConfig):
 
     binarize: Literal["dynamic", "none"] = "none"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
     epochs: int = 8  # Passes over the training data, at most.
+    decay: bool = True  # Let the learning rates fall to 0 along a cosine.
     components: int = 10  # Gaussians per continuous attribute.
 
     model: ClassVar[str] = "classifier"

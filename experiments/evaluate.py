@@ -19,10 +19,10 @@ from experiments.images import Images, loader
 class EvaluateConfig:
     """Evaluate a trained model on a part of its data.
 
-    Bounds are in nats per picture with their standard errors. Models with attributes are also asked for every attribute
-    from the picture alone (imputation). With a classifier beside them (`train classifier`), pictures are generated for
-    the labels of the part, read by the classifier (condition accuracy) and compared with the part's own pictures by the
-    Frechet distance of the classifier's features.
+    Bounds are in nats per picture with their standard errors, of log p(x), or with attributes of log p(x, y). Models
+    with attributes are also asked for every attribute from the picture alone (imputation). With a classifier beside
+    them (`train classifier`), pictures are generated for the labels of the part, read by the classifier (condition
+    accuracy) and compared with the part's own pictures by the Frechet distance of the classifier's features.
     """
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.

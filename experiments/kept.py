@@ -29,7 +29,9 @@ def result(folder, config):
     if not path.is_file():
         return None
     kept = json.loads(path.read_text())
-    return kept if identity(kept["config"]) == identity(to_json(config)) else None
+    # A knob that came later had its default.
+    then = {field.name: field.default for field in dataclasses.fields(config)} | kept["config"]
+    return kept if identity(then) == identity(to_json(config)) else None
 
 
 def train(config):

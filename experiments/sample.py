@@ -6,7 +6,7 @@ from pathlib import Path
 import pyro
 import tyro
 
-from experiments import build, figures
+from experiments import build, figures, figures_attributes
 from experiments.attributes import parse_given
 from experiments.config import UserError, check_seed
 
@@ -16,8 +16,8 @@ class SampleConfig:
     """Draw pictures from a trained model: z from the prior, then the mean of p(x given z)."""
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
-    given: str | None = None  # Attributes that the pictures shall have, as male=1,eyeglasses=1 (not of train vae).
-    n: int = 100  # Number of pictures.
+    given: tuple[str, ...] = ()  # Attributes the pictures shall have, as male=1,eyeglasses=1; several: a row for each.
+    n: int = 100  # Number of pictures, of each row where several are given.
     seed: int = 0  # Seed of the draws.
     output: Path | None = None  # PNG to write; default samples.png in the run folder.
 
@@ -30,14 +30,20 @@ def main(config: SampleConfig):
     run, model = build.trained(config.run)
     if not hasattr(model, "generate"):
         raise UserError(f"run: expected a model that draws pictures, got a {run.config.model}")
-    title, given = run.config.prior if run.config.model == "vae" else run.config.model, {}
-    if config.given is not None:
-        if not run.attributes:
-            raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
-        given = parse_given(run.attributes, config.given)
-        named = {attribute.name: attribute for attribute in run.attributes}
-        title = ", ".join(f"{name}={named[name].format(value)}" for name, value in given.items())
+    if config.given and not run.attributes:
+        raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
+    asked = [parse_given(run.attributes, text) for text in config.given]
+    titles = [_title(run.attributes, given) for given in asked]
+    if not asked:
+        asked, titles = [{}], [run.config.prior if run.config.model == "vae" else run.config.model]
     pyro.set_rng_seed(config.seed)
     path = config.output or run.folder / "samples.png"
-    figures.samples(path, {title: model.generate(config.n, **given)})
+    drawn = {title: model.generate(config.n, **given) for title, given in zip(titles, asked, strict=True)}
+    (figures.samples if len(drawn) == 1 else figures_attributes.attribute_grid)(path, drawn)
     print(path)
+
+
+def _title(attributes, given):
+    """What was given, in the words of the data."""
+    named = {attribute.name: attribute for attribute in attributes}
+    return ", ".join(f"{name}={named[name].format(value)}" for name, value in given.items())

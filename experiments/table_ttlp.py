@@ -93,7 +93,7 @@ class TtlpConfig:
         names = {field.name for field in dataclasses.fields(kind)} & {f.name for f in dataclasses.fields(JointConfig)}
         shared = {field: getattr(self.train, field) for field in names - DECIDED}
         if kind is ClassifierConfig:
-            shared = {field: value for field, value in shared.items() if field not in ("lr", "network")}
+            shared = {field: value for field, value in shared.items() if field not in ("lr", "network", "decay")}
         name = f"{name}-seed{seed}".replace("%", "")
         runs_dir = self.train.runs_dir / self.name
         return kind(**{**shared, "seed": seed, "name": name, "runs_dir": runs_dir, **changes})

@@ -83,6 +83,8 @@ def fit(config, model, images, run_dir):
     else:
         objective = inference.ELBO()
         callbacks = _callbacks(config, model, images, objective)
+    if getattr(config, "decay", False):
+        callbacks.append(inference.CosineDecay(config.epochs * -(-len(images.train) // config.batch_size)))
     if getattr(config, "pretrained", None) is not None:
         z, y = codes(model, images.train)
         result = inference.fit_prior(model.prior, z, y, lr=config.prior_lr, progress=config.progress)

@@ -10,7 +10,7 @@ from inference.attribute_metrics import (
     imputation,
     mutual_information,
 )
-from inference.callbacks import Anneal, Callback, FitState, Reinitialize
+from inference.callbacks import Anneal, Callback, CosineDecay, FitState, Reinitialize
 from inference.checkpoints import load_weights, replace_file, save_weights, write_table
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
@@ -33,6 +33,7 @@ __all__ = [
     "Bounds",
     "Calibration",
     "Callback",
+    "CosineDecay",
     "Coverage",
     "ELBOTerms",
     "EarlyStopping",

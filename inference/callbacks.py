@@ -1,5 +1,6 @@
 """What may happen between the steps of `fit`."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.traces import as_tuple
+from pyro_priors.checks import check_count
 
 
 @dataclass
@@ -55,6 +57,35 @@ class Anneal(Callback):
 
     def on_validation_start(self, state: FitState) -> None:
         setattr(self.target, self.attribute, self.schedule.end)
+
+
+class CosineDecay(Callback):
+    """Let the learning rates of all optimizers fall from what they are to 0 over `steps` steps, along half a cosine.
+
+    References:
+        Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, eq. 5.
+
+    Example:
+        >>> from inference import FitState
+        >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+        >>> decay, rates = CosineDecay(steps=4), []
+        >>> for step in range(5):
+        ...     decay.on_step_start(FitState(None, None, [optimizer], step=step))
+        ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))
+        >>> rates
+        [0.5, 0.427, 0.25, 0.073, 0.0]
+    """
+
+    def __init__(self, steps: int) -> None:
+        self.steps, self._start = check_count("steps", steps), None
+
+    def on_step_start(self, state: FitState) -> None:
+        groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
+        if self._start is None:
+            self._start = [group["lr"] for group in groups]
+        share = (1 + math.cos(math.pi * min(state.step / self.steps, 1))) / 2
+        for group, start in zip(groups, self._start, strict=True):
+            group["lr"] = share * start
 
 
 class Reinitialize(Callback):

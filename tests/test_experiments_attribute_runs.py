@@ -5,16 +5,18 @@ import json
 
 import matplotlib.image
 import numpy as np
+import pyro
 import pytest
 import torch
 from PIL import Image
 
-from experiments import build, evaluate, quickstart, runs
+import inference
+from experiments import build, evaluate, figures, quickstart, runs
 from experiments.__main__ import main
-from experiments.config import UserError, from_json, to_flags, to_json
+from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 
-SIZES = {"epochs": 2, "batch_size": 20, "channels": 4, "seed": 1}
+SIZES = {"epochs": 2, "batch_size": 20, "channels": 4, "seed": 1, "decay": True}
 LATENT = {**SIZES, "latent_dim": 3, "components": 3, "rank": 3, "particles": 5}
 CONFIGS = {
     "joint-vae": JointConfig(data="folder", image_size=28, missing=0.4, **LATENT),
@@ -114,11 +116,26 @@ def test_conditions_count_what_was_asked_and_found(trained):
     assert found["frechet"] == pytest.approx(0, abs=1e-3)
 
 
+def test_sample_draws_what_was_given_with_its_seed(trained, monkeypatch, capsys, tmp_path):
+    drawn = {}
+    monkeypatch.setattr(figures, "samples", lambda path, images: drawn.update(images))
+    run, model = build.trained(trained["joint-vae"])
+    assert main(["sample", str(run.folder), "--given", "side=right,Level=21.5", "--n", "5", "--seed", "3"]) == 0
+    ((title, pictures),) = drawn.items()
+    assert title == "side=right, level=21.5"
+    pyro.set_rng_seed(3)
+    level = run.attributes[2].parse("21.5")
+    assert torch.equal(pictures, model.generate(5, side=1.0, level=level))
+
+
 @pytest.mark.parametrize("word", ["joint-vae", "cvae"])
 def test_sample_and_impute(trained, folder, word, tmp_path, capsys):
     run = str(trained[word])
     assert main(["sample", run, "--given", "side=left,bright=1", "--n", "5", "--output", str(tmp_path / "a.png")]) == 0
     assert min(matplotlib.image.imread(tmp_path / "a.png").shape[:2]) > 50
+    several = ["--given", "side=left", "side=right,bright=0", "--n", "4", "--output", str(tmp_path / "b.png")]
+    assert main(["sample", run, *several]) == 0
+    assert matplotlib.image.imread(tmp_path / "b.png").shape[1] > matplotlib.image.imread(tmp_path / "b.png").shape[0]
     out = tmp_path / "out.csv"
     flags = ["--images", str(folder / "images"), "--attributes", str(folder / "attributes.csv"), "--out", str(out)]
     assert main(["impute", run, *flags]) == 0
@@ -161,11 +178,19 @@ def test_from_a_vae_that_was_trained_without_labels(trained, folder, tmp_path, c
         ("evaluate JOINT --classifier JOINT", "classifier: expected a run of `train classifier` on the pictures"),
         ("sample CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
         ("sample JOINT --given side=up", "given: side: expected one of left, right, got 'up'"),
+        ("sample JOINT --given hat=1", "given: expected one of side, bright, level, got 'hat'"),
+        ("sample JOINT --given side", "given: expected name=value"),
+        ("sample JOINT --given side=left,side=right", "given: expected each attribute once, got side twice"),
+        ("sample UNLABELLED --given side=left", "given: expected a run with attributes (train joint-vae), got "),
         ("quickstart --missing 0", "missing: expected a share between 0 and 1, got 0.0"),
     ],
 )
 def test_mistakes(trained, arguments, message, capsys, tmp_path):
     named = {"JOINT": str(trained["joint-vae"]), "CLASSIFIER": str(trained["classifier"])}
+    if "UNLABELLED" in arguments:
+        run = runs.start(TrainConfig(runs_dir=tmp_path.parent / f"{tmp_path.name}-runs"), (1, 28, 28))
+        inference.save_weights(build.model(run.config, run.image_shape), run.folder / "model.safetensors")
+        named["UNLABELLED"] = str(run.folder)
     words = [named.get(word, word) for word in arguments.split()]
     extra = ["--runs-dir", str(tmp_path)] if words[0] in ("train", "quickstart") else []
     assert main([*words, *extra]) == 2

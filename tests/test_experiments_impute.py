@@ -1,4 +1,4 @@
-"""`impute` and `sample --given`: what is filled, what is never touched, and what is refused."""
+"""`impute`: what is filled, what is never touched, and what is refused."""
 
 import csv
 import io
@@ -14,12 +14,10 @@ from PIL import Image
 
 import inference
 import pyro_priors as pp
-from experiments import build, data_folder, figures, impute
+from experiments import build, data_folder, impute
 from experiments.attributes import Attribute, kinds, read_csv
 from experiments.config import UserError
 from experiments.images import Images, loader
-from experiments.sample import SampleConfig
-from experiments.sample import main as sample
 from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
 
 SHAPE = (1, 8, 8)
@@ -259,16 +257,7 @@ def test_a_run_without_attributes_is_refused(run, folder):
     run.attributes = ()
     with pytest.raises(UserError, match=r"run: expected one with attributes \(train joint-vae\), got "):
         impute.main(config(folder))
-    with pytest.raises(UserError, match=r"given: expected a run with attributes \(train joint-vae\), got "):
-        sample(SampleConfig(folder, given="digit=1"))
     assert {path.name for path in folder.iterdir()} == {"images", "in.csv"}
-
-
-def test_a_classifier_draws_no_pictures(run, folder, monkeypatch):
-    run.config.model = "classifier"
-    monkeypatch.setattr(build, "trained", lambda _: (run, torch.nn.Identity()))
-    with pytest.raises(UserError, match="run: expected a model that draws pictures, got a classifier"):
-        sample(SampleConfig(folder))
 
 
 @pytest.mark.parametrize("old", [None, "what was there"])
@@ -299,38 +288,3 @@ def test_raw_rows_keep_every_byte_and_split_where_csv_does(text, quoted):
     raw = impute.raw_rows(text)
     assert "".join(",".join(cells) + end for cells, end in raw) == text
     assert [[next(csv.reader(io.StringIO(cell, newline="")), [""])[0] for cell in cells] for cells, _ in raw] == parsed
-
-
-def test_sample_given_attributes(run, model, folder, monkeypatch, capsys):
-    drawn = {}
-    monkeypatch.setattr(figures, "samples", lambda path, images: drawn.update(path=path, images=images))
-    sample(SampleConfig(folder, given="hair=black,Age=35", n=5))
-    ((title, pictures),) = drawn["images"].items()
-    assert title == "hair=black, age=35"
-    pyro.set_rng_seed(0)
-    assert torch.equal(pictures, model.generate(5, hair=0.0, age=-0.5))
-    assert capsys.readouterr().out == f"{folder / 'samples.png'}\n"
-    sample(SampleConfig(folder, n=5))
-    assert list(drawn["images"]) == ["joint-vae"]
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ("sex=1", "given: expected one of digit, hair, age, got 'sex'"),
-        ("digit=7", "given: digit: expected one of 0, 1, 2, got '7'"),
-        ("digit", "given: expected name=value"),
-        ("", "given: expected name=value"),
-        ("digit=1,digit=2", "given: expected each attribute once, got digit twice"),
-    ],
-)
-def test_bad_questions_to_sample(run, folder, given, message):
-    with pytest.raises(UserError, match=message):
-        sample(SampleConfig(folder, given=given))
-    assert not (folder / "samples.png").exists()
-
-
-def test_a_picture_of_samples_given_attributes(run, folder):
-    sample(SampleConfig(folder, given="digit=1", n=3))
-    with Image.open(folder / "samples.png") as picture:
-        assert picture.size[0] > 100

@@ -1,0 +1,132 @@
+"""The table of TTLP, without training: which runs it starts, what it keeps, what it prints."""
+
+import json
+from pathlib import Path
+
+import pytest
+import tyro
+
+from experiments import kept, runs, table_ttlp
+from experiments.__main__ import main
+from experiments.config import TrainConfig, UserError, to_json
+from experiments.config_attributes import JointConfig
+from experiments.table_ttlp import TtlpConfig
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """`kept.run` starts no process; accuracy is 0.9 less the hidden share over ten. -> what was started."""
+    started = []
+
+    def process(command, stdout, stderr):
+        words = command[command.index("experiments") + 1 :]
+        if words[0] == "evaluate":
+            folder = Path(words[1])
+            started.append(f"evaluate {folder.parent.name} with {Path(words[3]).parent.name}")
+            test = json.loads((folder / "summary.json").read_text())["test"]
+            test["conditions"] = {"accuracy": {"male": 0.5}, "mean_accuracy": 0.5, "frechet": 3.25, "count": 10}
+            runs.write_json(folder / "evaluation-test.json", {"test": test})
+        else:
+            train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
+            started.append(f"{words[1]} {train.name}")
+            folder = runs.new_folder(train.runs_dir, train.name)
+            runs.write_json(folder / "config.json", {"config": to_json(train)})
+            one = {"accuracy": 0.9 - getattr(train, "missing", 0) / 10, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
+            provenance = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
+            test = {"imputation": {"male": one, "young": {**one, "accuracy": 0.8}, "age": {"rmse": 1.0, "count": 3}}}
+            runs.write_json(folder / "summary.json", {"test": test, "provenance": provenance})
+        stdout.write("line\n")
+        return type("Finished", (), {"returncode": 1 if "failing" in str(words) else 0})
+
+    monkeypatch.setattr(kept.subprocess, "run", process)
+    return started
+
+
+def flags(tmp_path, *more):
+    return ["table", "ttlp", "--results", f"{tmp_path}/results", "--train.runs-dir", f"{tmp_path}/runs", *more]
+
+
+def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
+    assert main(flags(tmp_path, "--rows", "joint", "frozen", "--missing", "0", "0.7", "--jobs", "2")) == 0
+    assert sorted(processes) == sorted(
+        ["classifier classifier-missing0-seed0", "vae unlabelled-seed0"]
+        + [f"joint-vae {row}-missing{share}-seed0" for row in ("joint", "frozen") for share in (0, 70)]
+        + [
+            f"evaluate {row}-missing{share}-seed0 with classifier-missing0-seed0"
+            for row in ("joint", "frozen")
+            for share in (0, 70)
+        ]
+    )
+    text = capsys.readouterr().out
+    assert text.strip() == (tmp_path / "results" / "ttlp-mnist.md").read_text().strip()
+    assert "| VAE-TTLP | 0% | 50.00 | 89.94 | 3.2 | 85.00 | 95.4 | 0.100 | 0.0100 |" in text
+    assert "| VAE-TTLP | 70% | 50.00 | 88.97 | 3.2 | 81.50 |  | 0.100 | 0.0100 |" in text
+    assert "--rows joint frozen --missing 0 0.7" in text
+    assert "| male | 60.00 | 90.00 (0.010) | 83.00 (0.010) | 90.00 (0.010) | 83.00 (0.010) |" in text
+    assert "| mean | 60.00 | 85.00 | 81.50 |" in text
+    written = {path.name: path.read_text() for path in (tmp_path / "results" / "ttlp-mnist").iterdir()}
+    assert set(written) == {f"{row}-missing{share}-seed0.json" for row in ("joint", "frozen") for share in (0, 70)}
+    assert not any(str(tmp_path) in text for text in written.values())
+    command = json.loads(written["frozen-missing70-seed0.json"])["provenance"]["command"]
+    assert command[3:5] == ["train", "joint-vae"]
+    assert command[command.index("--pretrained") + 1] == "RUN"
+
+
+def test_what_is_kept_is_not_run_again_and_other_rows_join_it(tmp_path, processes, capsys):
+    assert main(flags(tmp_path, "--rows", "joint", "--missing", "0")) == 0
+    processes.clear()
+    capsys.readouterr()
+    assert main(flags(tmp_path, "--rows", "joint", "cvae", "--missing", "0", "--train.threads", "2")) == 0
+    assert processes == ["cvae cvae-missing0-seed0", "evaluate cvae-missing0-seed0 with classifier-missing0-seed0"]
+    text = capsys.readouterr().out
+    assert "| VAE-TTLP | 0% |" in text
+    assert "| CVAE, labels predicted | 0% | 50.00 | 86.34 |" in text
+    processes.clear()
+    assert main(flags(tmp_path, "--rows", "joint", "--missing", "0", "--train.epochs", "7")) == 0
+    assert "joint-vae joint-missing0-seed0" in processes
+    assert "| CVAE" in capsys.readouterr().out  # its epochs are its own
+
+
+def test_the_classifier_is_a_row_of_its_own(tmp_path, processes, capsys):
+    assert main(flags(tmp_path, "--rows", "classifier", "--missing", "0.3")) == 0
+    assert processes == ["classifier classifier-missing30-seed0"]
+    assert "| classifier trained on the same labels | 30% |  |  |  | 83.50 |  |" in capsys.readouterr().out
+
+
+def test_a_training_that_fails_is_named(tmp_path, processes, capsys):
+    assert main(flags(tmp_path, "--rows", "classifier", "--missing", "0", "--name", "failing")) == 2
+    assert "classifier-missing0-seed0: train ended with status 1" in capsys.readouterr().err
+    assert list((tmp_path / "results" / "failing").iterdir()) == []
+
+
+def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
+    config = TtlpConfig()
+    made = [to_json(config.run(row, missing, 0)) for row in table_ttlp.ROWS for missing in config.missing]
+    assert len({json.dumps(kept.identity(one)) for one in made}) == len(made)
+    other = {"seed": 1, "name": "a", "missing": 0.5, "label_weight": 2.0, "pretrained": Path("RUN")}
+    for field, value in other.items():
+        with pytest.raises(UserError, match=f"train.{field}: expected its default"):
+            TtlpConfig(train=JointConfig(**{"progress": False, field: value}))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"rows": ("vamp",)}, "rows: expected some of joint, .*got vamp"),
+        ({"rows": ()}, "rows: expected at least one, got none"),
+        ({"missing": ()}, "missing: expected at least one, got none"),
+        ({"jobs": 0}, "jobs: expected at least 1, got 0"),
+        ({"cvae_epochs": 0}, "cvae_epochs: expected at least 1, got 0"),
+    ],
+)
+def test_bad_tables(values, message):
+    with pytest.raises(UserError, match=message):
+        TtlpConfig(**values)
+
+
+def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
+    config = TtlpConfig(train=JointConfig(latent_dim=7, lr=3e-3, progress=False))
+    start = config.unlabelled(0)
+    assert isinstance(start, TrainConfig)
+    assert (start.prior, start.latent_dim, start.lr, start.network) == ("normal", 7, 3e-3, "conv")
+    assert (start.likelihood, start.binarize) == (config.train.likelihood, config.train.binarize)
