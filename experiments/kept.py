@@ -29,9 +29,13 @@ def result(folder, config):
     if not path.is_file():
         return None
     kept = json.loads(path.read_text())
-    # A knob that came later had its default.
-    then = {field.name: field.default for field in dataclasses.fields(config)} | kept["config"]
-    return kept if identity(then) == identity(to_json(config)) else None
+    return kept if same(kept["config"], config) else None
+
+
+def same(values, config):
+    """Whether what was written of a configuration is `config`, up to where it ran; later knobs had their defaults."""
+    then = {field.name: field.default for field in dataclasses.fields(config)} | values
+    return identity(then) == identity(to_json(config))
 
 
 def train(config):
@@ -45,7 +49,7 @@ def newest(config):
     found = []
     for path in (config.runs_dir / config.name).glob("*/summary.json"):
         written = json.loads((path.parent / "config.json").read_text())
-        if identity(written["config"]) == identity(to_json(config)):
+        if same(written["config"], config):
             found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
 

@@ -130,3 +130,12 @@ def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
     assert isinstance(start, TrainConfig)
     assert (start.prior, start.latent_dim, start.lr, start.network) == ("normal", 7, 3e-3, "conv")
     assert (start.likelihood, start.binarize) == (config.train.likelihood, config.train.binarize)
+
+
+def test_a_knob_that_came_later_had_its_default():
+    config = JointConfig(rank=3, name="a")
+    before = {key: value for key, value in to_json(config).items() if key != "label_weight"}
+    assert kept.same(before, config)
+    assert kept.same({**before, "threads": 7, "name": "b"}, config)
+    assert not kept.same(before, JointConfig(rank=3, label_weight=1.0))
+    assert not kept.same({**before, "rank": 4}, config)
