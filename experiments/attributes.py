@@ -11,11 +11,9 @@ from experiments import csv_files
 from experiments.columns import choose, either, match, some
 from experiments.config import UserError
 
-MOST_NUMBERS, MOST_TEXTS = (
-    20,
-    1000,
-)  # a column with more distinct whole numbers is continuous; with more texts, an error
-LARGEST = torch.finfo(torch.float32).max
+MOST_NUMBERS = 20  # a column with more distinct whole numbers is continuous
+MOST_TEXTS = 1000  # a column with more distinct texts is an error
+LARGEST = 1e15  # of what a model sees: densities of much larger numbers are 0 in 32 bits, whatever the state
 BINARY, DIGITS = ("0", "1"), tuple("0123456789")
 
 
@@ -51,16 +49,21 @@ class Attribute(NamedTuple):
         A number matches the category of the same value, "1.0" that of "1".
 
         Raises:
-            ValueError: no number, none that is finite, or none of the categories.
+            ValueError: no finite number, one further than `LARGEST` scales from `loc`, or none of the categories.
         """
         text = text.strip()
         if not text:
             return math.nan
         number = _number(text)
         if self.categories is None:
-            value = math.nan if number is None else (number - self.loc) / self.scale
+            if number is None or not math.isfinite(number):
+                raise ValueError(f"expected a finite number, got {text!r}")
+            value = (number - self.loc) / self.scale
             if not abs(value) <= LARGEST:
-                raise ValueError(f"expected a finite number of 32 bits, got {text!r}")
+                raise ValueError(
+                    f"expected a number at most {LARGEST:.0e} standard deviations ({self.scale:.3g}) from the mean of "
+                    f"the training data ({self.loc:.3g}), got {text!r}"
+                )
             return value
         if text in self.categories:
             return float(self.categories.index(text))
@@ -86,11 +89,15 @@ class Attribute(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A CSV file of attributes: row i of `values` (n, n_attributes), float32, NaN = missing, is about `images[i]`."""
+    """A CSV file of attributes: row i of `values` (n, n_attributes), float32, NaN = missing, is about `images[i]`.
+
+    `lines[i]` is where in the file it stands.
+    """
 
     images: list[str]
     attributes: tuple[Attribute, ...]
     values: torch.Tensor
+    lines: tuple[int, ...] = ()
 
 
 def to_json(attributes):
@@ -154,9 +161,9 @@ def read_csv(path, columns=(), attributes=None):
 
     Args:
         path: the file, UTF-8.
-        columns: which columns to use, () = all but `image`; matched exactly, else whatever their case, and named as
-            written here. `name=A|!B` makes a column `name` of binary ones: 1 where A is 1 or B is 0, missing where
-            that depends on an empty cell, 0 elsewhere.
+        columns: which columns to use, () = all but `image`, None = none; matched exactly, else whatever their case,
+            and named as written here. `name=A|!B` makes a column `name` of binary ones: 1 where A is 1 or B is 0,
+            missing where that depends on an empty cell, 0 elsewhere.
         attributes: of a trained run, which say what each column means; those without a column are missing. None:
             a column of at most 20 distinct whole numbers, or one of texts, has categories; other numbers are
             continuous, with the mean and standard deviation of the column as `loc` and `scale`.
@@ -170,10 +177,10 @@ def read_csv(path, columns=(), attributes=None):
     known = {attribute.name: attribute for attribute in attributes or ()}
 
     def read(column, meaning):
-        return _parsed(where, lines, column, meaning, cells[column])
+        return _parsed(where, lines, column, meaning.parse, cells[column])
 
     found = {}
-    for column in choose(f"{where}: column", columns, cells):
+    for column in [] if columns is None else choose(f"{where}: column", columns, cells):
         name, source = column.name, column.terms[0][0]
         if attributes is not None:
             name = match(name, known, f"{where}: column")
@@ -197,7 +204,8 @@ def read_csv(path, columns=(), attributes=None):
             raise UserError(f"{where}: expected a column for every attribute, got image alone")
         attributes = [meaning for meaning, _ in found.values()]
     missing = None, torch.full((len(images),), torch.nan)
-    return Table(images, tuple(attributes), torch.stack([found.get(a.name, missing)[1] for a in attributes], 1))
+    values = torch.stack([found.get(attribute.name, missing)[1] for attribute in attributes], 1)
+    return Table(images, tuple(attributes), values, lines)
 
 
 def select(where, attributes, values, columns):
@@ -229,7 +237,7 @@ def _infer(where, lines, name, texts):
                 f"{where}: column {name}: expected numbers or at most {MOST_TEXTS} texts, got {len(distinct)}"
             )
         return Attribute(name, tuple(sorted(distinct)))
-    _parsed(where, lines, name, Attribute(name, None), texts)  # all finite
+    _parsed(where, lines, name, _of_32_bits, texts)
     values = sorted(set(distinct.values()))
     if len(values) <= MOST_NUMBERS and all(value.is_integer() for value in values):
         return Attribute(name, tuple(str(int(value)) for value in values))
@@ -251,16 +259,24 @@ def moments(values):
     return mean.item(), deviation.item() or 1.0
 
 
-def _parsed(where, lines, column, attribute, texts):
+def _parsed(where, lines, column, parse, texts):
     """The column as a model sees it, (n,) float32."""
     values = {}
     for line, text in zip(lines, texts, strict=True):
         if text not in values:
             try:
-                values[text] = attribute.parse(text)
+                values[text] = parse(text)
             except ValueError as error:
                 raise UserError(f"{where} line {line}, column {column}: {error}") from None
     return torch.tensor([values[text] for text in texts])
+
+
+def _of_32_bits(text):
+    """Of a column whose scale nobody knows yet, the numbers whose moments a model's float32 can hold."""
+    number = _number(text) if text else math.nan
+    if text and not abs(number) <= torch.finfo(torch.float32).max:
+        raise ValueError(f"expected a finite number of 32 bits, got {text!r}")
+    return number
 
 
 def _number(text):

@@ -15,6 +15,7 @@ from experiments.config import UserError
 from experiments.images import split
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
+PARTS = ("training", "validation", "test")
 
 
 def read(root, image_size):
@@ -28,7 +29,8 @@ def read(root, image_size):
     Pictures are turned upright as their EXIF orientation says; 16 bits a pixel become 8.
 
     Raises:
-        UserError: no pictures, unreadable ones, or rows of the CSV files without a picture (row and column are named).
+        UserError: no pictures, too few for three parts, unreadable ones, or rows of the CSV files without a picture
+            (row and column are named).
     """
     pictures = _pictures(Path(root))
     names, parts = _listed(Path(root), sorted(pictures))
@@ -54,13 +56,14 @@ def labels(root, columns):
     return table.attributes, _cut(table.values, parts)
 
 
-def pictures_named(root, names, image_size, channels):
+def pictures_named(root, names, image_size, channels, rows=None):
     """The pictures of these names, as `read` prepares them: uint8 `(n, C, S, S)`, S = `image_size`.
 
     Args:
         root: folder of pictures, laid out as in `read`; its CSV files are not looked at.
         names: of pictures, as `attributes.csv` has them.
         channels: C, 1 (grey) or 3.
+        rows: where each name stands, for the message about one that is no picture; default `images`.
 
     Raises:
         UserError: a name that is no picture there, an unreadable one, other channels.
@@ -68,9 +71,9 @@ def pictures_named(root, names, image_size, channels):
     if channels not in (1, 3):
         raise UserError(f"channels: expected 1 or 3, got {channels}")
     pictures = _pictures(Path(root), "images:", "--images")
-    for name in names:
+    for name, row in zip(names, rows or ["images"] * len(names), strict=True):
         if name not in pictures:
-            raise UserError(f"images: expected a picture {name} in {Path(root).absolute()}, got none of that name")
+            raise UserError(f"{row}: expected the name of a picture in {Path(root).absolute()}, got {name!r}")
     return _pixels(pictures, names, image_size, "L" if channels == 1 else "RGB")
 
 
@@ -86,7 +89,14 @@ def _pixels(pictures, names, image_size, mode):
 def _cut(rows, parts):
     """Train, validation, test: as `partition.csv` says, or at random with a fixed seed."""
     if parts is None:
-        return split(rows, validation=0.1, test=0.1)
+        cut = split(rows, validation=0.1, test=0.1)
+        if not all(map(len, cut)):
+            got = ", ".join(f"{len(part)} for {name}" for part, name in zip(cut, PARTS, strict=True))
+            raise UserError(
+                f"data: expected pictures for each part, got {len(rows)} in all: {got} (add pictures, or a "
+                "partition.csv with columns image and partition: 0 train, 1 validation, 2 test)"
+            )
+        return cut
     return tuple(rows[torch.tensor(parts) == part] for part in range(3))
 
 

@@ -10,7 +10,7 @@ import torch
 import tyro
 
 import inference
-from experiments import build, runs
+from experiments import build, judges, runs
 from experiments.config import UserError, check_seed
 from experiments.images import Images, loader
 
@@ -29,6 +29,7 @@ class EvaluateConfig:
     part: Literal["validation", "test"] = "test"  # Part of the data.
     data_root: Path | None = None  # Where the data lie, if not where they lay at training.
     classifier: Path | None = None  # Run of `train classifier` that reads generated pictures.
+    inception: Path | None = None  # Weights of torch-fidelity's Inception, for its Frechet distance (FID).
     particles: int | None = None  # Importance samples; default as at training.
     seed: int = 0  # Seed of the draws.
 
@@ -39,7 +40,8 @@ def main(config: EvaluateConfig):
         raise UserError(f"particles: expected at least 1, got {config.particles}")
     check_seed(config.seed)
     run, model = build.trained(config.run)
-    reader = None if config.classifier is None else _classifier(config.classifier, run)
+    judge = None if config.classifier is None else judges.read(config.classifier, run)
+    inception = None if config.inception is None else judges.inception(config.inception, run)
     images = build.load_data(dataclasses.replace(run.config, data_root=config.data_root or run.config.data_root))
     if images.image_shape != run.image_shape:
         raise UserError(f"data: expected pictures of {run.image_shape} as at training, got {images.image_shape}")
@@ -47,8 +49,10 @@ def main(config: EvaluateConfig):
         raise UserError(f"data: expected attributes {run.attributes} as at training, got {images.attributes}")
     part = getattr(images, config.part)
     found = results(run, model, part, config.seed, config.particles)
-    if reader is not None:
-        found["conditions"] = conditions(model, reader, part, run.attributes, config.seed)
+    if judge is not None:
+        found["conditions"] = judges.conditions(model, judge, part, config.seed)
+    if inception is not None:
+        found["inception"] = judges.inception_distance(model, inception, part, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
     runs.write_json(path, {config.part: found, "seed": config.seed, "provenance": runs.provenance()})
     print(text(found))
@@ -61,10 +65,13 @@ def results(run, model, images, seed, particles=None):
     if run.config.model != "classifier":
         found |= bounds_of(model, images, particles or run.config.particles, seed)
     if run.attributes:
-        # The test part has all its labels: each is asked for as if it were hidden.
-        asked = Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
-        found["imputation"] = imputations(model, asked, run.attributes, seed)
+        found["imputation"] = imputations(model, all_hidden(images), run.attributes, seed)
     return found
+
+
+def all_hidden(images):
+    """The same pictures with all their labels hidden."""
+    return Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
 
 
 def bounds_of(model, images, particles, seed, batch_size=100):
@@ -77,7 +84,7 @@ def bounds_of(model, images, particles, seed, batch_size=100):
 def imputations(model, images, attributes, seed):
     """Hidden labels against the model's answer given picture and visible labels -> {attribute: dict of numbers}.
 
-    `mean accuracy` is that over the discrete attributes; continuous ones have a root mean square error.
+    `majority` is the share of the most frequent answer among them; continuous attributes have a root mean square error.
     """
     probs, means = answers(model, images, attributes, seed)
     found = {}
@@ -85,8 +92,8 @@ def imputations(model, images, attributes, seed):
         truth = images.hidden[:, column]
         if attribute.categories is None:
             known = ~truth.isnan()
-            error = (means[:, column] - truth)[known].square().mean().sqrt() * attribute.scale
-            found[attribute.name] = {"rmse": error.item() if known.any() else None, "count": int(known.sum())}
+            error = (means[:, column] - truth)[known].square().mean().sqrt().item() * attribute.scale
+            found[attribute.name] = {"rmse": error if known.any() else None, "count": int(known.sum())}
         else:
             counts = truth[~truth.isnan()].long().bincount(minlength=len(attribute.categories))
             majority = (counts.max() / counts.sum()).item() if counts.sum() else None
@@ -113,50 +120,6 @@ def answers(model, images, attributes, seed, draws=16, batch_size=500):
     return joined, torch.cat(means) if means else None
 
 
-@torch.no_grad()
-def conditions(model, classifier, images, attributes, seed, batch_size=500):
-    """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
-
-    `accuracy` is the share of generated pictures in which the classifier finds the attribute that was asked for, for
-    every discrete attribute and on average; `frechet` is the Frechet distance between the classifier's features of the
-    generated pictures and of `images`: comparable under this classifier only.
-    """
-    pyro.set_rng_seed(seed)
-    hits, generated, real = [], [], []
-    names = [attribute.name for attribute in attributes]
-    for x, y in loader(images, batch_size):
-        pictures = inference.generate(model, len(y), {"y": y})
-        generated.append(classifier.features(pictures))
-        real.append(classifier.features(x))
-        found = classifier.log_probs(pictures)
-        hits.append(torch.stack([_hit(found[n], y[:, names.index(n)]) for n in found], -1))
-    hits = torch.cat(hits)
-    accuracy = dict(zip(found, hits.nanmean(0).tolist(), strict=True))
-    return {
-        "accuracy": accuracy,
-        "mean_accuracy": hits.nanmean().item(),
-        "frechet": inference.frechet_distance(torch.cat(generated), torch.cat(real)),
-        "count": len(hits),
-    }
-
-
-def _hit(log_probs, truth):
-    return torch.where(truth.isnan(), truth, (log_probs.argmax(-1) == truth).to(truth))
-
-
-def _classifier(folder, run):
-    """The classifier in `folder`, if it reads pictures and attributes like those of `run`."""
-    reader = build.trained(folder)
-    wanted = (run.image_shape, [(a.name, a.categories) for a in run.attributes])
-    got = (reader.run.image_shape, [(a.name, a.categories) for a in reader.run.attributes])
-    if reader.run.config.model != "classifier" or wanted != got or not run.attributes:
-        raise UserError(
-            f"classifier: expected a run of `train classifier` on the pictures and attributes of {run.folder}, "
-            f"got {reader.run.folder} ({reader.run.config.model})"
-        )
-    return reader.model
-
-
 def text(found):
     """What `results` and `conditions` found, for people."""
     lines = []
@@ -168,9 +131,11 @@ def text(found):
                 f"Images whose importance weights are unreliable (Pareto k-hat > 0.7): {found['pareto_k']:.1%}"
             )
     for name, one in found.get("imputation", {}).items():
-        if "rmse" in one:
+        if not one["count"]:
+            lines.append(f"{name}: unknown in every picture")
+        elif "rmse" in one:
             lines.append(f"{name}: root mean square error {one['rmse']:.4g}")
-        elif one["count"]:
+        else:
             lines.append(
                 f"{name}: accuracy {one['accuracy']:.2%} (majority class {one['majority']:.2%}), log-loss "
                 f"{one['log_loss']:.4f}, ECE {one['ece']:.4f}"
@@ -178,6 +143,9 @@ def text(found):
     if "conditions" in found:
         one = found["conditions"]
         lines.append(f"condition accuracy {one['mean_accuracy']:.2%}, Frechet distance {one['frechet']:.3f}")
+        lines.append(f"(the judge itself is right on {one['judge']['accuracy']:.2%} of its test labels)")
+    if "inception" in found:
+        lines.append(f"FID {found['inception']['frechet']:.2f} ({found['inception']['count']} pictures each)")
     return "\n".join(lines)
 
 
@@ -187,4 +155,4 @@ def _se(error):
 
 def _numbers(values):
     """JSON has no NaN: with few particles there is no Pareto k-hat, with one image no standard error."""
-    return {name: None if math.isnan(value) else value for name, value in values._asdict().items()}
+    return {name: value if math.isfinite(value) else None for name, value in values._asdict().items()}

@@ -12,34 +12,40 @@ from experiments.figures import plain, save, show, tile, wrap
 
 
 @torch.no_grad()
-def draw(folder, model, test, attributes, count=10):
-    """Write what a model has to show of its discrete attributes.
+def draw(folder, model, test, attributes, probs, count=10):
+    """Write what a model has to show of its discrete attributes; what there is nothing to show of is left out.
 
-    reliability.png and coverage.png (test labels asked for as if all were hidden); of a model that draws pictures also
-    latent.png (coloured by the first attribute; two latent dimensions or more) and attributes.png (a row for every
-    category of an only attribute, for the last category of each of several); of several attributes dependence.png.
+    reliability.png and coverage.png, of the attributes that are known of any test picture; of a model that draws
+    pictures also latent.png (the first 2,000 test pictures, coloured by the first attribute that is known of any of
+    them; two pictures and two latent dimensions or more) and attributes.png (a row for every category of an only
+    attribute, for the last category of each of several); of several attributes dependence.png.
 
     Args:
         folder: where to.
-        model: anything that `inference.classify` takes.
+        model: what `probs` are of.
         test: test `Images` with labels.
         attributes: of the model, `experiments.attributes.Attribute` each.
+        probs: what the model answers of every test picture if asked as if all labels were hidden, `{discrete attribute:
+            probabilities (n, categories)}`.
         count: pictures a row.
     """
-    folder, some = Path(folder), test.first(2000)
-    truth = {a.name: test.labels[: len(some), column] for column, a in enumerate(attributes) if a.categories}
+    folder = Path(folder)
     texts = {a.name: a.categories for a in attributes if a.categories}
+    truth = {a.name: test.labels[:, column] for column, a in enumerate(attributes) if a.categories}
     if not texts:
         return
-    parts = [inference.classify(model, x) for x in some.split(500)]
-    probs = {name: torch.cat([part[name] for part in parts]) for name in texts}
-    reliability(folder / "reliability.png", {name: inference.calibration(probs[name], truth[name]) for name in texts})
-    coverage(folder / "coverage.png", {name: inference.accuracy_coverage(probs[name], truth[name]) for name in texts})
+    known = {name: (probs[name], labels) for name, labels in truth.items() if not labels.isnan().all()}
+    if known:
+        reliability(folder / "reliability.png", {name: inference.calibration(*both) for name, both in known.items()})
+        coverage(folder / "coverage.png", {name: inference.accuracy_coverage(*both) for name, both in known.items()})
     if not hasattr(model, "generate"):
         return
+    some = test.first(2000)
+    seen = [name for name, labels in truth.items() if not labels[: len(some)].isnan().all()]
+    if seen and len(some) >= 2 and model.prior.latent_dim >= 2:
+        colours = truth[seen[0]][: len(some)]
+        latent_space(folder / "latent.png", model.encode(some).sample(), colours, texts[seen[0]])
     first = next(iter(texts))
-    if model.prior.latent_dim >= 2:
-        latent_space(folder / "latent.png", model.encode(some).sample(), truth[first], texts[first])
     if len(texts) == 1:
         asked = [(first, state) for state in range(len(texts[first]))]
     else:
@@ -57,13 +63,13 @@ def latent_space(path, z, labels, names):
 
     Args:
         path: PNG to write.
-        z: codes `(n, d)`, d >= 2.
+        z: codes `(n, d)`, n >= 2 and d >= 2.
         labels: state of each `(n,)`, NaN = unknown (drawn in grey).
         names: text of every state.
     """
-    if z.dim() != 2 or z.shape[1] < 2 or labels.shape != z.shape[:1]:
+    if z.dim() != 2 or min(z.shape) < 2 or labels.shape != z.shape[:1]:
         raise ValueError(
-            f"z: expected codes (n, d) of two dimensions or more and n labels, got {tuple(z.shape)} and "
+            f"z: expected two codes (n, d) or more of two dimensions or more and n labels, got {tuple(z.shape)} and "
             f"{tuple(labels.shape)}"
         )
     plane, shares = principal_plane(z)

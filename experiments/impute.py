@@ -6,7 +6,7 @@ import dataclasses
 import io
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pyro
 import torch
@@ -14,8 +14,9 @@ import tyro
 from tqdm import tqdm
 
 import inference
-from experiments import build, data_folder
-from experiments.attributes import match, read_csv
+from experiments import build, csv_files, data_folder
+from experiments.attributes import read_csv
+from experiments.columns import choose, match, some
 from experiments.config import UserError, check_seed
 from experiments.images import Images, loader
 
@@ -27,9 +28,15 @@ CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a co
 class ImputeConfig:
     """Fill the empty cells of a CSV file with what a trained joint model makes of the pictures and the other cells.
 
-    Cells that are given stay as they are, to the byte. Attributes of the model without a column get one. After the last
-    column comes one an attribute: NAME_probability, of the category that was imputed, or for numbers NAME_sd, the
-    standard deviation around the posterior mean that was imputed; it is empty where the cell was given.
+    Cells that are given stay as they are, to the byte. Attributes of the model without a column get one; where the
+    model was trained on NAME=A|!B and the file has no column NAME but A and B, what these say of NAME stands in it as
+    given. After the last column comes one an attribute: NAME_probability, of the category that was imputed, or for
+    numbers NAME_sd, the standard deviation around the posterior mean that was imputed; it is empty where the cell was
+    given.
+
+    Other columns are refused, or with --other-columns copy copied as they are. A file that this command wrote can be
+    filled further that way: NAME_probability and NAME_sd are then not added again but written where NAME is empty, and
+    elsewhere stay as they are, so that they still say how sure the answers of the first time were.
     """
 
     run: tyro.conf.Positional[Path]  # Run folder that `train joint-vae` wrote.
@@ -37,6 +44,7 @@ class ImputeConfig:
     attributes: Path  # CSV file: column image, then one column an attribute; an empty cell is missing.
     out: Path  # CSV file to write.
     min_confidence: float = 0.0  # Leave a cell empty where its category is less probable than this (not numbers).
+    other_columns: Literal["refuse", "copy"] = "refuse"  # Columns that are no attribute of the model.
     draws: int = 16  # Draws of z for every picture.
     seed: int = 0  # Seed of the draws.
 
@@ -50,6 +58,22 @@ class Answers(NamedTuple):
 
     values: torch.Tensor
     certainty: torch.Tensor
+
+
+class Layout(NamedTuple):
+    """What is read from which columns of a CSV file, and where the answers go.
+
+    Args:
+        read: what says something of the model's attributes, as `read_csv` wants it; None = nothing.
+        added: names of the columns to add.
+        places: for each attribute, the position of its column.
+        certainty: the same of the column of its certainty.
+    """
+
+    read: list[str] | None
+    added: list[str]
+    places: list[int]
+    certainty: list[int]
 
 
 class Filled(NamedTuple):
@@ -66,11 +90,13 @@ def main(config: ImputeConfig):
     run, model = build.trained(config.run)
     if not run.attributes:
         raise UserError(f"run: expected one with attributes (train joint-vae), got {run.folder.absolute()}")
-    table = read_csv(config.attributes, attributes=run.attributes)
+    file, header = config.attributes.name, csv_files.rows(config.attributes)[0]
+    layout = columns(file, header, run.attributes, run.config.attributes, config.other_columns == "copy")
+    table = read_csv(config.attributes, layout.read, run.attributes)
     source = config.attributes.read_bytes()
     rows = raw_rows(source.decode("utf-8-sig"))
-    layout = columns(config.attributes.name, rows, table.attributes)
-    pixels = data_folder.pictures_named(config.images, table.images, run.image_shape[-1], run.image_shape[0])
+    where = [f"{file} line {line}, column image" for line in table.lines]
+    pixels = data_folder.pictures_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
     pyro.set_rng_seed(config.seed)
     # A model that learned from 0/1 pixels is asked about such pixels.
     found = answers(model, table, Images(pixels, run.config.binarize == "dynamic"), config.draws)
@@ -128,31 +154,55 @@ def raw_rows(text):
     return rows
 
 
-def columns(name, rows, attributes):
-    """Where the answers go.
+def columns(name, header, attributes, recipes=(), copy=False):
+    """Where a CSV file says something of a model's attributes, and where the answers go -> `Layout`.
 
     Args:
         name: of the file.
-        rows: its `raw_rows`.
+        header: names of its columns.
         attributes: of the model.
-
-    Returns:
-        the names of the columns to add; for each attribute the position of its column; the same of its certainty
+        recipes: the columns that the model was trained on, as `read_csv` takes them; those with `=` are applied where
+            the file has no column of the name, but all that the recipe needs.
+        copy: columns that say nothing are left alone, and NAME_probability and NAME_sd among them are not added again.
 
     Raises:
-        UserError: a column to add is there already.
+        UserError: a column that says nothing, unless `copy`; one to be added is there already.
+
+    Example:
+        >>> from experiments.attributes import Attribute
+        >>> bald, age = Attribute("bald", ("0", "1")), Attribute("age", None)
+        >>> columns("faces.csv", ["image", "age", "hair"], [bald, age], ["bald=!hair", "age"])
+        Layout(read=['age', 'bald=!hair'], added=['bald', 'bald_probability', 'age_sd'],
+               places=[3, 1], certainty=[4, 5])
     """
-    header = next(cells for cells, _ in rows if cells)
-    header = [text.strip() for text in next(csv.reader([",".join(header)]))]
-    known = [attribute.name for attribute in attributes]
-    owners = {match(text, known, name): place for place, text in enumerate(header) if text != "image"}
-    added = [text for text in known if text not in owners]
-    owners |= {text: len(header) + place for place, text in enumerate(added)}
-    first = len(header) + len(added)
-    added += [f"{a.name}_{'sd' if a.categories is None else 'probability'}" for a in attributes]
+    header = [text.strip() for text in header]
+    others, known, where = [text for text in header if text != "image"], [a.name for a in attributes], f"{name}: column"
+    owners = {text: match(text, others, where) for text in known if _among([text], others)}
+    owners = {text: column for text, column in owners.items() if match(column, known, where) == text}
+    read, used = list(owners), set(owners.values())
+    for recipe in recipes:
+        text, equals, terms = recipe.partition("=")
+        terms = [term.strip().removeprefix("!").strip() for term in terms.split("|")]
+        if equals and text.strip() not in owners and _among(terms, others):
+            read.append(recipe)
+            used |= {term for term, _ in choose(where, [recipe], others)[0].terms}
+    free = [text for text in others if text not in used]
+    if free and not copy:
+        raise UserError(
+            f"{where}: expected one of {some(known)}, got {some(map(repr, free))} "
+            "(pass --other-columns copy to copy them as they are)"
+        )
+    certainty = [f"{a.name}_{'sd' if a.categories is None else 'probability'}" for a in attributes]
+    added = [text for text in known if text not in owners] + [text for text in certainty if text not in free]
     if taken := {text for text in added if [*header, *added].count(text) > 1}:
         raise UserError(f"{name}: expected no column {min(taken)!r}, the name of one to be added")
-    return added, [owners[text] for text in known], list(range(first, first + len(known)))
+    place = {text: position for position, text in enumerate([*header, *added])}
+    return Layout(read or None, added, [place[owners.get(text, text)] for text in known], [place[t] for t in certainty])
+
+
+def _among(names, others):
+    """Whether all are there, whatever their case."""
+    return {name.lower() for name in names} <= {other.lower() for other in others}
 
 
 def fill(rows, layout, table, found, min_confidence=0.0):
@@ -165,24 +215,27 @@ def fill(rows, layout, table, found, min_confidence=0.0):
         found: `Answers` about its cells.
         min_confidence: cells stay empty where the probability of their category is less.
     """
-    added, places, certainty_places = layout
-    empty, values, certainty = table.values.isnan().tolist(), found.values.tolist(), found.certainty.tolist()
+    empty, given = table.values.isnan().tolist(), table.values.tolist()
+    values, certainty = found.values.tolist(), found.certainty.tolist()
     written, filled, left, row = [], 0, 0, -1
     for cells, end in rows:
         if cells and row < 0:
-            cells = cells + [_quoted(name) for name in added]
+            cells = cells + [_quoted(name) for name in layout.added]
         elif cells:
-            cells = cells + [""] * len(added)
+            width, cells = len(cells), cells + [""] * len(layout.added)
             for column, attribute in enumerate(table.attributes):
+                place = layout.places[column]
                 if not empty[row][column]:
+                    if place >= width:  # from a recipe: the file has no cell of its own
+                        cells[place] = _quoted(attribute.format(given[row][column]))
                     continue
                 sure = f"{certainty[row][column]:.6g}".replace("nan", "")
-                cells[certainty_places[column]] = sure
+                cells[layout.certainty[column]] = sure
                 # Compared as written: what the file says of a cell and what was done with it must agree.
                 if attribute.categories is not None and float(sure) < min_confidence:
                     left += 1
                     continue
-                cells[places[column]] = _quoted(attribute.format(values[row][column]))
+                cells[place] = _quoted(attribute.format(values[row][column]))
                 filled += 1
         row += bool(cells)
         written.append(",".join(cells) + end)

@@ -1,11 +1,17 @@
 """Results that are kept in the checkout: one JSON file a run, made by commands in processes of their own."""
 
 import dataclasses
+import hashlib
 import json
+import os
+import shlex
 import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from tqdm import tqdm
 
 from experiments.config import UserError, to_flags, to_json
 from experiments.runs import write_json
@@ -15,41 +21,61 @@ FOLDER = Path(__file__).parent / "results"
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress"}
 
 
-def identity(values):
-    """The part of a configuration (as `to_json` gives it) that decides the outcome; of a run to start from, whether."""
-    values = {key: value for key, value in values.items() if key not in ELSEWHERE}
+def identity(config):
+    """What decides the outcome of a configuration, as JSON values; of a run to start from, whether there is one."""
+    values = {key: value for key, value in to_json(config).items() if key not in ELSEWHERE}
     if "pretrained" in values:
-        values["pretrained"] = values["pretrained"] not in (None, False)
+        values["pretrained"] = values["pretrained"] is not None
     return json.loads(json.dumps(values))
 
 
-def result(folder, config):
-    """The kept result of this configuration, or None."""
+def result(folder, config, beside=None, *, strict=True):
+    """The kept result of this configuration, or None.
+
+    Args:
+        folder: of the kept results.
+        config: a configuration with a name.
+        beside: what else decided the outcome, as JSON values.
+        strict: a result of another configuration under this name is an error; otherwise it is as none.
+
+    Raises:
+        UserError: there is one of another configuration, which must not be lost.
+    """
     path = Path(folder) / f"{config.name}.json"
     if not path.is_file():
         return None
     kept = json.loads(path.read_text())
-    return kept if same(kept["config"], config) else None
+    if kept["config"] == identity(config) and kept.get("beside", {}) == (beside or {}):
+        return kept
+    if strict:
+        raise UserError(
+            f"results: expected a result of this configuration in {path}, got one of another (keep it: choose another "
+            "folder or name for the results; or delete it)"
+        )
+    return None
 
 
-def same(values, config):
-    """Whether what was written of a configuration is `config`, up to where it ran; later knobs had their defaults."""
-    then = {field.name: field.default for field in dataclasses.fields(config)} | values
-    return identity(then) == identity(to_json(config))
+def complete(jobs, make, missing):
+    """Call `make` for everything that is missing, `jobs` at a time -> list of its results."""
+    with ThreadPoolExecutor(jobs) as pool:
+        # The threads only wait for the processes.
+        return list(tqdm(pool.map(make, missing), total=len(missing), desc="runs", disable=not missing))
 
 
 def train(config):
     """Run `train` in a process of its own -> its run folder; the output goes to a log beside it."""
-    run(["train", *config.model.split(), *to_flags(config)], config.runs_dir / f"{config.name}.log", config.name)
+    run(["train", config.model, *to_flags(config)], config.runs_dir / f"{config.name}.log", config.name)
     return newest(config)
 
 
 def newest(config):
-    """The last finished run folder of this configuration, or None."""
+    """The last finished run folder of this configuration, from the same start, or None."""
+    wanted = {key: value for key, value in json.loads(json.dumps(to_json(config))).items() if key not in ELSEWHERE}
     found = []
     for path in (config.runs_dir / config.name).glob("*/summary.json"):
-        written = json.loads((path.parent / "config.json").read_text())
-        if same(written["config"], config):
+        written = json.loads((path.parent / "config.json").read_text())["config"]
+        # A knob that the run did not know was off.
+        if all(written[key] == value if key in written else not value for key, value in wanted.items()):
             found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
 
@@ -64,11 +90,11 @@ def run(arguments, log, name):
         raise UserError(f"{name}: {arguments[0]} ended with status {status}; {log.absolute()} ends:\n{_tail(log)}")
 
 
-def keep(folder, config, found):
+def keep(folder, config, found, beside=None):
     """Write what was `found` of a configuration without the paths of the machine it ran on."""
-    command = ["python", "-m", "experiments", "train", *config.model.split(), *to_flags(anywhere(config))]
+    command = ["python", "-m", "experiments", "train", config.model, *to_flags(anywhere(config))]
     provenance = {**found["provenance"], "command": command}
-    kept = {"config": identity(to_json(config)), **found, "provenance": provenance}
+    kept = {"config": identity(config), **({"beside": beside} if beside else {}), **found, "provenance": provenance}
     write_json(Path(folder) / f"{config.name}.json", kept)
 
 
@@ -80,10 +106,12 @@ def anywhere(config):
     return dataclasses.replace(config, **{field.name: field.default for field in fields})
 
 
-def command_of(words, config, prefix="--train."):
-    """The command that makes a table whose runs share `config`."""
-    flags = to_flags(anywhere(config))
-    return " ".join([words, *(flag.replace("--", prefix, 1) if flag.startswith("--") else flag for flag in flags)])
+def command_of(words, config, more=()):
+    """The command, for a shell, that makes a table whose runs share `config`."""
+    flags = [
+        flag.replace("--", "--train.", 1) if flag.startswith("--") else flag for flag in to_flags(anywhere(config))
+    ]
+    return shlex.join(["python", "-m", "experiments", *words.split(), *flags, *map(str, more)])
 
 
 def measured(provenances, where):
@@ -104,13 +132,27 @@ def _commit(provenance):
     return f"{commit} with changes" if provenance["uncommitted_changes"] else commit
 
 
+def fingerprint(root):
+    """Of the user's own data: the labels and the split, by content."""
+    root = Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
+    files = [root / name for name in ("attributes.csv", "partition.csv")]
+    return {path.name: hashed(path) for path in files if path.is_file()}
+
+
+def hashed(path):
+    """The first 16 digits of a file's SHA-256."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
+
+
 def mean(values, digits=2):
-    """Mean and standard error of numbers, as text.
+    """Mean and standard error of numbers, as text; empty where one is missing.
 
     Example:
-        >>> mean([1.0, 2.0, 3.0]), mean([1.0])
-        ('2.00 +- 0.58', '1.00')
+        >>> mean([1.0, 2.0, 3.0]), mean([1.0]), mean([1.0, None])
+        ('2.00 +- 0.58', '1.00', '')
     """
+    if None in values or not values:
+        return ""
     middle = f"{statistics.mean(values):.{digits}f}"
     return middle if len(values) == 1 else f"{middle} +- {statistics.stdev(values) / len(values) ** 0.5:.{digits}f}"
 

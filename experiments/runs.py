@@ -79,7 +79,7 @@ def read(folder):
 
 def write_json(path, values):
     """Write all of it or nothing."""
-    text = json.dumps(values, indent=2) + "\n"
+    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     replace_file(path, lambda temporary: temporary.write_text(text))
 
 

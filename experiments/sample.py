@@ -17,14 +17,14 @@ class SampleConfig:
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
     given: tuple[str, ...] = ()  # Attributes the pictures shall have, as male=1,eyeglasses=1; several: a row for each.
-    n: int = 100  # Number of pictures, of each row where several are given.
+    n: int | None = None  # Number of pictures, of each row where several are given; default 100, or 10 a row.
     seed: int = 0  # Seed of the draws.
     output: Path | None = None  # PNG to write; default samples.png in the run folder.
 
 
 def main(config: SampleConfig):
     """Write the grid of pictures and say where it is."""
-    if config.n < 1:
+    if config.n is not None and config.n < 1:
         raise UserError(f"n: expected at least 1, got {config.n}")
     check_seed(config.seed)
     run, model = build.trained(config.run)
@@ -34,11 +34,15 @@ def main(config: SampleConfig):
         raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
     asked = [parse_given(run.attributes, text) for text in config.given]
     titles = [_title(run.attributes, given) for given in asked]
+    same = [_title(run.attributes, dict(sorted(given.items()))) for given in asked]  # whatever their order
+    if twice := [title for row, title in enumerate(titles) if same[row] in same[:row]]:
+        raise UserError(f"given: expected each row of pictures once, got {twice[0]} twice")
     if not asked:
         asked, titles = [{}], [run.config.prior if run.config.model == "vae" else run.config.model]
     pyro.set_rng_seed(config.seed)
     path = config.output or run.folder / "samples.png"
-    drawn = {title: model.generate(config.n, **given) for title, given in zip(titles, asked, strict=True)}
+    count = config.n or (100 if len(asked) == 1 else 10)
+    drawn = {title: model.generate(count, **given) for title, given in zip(titles, asked, strict=True)}
     (figures.samples if len(drawn) == 1 else figures_attributes.attribute_grid)(path, drawn)
     print(path)
 

@@ -3,10 +3,7 @@
 import dataclasses
 import json
 import statistics
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from tqdm import tqdm
 
 from experiments import kept
 from experiments.config import TrainConfig, UserError
@@ -71,11 +68,9 @@ def main(config: TripElboConfig):
         for row in config.rows
     }
     folder = config.results / "trip-elbo"
-    folder.mkdir(parents=True, exist_ok=True)
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
-    with ThreadPoolExecutor(config.jobs) as pool:
-        # The threads only wait for the processes.
-        list(tqdm(pool.map(lambda train: run(folder, train), missing), total=len(missing), desc="runs"))
+    folder.mkdir(parents=True, exist_ok=True)
+    kept.complete(config.jobs, lambda train: run(folder, train), missing)
     results = {key: kept.result(folder, train) for key, train in wanted.items()}
     text = markdown(config.train, results)
     print(text)
@@ -91,7 +86,7 @@ def run(folder, train):
 def markdown(train, results):
     """Mean and standard error over seeds for every row, beside the paper's; `results` is `{(row, seed): result}`."""
     first, seeds = next(iter(results.values())), sorted({seed for _, seed in results})
-    command = kept.command_of("python -m experiments table trip-elbo", train)
+    command = kept.command_of("table trip-elbo", train, ["--seeds", *seeds])
     lines = [
         f"# ELBO by prior on {train.data} (the rows of TRIP Table 1)",
         "",
@@ -100,7 +95,7 @@ def markdown(train, results):
         "",
         "k-hat > 0.7: share of test images whose importance weights are too heavy-tailed to take -IWAE for -log p(x).",
         "",
-        f"    {' '.join([command, '--seeds', *map(str, seeds)])}",
+        f"    {command}",
         "",
         "| prior | -ELBO | -IWAE | k-hat > 0.7 | paper's -ELBO | paper's -IWAE |",
         "|---|---|---|---|---|---|",

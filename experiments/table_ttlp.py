@@ -4,10 +4,7 @@ import dataclasses
 import itertools
 import json
 import statistics
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from tqdm import tqdm
 
 from experiments import kept
 from experiments.config import TrainConfig, UserError
@@ -36,13 +33,15 @@ PAPER = {
 }
 DECIDED = {"seed", "name", "missing", "pretrained", "frozen", "label_weight"}
 SHARED = JointConfig(progress=False, threads=1)
+JUDGED, STARTED = set(ROWS) - {"classifier"}, {"pretrained", "frozen"}
+EPOCHS = ("classifier_epochs", "cvae_epochs", "tuning_epochs")
 
 
 @dataclasses.dataclass(frozen=True)
 class TtlpConfig:
     """Train the joint VAE and its baselines with labels hidden, and judge them by a classifier trained with all labels.
 
-    Runs whose result is there already are skipped. Results land in RESULTS/NAME/ROW-missingPERCENT-seedK.json, the
+    Runs whose result is there already are skipped. Results land in RESULTS/NAME/ROW-missingSHARE-seedK.json, the
     table of all that are kept in RESULTS/NAME.md. The pretrained rows start from one VAE with N(0, I) per seed.
     """
 
@@ -66,7 +65,7 @@ class TtlpConfig:
         for field in ("rows", "seeds", "missing"):
             if not getattr(self, field):
                 raise UserError(f"{field}: expected at least one, got none")
-        for field in ("jobs", "classifier_epochs", "cvae_epochs", "tuning_epochs"):
+        for field in ("jobs", *EPOCHS):
             if getattr(self, field) < 1:
                 raise UserError(f"{field}: expected at least 1, got {getattr(self, field)}")
 
@@ -83,7 +82,16 @@ class TtlpConfig:
         }
         if row in ("pretrained", "frozen"):
             changes = {**changes, "pretrained": Path("RUN")}  # known once it is trained
-        return self._of(kind, f"{row}-missing{missing:.0%}", seed, missing=missing, epochs=epochs[row], **changes)
+        return self._of(kind, f"{row}-missing{missing:g}", seed, missing=missing, epochs=epochs[row], **changes)
+
+    def beside(self, row, missing, seed):
+        """What else decides the outcome of that run: its judge, where it started, and the user's own data."""
+        beside = {"judge": kept.identity(self.run("classifier", 0.0, seed))} if row in JUDGED else {}
+        if row in STARTED:
+            beside["start"] = kept.identity(self.unlabelled(seed))
+        if self.train.data == "folder":
+            beside["data"] = kept.fingerprint(self.train.data_root)
+        return beside
 
     def unlabelled(self, seed):
         """The configuration of the VAE without labels from which the pretrained rows start."""
@@ -94,29 +102,23 @@ class TtlpConfig:
         shared = {field: getattr(self.train, field) for field in names - DECIDED}
         if kind is ClassifierConfig:
             shared = {field: value for field, value in shared.items() if field not in ("lr", "network", "decay")}
-        name = f"{name}-seed{seed}".replace("%", "")
         runs_dir = self.train.runs_dir / self.name
-        return kind(**{**shared, "seed": seed, "name": name, "runs_dir": runs_dir, **changes})
+        return kind(**{**shared, "seed": seed, "name": f"{name}-seed{seed}", "runs_dir": runs_dir, **changes})
 
 
 def main(config: TtlpConfig):
-    """Run what is missing, then print and write the table of everything that is kept."""
+    """Run what is missing, then print and write the table of everything that is kept of this configuration."""
     folder = config.results / config.name
+    wanted = list(itertools.product(config.rows, config.missing, config.seeds))
+    missing = [key for key in wanted if kept.result(folder, config.run(*key), config.beside(*key)) is None]
+    first = [
+        config.run("classifier", 0.0, seed) for seed in sorted({seed for row, _, seed in missing if row in JUDGED})
+    ]
+    first += [config.unlabelled(seed) for seed in sorted({seed for row, _, seed in missing if row in STARTED})]
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = {
-        (row, m, seed): config.run(row, m, seed) for seed in config.seeds for m in config.missing for row in config.rows
-    }
-    missing = {key: train for key, train in wanted.items() if kept.result(folder, train) is None}
-    judged = {seed for row, _, seed in missing if row != "classifier"}
-    started = {seed for row, _, seed in missing if row in ("pretrained", "frozen")}
-    first = [("judge", seed, config.run("classifier", 0.0, seed)) for seed in sorted(judged)]
-    first += [("unlabelled", seed, config.unlabelled(seed)) for seed in sorted(started)]
-    with ThreadPoolExecutor(config.jobs) as pool:
-        # The threads only wait for the processes.
-        folders = pool.map(lambda one: kept.newest(one[2]) or kept.train(one[2]), first)
-        made = {(what, seed): run for (what, seed, _), run in zip(first, folders, strict=True)}
-        jobs = [lambda key=key: _run(folder, key, missing[key], made) for key in missing]
-        list(tqdm(pool.map(lambda job: job(), jobs), total=len(jobs), desc="runs"))
+    made = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), first)
+    made = {train.name: run for train, run in zip(first, made, strict=True)}
+    kept.complete(config.jobs, lambda key: _run(config, key, made), missing)
     text = markdown(config, kept_results(config))
     print(text)
     replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
@@ -124,105 +126,124 @@ def main(config: TtlpConfig):
 
 def kept_results(config):
     """Everything kept of this configuration, whatever rows and shares are asked for now: {(row, missing, seed): it}."""
-    folder, found = config.results / config.name, {}
-    shares = sorted({*TtlpConfig.missing, *config.missing})
-    for row, missing, seed in itertools.product(ROWS, shares, config.seeds):
-        one = kept.result(folder, config.run(row, missing, seed))
-        if one is not None:
-            found[row, missing, seed] = one
-    return found
+    folder, shares = config.results / config.name, sorted({*TtlpConfig.missing, *config.missing})
+    found = {
+        key: kept.result(folder, config.run(*key), config.beside(*key), strict=False)
+        for key in itertools.product(ROWS, shares, config.seeds)
+    }
+    return {key: one for key, one in found.items() if one is not None}
 
 
-def _run(folder, key, train, made):
+def _run(config, key, made):
     """Train, judge, and keep both."""
     row, _, seed = key
-    if getattr(train, "pretrained", None) is not None:
-        train = dataclasses.replace(train, pretrained=made["unlabelled", seed])
+    train = config.run(*key)
+    if row in STARTED:
+        train = dataclasses.replace(train, pretrained=made[config.unlabelled(seed).name])
     run = kept.newest(train) or kept.train(train)
     found = json.loads((run / "summary.json").read_text())
-    if row != "classifier":
-        judge = ["--classifier", str(made["judge", seed])]
-        kept.run(["evaluate", str(run), *judge], train.runs_dir / f"{train.name}-evaluate.log", train.name)
-        found["test"] = json.loads((run / "evaluation-test.json").read_text())["test"]
-    kept.keep(folder, train, found)
+    if row in JUDGED:
+        judge = made[config.run("classifier", 0.0, seed).name]
+        arguments = ["evaluate", str(run), "--classifier", str(judge), "--seed", str(seed)]
+        kept.run(arguments, train.runs_dir / f"{train.name}-evaluate.log", train.name)
+        evaluation = json.loads((run / "evaluation-test.json").read_text())
+        command = ["python", "-m", "experiments", "evaluate", "RUN", "--classifier", "RUN", "--seed", str(seed)]
+        found |= {"test": evaluation["test"], "evaluated": {**evaluation["provenance"], "command": command}}
+    kept.keep(config.results / config.name, train, found, config.beside(*key))
 
 
 def markdown(config, results):
     """The comparison, and where there are several attributes the accuracy of imputation of each."""
-    seeds, shares = sorted({seed for *_, seed in results}), sorted({missing for _, missing, _ in results})
-    first = next(iter(results.values()))
-    several = len(first["test"]["imputation"]) > 1
-    epochs = [
-        f"--{f.replace('_', '-')} {getattr(config, f)}" for f in ("classifier_epochs", "cvae_epochs", "tuning_epochs")
-    ]
-    command = kept.command_of("python -m experiments table ttlp", config.train)
-    command = " ".join([command, f"--name {config.name} --seeds {' '.join(map(str, seeds))}", *epochs])
-    together = {}  # shares -> rows that have them
-    for row in dict.fromkeys(row for row, *_ in results):
-        together.setdefault(tuple(m for m in shares if (row, m, seeds[0]) in results), []).append(row)
+    several = any(len(one["test"]["imputation"]) > 1 for one in results.values())
     lines = [
         f"# Conditional generation and imputation on {config.train.data} (TTLP Tables 1 and 2)",
         "",
-        f"Test set, {len(seeds)} seed(s). Condition accuracy: share of generated pictures, one for the labels of each "
-        "test picture, in which a classifier trained with all labels finds what was asked for"
-        f"{', mean over attributes' if several else ''}. Frechet distance: of that classifier's features, comparable "
-        "in this table only. Imputation: the attributes of test pictures, from the picture alone; ECE with 15 bins.",
+        "Test set. Condition accuracy: share of generated pictures, one for the labels of each test picture, in which "
+        f"a classifier trained with all labels finds what was asked for{', mean over attributes' if several else ''}. "
+        "Frechet distance: of that classifier's features, comparable in this table only. Imputation: the attributes of "
+        "test pictures, from the picture alone; ECE with 15 bins.",
         "",
-        *(
-            f"    {command} --rows {' '.join(rows)} --missing {' '.join(f'{m:g}' for m in own)}"
-            for own, rows in together.items()
-        ),
+        *_judges(results),
         "",
-        "| model | labels hidden | condition accuracy, % | paper | Frechet distance | imputation accuracy, % | paper | "
-        "log-loss | ECE |",
-        "|---|---|---|---|---|---|---|---|---|",
+        *_commands(config, results),
+        "",
+        "| model | labels hidden | seeds | condition accuracy, % | paper | Frechet distance | imputation accuracy, % | "
+        "paper | log-loss | ECE |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+        *_rows(config, results),
     ]
-    for row in dict.fromkeys(row for row, *_ in results):
-        for missing in (m for own, rows in together.items() if row in rows for m in own):
-            found = [results[row, missing, seed] for seed in seeds]
-            conditions = [one["test"].get("conditions") for one in found]
-            asked = (
-                ["", ""]
-                if None in conditions
-                else [
-                    kept.mean([100 * one["mean_accuracy"] for one in conditions]),
-                    kept.mean([one["frechet"] for one in conditions], 1),
-                ]
-            )
-            paper = [part.get(missing, "") for part in PAPER.get((config.train.data, row), ({}, {}))]
-            imputed = [
-                _mean_of(found, "accuracy", 100, 2),
-                _mean_of(found, "log_loss", 1, 3),
-                _mean_of(found, "ece", 1, 4),
-            ]
-            cells = [ROWS[row][0], f"{missing:.0%}", asked[0], paper[0], asked[1], imputed[0], paper[1], *imputed[1:]]
-            lines.append(f"| {' | '.join(cells)} |")
     if several:
-        lines += ["", *_by_attribute(results, seeds[0])]
-    return "\n".join([*lines, "", kept.measured([one["provenance"] for one in results.values()], config.name), ""])
+        lines += ["", *_by_attribute(results)]
+    provenances = [one[part] for one in results.values() for part in ("provenance", "evaluated") if part in one]
+    return "\n".join([*lines, "", kept.measured(provenances, config.name), ""])
 
 
-def _mean_of(found, what, factor, digits):
-    """The mean over discrete attributes, then over seeds."""
-    values = [[one[what] for one in run["test"]["imputation"].values() if what in one] for run in found]
-    return kept.mean([factor * statistics.mean(one) for one in values], digits)
+def _judges(results):
+    """The classifiers that read the generated pictures; there should be one for each seed."""
+    judges = {(seed, one["test"]["conditions"]["judge"]["weights"]): one["test"]["conditions"]["judge"]["accuracy"]
+              for (_, _, seed), one in results.items() if "conditions" in one["test"]}  # fmt: skip
+    return [
+        f"Judge of seed {seed} (weights {weights}): right on {accuracy:.2%} of the labels of the test set."
+        for (seed, weights), accuracy in sorted(judges.items())
+    ]
 
 
-def _by_attribute(results, seed):
-    """Accuracy of imputation and ECE of every discrete attribute, one column a run."""
-    columns = {(row, missing): one["test"]["imputation"] for (row, missing, s), one in results.items() if s == seed}
-    names = [name for name, one in next(iter(columns.values())).items() if "accuracy" in one]
-    heads = [f"{row}, {missing:.0%}" for row, missing in columns]
+def _commands(config, results):
+    """What makes these results again: rows with the same shares and seeds in one command."""
+    together = {}
+    for row in dict.fromkeys(row for row, *_ in results):
+        shares = tuple(sorted({share for r, share, _ in results if r == row}))
+        seeds = tuple(sorted({seed for r, _, seed in results if r == row}))
+        together.setdefault((shares, seeds), []).append(row)
+    epochs = [(f"--{name.replace('_', '-')}", getattr(config, name)) for name in EPOCHS]
+    shared = ["--name", config.name, *itertools.chain.from_iterable(epochs)]
+    for (shares, seeds), rows in together.items():
+        own = ["--rows", *rows, "--missing", *(f"{share:g}" for share in shares), "--seeds", *seeds]
+        yield f"    {kept.command_of('table ttlp', config.train, [*shared, *own])}"
+
+
+def _rows(config, results):
+    for row, missing in dict.fromkeys((row, missing) for row, missing, _ in results):
+        tests = [one["test"] for (*cell, _), one in results.items() if cell == [row, missing]]
+        conditions = [test["conditions"] for test in tests if "conditions" in test]
+        papers = [part.get(missing, "") for part in PAPER.get((config.train.data, row), ({}, {}))]
+        cells = [
+            ROWS[row][0],
+            f"{missing:.0%}",
+            str(len(tests)),
+            kept.mean([100 * one["mean_accuracy"] for one in conditions]),
+            papers[0],
+            kept.mean([one["frechet"] for one in conditions], 1),
+            _mean_of(tests, "accuracy", 100, 2),
+            papers[1],
+            _mean_of(tests, "log_loss", 1, 3),
+            _mean_of(tests, "ece", 1, 4),
+        ]
+        yield f"| {' | '.join(cells)} |"
+
+
+def _mean_of(tests, what, factor, digits):
+    """The mean over discrete attributes whose truth is known, then over seeds."""
+    values = [[one[what] for one in test["imputation"].values() if one.get(what) is not None] for test in tests]
+    return kept.mean([factor * statistics.mean(one) if one else None for one in values], digits)
+
+
+def _by_attribute(results):
+    """Accuracy of imputation and ECE of every discrete attribute, one column a run of the first seed."""
+    first = min(seed for *_, seed in results)
+    columns = {(row, missing): one["test"]["imputation"] for (row, missing, s), one in results.items() if s == first}
+    any_column = next(iter(columns.values()))
+    names = [name for name, one in any_column.items() if one.get("accuracy") is not None]
     lines = [
-        f"Imputation accuracy in percent (and ECE) by attribute, seed {seed}; majority: the most frequent answer.",
+        f"Imputation accuracy in percent (and ECE) by attribute, seed {first}; majority: the answer that is most "
+        "frequent in the test set.",
         "",
-        f"| attribute | majority | {' | '.join(heads)} |",
-        f"|---|---|{'---|' * len(heads)}",
+        f"| attribute | majority | {' | '.join(f'{row}, {missing:.0%}' for row, missing in columns)} |",
+        f"|---|---|{'---|' * len(columns)}",
     ]
     for name in names:
         cells = [f"{100 * one[name]['accuracy']:.2f} ({one[name]['ece']:.3f})" for one in columns.values()]
-        majority = next(iter(columns.values()))[name]["majority"]
-        lines.append(f"| {name} | {100 * majority:.2f} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {100 * any_column[name]['majority']:.2f} | {' | '.join(cells)} |")
     means = [100 * statistics.mean(one[name]["accuracy"] for name in names) for one in columns.values()]
-    majority = 100 * statistics.mean(next(iter(columns.values()))[name]["majority"] for name in names)
+    majority = 100 * statistics.mean(any_column[name]["majority"] for name in names)
     return [*lines, f"| mean | {majority:.2f} | {' | '.join(f'{mean:.2f}' for mean in means)} |"]

@@ -73,6 +73,7 @@ def start(config, images):
             f"pretrained: expected a VAE of the same network, latent_dim and likelihood in {config.pretrained}, got "
             f"another ({str(error).splitlines()[0]})"
         ) from error
+    pyro.set_rng_seed(config.seed)  # reading the other run has set its seed
     return model
 
 
@@ -87,7 +88,10 @@ def fit(config, model, images, run_dir):
         callbacks.append(inference.CosineDecay(config.epochs * -(-len(images.train) // config.batch_size)))
     if getattr(config, "pretrained", None) is not None:
         z, y = codes(model, images.train)
-        result = inference.fit_prior(model.prior, z, y, lr=config.prior_lr, progress=config.progress)
+        knobs = {"lr": config.prior_lr, "batch_size": config.batch_size, "progress": config.progress}
+        if config.frozen:
+            knobs |= {"epochs": config.epochs, **({"patience": config.patience} if config.patience else {})}
+        result = inference.fit_prior(model.prior, z, y, **knobs)
         if config.frozen:
             if run_dir is not None:
                 inference.save_weights(model, run_dir / "model.safetensors")
@@ -144,4 +148,6 @@ def draw(run, model, images):
         title = run.config.prior if run.config.model == "vae" else "ttlp"
         figures.draw(run.folder, {title: model}, images.test)
     if run.attributes:
-        figures_attributes.draw(run.folder, model, images.test, run.attributes)
+        probs, _ = evaluate.answers(model, evaluate.all_hidden(images.test), run.attributes, run.config.seed)
+        pyro.set_rng_seed(run.config.seed)
+        figures_attributes.draw(run.folder, model, images.test, run.attributes, probs)

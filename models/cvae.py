@@ -18,11 +18,14 @@ from pyro_priors.distributions.variables import Kind
 class CVAE(AttributeVAE):
     """y ~ attribute_prior(), z ~ prior(), x ~ likelihood(decoder(z, y)); the guide is z ~ encoder(x, y).
 
-    Where attributes are missing beside an image, a predictor of y given x, trained by the same bound on the attributes
-    that are there (site "y_given_x"), fills in the most probable ones; where there is no image, they are drawn from
-    p(y_un given y_ob) of the attribute prior. The bound is a sum:
+    Where attributes are missing beside an image, a predictor of y given x, trained beside it on the attributes that
+    are there (site "y_given_x"), fills in the most probable ones; where there is no image, they are drawn from
+    p(y_un given y_ob) of the attribute prior. What is trained is a sum:
 
         E_q log p(x given z, y) - KL(q(z given x, y), p(z)) + log p(y_ob) + log predictor(y_ob given x)
+
+    In evaluation mode the last term, the predictor's own, is left out: where nothing is missing, the rest is a bound on
+    log p(x, y); where a guess stands for what is missing, it is none.
 
     Note:
         Encoder and decoder see the attributes as numbers appended to what they take: a discrete one of K categories as
@@ -93,7 +96,7 @@ class CVAE(AttributeVAE):
         return sum(kind.categories - 1 if isinstance(kind, Discrete) else 1 for kind in attributes.values())
 
     def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
-        """p(y) p(z) p(x given z, y). Sites "y", "z", "x" and, beside an image, "y_given_x" in the plate "data".
+        """p(y) p(z) p(x given z, y). Sites "y", "z", "x" and, in training, "y_given_x" in the plate "data".
 
         Args:
             x: images, observed; without them images are drawn.
@@ -108,8 +111,9 @@ class CVAE(AttributeVAE):
                 full = law.impute(y)
             else:
                 predicted = self.predictor(x)
-                pyro.sample("y_given_x", predicted, obs=y)
-                full = predicted.most_probable(y)
+                if self.training:
+                    pyro.sample("y_given_x", predicted, obs=y)
+                full = predicted.most_probable(y).detach()  # the picture's term must not train the predictor
             z = pyro.sample("z", self.prior())
             return pyro.sample("x", self.decode(z, full), obs=x)
 

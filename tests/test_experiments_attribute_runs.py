@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import inference
-from experiments import build, evaluate, figures, quickstart, runs
+from experiments import build, figures, judges, quickstart, runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
@@ -93,6 +93,9 @@ def test_evaluation_with_a_classifier(trained, word, capsys):
     assert set(conditions["accuracy"]) == {"side", "bright"}
     assert 0 <= conditions["mean_accuracy"] <= 1
     assert conditions["frechet"] > 0
+    accuracies = json.loads((judge / "summary.json").read_text())["test"]["imputation"]
+    assert conditions["judge"]["accuracy"] == (accuracies["side"]["accuracy"] + accuracies["bright"]["accuracy"]) / 2
+    assert len(conditions["judge"]["weights"]) == 16
 
 
 def test_conditions_count_what_was_asked_and_found(trained):
@@ -106,7 +109,7 @@ def test_conditions_count_what_was_asked_and_found(trained):
             assert torch.equal(y.nan_to_num(-1), truth.nan_to_num(-1))
             return images.first()
 
-    found = evaluate.conditions(Copy(), judge.model, images, judge.run.attributes, seed=0)
+    found = judges.conditions(Copy(), judges.Judge(judge.model, ("side", "bright", "level"), {}), images, seed=0)
     known = judge.model.log_probs(images.first())
     expected = {
         name: (probs.argmax(-1) == truth[:, column])[~truth[:, column].isnan()].double().mean().item()
@@ -175,7 +178,9 @@ def test_from_a_vae_that_was_trained_without_labels(trained, folder, tmp_path, c
         ("train joint-vae --data digits", "network: conv expected pictures of 28, 32 or 64 pixels, got (1, 8, 8)"),
         ("train classifier --data digits", "network: conv expected pictures of 28, 32 or 64 pixels, got (1, 8, 8)"),
         ("train joint-vae --data digits --attributes hat", "attributes of digits: expected one of digit, got 'hat'"),
-        ("evaluate JOINT --classifier JOINT", "classifier: expected a run of `train classifier` on the pictures"),
+        ("evaluate JOINT --classifier JOINT", "classifier: expected a run of `train classifier` on the data of"),
+        ("evaluate CLASSIFIER --classifier CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
+        ("evaluate JOINT --inception nowhere.pth", "inception: expected the weights of torch-fidelity's Inception at"),
         ("sample CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
         ("sample JOINT --given side=up", "given: side: expected one of left, right, got 'up'"),
         ("sample JOINT --given hat=1", "given: expected one of side, bright, level, got 'hat'"),

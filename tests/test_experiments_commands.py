@@ -159,6 +159,11 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     fake_training.clear()
     assert main(["table", "trip-elbo", *flags, *rows, "--train.threads", "2"]) == 0
     assert fake_training == []
+    before = {path: path.read_text() for path in (tmp_path / "results").rglob("*.json")}
+    assert main(["table", "trip-elbo", *flags, *rows, "--train.epochs", "7"]) == 2  # what is kept must not be lost
+    assert "results: expected a result of this configuration in" in capsys.readouterr().err
+    assert {path: path.read_text() for path in (tmp_path / "results").rglob("*.json")} == before
+    flags[1] = str(tmp_path / "others")
     assert main(["table", "trip-elbo", *flags, *rows, "--train.epochs", "7"]) == 0
     assert len(fake_training) == 4
     assert "--train.epochs 7" in capsys.readouterr().out

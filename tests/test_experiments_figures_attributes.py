@@ -1,8 +1,10 @@
 """The figures about attributes: they are drawn, and show what they are told."""
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import matplotlib.image
+import pyro.distributions as dist
 import pytest
 import torch
 
@@ -80,6 +82,11 @@ def test_codes_are_turned_to_where_they_vary_most(tmp_path, drawn):
     assert (len(unknown), len(known)) == (100, 400)
 
 
+def answers(attributes, count):
+    """Some probabilities of every discrete attribute of so many pictures."""
+    return {a.name: torch.rand(count, len(a.categories)).softmax(-1) for a in attributes if a.categories}
+
+
 @pytest.mark.parametrize("names", [("digit",), ("digit", "age"), ("age",), ("digit", "age", "hair")])
 def test_a_trained_model_gets_the_figures_that_it_can_answer(tmp_path, names):
     torch.manual_seed(0)
@@ -89,11 +96,60 @@ def test_a_trained_model_gets_the_figures_that_it_can_answer(tmp_path, names):
     model = JointVAE(GatedMLPEncoder((1, 8, 8), 3, (8,)), GatedMLPDecoder(3, (1, 8, 8), (8,)), prior)
     labels = torch.randint(2, (30, len(attributes))).float()
     labels[:5] = NAN
-    figures_attributes.draw(tmp_path, model, Images(torch.rand(30, 1, 8, 8), labels=labels), attributes)
+    images = Images(torch.rand(30, 1, 8, 8), labels=labels)
+    figures_attributes.draw(tmp_path, model, images, attributes, answers(attributes, 30))
     discrete = len(set(names) - {"age"})
     every = ["reliability.png", "coverage.png", "latent.png", "attributes.png"] if discrete else []
     every += ["dependence.png"] if discrete > 1 else []
     assert {path.name for path in tmp_path.iterdir()} == set(every)
+
+
+class Generator:
+    """Draws pictures and codes of two dimensions, whatever the attributes."""
+
+    prior = SimpleNamespace(latent_dim=2)
+
+    def generate(self, n, **_):
+        return torch.rand(n, 1, 2, 2)
+
+    def encode(self, x):
+        return dist.Normal(x.new_zeros(len(x), 2), 1.0).to_event(1)
+
+
+@pytest.mark.parametrize(("count", "known"), [(1, 1), (2, 1), (3, 0), (1, 0)])
+def test_what_a_small_test_part_does_not_show_is_left_out(tmp_path, count, known):
+    attributes = [Attribute("digit", ("0", "1", "2"))]
+    images = Images(torch.rand(count, 1, 2, 2), labels=torch.full((count, 1), NAN))
+    images.labels[:known] = 2.0
+    figures_attributes.draw(tmp_path, Generator(), images, attributes, answers(attributes, count))
+    expected = {"attributes.png"} | ({"reliability.png", "coverage.png"} if known else set())
+    assert {path.name for path in tmp_path.iterdir()} == expected | ({"latent.png"} if known and count > 1 else set())
+
+
+def test_codes_are_coloured_by_what_is_known(tmp_path, drawn):
+    attributes = [Attribute("digit", ("0", "1", "2")), Attribute("hair", ("black", "blond"))]
+    labels = torch.tensor([[NAN, 1.0], [NAN, NAN], [NAN, 0.0]])
+    model = Generator()
+    model.attribute_prior = lambda: pp.TTLP(0, kinds(attributes, components=2), components=2, rank=2)()
+    images = Images(torch.rand(3, 1, 2, 2), labels=labels)
+    figures_attributes.draw(tmp_path, model, images, attributes, answers(attributes, 3))
+    reliability, coverage, latent = drawn[:3]
+    assert {"black", "blond", "unknown"} <= texts(latent)
+    for figure in (reliability, coverage):
+        assert any(text.startswith("hair") for text in texts(figure))
+        assert not any(text.startswith("digit") for text in texts(figure))
+
+
+def test_every_test_picture_counts(tmp_path, drawn):
+    """Of 2,500 pictures the first 2,000 are answered right, the others wrong: one in five mistakes."""
+    attributes = [Attribute("digit", ("0", "1"))]
+    right = (torch.arange(2500) < 2000).float()
+    probs = {"digit": torch.tensor([[0.01, 0.99]]).expand(2500, 2)}
+    model = SimpleNamespace()  # reads pictures, draws none
+    images = Images(torch.zeros(2500, 1, 2, 2), labels=right.unsqueeze(1))
+    figures_attributes.draw(tmp_path, model, images, attributes, probs)
+    assert "digit: 80.00% of all" in texts(drawn[1])
+    assert "digit: ECE 0.1900" in texts(drawn[0])
 
 
 def test_an_attribute_whose_truth_nobody_knows_has_no_curve(tmp_path):
@@ -104,10 +160,10 @@ def test_an_attribute_whose_truth_nobody_knows_has_no_curve(tmp_path):
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize(("z", "labels"), [(torch.zeros(5, 1), torch.zeros(5)), (torch.zeros(5, 3), torch.zeros(4))])
+@pytest.mark.parametrize(("z", "labels"), [((5, 1), 5), ((5, 3), 4), ((1, 3), 1), ((5,), 5)])
 def test_codes_that_have_no_plane(tmp_path, z, labels):
-    with pytest.raises(ValueError, match=r"z: expected codes \(n, d\) of two dimensions or more and n labels, got"):
-        figures_attributes.latent_space(tmp_path / "a.png", z, labels, ["a"])
+    with pytest.raises(ValueError, match=r"z: expected two codes \(n, d\) or more of two dimensions or more and n lab"):
+        figures_attributes.latent_space(tmp_path / "a.png", torch.zeros(z), torch.zeros(labels), ["a"])
 
 
 def test_codes_that_do_not_vary(tmp_path):

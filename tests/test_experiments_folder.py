@@ -166,13 +166,32 @@ def test_pictures_by_name(tmp_path):
     assert data_folder.pictures_named(root, ["07.png"], 16, 1).shape == (1, 1, 16, 16)
     assert data_folder.pictures_named(root / "images", ["07.png"], 16, 3)[0, 0, 0, 0] == 7
     for names, channels, message in [
-        (["07.png", "99.png"], 3, rf"images: expected a picture 99.png in {root}, got none of that name"),
+        (["07.png", "99.png"], 3, rf"images: expected the name of a picture in {root}, got '99.png'"),
         (["07.png"], 2, "channels: expected 1 or 3, got 2"),
     ]:
         with pytest.raises(UserError, match=message):
             data_folder.pictures_named(root, names, 16, channels)
     with pytest.raises(UserError, match=r"images: expected pictures in .*pass --images the folder"):
         data_folder.pictures_named(root / "nowhere", ["07.png"], 16, 3)
+
+
+def test_few_pictures_need_a_partition(tmp_path):
+    write_folder(tmp_path, count=4)
+    (tmp_path / "attributes.csv").write_text("image,red\n" + "".join(f"{i:02d}.png,{i % 2}\n" for i in range(4)))
+    for attributes in (None, ()):
+        with pytest.raises(UserError, match=r"4 in all: 4 for training, 0 for validation, 0 for test \(add pictures"):
+            load("folder", tmp_path, image_size=8, attributes=attributes)
+    (tmp_path / "partition.csv").write_text("image,partition\n00.png,0\n01.png,0\n02.png,1\n03.png,2\n")
+    assert [len(part) for part in load("folder", tmp_path, image_size=8, attributes=())[2:5]] == [2, 1, 1]
+    (tmp_path / "attributes.csv").unlink()
+    (tmp_path / "partition.csv").unlink()
+    for count, sizes in ((5, None), (6, [4, 1, 1])):
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / f"{count - 1:02d}.png")
+        if sizes:
+            assert [len(part) for part in load("folder", tmp_path, image_size=8)[2:5]] == sizes
+        else:
+            with pytest.raises(UserError, match="got 5 in all: 5 for training, 0 for validation, 0 for test"):
+                load("folder", tmp_path, image_size=8)
 
 
 def test_folder_without_pictures(tmp_path):

@@ -55,7 +55,7 @@ def folder(tmp_path):
 @pytest.fixture
 def run(monkeypatch, model, folder):
     """A run folder of that model, as `build.trained` reads it."""
-    config = SimpleNamespace(binarize="none", model="joint-vae")
+    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=())
     kept = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES)
     monkeypatch.setattr(build, "trained", lambda _: (kept, model))
     return kept
@@ -205,10 +205,14 @@ def test_a_model_of_binary_pixels_sees_binary_pixels(run, model, folder, monkeyp
         ("picture,digit\n0.png,1\n", r"in.csv: expected a column 'image'"),
         ("image,digit\n0.png\n", r"in.csv line 2: expected 2 cells"),
         ("image,digit\n0.png,1\n0.png,1\n", r"in.csv line 3, column image: .*0.png"),
-        ("image,digit\n9.png,1\n", r"expected a picture 9.png in .*, got none"),
+        ("image,digit\n0.png,1\n\n9.png,1\n", r"in.csv line 4, column image: .* name of a picture in /.*, got '9.png'"),
+        ("image,age\n0.png,40\n1.png,1e25\n", r"in.csv line 3, column age: .* at most 1e\+15 standard .*got '1e25'"),
         ("image,digit\n", r"in.csv: expected a row for every picture, got none"),
         ("", r"in.csv: expected a column 'image', got nothing"),
-        ("image,digit,digit_probability\n0.png,,0.5\n", r"expected one of digit, hair, age, got 'digit_probability'"),
+        (
+            "image,digit,digit_probability\n0.png,,0.5\n",
+            r"expected one of digit, hair, age, got 'digit_probability' \(",
+        ),
     ],
 )
 def test_bad_files_end_before_any_work(run, folder, monkeypatch, text, message):

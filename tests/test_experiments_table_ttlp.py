@@ -1,5 +1,6 @@
 """The table of TTLP, without training: which runs it starts, what it keeps, what it prints."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, to_json
 from experiments.config_attributes import JointConfig
 from experiments.table_ttlp import TtlpConfig
+
+PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 
 
 @pytest.fixture
@@ -24,17 +27,17 @@ def processes(monkeypatch):
             folder = Path(words[1])
             started.append(f"evaluate {folder.parent.name} with {Path(words[3]).parent.name}")
             test = json.loads((folder / "summary.json").read_text())["test"]
-            test["conditions"] = {"accuracy": {"male": 0.5}, "mean_accuracy": 0.5, "frechet": 3.25, "count": 10}
-            runs.write_json(folder / "evaluation-test.json", {"test": test})
+            judge = {"weights": "0123456789abcdef", "accuracy": 0.99}
+            test["conditions"] = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": judge}
+            runs.write_json(folder / "evaluation-test.json", {"test": test, "provenance": PROVENANCE})
         else:
             train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
             started.append(f"{words[1]} {train.name}")
             folder = runs.new_folder(train.runs_dir, train.name)
             runs.write_json(folder / "config.json", {"config": to_json(train)})
             one = {"accuracy": 0.9 - getattr(train, "missing", 0) / 10, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
-            provenance = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
             test = {"imputation": {"male": one, "young": {**one, "accuracy": 0.8}, "age": {"rmse": 1.0, "count": 3}}}
-            runs.write_json(folder / "summary.json", {"test": test, "provenance": provenance})
+            runs.write_json(folder / "summary.json", {"test": test, "provenance": PROVENANCE})
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if "failing" in str(words) else 0})
 
@@ -50,24 +53,25 @@ def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
     assert main(flags(tmp_path, "--rows", "joint", "frozen", "--missing", "0", "0.7", "--jobs", "2")) == 0
     assert sorted(processes) == sorted(
         ["classifier classifier-missing0-seed0", "vae unlabelled-seed0"]
-        + [f"joint-vae {row}-missing{share}-seed0" for row in ("joint", "frozen") for share in (0, 70)]
+        + [f"joint-vae {row}-missing{share}-seed0" for row in ("joint", "frozen") for share in (0, 0.7)]
         + [
             f"evaluate {row}-missing{share}-seed0 with classifier-missing0-seed0"
             for row in ("joint", "frozen")
-            for share in (0, 70)
+            for share in (0, 0.7)
         ]
     )
     text = capsys.readouterr().out
     assert text.strip() == (tmp_path / "results" / "ttlp-mnist.md").read_text().strip()
-    assert "| VAE-TTLP | 0% | 50.00 | 89.94 | 3.2 | 85.00 | 95.4 | 0.100 | 0.0100 |" in text
-    assert "| VAE-TTLP | 70% | 50.00 | 88.97 | 3.2 | 81.50 |  | 0.100 | 0.0100 |" in text
-    assert "--rows joint frozen --missing 0 0.7" in text
+    assert "| VAE-TTLP | 0% | 1 | 50.00 | 89.94 | 3.2 | 85.00 | 95.4 | 0.100 | 0.0100 |" in text
+    assert "| VAE-TTLP | 70% | 1 | 50.00 | 88.97 | 3.2 | 81.50 |  | 0.100 | 0.0100 |" in text
+    assert "--rows joint frozen --missing 0 0.7 --seeds 0" in text
+    assert "Judge of seed 0 (weights 0123456789abcdef): right on 99.00% of the labels of the test set." in text
     assert "| male | 60.00 | 90.00 (0.010) | 83.00 (0.010) | 90.00 (0.010) | 83.00 (0.010) |" in text
     assert "| mean | 60.00 | 85.00 | 81.50 |" in text
     written = {path.name: path.read_text() for path in (tmp_path / "results" / "ttlp-mnist").iterdir()}
-    assert set(written) == {f"{row}-missing{share}-seed0.json" for row in ("joint", "frozen") for share in (0, 70)}
+    assert set(written) == {f"{row}-missing{share}-seed0.json" for row in ("joint", "frozen") for share in (0, 0.7)}
     assert not any(str(tmp_path) in text for text in written.values())
-    command = json.loads(written["frozen-missing70-seed0.json"])["provenance"]["command"]
+    command = json.loads(written["frozen-missing0.7-seed0.json"])["provenance"]["command"]
     assert command[3:5] == ["train", "joint-vae"]
     assert command[command.index("--pretrained") + 1] == "RUN"
 
@@ -80,17 +84,50 @@ def test_what_is_kept_is_not_run_again_and_other_rows_join_it(tmp_path, processe
     assert processes == ["cvae cvae-missing0-seed0", "evaluate cvae-missing0-seed0 with classifier-missing0-seed0"]
     text = capsys.readouterr().out
     assert "| VAE-TTLP | 0% |" in text
-    assert "| CVAE, labels predicted | 0% | 50.00 | 86.34 |" in text
+    assert "| CVAE, labels predicted | 0% | 1 | 50.00 | 86.34 |" in text
     processes.clear()
-    assert main(flags(tmp_path, "--rows", "joint", "--missing", "0", "--train.epochs", "7")) == 0
-    assert "joint-vae joint-missing0-seed0" in processes
-    assert "| CVAE" in capsys.readouterr().out  # its epochs are its own
+    for other in (["--train.epochs", "7"], ["--classifier-epochs", "7"]):  # another result, another judge
+        before = {path: path.read_text() for path in (tmp_path / "results").rglob("*.*")}
+        assert main(flags(tmp_path, "--rows", "joint", "--missing", "0", *other)) == 2
+        assert "results: expected a result of this configuration in" in capsys.readouterr().err
+        assert {path: path.read_text() for path in (tmp_path / "results").rglob("*.*")} == before
+    assert processes == []
+
+
+def test_a_pretrained_row_is_another_after_another_pretraining(tmp_path, processes, capsys):
+    asked = ["--rows", "pretrained", "--missing", "0"]
+    assert main(flags(tmp_path, *asked)) == 0
+    assert main(flags(tmp_path, *asked, "--train.epochs", "7")) == 2
+    assert "results: expected a result of this configuration in" in capsys.readouterr().err
+
+
+def test_the_users_own_data_are_part_of_the_configuration(tmp_path, processes, capsys):
+    (tmp_path / "attributes.csv").write_text("image,male\n")
+    asked = ["--rows", "joint", "--missing", "0", "--train.data", "folder", "--train.data-root", str(tmp_path)]
+    asked += ["--train.attributes", "male", "hairy=mustache|!no_beard"]
+    assert main(flags(tmp_path, *asked)) == 0
+    assert "--train.attributes male 'hairy=mustache|!no_beard'" in capsys.readouterr().out  # for a shell
+    processes.clear()
+    assert main(flags(tmp_path, *asked)) == 0
+    assert processes == []
+    (tmp_path / "attributes.csv").write_text("image,male\n0.png,1\n")
+    assert main(flags(tmp_path, *asked)) == 2
+
+
+def test_seeds_need_not_be_complete(tmp_path, processes, capsys):
+    assert main(flags(tmp_path, "--rows", "joint", "cvae", "--missing", "0", "--seeds", "0")) == 0
+    assert main(flags(tmp_path, "--rows", "joint", "--missing", "0", "--seeds", "0", "1")) == 0
+    text = capsys.readouterr().out
+    assert "| VAE-TTLP | 0% | 2 | 50.00 +- 0.00 |" in text
+    assert "| CVAE, labels predicted | 0% | 1 | 50.00 |" in text
+    assert "--rows joint --missing 0 --seeds 0 1" in text
+    assert "--rows cvae --missing 0 --seeds 0" in text
 
 
 def test_the_classifier_is_a_row_of_its_own(tmp_path, processes, capsys):
     assert main(flags(tmp_path, "--rows", "classifier", "--missing", "0.3")) == 0
-    assert processes == ["classifier classifier-missing30-seed0"]
-    assert "| classifier trained on the same labels | 30% |  |  |  | 83.50 |  |" in capsys.readouterr().out
+    assert processes == ["classifier classifier-missing0.3-seed0"]
+    assert "| classifier trained on the same labels | 30% | 1 |  |  |  | 83.50 |  |" in capsys.readouterr().out
 
 
 def test_a_training_that_fails_is_named(tmp_path, processes, capsys):
@@ -101,7 +138,7 @@ def test_a_training_that_fails_is_named(tmp_path, processes, capsys):
 
 def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
     config = TtlpConfig()
-    made = [to_json(config.run(row, missing, 0)) for row in table_ttlp.ROWS for missing in config.missing]
+    made = [config.run(row, missing, 0) for row in table_ttlp.ROWS for missing in config.missing]
     assert len({json.dumps(kept.identity(one)) for one in made}) == len(made)
     other = {"seed": 1, "name": "a", "missing": 0.5, "label_weight": 2.0, "pretrained": Path("RUN")}
     for field, value in other.items():
@@ -132,10 +169,11 @@ def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
     assert (start.likelihood, start.binarize) == (config.train.likelihood, config.train.binarize)
 
 
-def test_a_knob_that_came_later_had_its_default():
-    config = JointConfig(rank=3, name="a")
-    before = {key: value for key, value in to_json(config).items() if key != "label_weight"}
-    assert kept.same(before, config)
-    assert kept.same({**before, "threads": 7, "name": "b"}, config)
-    assert not kept.same(before, JointConfig(rank=3, label_weight=1.0))
-    assert not kept.same({**before, "rank": 4}, config)
+def test_a_run_that_did_not_know_a_knob_had_it_off(tmp_path):
+    config = JointConfig(rank=3, name="a", runs_dir=tmp_path, progress=False)
+    written = {key: value for key, value in to_json(config).items() if key != "label_weight"}
+    runs.write_json(tmp_path / "a" / "1" / "config.json", {"config": {**written, "threads": 7, "name": "b"}})
+    runs.write_json(tmp_path / "a" / "1" / "summary.json", {})
+    assert kept.newest(config) == tmp_path / "a" / "1"
+    assert kept.newest(dataclasses.replace(config, label_weight=1.0)) is None
+    assert kept.newest(dataclasses.replace(config, rank=4)) is None

@@ -47,6 +47,7 @@ def test_attributes_are_dummy_coded_and_missing_ones_predicted():
 
 def test_the_bound_is_a_sum_of_four_terms():
     cvae, (x, y) = make(), batch()
+    cvae.training = True  # without its networks: batch normalisation stays as it is
     guide = poutine.trace(cvae.guide).get_trace(x, y)
     trace = poutine.trace(poutine.replay(cvae.model, trace=guide)).get_trace(x, y)
     trace.compute_log_prob()
@@ -60,6 +61,15 @@ def test_the_bound_is_a_sum_of_four_terms():
     for name, log_prob in expected.items():
         torch.testing.assert_close(trace.nodes[name]["log_prob"], log_prob)
     assert trace.nodes["y"]["log_prob"][2] == trace.nodes["y_given_x"]["log_prob"][2] == 0
+    assert "y_given_x" not in poutine.trace(cvae.eval().model).get_trace(x, y).nodes
+
+
+def test_pictures_do_not_train_the_predictor():
+    cvae, (x, y) = make(), batch()
+    SVI(cvae.train().model, cvae.guide, ClippedAdam({"lr": 0.0}), Trace_ELBO()).loss_and_grads(
+        cvae.model, cvae.guide, x, torch.full_like(y, NAN)
+    )
+    assert all(p.grad is None or (p.grad == 0).all() for p in cvae.predictor.parameters())
 
 
 def test_every_parameter_moves_after_one_step_on_partly_labelled_data():

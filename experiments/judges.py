@@ -1,0 +1,139 @@
+"""What judges generated pictures: a classifier of our own, and the Inception network of the literature."""
+
+import json
+import statistics
+from typing import NamedTuple
+
+import pyro
+import torch
+from torch import nn
+
+import inference
+from experiments import build
+from experiments.config import UserError
+from experiments.images import loader
+from experiments.kept import hashed
+
+
+class Judge(NamedTuple):
+    """A trained classifier, the names of what it reads, and who it is."""
+
+    model: nn.Module
+    attributes: tuple[str, ...]
+    identity: dict
+
+
+def read(folder, run):
+    """The classifier in `folder`, for pictures that the model of `run` generates.
+
+    Raises:
+        UserError: the model of `run` generates nothing, or the classifier reads other pictures or attributes.
+    """
+    _check_generates(run)
+    judge = build.trained(folder)
+    described = [
+        (one.image_shape, one.config.data, one.config.binarize, [(a.name, a.categories) for a in one.attributes])
+        for one in (run, judge.run)
+    ]
+    names = tuple(a.name for a in run.attributes if a.categories is not None)
+    if judge.run.config.model != "classifier" or described[0] != described[1] or not names:
+        raise UserError(
+            f"classifier: expected a run of `train classifier` on the data of {run.folder} with the same discrete "
+            f"attributes, got {judge.run.folder} ({judge.run.config.model})"
+        )
+    summary = judge.run.folder / "summary.json"
+    test = json.loads(summary.read_text())["test"]["imputation"] if summary.is_file() else {}
+    known = [one["accuracy"] for one in test.values() if one.get("accuracy") is not None]
+    identity = {
+        "extractor": "ConvClassifier.features",
+        "weights": hashed(judge.run.folder / "model.safetensors"),
+        "accuracy": statistics.mean(known) if known else None,
+    }
+    return Judge(judge.model, tuple(a.name for a in run.attributes), identity)
+
+
+@torch.no_grad()
+def conditions(model, judge, images, seed, batch_size=500):
+    """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
+
+    `accuracy` is the share of generated pictures in which the classifier finds the attribute that was asked for, for
+    every discrete attribute and on average; `frechet` is the Frechet distance between the classifier's features of the
+    generated pictures and of `images`: comparable under this classifier only.
+    """
+    _check_count(images)
+    pyro.set_rng_seed(seed)
+    hits, generated, real = [], [], []
+    for x, y in loader(images, batch_size):
+        pictures = inference.generate(model, len(y), {"y": y})
+        generated.append(judge.model.features(pictures))
+        real.append(judge.model.features(x))
+        found = judge.model.log_probs(pictures)
+        hits.append(torch.stack([_hit(found[name], y[:, judge.attributes.index(name)]) for name in found], -1))
+    hits = torch.cat(hits).double()
+    accuracy = {
+        name: share if share == share else None for name, share in zip(found, hits.nanmean(0).tolist(), strict=True)
+    }
+    known = [share for share in accuracy.values() if share is not None]
+    return {
+        "accuracy": accuracy,
+        "mean_accuracy": statistics.mean(known) if known else None,
+        "frechet": inference.frechet_distance(torch.cat(generated), torch.cat(real)),
+        "count": len(hits),
+        "judge": judge.identity,
+    }
+
+
+def _hit(log_probs, truth):
+    return torch.where(truth.isnan(), truth, (log_probs.argmax(-1) == truth).to(truth))
+
+
+def inception(weights, run):
+    """Torchmetrics' Inception network, whose features make the Frechet distance that is called FID.
+
+    Raises:
+        UserError: the model of `run` generates nothing, torchmetrics is not installed, or its weights are not there.
+    """
+    _check_generates(run)
+    if not weights.is_file():
+        raise UserError(
+            f"inception: expected the weights of torch-fidelity's Inception at {weights.absolute()}, got none (they "
+            "are the file pt_inception-2015-12-05-6726825d.pth of github.com/toshas/torch-fidelity/releases)"
+        )
+    try:
+        from torchmetrics.image.fid import NoTrainInceptionV3
+
+        network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(weights))
+    except ModuleNotFoundError as error:
+        raise UserError(f"inception: expected torchmetrics (pip install 'torchmetrics[image]'), got {error}") from error
+    identity = {
+        "extractor": "torchmetrics inception-v3-compat 2048",
+        "weights": hashed(weights),
+        "resize": "299 antialias",
+    }
+    return network, identity
+
+
+@torch.no_grad()
+def inception_distance(model, inception, images, seed, batch_size=100):
+    """FID of as many generated pictures as there are in `images`: given their labels, or without any -> dict."""
+    _check_count(images)
+    pyro.set_rng_seed(seed)
+    (network, identity), sets = inception, ([], [])
+    for batch in loader(images, batch_size):
+        x, *y = batch if isinstance(batch, tuple) else (batch,)
+        pictures = inference.generate(model, len(x), {"y": y[0]} if y else {})
+        for kept, shown in zip(sets, (pictures, x), strict=True):
+            shown = shown.expand(-1, 3, -1, -1).clamp(0, 1)
+            kept.append(network((255 * shown).round().to(torch.uint8)))
+    features = [torch.cat(part) for part in sets]
+    return {"frechet": inference.frechet_distance(*features), "count": len(features[0]), **identity}
+
+
+def _check_generates(run):
+    if run.config.model == "classifier":
+        raise UserError(f"run: expected a model that draws pictures, got a classifier in {run.folder}")
+
+
+def _check_count(images):
+    if len(images) < 2:
+        raise UserError(f"data: expected at least two pictures to compare with, got {len(images)}")
