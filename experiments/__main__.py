@@ -23,8 +23,8 @@ COMMANDS = {
     "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
     "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
     "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
-    "table ttlp": ("table_ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
-    "table trip-elbo": ("table_trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
+    "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
+    "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 
 

@@ -6,12 +6,13 @@ import pyro
 import torch
 from torch import nn
 
-import experiments.attributes
 import inference
 import models
 import pyro_priors as pp
-from experiments import data, runs
+from experiments import runs
 from experiments.config import UserError
+from experiments.data.attributes import kinds as kinds_of
+from experiments.data.loading import load
 
 
 class Trained(NamedTuple):
@@ -27,10 +28,10 @@ def model(config, image_shape, attributes=()):
     Args:
         config: a configuration of one of `runs.CONFIGS`.
         image_shape: (channels, height, width).
-        attributes: of the data, `experiments.attributes.Attribute` each.
+        attributes: of the data, `experiments.data.attributes.Attribute` each.
     """
     pyro.set_rng_seed(config.seed)
-    kinds = {} if config.model == "vae" else experiments.attributes.kinds(attributes, config.components)
+    kinds = {} if config.model == "vae" else kinds_of(attributes, config.components)
     if config.model == "classifier":
         _check_size(image_shape)
         return models.ConvClassifier(image_shape, kinds, config.channels)
@@ -97,7 +98,7 @@ def optimizer(config, model):
 def load_data(config):
     """The data of a run, with labels where its model has attributes; a likelihood that they do not fit is an error."""
     labelled = {} if config.model == "vae" else {"attributes": config.attributes, "missing": config.missing}
-    loaded = data.load(
+    loaded = load(
         config.data,
         config.data_root,
         image_size=config.image_size,

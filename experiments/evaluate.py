@@ -12,7 +12,7 @@ import tyro
 import inference
 from experiments import build, judges, runs
 from experiments.config import UserError, check_seed
-from experiments.images import Images, loader
+from experiments.data.images import Images, loader
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ def draw(folder, model, test, attributes, probs, count=10):
         folder: where to.
         model: what `probs` are of.
         test: test `Images` with labels.
-        attributes: of the model, `experiments.attributes.Attribute` each.
+        attributes: of the model, `experiments.data.attributes.Attribute` each.
         probs: what the model answers of every test picture if asked as if all labels were hidden, `{discrete attribute:
             probabilities (n, categories)}`.
         count: pictures a row.

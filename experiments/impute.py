@@ -14,11 +14,12 @@ import tyro
 from tqdm import tqdm
 
 import inference
-from experiments import build, csv_files, data_folder
-from experiments.attributes import read_csv
-from experiments.columns import choose, match, some
+from experiments import build
 from experiments.config import UserError, check_seed
-from experiments.images import Images, loader
+from experiments.data import csv_files, user_folder
+from experiments.data.attributes import read_csv
+from experiments.data.columns import choose, match, some
+from experiments.data.images import Images, loader
 
 BATCH = 500
 CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a comma put before it
@@ -96,7 +97,7 @@ def main(config: ImputeConfig):
     source = config.attributes.read_bytes()
     rows = raw_rows(source.decode("utf-8-sig"))
     where = [f"{file} line {line}, column image" for line in table.lines]
-    pixels = data_folder.pictures_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
+    pixels = user_folder.pictures_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
     pyro.set_rng_seed(config.seed)
     # A model that learned from 0/1 pixels is asked about such pixels.
     found = answers(model, table, Images(pixels, run.config.binarize == "dynamic"), config.draws)
@@ -112,7 +113,7 @@ def answers(model, table, images, draws):
 
     Args:
         model: a joint model, whose attributes are those of the table.
-        table: `experiments.attributes.Table`.
+        table: `experiments.data.attributes.Table`.
         images: `Images`, one for every row.
         draws: draws of z for every picture.
     """
@@ -169,7 +170,7 @@ def columns(name, header, attributes, recipes=(), copy=False):
         UserError: a column that says nothing, unless `copy`; one to be added is there already.
 
     Example:
-        >>> from experiments.attributes import Attribute
+        >>> from experiments.data.attributes import Attribute
         >>> bald, age = Attribute("bald", ("0", "1")), Attribute("age", None)
         >>> columns("faces.csv", ["image", "age", "hair"], [bald, age], ["bald=!hair", "age"])
         Layout(read=['age', 'bald=!hair'], added=['bald', 'bald_probability', 'age_sd'],

@@ -11,8 +11,8 @@ from torch import nn
 import inference
 from experiments import build
 from experiments.config import UserError
-from experiments.images import loader
-from experiments.kept import hashed
+from experiments.data.images import loader
+from experiments.runs import hashed
 
 
 class Judge(NamedTuple):

@@ -1,5 +1,6 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -9,9 +10,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments import attributes
 from experiments.config import TrainConfig, TrainingConfig, UserError, from_json, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from experiments.data import attributes
 from inference import replace_file
 
 FORMAT = 2  # raised when a run folder of this version can no longer be read by the next
@@ -81,6 +82,11 @@ def write_json(path, values):
     """Write all of it or nothing."""
     text = json.dumps(values, indent=2, allow_nan=False) + "\n"
     replace_file(path, lambda temporary: temporary.write_text(text))
+
+
+def hashed(path):
+    """The first 16 digits of a file's SHA-256."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def provenance():

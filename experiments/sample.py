@@ -7,8 +7,8 @@ import pyro
 import tyro
 
 from experiments import build, figures, figures_attributes
-from experiments.attributes import parse_given
 from experiments.config import UserError, check_seed
+from experiments.data.attributes import parse_given
 
 
 @dataclasses.dataclass(frozen=True)

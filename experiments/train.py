@@ -9,7 +9,7 @@ import inference
 from experiments import build, evaluate, figures, figures_attributes, runs
 from experiments.config import TrainConfig, TrainingConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
-from experiments.images import loader
+from experiments.data.images import loader
 
 __all__ = ["CVAEConfig", "ClassifierConfig", "JointConfig", "TrainConfig", "main", "train"]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import pyro_priors as pp
-from experiments import attributes
-from experiments.attributes import Attribute, Table, parse_given, read_csv, select
 from experiments.config import UserError
+from experiments.data import attributes
+from experiments.data.attributes import Attribute, Table, parse_given, read_csv, select
 
 NAN = math.nan
 HAIR = Attribute("hair", ("black", "blond", "red"))

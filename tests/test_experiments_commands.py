@@ -10,9 +10,10 @@ import torch
 import tyro
 
 import pyro_priors as pp
-from experiments import figures, kept, runs, table_trip_elbo
+from experiments import figures, runs
 from experiments.__main__ import COMMANDS, main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
+from experiments.tables import kept, trip_elbo
 
 CONFIGS = [
     TrainConfig(),
@@ -183,15 +184,15 @@ def test_table_names_its_commit(tmp_path, fake_training, seed, commit):
 
 
 def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
-    shared = table_trip_elbo.SHARED
-    assert len({dataclasses.replace(shared, **changes) for _, changes, _ in table_trip_elbo.ROWS.values()}) == len(
-        table_trip_elbo.ROWS
+    shared = trip_elbo.SHARED
+    assert len({dataclasses.replace(shared, **changes) for _, changes, _ in trip_elbo.ROWS.values()}) == len(
+        trip_elbo.ROWS
     )
     other = {"prior": "gmm", "fixed": True, "init": "noise", "gmm_components": 7, "seed": 1, "name": "a"}
-    assert other.keys() == table_trip_elbo.DECIDED
+    assert other.keys() == trip_elbo.DECIDED
     for field, value in other.items():
         with pytest.raises(UserError, match=f"train.{field}: expected its default"):
-            table_trip_elbo.TripElboConfig(train=dataclasses.replace(shared, **{field: value}))
+            trip_elbo.TripElboConfig(train=dataclasses.replace(shared, **{field: value}))
 
 
 def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
@@ -211,7 +212,7 @@ def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
 )
 def test_bad_tables(values, message):
     with pytest.raises(UserError, match=message):
-        table_trip_elbo.TripElboConfig(**values)
+        trip_elbo.TripElboConfig(**values)
 
 
 def test_tile_puts_pictures_in_reading_order():

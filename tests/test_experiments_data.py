@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
-from experiments.attributes import Attribute
 from experiments.config import UserError
-from experiments.data import load
-from experiments.images import Images, loader, split
+from experiments.data.attributes import Attribute
+from experiments.data.images import Images, loader, split
+from experiments.data.loading import load
 
 RNG = np.random.default_rng(0)
 

@@ -10,8 +10,8 @@ import torch
 
 import pyro_priors as pp
 from experiments import figures, figures_attributes
-from experiments.attributes import Attribute, kinds
-from experiments.images import Images
+from experiments.data.attributes import Attribute, kinds
+from experiments.data.images import Images
 from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
 
 NAN = torch.nan

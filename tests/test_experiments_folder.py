@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import data_folder
-from experiments.attributes import Attribute
 from experiments.config import UserError
-from experiments.data import load
+from experiments.data import user_folder
+from experiments.data.attributes import Attribute
+from experiments.data.loading import load
 
 
 def write_folder(root, count=20, size=(40, 30), mode="RGB"):
@@ -159,20 +159,20 @@ def test_bad_attributes(tmp_path, files, attributes, message):
 def test_pictures_by_name(tmp_path):
     root = write_folder(tmp_path)
     Image.new("L", (5, 9), 77).save(root / "images" / "grey.png")
-    pixels = data_folder.pictures_named(root, ["07.png", "grey.png", "03.png", "07.png"], 16, 3)
+    pixels = user_folder.pictures_named(root, ["07.png", "grey.png", "03.png", "07.png"], 16, 3)
     assert (pixels.dtype, pixels.shape) == (torch.uint8, (4, 3, 16, 16))
     assert pixels[:, :, 8, 8].tolist() == [[7, 0, 0], [77, 77, 77], [3, 0, 0], [7, 0, 0]]
-    assert data_folder.pictures_named(root, ["grey.png"], 16, 1).unique().tolist() == [77]
-    assert data_folder.pictures_named(root, ["07.png"], 16, 1).shape == (1, 1, 16, 16)
-    assert data_folder.pictures_named(root / "images", ["07.png"], 16, 3)[0, 0, 0, 0] == 7
+    assert user_folder.pictures_named(root, ["grey.png"], 16, 1).unique().tolist() == [77]
+    assert user_folder.pictures_named(root, ["07.png"], 16, 1).shape == (1, 1, 16, 16)
+    assert user_folder.pictures_named(root / "images", ["07.png"], 16, 3)[0, 0, 0, 0] == 7
     for names, channels, message in [
         (["07.png", "99.png"], 3, rf"images: expected the name of a picture in {root}, got '99.png'"),
         (["07.png"], 2, "channels: expected 1 or 3, got 2"),
     ]:
         with pytest.raises(UserError, match=message):
-            data_folder.pictures_named(root, names, 16, channels)
+            user_folder.pictures_named(root, names, 16, channels)
     with pytest.raises(UserError, match=r"images: expected pictures in .*pass --images the folder"):
-        data_folder.pictures_named(root / "nowhere", ["07.png"], 16, 3)
+        user_folder.pictures_named(root / "nowhere", ["07.png"], 16, 3)
 
 
 def test_few_pictures_need_a_partition(tmp_path):

@@ -14,10 +14,11 @@ from PIL import Image
 
 import inference
 import pyro_priors as pp
-from experiments import build, data_folder, impute
-from experiments.attributes import Attribute, kinds, read_csv
+from experiments import build, impute
 from experiments.config import UserError
-from experiments.images import Images, loader
+from experiments.data import user_folder
+from experiments.data.attributes import Attribute, kinds, read_csv
+from experiments.data.images import Images, loader
 from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
 
 SHAPE = (1, 8, 8)
@@ -76,7 +77,7 @@ def filled(folder, **changes):
 def expected(model, folder, draws=16):
     """What `inference` says of the same pictures and cells with the same seed."""
     table = read_csv(folder / "in.csv", attributes=ATTRIBUTES)
-    images = Images(data_folder.pictures_named(folder, table.images, 8, 1))
+    images = Images(user_folder.pictures_named(folder, table.images, 8, 1))
     pyro.set_rng_seed(0)
     (x,) = loader(images, 500)
     return inference.classify(model, x, table.values, draws), inference.impute(model, x, table.values, draws)

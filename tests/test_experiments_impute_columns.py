@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import pyro_priors as pp
-from experiments import build, data, impute
-from experiments.attributes import Attribute, kinds, read_csv
+from experiments import build, impute
 from experiments.config import UserError
+from experiments.data import loading
+from experiments.data.attributes import Attribute, kinds, read_csv
 from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
 
 HAIRY, DIGIT, AGE = (
@@ -51,7 +52,8 @@ def filled(folder, source="in.csv", **changes):
 
 
 def test_the_file_of_the_training_can_be_filled(folder, capsys):
-    assert [a.name for a in data.load("folder", folder_of_training(folder), image_size=8, attributes=ASKED).attributes]
+    data = loading.load("folder", folder_of_training(folder), image_size=8, attributes=ASKED)
+    assert [a.name for a in data.attributes]
     rows = filled(folder, other_columns="copy")
     assert list(rows[0]) == [
         "image", "Mustache", "No_Beard", "digit", " title ", "age",

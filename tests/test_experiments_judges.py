@@ -9,7 +9,7 @@ import torch
 from experiments import judges
 from experiments.__main__ import main
 from experiments.config import UserError
-from experiments.images import Images
+from experiments.data.images import Images
 
 RUN = SimpleNamespace(config=SimpleNamespace(model="vae"), folder="somewhere")
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import tyro
 
-from experiments import kept, runs, table_ttlp
+from experiments import runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, to_json
 from experiments.config_attributes import JointConfig
-from experiments.table_ttlp import TtlpConfig
+from experiments.tables import kept, ttlp
+from experiments.tables.ttlp import TtlpConfig
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 
@@ -138,7 +139,7 @@ def test_a_training_that_fails_is_named(tmp_path, processes, capsys):
 
 def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
     config = TtlpConfig()
-    made = [config.run(row, missing, 0) for row in table_ttlp.ROWS for missing in config.missing]
+    made = [config.run(row, missing, 0) for row in ttlp.ROWS for missing in config.missing]
     assert len({json.dumps(kept.identity(one)) for one in made}) == len(made)
     other = {"seed": 1, "name": "a", "missing": 0.5, "label_weight": 2.0, "pretrained": Path("RUN")}
     for field, value in other.items():

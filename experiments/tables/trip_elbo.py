@@ -5,8 +5,8 @@ import json
 import statistics
 from pathlib import Path
 
-from experiments import kept
 from experiments.config import TrainConfig, UserError
+from experiments.tables import kept
 from inference import replace_file
 
 # Row -> title, what it changes in the configuration, -ELBO and -IWAE of TRIP Table 1 (CelebA, k = 100).

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import torch
 
 import pyro_priors as pp
-from experiments import csv_files
-from experiments.columns import choose, either, match, some
 from experiments.config import UserError
+from experiments.data import csv_files
+from experiments.data.columns import choose, either, match, some
 
 MOST_NUMBERS = 20  # a column with more distinct whole numbers is continuous
 MOST_TEXTS = 1000  # a column with more distinct texts is an error

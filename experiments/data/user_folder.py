@@ -9,10 +9,10 @@ import torch
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from experiments import csv_files
-from experiments.attributes import read_csv
 from experiments.config import UserError
-from experiments.images import split
+from experiments.data import csv_files
+from experiments.data.attributes import read_csv
+from experiments.data.images import split
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 PARTS = ("training", "validation", "test")

@@ -1,7 +1,6 @@
 """Results that are kept in the checkout: one JSON file a run, made by commands in processes of their own."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import shlex
@@ -14,9 +13,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.config import UserError, to_flags, to_json
-from experiments.runs import write_json
+from experiments.runs import hashed, write_json
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress"}
 
@@ -137,11 +136,6 @@ def fingerprint(root):
     root = Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
     files = [root / name for name in ("attributes.csv", "partition.csv")]
     return {path.name: hashed(path) for path in files if path.is_file()}
-
-
-def hashed(path):
-    """The first 16 digits of a file's SHA-256."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]
 
 
 def mean(values, digits=2):

@@ -6,9 +6,9 @@ import json
 import statistics
 from pathlib import Path
 
-from experiments import kept
 from experiments.config import TrainConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from experiments.tables import kept
 from inference import replace_file
 
 # Row -> title, class of its configuration, what it changes in it.

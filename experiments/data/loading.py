@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from sklearn.datasets import load_digits, make_moons
 
-from experiments import data_folder, data_torchvision
-from experiments.attributes import DIGITS, Attribute, moments, select
 from experiments.config import DataName, UserError, check_seed
-from experiments.images import Images, split
+from experiments.data import torchvision_sets, user_folder
+from experiments.data.attributes import DIGITS, Attribute, moments, select
+from experiments.data.images import Images, split
 
 
 class ImageData(NamedTuple):
@@ -72,9 +72,9 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
     if name in GENERATED:
         parts = split(GENERATED[name](), **SHARES)
     elif name == "folder":
-        parts = data_folder.read(root, image_size)
+        parts = user_folder.read(root, image_size)
     else:
-        parts = data_torchvision.read(name, root, image_size)
+        parts = torchvision_sets.read(name, root, image_size)
     train, validation, test = parts
     if binarize == "dynamic":
         Images(train, binarize=True)  # values that are no grey values
@@ -87,14 +87,14 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
 def _labels(name, root, columns, missing, seed):
     """-> attributes, labels and hidden labels of training, validation and test."""
     if name == "folder":
-        attributes, parts = data_folder.labels(root, columns)
+        attributes, parts = user_folder.labels(root, columns)
     elif name == "digits":
         attributes = (Attribute("digit", DIGITS),)
         parts = split(torch.tensor(load_digits().target).float().unsqueeze(1), **SHARES)
     elif name in GENERATED:
         raise UserError(f"attributes: expected a data set that has some, got {name}")
     else:
-        attributes, parts = data_torchvision.labels(name, root)
+        attributes, parts = torchvision_sets.labels(name, root)
     if name != "folder":
         chosen = [select(f"attributes of {name}", attributes, part, columns) for part in parts]
         attributes, parts = chosen[0][0], [values for _, values in chosen]

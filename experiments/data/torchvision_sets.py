@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from experiments.attributes import BINARY, DIGITS, Attribute
 from experiments.config import UserError
-from experiments.images import split
+from experiments.data.attributes import BINARY, DIGITS, Attribute
+from experiments.data.images import split
 from inference import replace_file
 
 # torchvision's class, and where its files lie below the root.

@@ -1,0 +1,1 @@
+"""The papers' tables: results kept one file a run, and the pages made from them."""
