@@ -83,10 +83,16 @@ class AutoencoderConfig(TrainingConfig):
     warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
     reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
+    reinit_samples: int | None = None  # Encoded examples that it is set from; None: 2,000.
     particles: int = 100  # Importance samples of the reported IWAE bound.
 
     counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "particles")
-    optional_counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.optional_counts, "reinit_first", "reinit_every")
+    optional_counts: ClassVar[tuple[str, ...]] = (
+        *TrainingConfig.optional_counts,
+        "reinit_first",
+        "reinit_every",
+        "reinit_samples",
+    )
     positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "prior_lr")
 
     def __post_init__(self):

@@ -128,6 +128,8 @@ def _callbacks(config, model, images, objective):
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
     if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
         encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
+        if config.reinit_samples:
+            encoded["samples"] = config.reinit_samples
         callbacks.append(
             inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
         )

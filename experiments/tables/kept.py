@@ -44,7 +44,7 @@ def result(folder, config, beside=None, *, strict=True):
     if not path.is_file():
         return None
     kept = json.loads(path.read_text())
-    if kept["config"] == identity(config) and kept.get("beside", {}) == (beside or {}):
+    if _same(kept["config"], identity(config)) and kept.get("beside", {}) == (beside or {}):
         return kept
     if strict:
         raise UserError(
@@ -52,6 +52,13 @@ def result(folder, config, beside=None, *, strict=True):
             "folder or name for the results; or delete it)"
         )
     return None
+
+
+def _same(written, wanted):
+    """Whether a configuration that was written is the wanted one; a knob that it did not know yet was off."""
+    return not set(written) - set(wanted) and all(
+        written[key] == value if key in written else not value for key, value in wanted.items()
+    )
 
 
 def complete(jobs, make, missing):
@@ -73,8 +80,7 @@ def newest(config):
     found = []
     for path in (config.runs_dir / config.name).glob("*/summary.json"):
         written = json.loads((path.parent / "config.json").read_text())["config"]
-        # A knob that the run did not know was off.
-        if all(written[key] == value if key in written else not value for key, value in wanted.items()):
+        if _same({key: value for key, value in written.items() if key not in ELSEWHERE}, wanted):
             found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
 
