@@ -104,7 +104,7 @@ def imputations(model, images, attributes, seed):
     return found
 
 
-def answers(model, images, attributes, seed, draws=16, batch_size=500):
+def answers(model, images, attributes, seed, draws=16, batch_size=100):
     """What the model says of every attribute given the pictures and visible labels.
 
     Returns:

@@ -21,7 +21,7 @@ from experiments.data.attributes import read_csv
 from experiments.data.columns import choose, match, some
 from experiments.data.images import Images, loader
 
-BATCH = 500
+BATCH = 100  # times the draws of z are contracted at once
 CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a comma put before it
 
 

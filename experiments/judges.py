@@ -53,7 +53,7 @@ def read(folder, run):
 
 
 @torch.no_grad()
-def conditions(model, judge, images, seed, batch_size=500):
+def conditions(model, judge, images, seed, batch_size=100):
     """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
 
     `accuracy` is the share of generated pictures in which the classifier finds the attribute that was asked for, for

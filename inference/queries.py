@@ -56,6 +56,8 @@ def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) ->
 
     The mean over draws of z ~ q(z given x) of the exact p(y_k given z, y_ob).
 
+    Memory: O(draws batch D m^2) numbers for a ring of D variables and rank m; give it few examples at a time.
+
     Args:
         model: a model over images and attributes.
         x: `(batch, *x)`
