@@ -20,6 +20,29 @@ FOLDER = Path(__file__).parent.parent / "results"
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress"}
 
 
+def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
+    """`UserError` where a table is asked for rows that it does not have, for nothing, or for what its rows decide.
+
+    Args:
+        table: its configuration, with `rows`, and `train`, what all rows share.
+        rows: those it has.
+        decided: knobs of `train` that the rows, seeds and so on decide.
+        some: fields of which there must be at least one.
+        counts: fields that must be at least 1.
+    """
+    if unknown := [row for row in table.rows if row not in rows]:
+        raise UserError(f"rows: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
+    for field in sorted(decided):
+        if getattr(table.train, field) != getattr(type(table.train), field):
+            raise UserError(f"train.{field}: expected its default (the rows of the table decide it), got another")
+    for field in some:
+        if not getattr(table, field):
+            raise UserError(f"{field}: expected at least one, got none")
+    for field in counts:
+        if getattr(table, field) < 1:
+            raise UserError(f"{field}: expected at least 1, got {getattr(table, field)}")
+
+
 def identity(config):
     """What decides the outcome of a configuration, as JSON values; of a run to start from, whether there is one."""
     values = {key: value for key, value in to_json(config).items() if key not in ELSEWHERE}

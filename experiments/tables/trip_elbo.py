@@ -5,7 +5,7 @@ import json
 import statistics
 from pathlib import Path
 
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -42,16 +42,7 @@ class TripElboConfig:
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        if unknown := [row for row in self.rows if row not in ROWS]:
-            raise UserError(f"rows: expected some of {', '.join(ROWS)}, got {', '.join(unknown)}")
-        for field in sorted(DECIDED):
-            if getattr(self.train, field) != getattr(TrainConfig, field):
-                raise UserError(f"train.{field}: expected its default (the rows and seeds decide it), got another")
-        for field in ("rows", "seeds"):
-            if not getattr(self, field):
-                raise UserError(f"{field}: expected at least one, got none")
-        if self.jobs < 1:
-            raise UserError(f"jobs: expected at least 1, got {self.jobs}")
+        kept.check_asked(self, ROWS, DECIDED)
 
 
 def main(config: TripElboConfig):

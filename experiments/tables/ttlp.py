@@ -6,7 +6,7 @@ import json
 import statistics
 from pathlib import Path
 
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.tables import kept
 from inference import replace_file
@@ -57,17 +57,7 @@ class TtlpConfig:
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        if unknown := [row for row in self.rows if row not in ROWS]:
-            raise UserError(f"rows: expected some of {', '.join(ROWS)}, got {', '.join(unknown)}")
-        for field in sorted(DECIDED):
-            if getattr(self.train, field) != getattr(JointConfig, field):
-                raise UserError(f"train.{field}: expected its default (rows, seeds and missing decide it), got another")
-        for field in ("rows", "seeds", "missing"):
-            if not getattr(self, field):
-                raise UserError(f"{field}: expected at least one, got none")
-        for field in ("jobs", *EPOCHS):
-            if getattr(self, field) < 1:
-                raise UserError(f"{field}: expected at least 1, got {getattr(self, field)}")
+        kept.check_asked(self, ROWS, DECIDED, some=("rows", "seeds", "missing"), counts=("jobs", *EPOCHS))
 
     def run(self, row, missing, seed):
         """The configuration of one run."""
