@@ -90,6 +90,3 @@ class ClassifierConfig(AttributeFields, TrainingConfig):
 
     model: ClassVar[str] = "classifier"
     counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "components")
-
-
-MODELS = (JointConfig, CVAEConfig, ClassifierConfig)

@@ -48,7 +48,7 @@ def main(config: EvaluateConfig):
     if images.attributes != run.attributes:
         raise UserError(f"data: expected attributes {run.attributes} as at training, got {images.attributes}")
     part = getattr(images, config.part)
-    found = results(run, model, part, config.seed, config.particles)
+    found, _ = results(run, model, part, config.seed, config.particles)
     if judge is not None:
         found["conditions"] = judges.conditions(model, judge, part, config.seed)
     if inception is not None:
@@ -60,18 +60,18 @@ def main(config: EvaluateConfig):
 
 
 def results(run, model, images, seed, particles=None):
-    """Everything about one part of the data (`Images`) but what needs a classifier -> dict of numbers."""
-    found = {}
+    """Everything about one part of the data (`Images`) but what needs a classifier.
+
+    Returns:
+        dict of numbers; {discrete attribute: its probabilities `(n, categories)`, all labels being hidden}
+    """
+    found, probs = {}, {}
     if run.config.model != "classifier":
         found |= bounds_of(model, images, particles or run.config.particles, seed)
     if run.attributes:
-        found["imputation"] = imputations(model, all_hidden(images), run.attributes, seed)
-    return found
-
-
-def all_hidden(images):
-    """The same pictures with all their labels hidden."""
-    return Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
+        hidden = Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
+        found["imputation"], probs = imputations(model, hidden, run.attributes, seed)
+    return found, probs
 
 
 def bounds_of(model, images, particles, seed, batch_size=100):
@@ -82,9 +82,12 @@ def bounds_of(model, images, particles, seed, batch_size=100):
 
 
 def imputations(model, images, attributes, seed):
-    """Hidden labels against the model's answer given picture and visible labels -> {attribute: dict of numbers}.
+    """Hidden labels against the model's answer given picture and visible labels.
 
     `majority` is the share of the most frequent answer among them; continuous attributes have a root mean square error.
+
+    Returns:
+        {attribute: dict of numbers}, and the answers to discrete ones as in `answers`
     """
     probs, means = answers(model, images, attributes, seed)
     found = {}
@@ -101,7 +104,7 @@ def imputations(model, images, attributes, seed):
                 **_numbers(inference.imputation(probs[attribute.name], truth)),
                 "majority": majority,
             }
-    return found
+    return found, probs
 
 
 def answers(model, images, attributes, seed, draws=16, batch_size=100):

@@ -40,8 +40,9 @@ def train(config, images, name=None):
     result = fit(config, model, images, run.folder)
     seconds = round(time.perf_counter() - began, 1)
     trained = build.trained(run.folder).model
+    found, probs = evaluate.results(run, trained, images.test, config.seed)
     summary = {
-        "test": evaluate.results(run, trained, images.test, config.seed),
+        "test": found,
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
         "seconds": seconds,
@@ -52,10 +53,10 @@ def train(config, images, name=None):
         "provenance": runs.provenance(),
     }
     if images.train.hidden is not None and config.missing:
-        summary["hidden"] = evaluate.imputations(trained, images.train, images.attributes, config.seed)
+        summary["hidden"], _ = evaluate.imputations(trained, images.train, images.attributes, config.seed)
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
-    draw(run, trained, images)
+    draw(run, trained, images, probs)
     return run, summary
 
 
@@ -79,13 +80,14 @@ def start(config, images):
 
 def fit(config, model, images, run_dir):
     """Run `inference.fit` as `config` says."""
+    batches = loader(images.train, config.batch_size, shuffle=True)
     if config.model == "classifier":
         objective, callbacks = inference.LogLikelihood(), []
     else:
         objective = inference.ELBO()
-        callbacks = _callbacks(config, model, images, objective)
+        callbacks = _callbacks(config, model, images, objective, len(batches))
     if getattr(config, "decay", False):
-        callbacks.append(inference.CosineDecay(config.epochs * -(-len(images.train) // config.batch_size)))
+        callbacks.append(inference.CosineDecay(config.epochs * len(batches)))
     if getattr(config, "pretrained", None) is not None:
         z, y = codes(model, images.train)
         knobs = {"lr": config.prior_lr, "batch_size": config.batch_size, "progress": config.progress}
@@ -100,7 +102,7 @@ def fit(config, model, images, run_dir):
     return inference.fit(
         inference.OptimizationStep(objective, build.optimizer(config, model)),
         model,
-        loader(images.train, config.batch_size, shuffle=True),
+        batches,
         epochs=config.epochs,
         validation=loader(images.validation, 1000),
         callbacks=callbacks,
@@ -115,15 +117,14 @@ def fit(config, model, images, run_dir):
     )
 
 
-def _callbacks(config, model, images, objective):
-    """KL warm-up and reinitialisation of the prior."""
+def _callbacks(config, model, images, objective, steps):
+    """KL warm-up, a label term that falls, reinitialisation of the prior; an epoch has so many `steps`."""
     callbacks = []
     if config.warmup_epochs:
-        schedule = inference.LinearWarmup(config.warmup_epochs * -(-len(images.train) // config.batch_size))
+        schedule = inference.LinearWarmup(config.warmup_epochs * steps)
         callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
     if getattr(config, "label_epochs", None) and config.label_weight:
-        steps = config.label_epochs * -(-len(images.train) // config.batch_size)
-        fall = inference.LinearWarmup(steps, start=config.label_weight, end=0.0)
+        fall = inference.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
         callbacks.append(inference.Anneal(model, "label_weight", fall))
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
     if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
@@ -144,12 +145,14 @@ def codes(model, images):
     return z, images.labels
 
 
-def draw(run, model, images):
-    """samples.png, reconstructions.png, prior.png; for models with attributes those of `figures_attributes`."""
+def draw(run, model, images, probs):
+    """samples.png, reconstructions.png, prior.png; for models with attributes those of `figures_attributes`.
+
+    `probs` are the model's answers about the test pictures, as `evaluate.results` returns them.
+    """
     if run.config.model in ("vae", "joint-vae"):
         title = run.config.prior if run.config.model == "vae" else "ttlp"
         figures.draw(run.folder, {title: model}, images.test)
     if run.attributes:
-        probs, _ = evaluate.answers(model, evaluate.all_hidden(images.test), run.attributes, run.config.seed)
         pyro.set_rng_seed(run.config.seed)
         figures_attributes.draw(run.folder, model, images.test, run.attributes, probs)

@@ -119,8 +119,7 @@ class CVAE(AttributeVAE):
 
     def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
         """q(z given x, y). Takes the arguments of `model`, and needs x."""
-        if x is None:
-            raise ValueError("x: expected images to encode, got None (to generate, run the model without a guide)")
+        self._check_seen(x)
         with pyro.plate("data", self._rows(x, y, n)):
             return pyro.sample("z", self.encode(x, y))
 

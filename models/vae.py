@@ -85,8 +85,7 @@ class VAE(nn.Module):
 
     def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """q(z given x). Takes the arguments of `model`, and needs x."""
-        if x is None:
-            raise ValueError("x: expected images to encode, got None (to generate, run the model without a guide)")
+        self._check_seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
             return pyro.sample("z", self.encode(x))
 
@@ -121,6 +120,10 @@ class VAE(nn.Module):
         if not isinstance(n, int) or n < 1:
             raise ValueError(f"n: expected a positive number of images where x is not given, got {n!r}")
         return n
+
+    def _check_seen(self, x: Tensor | None) -> None:
+        if x is None:
+            raise ValueError("x: expected images to encode, got None (to generate, run the model without a guide)")
 
     def _check_images(self, x: Tensor) -> None:
         if self.image_shape is not None and (x.dim() != 4 or tuple(x.shape[1:]) != tuple(self.image_shape)):

@@ -64,7 +64,7 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
     if missing and attributes is None:
         raise UserError(f"missing: expected 0 where no attributes are read, got {missing}")
     check_seed(seed)
-    root = Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
+    root = root_of(root)
     # Labels first: mistakes in a CSV file come out before thousands of pictures are decoded.
     meanings, labels, hidden = (), [None] * 3, [None] * 3
     if attributes is not None:
@@ -82,6 +82,11 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
         validation, test = (torch.bernoulli(Images(part).first(), generator=generator) for part in (validation, test))
     parts = zip((train, validation, test), (binarize == "dynamic", False, False), labels, hidden, strict=True)
     return ImageData(name, tuple(train.shape[1:]), *(Images(*part) for part in parts), meanings)
+
+
+def root_of(root):
+    """Where the data lie: as asked, else $PYRO_PRIORS_DATA, else `data/`."""
+    return Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
 
 
 def _labels(name, root, columns, missing, seed):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shlex
 import statistics
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from experiments.config import UserError, to_flags, to_json
+from experiments.data.loading import root_of
 from experiments.runs import hashed, write_json
 
 FOLDER = Path(__file__).parent.parent / "results"
@@ -45,10 +45,15 @@ def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
 
 def identity(config):
     """What decides the outcome of a configuration, as JSON values; of a run to start from, whether there is one."""
-    values = {key: value for key, value in to_json(config).items() if key not in ELSEWHERE}
+    values = _decisive(to_json(config))
     if "pretrained" in values:
         values["pretrained"] = values["pretrained"] is not None
-    return json.loads(json.dumps(values))
+    return values
+
+
+def _decisive(values):
+    """What decides the outcome, of a configuration that `to_json` wrote, as JSON values."""
+    return json.loads(json.dumps({key: value for key, value in values.items() if key not in ELSEWHERE}))
 
 
 def result(folder, config, beside=None, *, strict=True):
@@ -99,11 +104,10 @@ def train(config):
 
 def newest(config):
     """The last finished run folder of this configuration, from the same start, or None."""
-    wanted = {key: value for key, value in json.loads(json.dumps(to_json(config))).items() if key not in ELSEWHERE}
-    found = []
+    found, wanted = [], _decisive(to_json(config))
     for path in (config.runs_dir / config.name).glob("*/summary.json"):
         written = json.loads((path.parent / "config.json").read_text())["config"]
-        if _same({key: value for key, value in written.items() if key not in ELSEWHERE}, wanted):
+        if _same(_decisive(written), wanted):
             found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
 
@@ -162,8 +166,7 @@ def _commit(provenance):
 
 def fingerprint(root):
     """Of the user's own data: the labels and the split, by content."""
-    root = Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
-    files = [root / name for name in ("attributes.csv", "partition.csv")]
+    files = [root_of(root) / name for name in ("attributes.csv", "partition.csv")]
     return {path.name: hashed(path) for path in files if path.is_file()}
 
 

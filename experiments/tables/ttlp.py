@@ -66,13 +66,10 @@ class TtlpConfig:
             "classifier": self.classifier_epochs,
             "cvae": self.cvae_epochs,
             "pretrained": self.tuning_epochs,
-            "joint": self.train.epochs,
-            "weighted": self.train.epochs,
-            "frozen": self.train.epochs,
-        }
-        if row in ("pretrained", "frozen"):
+        }.get(row, self.train.epochs)
+        if row in STARTED:
             changes = {**changes, "pretrained": Path("RUN")}  # known once it is trained
-        return self._of(kind, f"{row}-missing{missing:g}", seed, missing=missing, epochs=epochs[row], **changes)
+        return self._of(kind, f"{row}-missing{missing:g}", seed, missing=missing, epochs=epochs, **changes)
 
     def beside(self, row, missing, seed):
         """What else decides the outcome of that run: its judge, where it started, and the user's own data."""
