@@ -84,6 +84,7 @@ class AutoencoderConfig(TrainingConfig):
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
     reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
     reinit_samples: int | None = None  # Encoded examples that it is set from; None: 2,000.
+    prior_epochs: int = 0  # At the end, passes over the training codes that fit a learnable prior alone.
     particles: int = 100  # Importance samples of the reported IWAE bound.
 
     counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "particles")
@@ -97,8 +98,11 @@ class AutoencoderConfig(TrainingConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.warmup_epochs < 0:
-            raise UserError(f"warmup_epochs: expected 0 or more, got {self.warmup_epochs}")
+        for field in ("warmup_epochs", "prior_epochs"):
+            if getattr(self, field) < 0:
+                raise UserError(f"{field}: expected 0 or more, got {getattr(self, field)}")
+        if self.prior_epochs and self.devices > 1:
+            raise UserError(f"prior_epochs: expected 0 with several devices, got {self.prior_epochs}")
         if self.binarize == "dynamic" and self.likelihood != "bernoulli":
             raise UserError(
                 f"binarize: expected 'none' with likelihood {self.likelihood!r}, got 'dynamic' (use --binarize none)"

@@ -89,17 +89,13 @@ def fit(config, model, images, run_dir):
     if getattr(config, "decay", False):
         callbacks.append(inference.CosineDecay(config.epochs * len(batches)))
     if getattr(config, "pretrained", None) is not None:
-        z, y = codes(model, images.train)
-        knobs = {"lr": config.prior_lr, "batch_size": config.batch_size, "progress": config.progress}
-        if config.frozen:
-            knobs |= {"epochs": config.epochs, **({"patience": config.patience} if config.patience else {})}
-        result = inference.fit_prior(model.prior, z, y, **knobs)
+        result = _fit_prior(config, model, images, config.epochs if config.frozen else config.prior_epochs or 10)
         if config.frozen:
             if run_dir is not None:
                 inference.save_weights(model, run_dir / "model.safetensors")
                 inference.write_table(result.history, run_dir / "metrics.csv")
             return result
-    return inference.fit(
+    result = inference.fit(
         inference.OptimizationStep(objective, build.optimizer(config, model)),
         model,
         batches,
@@ -115,6 +111,20 @@ def fit(config, model, images, run_dir):
         progress=config.progress,
         seed=config.seed,
     )
+    if getattr(config, "prior_epochs", 0) and build.count_parameters(model.prior):
+        last = _fit_prior(config, model, images, config.prior_epochs)
+        inference.save_weights(model, run_dir / "model.safetensors")
+        inference.write_table(last.history, run_dir / "prior.csv")
+    return result
+
+
+def _fit_prior(config, model, images, epochs):
+    """Fit the prior alone to the codes of the training pictures."""
+    z, scale, y = codes(model, images.train)
+    labels = {"y": y} if config.model == "joint-vae" else {}
+    patience = {"patience": config.patience} if config.patience else {}
+    knobs = {"lr": config.prior_lr, "batch_size": config.batch_size, "progress": config.progress, "decay": True}
+    return inference.fit_prior(model.prior, z, scale=scale, epochs=epochs, **labels, **patience, **knobs)
 
 
 def _callbacks(config, model, images, objective, steps):
@@ -139,10 +149,11 @@ def _callbacks(config, model, images, objective, steps):
 
 @torch.no_grad()
 def codes(model, images):
-    """One draw of q(z given x) for each picture, and the labels -> `(n, d)`, `(n, n_attributes)`."""
+    """Mean and standard deviation of q(z given x) for each picture, `(n, d)` each, and the labels or None."""
     model.eval()
-    z = torch.cat([model.encode(x).sample() for x, _ in loader(images, 500)])
-    return z, images.labels
+    batches = loader(images, 500)
+    laws = [model.encode(batch if images.labels is None else batch[0]) for batch in batches]
+    return torch.cat([q.mean for q in laws]), torch.cat([q.stddev for q in laws]), images.labels
 
 
 def draw(run, model, images, probs):

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from inference.callbacks import CosineDecay
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.objectives import LogLikelihood
 from inference.schedules import EarlyStopping
@@ -16,26 +17,33 @@ def fit_prior(
     z: Tensor,
     y: Tensor | None = None,
     *,
+    scale: Tensor | None = None,
     epochs: int = 50,
     batch_size: int = 256,
     lr: float = 1e-2,
+    decay: bool = False,
     patience: int = 3,
     progress: bool = False,
 ) -> FitResult:
     """Maximise the mean of log p(z), or of log p(z, y_ob), over codes; in place.
 
-    A tenth of the codes is held out. The prior is set from the others where it can be (`reinitialize`), then trained by
-    Adam until the likelihood of the held-out ones no longer rises; the best state, the start included, is kept. It
-    stays on its device. The encoder is left as it is: afterwards everything may be fine-tuned together, or the prior
-    used as it is (a VAE pretrained without labels, TTLP Table 1).
+    The rest of the ELBO does not depend on the prior: this is the ELBO's own maximum over the prior, the encoder and
+    decoder held as they are. It serves a VAE that was trained without labels (TTLP Table 1), and the end of a joint
+    training, which leaves the prior behind the encoder.
+
+    A tenth of the codes is held out. The prior is set from the others where that is better (`reinitialize`), then
+    trained by Adam until the likelihood of the held-out ones no longer rises; the best state, the start included, is
+    kept. It stays on its device.
 
     Args:
         prior: a prior module; with `y`, one over latents and attributes such as `pyro_priors.TTLP`.
-        z: codes ``(n, d)``, one draw of q(z given x) for each example, n >= 10.
+        z: codes ``(n, d)``, n >= 10: one draw of q(z given x) for each example, or with `scale` its mean.
         y: attributes ``(n, n_attributes)``, NaN = missing; all missing by default.
+        scale: standard deviations ``(n, d)`` of a Gaussian q(z given x), drawn from afresh at every step.
         epochs: at most so many passes over the codes.
         batch_size: codes per step.
         lr: Adam's learning rate.
+        decay: let the learning rate fall to 0 over the epochs, along half a cosine.
         patience: epochs without a better likelihood after which it stops.
         progress: show a progress bar.
 
@@ -54,21 +62,26 @@ def fit_prior(
         >>> bool((prior().mean - 3).abs().max() < 0.1)
         True
     """
-    value = _checked(prior, z, y, epochs, batch_size, lr, patience)
-    value = value[torch.randperm(len(value))]
-    train, held_out = value[len(value) // 10 :], value[: len(value) // 10]
+    value, scale = _checked(prior, z, y, scale, epochs, batch_size, lr, patience)
+    order = torch.randperm(len(value), device=value.device)
+    held_out, train = order.tensor_split([len(value) // 10])
+    observed = _Observed(prior)
     if hasattr(prior, "reinitialize"):
         attributes = len(getattr(prior, "attributes", ()))
-        prior.reinitialize(*train.split([train.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
+        drawn = observed.draw(value[train], scale[train])
+        prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
+    validation = observed.draw(value[held_out], scale[held_out])
     with torch.no_grad():
         start = {key: tensor.clone() for key, tensor in prior.state_dict().items()}
-        start_loss = -prior().log_prob(held_out).mean().item()
+        start_loss = -torch.cat([prior().log_prob(part) for part in validation.split(1000)]).mean().item()
+    batches = DataLoader(TensorDataset(value[train], scale[train]), batch_size, shuffle=True)
     result = fit(
         OptimizationStep(LogLikelihood(), torch.optim.Adam(prior.parameters(), lr=lr)),
-        _Observed(prior),
-        DataLoader(TensorDataset(train), batch_size, shuffle=True),
+        observed,
+        batches,
         epochs=epochs,
-        validation=DataLoader(TensorDataset(held_out), batch_size),
+        validation=DataLoader(TensorDataset(validation, torch.zeros_like(validation)), 1000),
+        callbacks=[CosineDecay(epochs * len(batches))] if decay else [],
         early_stopping=EarlyStopping(patience),
         accelerator=value.device.type,
         progress=progress,
@@ -79,8 +92,8 @@ def fit_prior(
     return result
 
 
-def _checked(prior, z, y, epochs, batch_size, lr, patience) -> Tensor:
-    """Codes and attributes side by side on the prior's device, ``(n, d + n_attributes)``; errors before any work."""
+def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tensor, Tensor]:
+    """Codes and attributes side by side on the prior's device, ``(n, d + n_attributes)``, and their scales."""
     for name, count in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
         check_count(name, count)
     if not lr > 0:
@@ -95,19 +108,32 @@ def _checked(prior, z, y, epochs, batch_size, lr, patience) -> Tensor:
         y = z.new_full((len(z), attributes), torch.nan)
     if y.shape != (len(z), attributes):
         raise ValueError(f"y: expected shape ({len(z)}, {attributes}), got {tuple(y.shape)}")
-    return torch.cat([z.detach(), y.to(z)], -1).to(parameters[0])
+    if scale is None:
+        scale = torch.zeros_like(z)
+    if scale.shape != z.shape or not (scale >= 0).all():
+        got = tuple(scale.shape) if scale.shape != z.shape else "negative or NaN entries"
+        raise ValueError(f"scale: expected shape {tuple(z.shape)} and no negative entries, got {got}")
+    return tuple(
+        torch.cat([part.detach(), more.to(part)], -1).to(parameters[0])
+        for part, more in ((z, y), (scale, torch.zeros_like(y)))
+    )
 
 
 class _Observed(nn.Module):
-    """The prior as a program whose only site is observed."""
+    """The prior as a program whose only site is observed, at codes drawn afresh."""
 
     def __init__(self, prior: nn.Module) -> None:
         super().__init__()
         self.prior = prior
 
-    def model(self, value: Tensor) -> None:
-        with pyro.plate("data", len(value)):
-            pyro.sample("value", self.prior(), obs=value)
+    @staticmethod
+    def draw(value: Tensor, scale: Tensor) -> Tensor:
+        """Attributes have a scale of 0."""
+        return value + scale * torch.randn_like(value)
 
-    def guide(self, value: Tensor) -> None:
+    def model(self, value: Tensor, scale: Tensor) -> None:
+        with pyro.plate("data", len(value)):
+            pyro.sample("value", self.prior(), obs=self.draw(value, scale))
+
+    def guide(self, value: Tensor, scale: Tensor) -> None:
         """Nothing is latent."""

@@ -46,6 +46,8 @@ def folder(tmp_path):
         ("--data folder --data-root /nowhere", "data: folder expected pictures in /nowhere"),
         ("--rank 0", "rank: expected at least 1, got 0"),
         ("--seed -1", "seed: expected 0 to 2147483647, got -1"),
+        ("--prior-epochs -1", "prior_epochs: expected 0 or more, got -1"),
+        ("--prior-epochs 1 --devices 2", "prior_epochs: expected 0 with several devices, got 1"),
         ("--name ../../evil", "name: expected the name of one folder, got '../../evil'"),
         ("--accelerator foo", "got foo, 1, 32-true (You selected an invalid accelerator name"),
         ("--precision junk", "got cpu, 1, junk (Precision 'junk' is invalid."),

@@ -19,6 +19,7 @@ TINY = to_flags(
     )
 )
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
+FILES = {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
 
 
 def train(tmp_path, *flags):
@@ -33,7 +34,7 @@ def train(tmp_path, *flags):
 def test_a_run_leaves_its_files_and_can_be_read_back(tmp_path, flags, capsys):
     folder = train(tmp_path, *flags.split(), "--warmup-epochs", "1", "--reinit-every", "1", "--patience", "2")
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
+    assert names == FILES
     with (folder / "metrics.csv").open() as file:
         losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
     assert losses[-1] < losses[0]
@@ -97,3 +98,19 @@ def test_two_devices_make_one_run(tmp_path):
     assert finished.stdout.count(str(folder)) == 1
     names = {path.name for path in folder.iterdir()}
     assert names == {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
+
+
+@pytest.mark.parametrize("prior", ["trip", "normal"])
+def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, prior):
+    plain = train(tmp_path / "plain", "--prior", prior)
+    fitted = train(tmp_path / "fitted", "--prior", prior, "--prior-epochs", "20")
+    weights = [build.trained(folder).model.state_dict() for folder in (plain, fitted)]
+    moved = {name for name, value in weights[0].items() if not torch.equal(value, weights[1][name])}
+    bounds = [json.loads((folder / "summary.json").read_text())["test"]["elbo"] for folder in (plain, fitted)]
+    if prior == "normal":  # there is nothing to fit
+        assert not moved
+        assert bounds[0] == bounds[1]
+        return
+    assert moved == {"prior.log_cores", "prior.loc", "prior.log_scale"}
+    assert bounds[1] > bounds[0]
+    assert {path.name for path in fitted.iterdir()} == {*FILES, "prior.csv"}

@@ -38,6 +38,22 @@ def test_training_gains_over_the_start():
     assert losses[1] < losses[0] - 0.5
 
 
+def test_codes_are_drawn_afresh_around_their_means():
+    torch.manual_seed(0)
+    prior = pp.GaussianMixture(2, 1)
+    fit_prior(prior, torch.full((500, 2), 3.0), scale=torch.tensor([0.5, 2.0]).expand(500, 2), epochs=20)
+    assert (prior().mean - 3).abs().max() < 0.2
+    assert (prior().variance.sqrt() - torch.tensor([0.5, 2.0])).abs().max() < 0.15
+
+
+def test_the_rate_falls_to_zero():
+    torch.manual_seed(0)
+    z, _ = two_clusters(200)
+    prior = pp.GaussianMixture(4, 2)
+    losses = [row["train_loss"] for row in fit_prior(prior, z, epochs=4, lr=0.3, decay=True, patience=9).history]
+    assert abs(losses[-1] - losses[-2]) < abs(losses[1] - losses[0])
+
+
 def test_a_training_that_only_harms_leaves_the_start():
     torch.manual_seed(0)
     z, _ = two_clusters(100)
@@ -70,6 +86,11 @@ BAD = {
     "nothing to learn": (lambda: fit_prior(pp.StandardNormal(4), torch.zeros(20, 4)), "one with parameters"),
     "codes of another size": (lambda: fit_prior(mixture(), torch.zeros(20, 3)), r"z: expected shape \(n, 4\)"),
     "labels for a prior without": (lambda: fit_prior(mixture(), torch.zeros(20, 4), torch.zeros(20, 1)), "y: expected"),
+    "scales of another size": (
+        lambda: fit_prior(mixture(), torch.zeros(20, 4), scale=torch.ones(20, 3)),
+        r"scale: expected shape \(20, 4\) and no negative entries, got \(20, 3\)",
+    ),
+    "negative scales": (lambda: fit_prior(mixture(), torch.zeros(20, 4), scale=-torch.ones(20, 4)), "got negative"),
     "a negative rate": (lambda: fit_prior(mixture(), torch.zeros(20, 4), lr=-1.0), "lr: expected a positive number"),
     "no batch": (lambda: fit_prior(mixture(), torch.zeros(20, 4), batch_size=0), "batch_size: expected"),
     "no epochs": (lambda: fit_prior(mixture(), torch.zeros(20, 4), epochs=0), "epochs: expected"),

@@ -6,7 +6,7 @@ import json
 import statistics
 from pathlib import Path
 
-from experiments.config import TrainConfig
+from experiments.config import TrainConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.tables import kept
 from inference import replace_file
@@ -14,7 +14,7 @@ from inference import replace_file
 # Row -> title, class of its configuration, what it changes in it.
 ROWS = {
     "joint": ("VAE-TTLP", JointConfig, {}),
-    "weighted": ("VAE-TTLP, 50 log p(y given z) added to the bound", JointConfig, {"label_weight": 50.0}),
+    "weighted": ("VAE-TTLP, {label_weight:g} log p(y given z) added to the bound", JointConfig, {}),
     "pretrained": ("VAE-TTLP, networks of a VAE trained without labels, all tuned", JointConfig, {}),
     "frozen": ("VAE-TTLP, networks of a VAE trained without labels, prior alone", JointConfig, {"frozen": True}),
     "cvae": ("CVAE, labels predicted", CVAEConfig, {}),
@@ -50,6 +50,7 @@ class TtlpConfig:
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     missing: tuple[float, ...] = (0.0, 0.3, 0.7)  # Shares of the labels that are hidden.
     seeds: tuple[int, ...] = (0,)  # Seeds to run each row with.
+    label_weight: float = 50.0  # Of the row `weighted`.
     classifier_epochs: int = 6  # Passes over the data of the classifier.
     cvae_epochs: int = 10  # Passes of the conditional VAE.
     tuning_epochs: int = 10  # Passes of the pretrained model with all its parts.
@@ -58,6 +59,8 @@ class TtlpConfig:
 
     def __post_init__(self):
         kept.check_asked(self, ROWS, DECIDED, some=("rows", "seeds", "missing"), counts=("jobs", *EPOCHS))
+        if not self.label_weight > 0:
+            raise UserError(f"label_weight: expected a positive number, got {self.label_weight}")
 
     def run(self, row, missing, seed):
         """The configuration of one run."""
@@ -69,6 +72,8 @@ class TtlpConfig:
         }.get(row, self.train.epochs)
         if row in STARTED:
             changes = {**changes, "pretrained": Path("RUN")}  # known once it is trained
+        if row == "weighted":
+            changes = {**changes, "label_weight": self.label_weight}
         return self._of(kind, f"{row}-missing{missing:g}", seed, missing=missing, epochs=epochs, **changes)
 
     def beside(self, row, missing, seed):
@@ -183,7 +188,8 @@ def _commands(config, results):
         seeds = tuple(sorted({seed for r, _, seed in results if r == row}))
         together.setdefault((shares, seeds), []).append(row)
     epochs = [(f"--{name.replace('_', '-')}", getattr(config, name)) for name in EPOCHS]
-    shared = ["--name", config.name, *itertools.chain.from_iterable(epochs)]
+    weight = ["--label-weight", f"{config.label_weight:g}"] if any(row == "weighted" for row, *_ in results) else []
+    shared = ["--name", config.name, *weight, *itertools.chain.from_iterable(epochs)]
     for (shares, seeds), rows in together.items():
         own = ["--rows", *rows, "--missing", *(f"{share:g}" for share in shares), "--seeds", *seeds]
         yield f"    {kept.command_of('table ttlp', config.train, [*shared, *own])}"
@@ -195,7 +201,7 @@ def _rows(config, results):
         conditions = [test["conditions"] for test in tests if "conditions" in test]
         papers = [part.get(missing, "") for part in PAPER.get((config.train.data, row), ({}, {}))]
         cells = [
-            ROWS[row][0],
+            ROWS[row][0].format(label_weight=config.label_weight),
             f"{missing:.0%}",
             str(len(tests)),
             kept.mean([100 * one["mean_accuracy"] for one in conditions]),
