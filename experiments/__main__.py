@@ -23,6 +23,12 @@ COMMANDS = {
     "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
     "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
     "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
+    "bench tensor-ring": (
+        "bench.tensor_ring",
+        "BenchTensorRingConfig",
+        "speed of the contraction against the textbook",
+    ),
+    "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
     "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
     "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
@@ -68,7 +74,7 @@ def parse(config, words, flags):
 
 def usage():
     """The list of commands."""
-    lines = [f"  {words:<18}{line}" for words, (_, _, line) in COMMANDS.items()]
+    lines = [f"  {words:<21}{line}" for words, (_, _, line) in COMMANDS.items()]
     return "\n".join(["usage: python -m experiments COMMAND [--help] [flags]", "", *lines])
 
 

@@ -8,7 +8,7 @@ from catalogue import make_ring
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.distributions.evidence import Evidence
 from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.ops import chain, chain_sample
+from pyro_priors.ops import chain, chain_sample, sweeps, two_sided
 
 
 def check_draws(case):
@@ -17,13 +17,13 @@ def check_draws(case):
 
 
 def without_suffix(matrices, end):
-    states, scales = chain.suffix_sweep(matrices, end)
+    states, scales = sweeps.suffix_sweep(matrices, end)
     return torch.ones_like(states), torch.ones_like(scales)
 
 
 def check_imputations(case):
     torch.manual_seed(0)
-    draws = case.ring.sample((4000,))
+    draws = case.ring.sample((20_000,))
     laws.check_samples(case, case.ring.impute(torch.where(torch.rand(draws.shape) < 0.5, torch.nan, draws)))
 
 
@@ -39,13 +39,19 @@ def forgetful_draw(ring, evidence, shape):
     return draw(ring, nothing_said.expand_as(evidence), shape)
 
 
+def without_normalizer(ring, evidence):
+    return ring._chain.contract(evidence), torch.zeros(())
+
+
 draw = TensorRing._draw
 log_evidence = Variables.log_evidence
 
 BUGS = {
-    "normaliser left out": (TensorRing, "_log_normalizer", lambda ring: torch.zeros(()), laws.check_log_prob),
-    "order ignored": (OrderedChain, "_chained", lambda chain, x, dim: x, laws.check_log_prob),
-    "order not undone": (OrderedChain, "_declared", lambda chain, x, dim: x, laws.check_state_probs),
+    "normaliser left out": (TensorRing, "_contract", without_normalizer, laws.check_log_prob),
+    "order ignored": (chain, "_arranged", lambda weights, cores, order: (weights, cores), laws.check_log_prob),
+    "order not undone": (chain, "_declared", lambda x, order, dim: x, laws.check_state_probs),
+    "order of the sampler ignored": (OrderedChain, "_chained", lambda chain, x, dim: x, check_draws),
+    "order of the sampler not undone": (OrderedChain, "_declared", lambda chain, x, dim: x, check_draws),
     "suffix of the sampler left out": (chain_sample, "suffix_sweep", without_suffix, check_draws),
     "imputation ignores what is observed": (TensorRing, "_draw", forgetful_draw, check_imputations),
     "sampling ignores what is given": (TensorRing, "_draw", forgetful_draw, check_conditional_draws),
@@ -56,7 +62,7 @@ BUGS = {
         laws.check_log_prob,
     ),
     "ring closed as a train": (
-        chain,
+        two_sided,
         "boundaries",
         lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
         laws.check_log_prob,

@@ -71,11 +71,11 @@ def test_generated_pictures_given_two_attributes(boundary):
 def test_generating_by_the_chain_rule(boundary):
     """p(x given digit) has the same pictures as a hat drawn given the digit, then pictures given both."""
     vae = make_vae(boundary)
-    one_go = inference.generate(vae, 4000, {"digit": 2})
-    hats = vae.prior().condition(digit=2.0).categorical("hat").sample((4000,))
-    assert same_law(inference.generate(vae, 4000, {"digit": 2, "hat": hats}), one_go)
+    one_go = inference.generate(vae, 20_000, {"digit": 2})
+    hats = vae.prior().condition(digit=2.0).categorical("hat").sample((20_000,))
+    assert same_law(inference.generate(vae, 20_000, {"digit": 2, "hat": hats}), one_go)
     for wrong in ({"digit": 2, "hat": 1 - hats}, {"hat": hats}):
-        assert not same_law(inference.generate(vae, 4000, wrong), one_go)
+        assert not same_law(inference.generate(vae, 20_000, wrong), one_go)
 
 
 def test_generating_given_nothing():

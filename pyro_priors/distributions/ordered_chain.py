@@ -44,18 +44,24 @@ class OrderedChain:
 
     def contract(self, evidence: Tensor) -> Tensor:
         """Log of the closed chain: ``(*, D, N) -> (*)``"""
-        return ops.log_contract(*self._rows(evidence), self.ring).reshape(evidence.shape[:-2])
+        return ops.log_contract(*self._rows(evidence), self.ring, self._order).reshape(evidence.shape[:-2])
+
+    def contract_both(self, evidence: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+        """`contract` of both in one walk: rows cost little beside the steps that follow each other."""
+        (rows, cores), (more, _) = self._rows(evidence), self._rows(other)
+        result = ops.log_contract(torch.cat([rows, more.to(rows)]), cores.to(rows), self.ring, self._order)
+        first, second = result.split([len(rows), len(more)])
+        return first.reshape(evidence.shape[:-2]), second.reshape(other.shape[:-2])
 
     def posterior(self, evidence: Tensor) -> Tensor:
         """Probabilities of the states: ``(*, D, N) -> (*, D, N)``"""
-        probs = ops.state_posterior(*self._rows(evidence), self.ring)
-        return self._declared(probs, -2).reshape(evidence.shape)
+        return ops.state_posterior(*self._rows(evidence), self.ring, self._order).reshape(evidence.shape)
 
     def sample(self, evidence: Tensor, shape: Sequence[int]) -> Tensor:
         """Joint draws of the states: ``(*, D, N) -> (*shape, D)`` where ``shape`` ends in ``*``, up to broadcasting"""
         rows, cores = self._rows(evidence)
         index = torch.arange(len(rows), device=rows.device).reshape(evidence.shape[:-2]).expand(shape).reshape(-1)
-        states = ops.sample_states(rows, cores, self.ring, index)
+        states = ops.sample_states(self._chained(rows, 1), self._chained(cores, 0), self.ring, index)
         return self._declared(states, -1).reshape(*shape, states.shape[-1])
 
     def pathwise(self, draws: Tensor, visible: list[bool], loc: Tensor, scale: Tensor, evidence: Tensor) -> Tensor:
@@ -65,19 +71,15 @@ class OrderedChain:
             evidence = evidence.expand(*shape[:-1], *evidence.shape[-2:])
         rows, cores = self._rows(evidence)
         chain = range(len(visible)) if self._order is None else self._order.tolist()
-        draws, loc, scale = (
-            self._chained(draws.reshape(-1, shape[-1]), -1),
-            self._chained(loc, 0),
-            self._chained(scale, 0),
-        )
+        draws, rows = self._chained(draws.reshape(-1, shape[-1]), 1), self._chained(rows, 1)
+        loc, scale, cores = (self._chained(x, 0) for x in (loc, scale, cores))
         moved = ops.pathwise(draws, [visible[c] for c in chain], loc, scale, rows, cores, self.ring)
         return self._declared(moved, -1).reshape(shape)
 
     def _rows(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of evidence ``(B, D, N)`` and cores, both in chain order and of one dtype."""
+        """Rows of evidence ``(B, D, N)`` and cores, of one dtype."""
         dtype = torch.promote_types(torch.promote_types(evidence.dtype, self.log_cores.dtype), torch.float32)
-        rows = self._chained(evidence, -2).reshape(-1, *evidence.shape[-2:])
-        return rows.to(dtype), self._chained(self.log_cores, 0).to(dtype)
+        return evidence.reshape(-1, *evidence.shape[-2:]).to(dtype), self.log_cores.to(dtype)
 
     def _chained(self, x: Tensor, dim: int) -> Tensor:
         return x if self._order is None else x.index_select(dim, self._order)

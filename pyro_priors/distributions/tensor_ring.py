@@ -107,7 +107,8 @@ class TensorRing(TorchDistribution):
         """Log density of the entries that are not NaN; a row without any scores exactly 0. ``(*, D) -> (*)``"""
         value = self._checked(value)
         evidence = self._evidence.given(value)
-        score = (self._chain.contract(evidence) - self._log_normalizer()).to(self._dtype(evidence))
+        total, log_normalizer = self._contract(evidence)
+        score = (total - log_normalizer).to(self._dtype(evidence))
         # The two contractions of a row without entries may round differently.
         score = score.masked_fill(value.isnan().all(-1), 0.0)
         return score.expand(torch.broadcast_shapes(score.shape, self.batch_shape))
@@ -291,14 +292,21 @@ class TensorRing(TorchDistribution):
     def _validate_sample(self, value: Tensor):
         self._evidence.check(value, self._evidence.columns, self.batch_shape)
 
-    def _log_normalizer(self) -> Tensor:
-        """Kept for the next call where it has no graph: a graph can be walked back only once."""
-        if self._normalizer and not (torch.is_grad_enabled() and self._learns()):
-            return self._normalizer[0]
-        result = self._chain.contract(self._evidence.log_weights)
-        if not result.requires_grad and not result.is_inference():
-            self._normalizer.append(result)
-        return result
+    def _contract(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
+        """Log of the closed chain under ``evidence``, and the log normaliser.
+
+        Where gradients flow to the normaliser both are contracted together, afresh: a graph can be walked back only
+        once. Otherwise it is kept for the next call.
+        """
+        if torch.is_grad_enabled() and self._learns():
+            return self._chain.contract_both(evidence, self._evidence.log_weights)
+        if not self._normalizer:
+            with torch.no_grad():
+                log_normalizer = self._chain.contract(self._evidence.log_weights)
+            if log_normalizer.is_inference():
+                return self._chain.contract(evidence), log_normalizer
+            self._normalizer.append(log_normalizer)
+        return self._chain.contract(evidence), self._normalizer[0]
 
     def _learns(self) -> bool:
         return self.log_cores.requires_grad or self._evidence.log_weights.requires_grad

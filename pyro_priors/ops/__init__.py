@@ -1,7 +1,8 @@
 """Contractions of chains of non-negative cores: pure functions of tensors."""
 
-from pyro_priors.ops.chain import log_contract, state_posterior, wide
+from pyro_priors.ops.chain import log_contract, state_posterior
 from pyro_priors.ops.chain_sample import sample_states
 from pyro_priors.ops.pathwise import pathwise
+from pyro_priors.ops.scaling import wide
 
 __all__ = ["log_contract", "pathwise", "sample_states", "state_posterior", "wide"]

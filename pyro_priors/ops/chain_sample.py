@@ -10,7 +10,8 @@ states (TRIP eq. 5, TTLP eq. 7-8), whose law is the same.
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.chain import boundaries, scale_chain, suffix_sweep, wide
+from pyro_priors.ops.scaling import boundaries, scale_chain, wide
+from pyro_priors.ops.sweeps import suffix_sweep
 
 
 @torch.no_grad()
@@ -25,8 +26,8 @@ def sample_states(log_weights: Tensor, log_cores: Tensor, ring: bool, rows: Tens
         bonds = _sample_bonds(scaled.matrices(), ring, rows)
         rank = log_cores.shape[-1]
         position = torch.arange(len(log_cores), device=rows.device)[:, None]
-        used = scaled.cores.mT[position, bonds[:-1] * rank + bonds[1:]]  # (D, n, N)
-        return _race(used * scaled.weights[:, rows]).T
+        used = scaled.cores.flatten(-2).mT[position, bonds[:-1] * rank + bonds[1:]]  # (D, n, N)
+        return _pick(used.mul_(_of(scaled.weights, rows, 1)), torch.rand_like(used[..., 0])).T
 
 
 def _sample_bonds(matrices: Tensor, ring: bool, rows: Tensor) -> Tensor:
@@ -36,19 +37,29 @@ def _sample_bonds(matrices: Tensor, ring: bool, rows: Tensor) -> Tensor:
     suffixes, scales = suffix_sweep(matrices, ends)
     log_scale = wide(scales).log().sum((0, -1))  # (B, r)
     opening = suffixes[0] * ends * (log_scale - log_scale.amax(-1, keepdim=True)).exp().to(ends)[..., None]  # (B, r, m)
-    ends_drawn = _race(opening.flatten(-2)[rows])
-    closing, bond = ends_drawn // rank, ends_drawn % rank
-    following = suffixes[1:, rows, closing]  # (D, n, m)
-    following = following / torch.empty_like(following).exponential_()
-    first_row = rows * rank
-    bonds = torch.empty(len(matrices) + 1, count, dtype=torch.long, device=rows.device)
-    bonds[0] = bond
-    for matrix, follow, chosen in zip(matrices.flatten(1, 2).unbind(), following.unbind(), bonds[1:], strict=True):
-        torch.argmax(matrix.index_select(0, first_row + bond).mul_(follow), -1, out=chosen)
-        bond = chosen
-    return bonds
+    uniform = torch.rand(len(matrices) + 1, count, dtype=matrices.dtype, device=rows.device)
+    both_ends = _pick(_of(opening.flatten(-2), rows, 0).expand(count, -1), uniform[-1])
+    closing, opened = both_ends // rank, both_ends % rank
+    # What follows a bond is the same for all bonds before it.
+    following = suffixes[1:].flatten(1, 2)[:, rows * len(ends) + closing]  # (D, n, m)
+    bonds = [opened]
+    first_row = None if matrices.shape[1] == 1 else rows * rank
+    for matrix, follow, chance in zip(matrices.flatten(1, 2).unbind(), following.unbind(), uniform[:-1], strict=True):
+        row = matrix.index_select(0, bonds[-1] if first_row is None else bonds[-1] + first_row)
+        bonds.append(_pick(row.mul_(follow), chance))
+    return torch.stack(bonds)
 
 
-def _race(weights: Tensor) -> Tensor:
-    """One category for each row of non-negative weights: the first of exponential clocks to ring."""
-    return (weights / torch.empty_like(weights).exponential_()).argmax(-1)
+def _of(x: Tensor, rows: Tensor, dim: int) -> Tensor:
+    """The rows that are asked for; one that all share is left to broadcasting."""
+    return x if x.shape[dim] == 1 else x.index_select(dim, rows)
+
+
+def _pick(weights: Tensor, uniform: Tensor) -> Tensor:
+    """One category for each row of non-negative weights, by a number in [0, 1): ``(*, n), (*) -> (*)``
+
+    Never one of weight 0, wherever rounding puts the threshold.
+    """
+    mass = weights.cumsum(-1)
+    threshold = uniform * mass[..., -1] * (1 - 2 * torch.finfo(mass.dtype).eps)
+    return torch.searchsorted(mass, threshold.unsqueeze(-1), right=True).squeeze(-1)

@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.chain import boundaries, scale_chain, sweep_plain
+from pyro_priors.ops.scaling import boundaries, scale_chain
+from pyro_priors.ops.sweeps import sweep_plain
 
 
 def pathwise(
@@ -31,7 +32,7 @@ def pathwise(
         matrices = scaled.matrices().unbind()
         ends = boundaries(log_cores, ring)
         suffixes = sweep_plain([matrix.mT for matrix in reversed(matrices)], ends)[0][-2::-1]
-        cores = scaled.cores.unbind()
+        cores = scaled.cores.flatten(-2).unbind()
         columns = draws.detach().unbind(-1)
         state, result = ends.expand(len(draws), *ends.shape), []
         parts = zip(visible, columns, loc.unbind(), scale.unbind(), scaled.weights.unbind(), strict=True)

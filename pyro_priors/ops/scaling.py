@@ -1,0 +1,49 @@
+"""From log-weights and log-cores to numbers at most one, and what closes the chain.
+
+Letters in the shape comments of this folder: D variables, B rows, N states, m rank, r = m (ring) or 1 (train).
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class ScaledChain(NamedTuple):
+    """Weights and cores in linear space, each at most one, and the logarithm of what was taken out."""
+
+    weights: Tensor  # (D, B, N)
+    cores: Tensor  # (D, N, m, m)
+    log_scale: Tensor  # (B,)
+
+    def matrices(self) -> Tensor:
+        """sum_s weights[k, s] cores[k, s] for every variable and row: ``(D, B, m, m)``"""
+        return torch.bmm(self.weights, self.cores.flatten(-2)).unflatten(-1, self.cores.shape[-2:])
+
+
+def scale_chain(log_weights: Tensor, log_cores: Tensor) -> ScaledChain:
+    """Fold each state's largest core entry into its weight, then shift each variable by its largest state.
+
+    A product of such matrices, rescaled at every step, cancels nothing and is as exact as log space.
+
+    Shapes:
+        ``log_weights (B, D, N)``, ``log_cores (D, N, m, m)``
+    """
+    top = log_cores.detach().amax((-1, -2))  # (D, N)
+    log_weights = (log_weights + top).transpose(0, 1)  # (D, B, N)
+    shift = log_weights.detach().amax(-1, keepdim=True)
+    shift = shift.masked_fill(shift == -torch.inf, 0.0)  # contradictory evidence: Z = 0 rather than NaN
+    cores = (log_cores - top[..., None, None]).exp()
+    return ScaledChain((log_weights - shift).exp(), cores, wide(shift[..., 0]).sum(0))
+
+
+def boundaries(cores: Tensor, ring: bool) -> Tensor:
+    """The vectors o_r = c_r that open and close the chain: ``(r, m)``."""
+    rank = cores.shape[-1]
+    kind = {"dtype": cores.dtype, "device": cores.device}
+    return torch.eye(rank, **kind) if ring else torch.ones(1, rank, **kind)
+
+
+def wide(x: Tensor) -> Tensor:
+    """float64, but on Apple's GPUs, which have none."""
+    return x if x.device.type == "mps" else x.double()

@@ -1,0 +1,170 @@
+"""The chain contracted from both its ends at once, and its adjoint.
+
+The left end moves right and the right end moves left, so that half as many steps follow each other; where they meet,
+their inner product is Z. The adjoint walks on from there: what the left half hands to the right is its prefix, and the
+right half's own states, kept from before, are the suffixes, and the other way round. Each variable is thus visited
+twice in all, by one prefix and one suffix, and only one of the two is kept.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyro_priors.ops.scaling import ScaledChain, boundaries, wide
+
+CHUNK = 8  # variables whose gradients are worked out together
+
+
+class Meeting(NamedTuple):
+    """What the way to the middle leaves for the way back. Side 0 is the left one, 1 the right one."""
+
+    log_total: Tensor  # (B,) log Z in float64, without the scale of the chain
+    states: Tensor  # (h + 1, 2, B, r, m) after 0..h steps
+    scales: Tensor  # (h, 2, B, r, 1) what each step's rows were divided by
+    share: Tensor  # (B, r) how much of Z closes through each r, over the inner product of the two last states
+    kernel: "Spread | Matrices"
+
+
+def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
+    """Contract both halves. Rows keep scales of their own, so that no row of a ring underflows beside another.
+
+    Without `keep` there is no way back, and only the last states are there.
+    """
+    weights, cores = _even(scaled)
+    ends = boundaries(cores, ring)
+    kernel = (Matrices if len(ends) > 1 else Spread)(weights, cores)
+    half, batch = len(cores) // 2, weights.shape[1]
+    states = cores.new_empty(half + 1 if keep else 2, 2, batch, *ends.shape)
+    scales = cores.new_empty(half, 2, batch, len(ends), 1)
+    steps = states.unbind() if keep else [states[(t + half + 1) % 2] for t in range(half + 1)]
+    steps[0].copy_(ends)
+    tiny = torch.finfo(cores.dtype).tiny
+    for t, (here, there, scale) in enumerate(zip(steps[:-1], steps[1:], scales.unbind(), strict=True)):
+        kernel.push(t, here, there)
+        torch.sum(there, -1, keepdim=True, out=scale)  # several times as fast as the maximum
+        there.div_(scale.clamp_(min=tiny))
+    overlap = (states[-1, 0] * states[-1, 1]).sum(-1)  # (B, r)
+    log_rows = wide(overlap).log() + wide(scales).log().sum((0, 1, -1))
+    log_total = log_rows.logsumexp(-1)
+    share = (log_rows - log_total[:, None]).exp().to(overlap)
+    share = torch.where(share > 0, share / overlap, 0.0)  # NaN where the evidence is contradictory
+    return Meeting(log_total, states, scales, share, kernel)
+
+
+def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Gradient of log Z with respect to log-weights, and of ``grad @ log Z`` with respect to log-cores.
+
+    The first is the posterior of the states; its rows are normalised afresh, so that nothing drifts along the chain.
+
+    Shapes:
+        ``grad (B,)`` or None -> ``(D, B, N)``, ``(D, N, m, m)`` or None
+    """
+    weights, cores = _even(scaled)
+    to_weights = torch.empty_like(weights)
+    to_cores = None if grad is None else torch.empty_like(cores)
+    for variables, by_weights, by_cores in met.kernel.walk_back(met):
+        posterior = torch.mul(weights[variables], by_weights, out=to_weights[variables])
+        total = posterior.sum(-1, keepdim=True)
+        total = torch.where(total > 0, total.reciprocal(), 0.0)
+        posterior.mul_(total)
+        if to_cores is not None:
+            used = weights[variables] * (total * grad[:, None])
+            torch.mul(cores[variables], by_cores(used), out=to_cores[variables])
+    real = len(scaled.cores)
+    return to_weights[:real], None if to_cores is None else to_cores[:real]
+
+
+class Matrices:
+    """Steps of several rows: a variable's matrix is built for every batch row, then applied, ``O(N m^2 + r m^2)``.
+
+    Built anew on the way back: that is as fast as to fetch it from memory, and nothing of that size is kept.
+    """
+
+    def __init__(self, weights: Tensor, cores: Tensor):
+        self.cores = cores.flatten(-2)
+        self.pairs = list(zip(weights.unbind(), self.cores.unbind(), strict=True))
+        self.room = weights.new_empty(weights.shape[1], cores.shape[-1] ** 2)
+        self.matrix = self.room.unflatten(-1, cores.shape[-2:])
+
+    def push(self, t: int, here: Tensor, there: Tensor):
+        """One step from either end: ``(2, B, r, m) -> (2, B, r, m)``"""
+        torch.mm(*self.pairs[t], out=self.room)
+        torch.bmm(here[0], self.matrix, out=there[0])
+        torch.mm(*self.pairs[-1 - t], out=self.room)
+        torch.bmm(here[1], self.matrix.mT, out=there[1])
+
+    def walk_back(self, met: Meeting):
+        """Yields slices of variables, d Z / d weights over Z, and a function of weights that gives the cores' share."""
+        half, count = len(met.scales), len(self.pairs)
+        state, spare = met.states[-1] * met.share[..., None], torch.empty_like(met.states[-1])
+        usage = self.room.new_empty(2, min(CHUNK, half), *self.matrix.shape)
+        kept, scales = met.states.unbind(), met.scales.flip(1).unbind()
+        for start in range(half, count, CHUNK):
+            stop = min(start + CHUNK, count)
+            for t in range(start, stop):
+                before = kept[count - 1 - t]
+                state.div_(scales[count - 1 - t])
+                torch.bmm(state[0].mT, before[1], out=usage[0, t - start])
+                torch.bmm(before[0].mT, state[1], out=usage[1, stop - 1 - t])
+                self.push(t, state, spare)
+                state, spare = spare, state
+            for side, variables in enumerate((slice(start, stop), slice(count - stop, count - start))):
+                used = usage[side, : stop - start].flatten(-2)
+                yield (
+                    variables,
+                    torch.bmm(used, self.cores[variables].mT),
+                    lambda weights, used=used: torch.bmm(weights.mT, used).unflatten(-1, state.shape[-1:] * 2),
+                )
+
+
+class Spread:
+    """Steps of one row: spread over the states, then one product with all cores, ``O(N m^2)`` without any matrix."""
+
+    def __init__(self, weights: Tensor, cores: Tensor):
+        self.cores = cores.flatten(1, 2)  # (D, N m, m)
+        both = torch.stack([self.cores, cores.mT.flip(0).flatten(1, 2)], 1)
+        self.pairs = both.unbind()
+        self.weights = torch.stack([weights, weights.flip(0)], 1).unsqueeze(-1)
+        self.steps = self.weights.unbind()  # (2, B, N, 1) each
+        self.rows = weights.new_empty(*self.steps[0].shape[:-1], cores.shape[-1])
+        self.flat = self.rows.flatten(-2)
+
+    def push(self, t: int, here: Tensor, there: Tensor):
+        """One step from either end: ``(2, B, 1, m) -> (2, B, 1, m)``"""
+        torch.mul(self.steps[t], here, out=self.rows)
+        torch.bmm(self.flat, self.pairs[t], out=there.squeeze(-2))
+
+    def walk_back(self, met: Meeting):
+        """As `Matrices.walk_back`."""
+        half = len(met.scales)
+        ways = torch.empty_like(met.states)
+        torch.mul(met.states[-1], met.share[..., None], out=ways[0])
+        steps, scales = ways.unbind(), met.scales.flip(1).unbind()
+        for t in range(half):
+            steps[t].div_(scales[-1 - t])
+            self.push(half + t, steps[t], steps[t + 1])
+        left = torch.cat([met.states[:-1, 0], ways[:-1, 0]]).squeeze(-2)  # (D, B, m), what precedes each variable
+        right = torch.cat([ways[:-1, 1].flip(0), met.states[:-1, 1].flip(0)]).squeeze(-2)  # what follows it
+        states = self.weights.shape[-2]
+        for start in range(0, 2 * half, CHUNK):
+            variables = slice(start, start + CHUNK)
+            before, after = left[variables].unsqueeze(-2), right[variables]
+            reached = torch.bmm(after, self.cores[variables].mT).unflatten(-1, (states, -1))  # (c, B, N, m)
+            yield (
+                variables,
+                reached.mul_(before).sum(-1),
+                lambda weights, before=before, after=after, rows=reached: torch.bmm(
+                    torch.mul(weights.unsqueeze(-1), before, out=rows).flatten(-2).mT, after
+                ).unflatten(1, (states, -1)),
+            )
+
+
+def _even(scaled: ScaledChain) -> tuple[Tensor, Tensor]:
+    """Weights and cores of an even number of variables: to an odd one, one that changes nothing is appended."""
+    weights, cores = scaled.weights, scaled.cores
+    if len(cores) % 2 == 0:
+        return weights, cores
+    neutral = torch.zeros_like(cores[:1])
+    neutral[0, 0] = torch.eye(cores.shape[-1], dtype=cores.dtype, device=cores.device)
+    return torch.cat([weights, torch.ones_like(weights[:1])]), torch.cat([cores, neutral])

@@ -1,0 +1,133 @@
+"""The benchmarks: the textbook they compare with is right, and the commands leave their files."""
+
+import json
+
+import matplotlib.image
+import pytest
+import torch
+
+import pyro_priors as pp
+from experiments.__main__ import main
+from experiments.bench import floors, plain
+from experiments.bench.timing import interleaved, peak_memory
+
+both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
+
+
+def problem(boundary, batch=6):
+    torch.manual_seed(0)
+    prior = pp.TRIP(5, 3, 4, boundary)
+    value = prior().sample((batch,))
+    return prior, value, (prior.log_cores.detach().exp(), prior.loc.detach(), prior.log_scale.detach())
+
+
+@both_boundaries
+def test_the_textbook_finds_the_same_densities(boundary):
+    prior, value, parts = problem(boundary)
+    torch.testing.assert_close(
+        plain.log_prob(value, *parts, boundary == "ring"), prior().log_prob(value), rtol=1e-5, atol=1e-5
+    )
+    found = plain.state_probs(value, *parts, boundary == "ring")
+    torch.testing.assert_close(found, prior().state_probs(value), rtol=1e-4, atol=1e-6)
+
+
+@both_boundaries
+def test_the_textbook_draws_from_the_same_law(boundary):
+    """Means of 20,000 draws within 4.5 standard errors (failure rate 1e-5 a column), also given two entries."""
+    prior, value, parts = problem(boundary, 1)
+    half = torch.where(torch.tensor([True, False, False, True, False]), value, torch.nan)
+    for observed, law in ((None, prior()), (half.expand(20_000, -1), prior())):
+        draws = plain.sample(20_000, *parts, boundary == "ring", observed)
+        expected = law.mean if observed is None else law.most_probable(half)[0]
+        error = (draws.mean(0) - expected).abs() / (draws.std(0) / 20_000**0.5).clamp(min=1e-6)
+        assert error.max() < 4.5
+
+
+def test_bare_products_run():
+    for ring in (True, False):
+        for floor in (floors.forward, floors.backward, floors.sample):
+            assert floor(3, 2, 4, 5, ring)() is None
+
+
+def test_turns_and_memory():
+    calls = []
+    timed = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, turns=3)
+    assert calls == ["a", "b"] * 4
+    assert set(timed.seconds) == {"a", "b"}
+    assert set(timed.ratios) == {"b"}
+
+    def of_two_million_bytes():
+        first = torch.zeros(250_000)
+        second = first + 1
+        del first
+        return float(second.add_(1).sum())
+
+    assert 2_000_000 <= peak_memory(of_two_million_bytes) < 2_100_000
+
+
+REFERENCE = """
+import torch
+class LP:
+    def __init__(self, distr_descr, tt_int, distr_init, tt_type):
+        self.tt_cores = [torch.ones(2, requires_grad=True)]
+        self.means = self.log_stds = []
+        self.columns = len(distr_descr)
+    def to(self, device):
+        return self
+    def log_prob(self, x):
+        return x.sum(-1) * self.tt_cores[0].sum()
+    def sample(self, count, descr):
+        return torch.zeros(count, len(descr))
+"""
+
+
+def test_bench_tensor_ring(tmp_path, capsys):
+    (tmp_path / "gentrl").mkdir()
+    (tmp_path / "gentrl" / "lp.py").write_text(REFERENCE)
+    flags = ["--sizes", "6,2,3,4", "--turns", "1", "--threads", "1", "--reference", str(tmp_path)]
+    assert main(["bench", "tensor-ring", *flags, "--results", str(tmp_path / "results")]) == 0
+    found = json.loads((tmp_path / "results" / "bench-tensor-ring-cpu.json").read_text())
+    assert [one["boundary"] for one in found["sizes"]] == ["ring", "train"]
+    row = found["sizes"][1]["queries"]["forward + backward"]
+    assert set(row["seconds"]) == {"ours", "plain", "floor", "reference"}
+    assert found["sizes"][1]["float32_error"] < 1e-5
+    assert found["enumeration"]["difference"] < 1e-2
+    assert {*found["scaling"][0]["slopes"]} == {"D", "N", "m", "batch"}
+    text = (tmp_path / "results" / "bench-tensor-ring-cpu.md").read_text()
+    assert "## train, D = 6, N = 2, m = 3, batch 4" in text
+    assert matplotlib.image.imread(tmp_path / "results" / "bench-tensor-ring-cpu.png").shape[1] > 500
+    assert "| forward + backward |" in capsys.readouterr().out
+
+
+def test_bench_training_step(tmp_path, capsys):
+    flags = ["--batch", "4", "--latent-dim", "3", "--rank", "2", "--channels", "2", "--turns", "1", "--threads", "1"]
+    assert main(["bench", "training-step", *flags, "--results", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "bench-training-step-cpu.json").read_text())["networks"]
+    assert list(found) == ["dense", "convolutions"]
+    assert found["dense"]["N(0, I)"]["over_normal"] == 1
+    assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 12
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("tensor-ring --sizes 1,2,3", "sizes: expected D,N,m,batch, got '1,2,3'"),
+        ("tensor-ring --sizes 1,2,3,x", "sizes: expected D,N,m,batch, got '1,2,3,x'"),
+        ("tensor-ring --boundaries loop", "boundaries: expected ring or train, got loop"),
+        ("tensor-ring --turns 0", "turns: expected at least 1, got 0"),
+        ("tensor-ring --device nowhere", "device: expected one that is there, got nowhere"),
+        ("tensor-ring --reference /nowhere", "reference: expected a checkout with core/learnable_priors/trip.py or"),
+        ("training-step --rank 0", "rank: expected at least 1, got 0"),
+    ],
+)
+def test_mistakes(tmp_path, capsys, flags, message):
+    assert main(["bench", *flags.split(), "--results", str(tmp_path / "results")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_reference_that_cannot_be_imported(tmp_path, capsys):
+    (tmp_path / "gentrl").mkdir()
+    (tmp_path / "gentrl" / "lp.py").write_text("import there_is_no_such_module")
+    assert main(["bench", "tensor-ring", "--reference", str(tmp_path), "--results", str(tmp_path / "results")]) == 2
+    assert "reference: expected to import LP" in capsys.readouterr().err
