@@ -63,14 +63,15 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     weights, cores = _even(scaled)
     to_weights = torch.empty_like(weights)
     to_cores = None if grad is None else torch.empty_like(cores)
-    for variables, by_weights, by_cores in met.kernel.walk_back(met):
-        posterior = torch.mul(weights[variables], by_weights, out=to_weights[variables])
+    kernel = met.kernel
+    for variables, visit in kernel.walk_back(met):
+        posterior = torch.mul(weights[variables], kernel.by_weights(variables, visit), out=to_weights[variables])
         total = posterior.sum(-1, keepdim=True)
         total = torch.where(total > 0, total.reciprocal(), 0.0)
         posterior.mul_(total)
         if to_cores is not None:
             used = weights[variables] * (total * grad[:, None])
-            torch.mul(cores[variables], by_cores(used), out=to_cores[variables])
+            torch.mul(cores[variables], kernel.by_cores(visit, used), out=to_cores[variables])
     real = len(scaled.cores)
     return to_weights[:real], None if to_cores is None else to_cores[:real]
 
@@ -95,7 +96,7 @@ class Matrices:
         torch.bmm(here[1], self.matrix.mT, out=there[1])
 
     def walk_back(self, met: Meeting):
-        """Yields slices of variables, d Z / d weights over Z, and a function of weights that gives the cores' share."""
+        """Yields slices of c variables with the gradient of log Z with respect to their matrices, ``(c, B, m m)``."""
         half, count = len(met.scales), len(self.pairs)
         state, spare = met.states[-1] * met.share[..., None], torch.empty_like(met.states[-1])
         usage = self.room.new_empty(2, min(CHUNK, half), *self.matrix.shape)
@@ -110,12 +111,15 @@ class Matrices:
                 self.push(t, state, spare)
                 state, spare = spare, state
             for side, variables in enumerate((slice(start, stop), slice(count - stop, count - start))):
-                used = usage[side, : stop - start].flatten(-2)
-                yield (
-                    variables,
-                    torch.bmm(used, self.cores[variables].mT),
-                    lambda weights, used=used: torch.bmm(weights.mT, used).unflatten(-1, state.shape[-1:] * 2),
-                )
+                yield variables, usage[side, : stop - start].flatten(-2)
+
+    def by_weights(self, variables: slice, usage: Tensor) -> Tensor:
+        """The gradient with respect to the weights of these variables, ``(c, B, N)``."""
+        return torch.bmm(usage, self.cores[variables].mT)
+
+    def by_cores(self, usage: Tensor, weights: Tensor) -> Tensor:
+        """The gradient with respect to their cores, rows taken with these weights ``(c, B, N)``: ``(c, N, m, m)``"""
+        return torch.bmm(weights.mT, usage).unflatten(-1, self.matrix.shape[-2:])
 
 
 class Spread:
@@ -123,10 +127,8 @@ class Spread:
 
     def __init__(self, weights: Tensor, cores: Tensor):
         self.cores = cores.flatten(1, 2)  # (D, N m, m)
-        both = torch.stack([self.cores, cores.mT.flip(0).flatten(1, 2)], 1)
-        self.pairs = both.unbind()
-        self.weights = torch.stack([weights, weights.flip(0)], 1).unsqueeze(-1)
-        self.steps = self.weights.unbind()  # (2, B, N, 1) each
+        self.pairs = torch.stack([self.cores, cores.mT.flip(0).flatten(1, 2)], 1).unbind()  # (2, N m, m) each
+        self.steps = torch.stack([weights, weights.flip(0)], 1).unsqueeze(-1).unbind()  # (2, B, N, 1) each
         self.rows = weights.new_empty(*self.steps[0].shape[:-1], cores.shape[-1])
         self.flat = self.rows.flatten(-2)
 
@@ -136,7 +138,7 @@ class Spread:
         torch.bmm(self.flat, self.pairs[t], out=there.squeeze(-2))
 
     def walk_back(self, met: Meeting):
-        """As `Matrices.walk_back`."""
+        """Yields slices of c variables with what precedes and what follows them, ``(c, B, m)`` each."""
         half = len(met.scales)
         ways = torch.empty_like(met.states)
         torch.mul(met.states[-1], met.share[..., None], out=ways[0])
@@ -144,20 +146,22 @@ class Spread:
         for t in range(half):
             steps[t].div_(scales[-1 - t])
             self.push(half + t, steps[t], steps[t + 1])
-        left = torch.cat([met.states[:-1, 0], ways[:-1, 0]]).squeeze(-2)  # (D, B, m), what precedes each variable
-        right = torch.cat([ways[:-1, 1].flip(0), met.states[:-1, 1].flip(0)]).squeeze(-2)  # what follows it
-        states = self.weights.shape[-2]
+        before = torch.cat([met.states[:-1, 0], ways[:-1, 0]]).squeeze(-2)  # (D, B, m)
+        after = torch.cat([ways[:-1, 1].flip(0), met.states[:-1, 1].flip(0)]).squeeze(-2)
         for start in range(0, 2 * half, CHUNK):
             variables = slice(start, start + CHUNK)
-            before, after = left[variables].unsqueeze(-2), right[variables]
-            reached = torch.bmm(after, self.cores[variables].mT).unflatten(-1, (states, -1))  # (c, B, N, m)
-            yield (
-                variables,
-                reached.mul_(before).sum(-1),
-                lambda weights, before=before, after=after, rows=reached: torch.bmm(
-                    torch.mul(weights.unsqueeze(-1), before, out=rows).flatten(-2).mT, after
-                ).unflatten(1, (states, -1)),
-            )
+            yield variables, (before[variables].unsqueeze(-2), after[variables])
+
+    def by_weights(self, variables: slice, ends: tuple[Tensor, Tensor]) -> Tensor:
+        """As `Matrices.by_weights`."""
+        before, after = ends
+        reached = torch.bmm(after, self.cores[variables].mT).unflatten(-1, (-1, after.shape[-1]))  # (c, B, N, m)
+        return reached.mul_(before).sum(-1)
+
+    def by_cores(self, ends: tuple[Tensor, Tensor], weights: Tensor) -> Tensor:
+        """As `Matrices.by_cores`."""
+        before, after = ends
+        return torch.bmm((weights.unsqueeze(-1) * before).flatten(-2).mT, after).unflatten(1, (-1, after.shape[-1]))
 
 
 def _even(scaled: ScaledChain) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,92 @@
+"""How a configuration is trained: objective, schedules, early stopping, and where the prior is fitted alone."""
+
+import torch
+
+import inference
+from experiments import build
+from experiments.data.images import loader
+
+
+def fit(config, model, images, run_dir):
+    """Train `model` in place; weights and metrics go to `run_dir`, or nowhere where it is None -> `FitResult`."""
+    if getattr(config, "pretrained", None) is not None:
+        result = _fit_prior(config, model, images, config.epochs if config.frozen else config.prior_epochs or 10)
+        if config.frozen:
+            _write(run_dir, model, result, "metrics.csv")
+            return result
+    result = _fit_all(config, model, images, run_dir)
+    if getattr(config, "prior_epochs", 0) and build.count_parameters(model.prior):
+        _write(run_dir, model, _fit_prior(config, model, images, config.prior_epochs), "prior.csv")
+    return result
+
+
+def _fit_all(config, model, images, run_dir):
+    """Everything that learns, by the model's own objective."""
+    batches = loader(images.train, config.batch_size, shuffle=True)
+    if config.model == "classifier":
+        objective, callbacks = inference.LogLikelihood(), []
+    else:
+        objective = inference.ELBO()
+        callbacks = _callbacks(config, model, images, objective, len(batches))
+    if getattr(config, "decay", False):
+        callbacks.append(inference.CosineDecay(config.epochs * len(batches)))
+    return inference.fit(
+        inference.OptimizationStep(objective, build.optimizer(config, model)),
+        model,
+        batches,
+        epochs=config.epochs,
+        validation=loader(images.validation, 1000),
+        callbacks=callbacks,
+        early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
+        run_dir=run_dir,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        precision=config.precision,
+        clip_norm=config.clip_norm,
+        progress=config.progress,
+        seed=config.seed,
+    )
+
+
+def _fit_prior(config, model, images, epochs):
+    """Fit the prior alone to the codes of the training pictures."""
+    z, scale, y = codes(model, images.train)
+    labels = {"y": y} if config.model == "joint-vae" else {}
+    patience = {"patience": config.patience} if config.patience else {}
+    knobs = {"lr": config.prior_lr, "batch_size": config.batch_size, "progress": config.progress, "decay": True}
+    return inference.fit_prior(model.prior, z, scale=scale, epochs=epochs, **labels, **patience, **knobs)
+
+
+def _write(run_dir, model, result, name):
+    if run_dir is not None:
+        inference.save_weights(model, run_dir / "model.safetensors")
+        inference.write_table(result.history, run_dir / name)
+
+
+def _callbacks(config, model, images, objective, steps):
+    """KL warm-up, a label term that falls, reinitialisation of the prior; an epoch has so many `steps`."""
+    callbacks = []
+    if config.warmup_epochs:
+        schedule = inference.LinearWarmup(config.warmup_epochs * steps)
+        callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
+    if getattr(config, "label_epochs", None) and config.label_weight:
+        fall = inference.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
+        callbacks.append(inference.Anneal(model, "label_weight", fall))
+    fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
+    if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
+        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
+        if config.reinit_samples:
+            encoded["samples"] = config.reinit_samples
+        callbacks.append(
+            inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
+        )
+    return callbacks
+
+
+@torch.no_grad()
+def codes(model, images):
+    """Mean and standard deviation of q(z given x) for each picture, `(n, d)` each, and the labels or None."""
+    model.eval()
+    batches = loader(images, 500)
+    laws = [model.encode(batch if images.labels is None else batch[0]) for batch in batches]
+    return torch.cat([q.mean for q in laws]), torch.cat([q.stddev for q in laws]), images.labels
