@@ -84,7 +84,7 @@ class AutoencoderConfig(TrainingConfig):
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
     reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
     reinit_samples: int | None = None  # Encoded examples that it is set from; None: 2,000.
-    prior_epochs: int = 0  # At the end, passes over the training codes that fit a learnable prior alone.
+    prior_epochs: int = 0  # Passes over the training codes that fit a learnable prior alone, at the end.
     particles: int = 100  # Importance samples of the reported IWAE bound.
 
     counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "particles")

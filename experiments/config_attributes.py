@@ -47,12 +47,13 @@ class JointConfig(AttributeFields, AutoencoderConfig):
     rank: int = 20  # Size of the cores.
     label_weight: float = 0.0  # At first, add so many times log p(y given z) to the bound; 0: the plain ELBO.
     label_epochs: int | None = None  # Epochs over which that weight falls to 0, the plain ELBO; None: never.
-    pretrained: Path | None = None  # Run of `train vae` whose networks to start from; its prior is not used.
-    frozen: bool = False  # Leave the pretrained networks as they are and fit the prior alone.
+    pretrained: Path | None = None  # Run of `train vae` whose networks to start from; the prior is first fitted alone.
+    start_epochs: int | None = None  # Passes of that first fit; None: 10.
+    frozen: bool = False  # Leave it at that: the pretrained networks stay as they are, the prior gets --epochs passes.
 
     model: ClassVar[str] = "joint-vae"
     counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "components", "rank")
-    optional_counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.optional_counts, "label_epochs")
+    optional_counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.optional_counts, "label_epochs", "start_epochs")
 
     def __post_init__(self):
         super().__post_init__()

@@ -10,7 +10,7 @@ from experiments.data.images import loader
 def fit(config, model, images, run_dir):
     """Train `model` in place; weights and metrics go to `run_dir`, or nowhere where it is None -> `FitResult`."""
     if getattr(config, "pretrained", None) is not None:
-        result = _fit_prior(config, model, images, config.epochs if config.frozen else config.prior_epochs or 10)
+        result = _fit_prior(config, model, images, config.epochs if config.frozen else config.start_epochs or 10)
         if config.frozen:
             _write(run_dir, model, result, "metrics.csv")
             return result
@@ -87,6 +87,7 @@ def _callbacks(config, model, images, objective, steps):
 def codes(model, images):
     """Mean and standard deviation of q(z given x) for each picture, `(n, d)` each, and the labels or None."""
     model.eval()
-    batches = loader(images, 500)
-    laws = [model.encode(batch if images.labels is None else batch[0]) for batch in batches]
+    device = next(model.parameters()).device
+    pictures = (batch if images.labels is None else batch[0] for batch in loader(images, 500))
+    laws = [model.encode(x.to(device)) for x in pictures]
     return torch.cat([q.mean for q in laws]), torch.cat([q.stddev for q in laws]), images.labels

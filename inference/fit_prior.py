@@ -66,14 +66,14 @@ def fit_prior(
     order = torch.randperm(len(value), device=value.device)
     held_out, train = order.tensor_split([len(value) // 10])
     observed = _Observed(prior)
+    validation = observed.draw(value[held_out], scale[held_out])
+    start = _Start(prior, validation)
     if hasattr(prior, "reinitialize"):
         attributes = len(getattr(prior, "attributes", ()))
         drawn = observed.draw(value[train], scale[train])
         prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
-    validation = observed.draw(value[held_out], scale[held_out])
-    with torch.no_grad():
-        start = {key: tensor.clone() for key, tensor in prior.state_dict().items()}
-        start_loss = -torch.cat([prior().log_prob(part) for part in validation.split(1000)]).mean().item()
+        start = min(start, _Start(prior, validation), key=lambda one: one.loss)
+        prior.load_state_dict(start.state)
     batches = DataLoader(TensorDataset(value[train], scale[train]), batch_size, shuffle=True)
     result = fit(
         OptimizationStep(LogLikelihood(), torch.optim.Adam(prior.parameters(), lr=lr)),
@@ -86,10 +86,19 @@ def fit_prior(
         accelerator=value.device.type,
         progress=progress,
     )
-    if result.best_loss >= start_loss:
-        prior.load_state_dict(start)
-        return result._replace(best_epoch=0, best_loss=start_loss)
+    if result.best_loss >= start.loss:
+        prior.load_state_dict(start.state)
+        return result._replace(best_epoch=0, best_loss=start.loss)
     return result
+
+
+class _Start:
+    """A copy of what the prior knows, and how badly it explains the held-out codes."""
+
+    @torch.no_grad()
+    def __init__(self, prior: nn.Module, held_out: Tensor) -> None:
+        self.state = {key: tensor.clone() for key, tensor in prior.state_dict().items()}
+        self.loss = -torch.cat([prior().log_prob(part) for part in held_out.split(1000)]).mean().item()
 
 
 def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tensor, Tensor]:

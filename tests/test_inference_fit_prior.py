@@ -38,20 +38,49 @@ def test_training_gains_over_the_start():
     assert losses[1] < losses[0] - 0.5
 
 
-def test_codes_are_drawn_afresh_around_their_means():
+def test_codes_are_drawn_afresh_around_their_means(monkeypatch):
     torch.manual_seed(0)
-    prior = pp.GaussianMixture(2, 1)
-    fit_prior(prior, torch.full((500, 2), 3.0), scale=torch.tensor([0.5, 2.0]).expand(500, 2), epochs=20)
+    loc, scale = torch.full((500, 2), 3.0), torch.tensor([0.5, 2.0]).expand(500, 2)
+    prior, seen = pp.GaussianMixture(2, 1), []
+    monkeypatch.setattr(type(prior()), "log_prob", spy(type(prior()).log_prob, seen))
+    fit_prior(prior, loc, scale=scale, epochs=20, batch_size=450)
     assert (prior().mean - 3).abs().max() < 0.2
     assert (prior().variance.sqrt() - torch.tensor([0.5, 2.0])).abs().max() < 0.15
+    batches = [value.sort(0).values for value in seen if len(value) == 450]
+    assert len(batches) > 2
+    assert all((one != batches[0]).any() for one in batches[1:])
 
 
-def test_the_rate_falls_to_zero():
+def spy(method, seen):
+    def log_prob(self, value):
+        seen.append(value.detach())
+        return method(self, value)
+
+    return log_prob
+
+
+@pytest.mark.parametrize("decay", [True, False])
+def test_the_rate_falls_to_zero(decay, monkeypatch):
     torch.manual_seed(0)
-    z, _ = two_clusters(200)
-    prior = pp.GaussianMixture(4, 2)
-    losses = [row["train_loss"] for row in fit_prior(prior, z, epochs=4, lr=0.3, decay=True, patience=9).history]
-    assert abs(losses[-1] - losses[-2]) < abs(losses[1] - losses[0])
+    z, _ = two_clusters(2000)
+    step, rates = torch.optim.Adam.step, []
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self, *rest: (rates.append(self.param_groups[0]["lr"]), step(self, *rest))[1]
+    )
+    fit_prior(pp.GaussianMixture(4, 2), z, epochs=4, lr=1e-3, decay=decay, patience=9)
+    assert rates[0] == 1e-3
+    assert (rates[-1] < 1e-5) == decay
+
+
+def test_what_a_prior_has_learned_is_not_thrown_away():
+    """`reinitialize` starts a prior with init="noise" anew; that is kept only if it explains the codes better."""
+    torch.manual_seed(0)
+    z, _ = two_clusters(2000)
+    prior = pp.TRIP(4, components=3, rank=3, init="noise")
+    fit_prior(prior, z, epochs=20)
+    learned = prior().log_prob(z).mean()
+    fit_prior(prior, z, epochs=1, lr=1e-9)
+    assert prior().log_prob(z).mean() > learned - 0.02
 
 
 def test_a_training_that_only_harms_leaves_the_start():

@@ -7,7 +7,6 @@ from catalogue import make_ring
 
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.distributions.evidence import Evidence
-from pyro_priors.distributions.ordered_chain import OrderedChain
 from pyro_priors.ops import chain, chain_sample, sweeps, two_sided
 
 
@@ -48,10 +47,10 @@ log_evidence = Variables.log_evidence
 
 BUGS = {
     "normaliser left out": (TensorRing, "_contract", without_normalizer, laws.check_log_prob),
-    "order ignored": (chain, "_arranged", lambda weights, cores, order: (weights, cores), laws.check_log_prob),
-    "order not undone": (chain, "_declared", lambda x, order, dim: x, laws.check_state_probs),
-    "order of the sampler ignored": (OrderedChain, "_chained", lambda chain, x, dim: x, check_draws),
-    "order of the sampler not undone": (OrderedChain, "_declared", lambda chain, x, dim: x, check_draws),
+    "order ignored": (chain, "arranged", lambda weights, cores, order: (weights, cores), laws.check_log_prob),
+    "order not undone": (chain, "declared", lambda x, order, dim: x, laws.check_state_probs),
+    "order of the sampler ignored": (chain_sample, "arranged", lambda w, cores, order: (w, cores), check_draws),
+    "order of the sampler not undone": (chain_sample, "declared", lambda x, order, dim: x, check_draws),
     "suffix of the sampler left out": (chain_sample, "suffix_sweep", without_suffix, check_draws),
     "imputation ignores what is observed": (TensorRing, "_draw", forgetful_draw, check_imputations),
     "sampling ignores what is given": (TensorRing, "_draw", forgetful_draw, check_conditional_draws),

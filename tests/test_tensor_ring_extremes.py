@@ -2,10 +2,12 @@
 
 import laws
 import oracles
+import pyro
 import pytest
 import torch
 from catalogue import NAN, make_ring, random_value
 
+import pyro_priors as pp
 from pyro_priors.distributions import Continuous, TensorRing, Variables
 
 every_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -165,3 +167,13 @@ def test_an_empty_batch_is_legal():
     assert ring.state_probs(torch.empty(0, 2)).shape == (0, 2, 3)
     assert ring.impute(torch.empty(0, 2)).shape == (0, 2)
     assert ring.marginal("v0").rsample((0,)).shape == (0, 1)
+
+
+@every_boundary
+def test_draws_under_contradictory_evidence_are_draws(boundary):
+    """Validation would have refused it; without, a training that goes wrong must not end in an index error."""
+    prior = pp.TTLP(2, {"digit": pp.Discrete(3)}, components=2, rank=3, boundary=boundary)
+    with pyro.validation_enabled(False):
+        law = prior().weigh(torch.full((5, 3, 3), -torch.inf))
+        assert law.sample().shape == (5, 3)
+        assert law.log_prob(prior().sample((5,))).shape == (5,)

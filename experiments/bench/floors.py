@@ -1,4 +1,4 @@
-"""The bare products that the contraction cannot avoid, on numbers that mean nothing.
+"""The contraction's matrix products alone, in this algorithm's order, on numbers that mean nothing.
 
 Each function returns another one that runs them, all buffers ready. Letters as in `pyro_priors.ops`.
 """
@@ -18,8 +18,12 @@ def forward(columns, states, rank, batch, ring, device="cpu"):
 
 
 def backward(columns, states, rank, batch, ring, device="cpu"):
-    """Forward, the way back, and the two products that give the gradients of weights and of cores."""
+    """Forward, the way back, and the two products that give the gradients of weights and of cores.
+
+    A ring's matrices are counted once: they could be kept.
+    """
     push = _pusher(states, rank, batch, ring, device)
+    push_again = _pusher(states, rank, batch, ring, device, built=True)
     rows = _random(batch, rank if ring else 1, rank, device=device)
     if ring:
         usage, core = _random(batch, rank, rank, device=device), _random(states, rank * rank, device=device)
@@ -43,7 +47,7 @@ def backward(columns, states, rank, batch, ring, device="cpu"):
     def run():
         for _ in range(columns):
             push()
-            push()
+            push_again()
             gradients()
 
     return run
@@ -61,7 +65,7 @@ def sample(columns, states, rank, batch, ring, device="cpu"):
     return run
 
 
-def _pusher(states, rank, batch, ring, device):
+def _pusher(states, rank, batch, ring, device, *, built=False):
     if not ring:
         spread, core = _random(batch, states * rank, device=device), _random(states * rank, rank, device=device)
         out = torch.empty(batch, rank, device=device)
@@ -70,7 +74,8 @@ def _pusher(states, rank, batch, ring, device):
     room, state, out = (_random(batch, rank, rank, device=device) for _ in range(3))
 
     def push():
-        torch.mm(weights, core, out=room.flatten(1))
+        if not built:
+            torch.mm(weights, core, out=room.flatten(1))
         torch.bmm(state, room, out=out)
 
     return push

@@ -12,11 +12,12 @@ import torch
 def log_prob(x, cores, loc, log_scale, ring):
     """``x (B, D)``, positive ``cores (D, N, m, m)``, ``loc, log_scale (D, N)`` -> ``(B,)``"""
     total, log_z = 0.0, 0.0
-    state, norm = (_start(cores, ring, batch) for batch in (len(x), 1))
+    state, norm = _start(cores, ring, len(x)), _start(cores, ring, 1)[0]
     for column, core, a, b in zip(x.unbind(1), cores.unbind(), loc.unbind(), log_scale.unbind(), strict=True):
-        state, log_scale_taken = _push(state, core, _density(column, a, b))
-        norm, log_norm_taken = _push(norm, core, torch.ones(1, len(core), device=x.device))
-        total, log_z = total + log_scale_taken, log_z + log_norm_taken
+        state, taken = _push(state, core, _density(column, a, b))
+        norm = norm @ core.sum(0)
+        shrunk = norm.sum()
+        norm, total, log_z = norm / shrunk, total + taken, log_z + shrunk.log()
     return total + _close(state, ring).log() - log_z - _close(norm, ring).log()
 
 

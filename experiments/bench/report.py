@@ -1,5 +1,6 @@
 """What the benchmark found, as text and as a picture."""
 
+import os
 import platform
 
 import torch
@@ -8,12 +9,17 @@ from matplotlib.figure import Figure
 from experiments.figures import save
 from inference import replace_file
 
+ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+
 
 def device(config):
     """Where it ran, in words that do not name the machine."""
     if torch.device(config.device).type == "cuda":
         return torch.cuda.get_device_name(config.device)
-    return f"{config.threads} CPU thread(s), {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}"
+    capability = torch.backends.cpu.get_cpu_capability()
+    allocator = [f"{name}={os.environ[name]}" for name in ALLOCATOR if name in os.environ]
+    where = f"{config.threads} CPU thread(s), {platform.machine()}, {capability}"
+    return f"{where}, {' '.join(allocator) or 'the allocator as it comes'}"
 
 
 def block(one):
@@ -49,9 +55,9 @@ def markdown(found):
     lines = [
         "# Speed of the tensor ring",
         "",
-        f"Measured on {found['device']}, float32, all contenders taking turns, medians. Plain: the textbook's "
-        "contraction, one variable at a time, with autograd. Bare products: the matrix products that no such algorithm "
-        "avoids, alone.",
+        f"Measured on {found['device']}, float32, validation off, all contenders taking turns, medians. Plain: "
+        "the textbook's contraction, one variable at a time, with autograd. Bare products: our own matrix products, "
+        "alone.",
     ]
     for one in found["sizes"]:
         lines += block(one)
@@ -71,7 +77,7 @@ def markdown(found):
 
 def _scaling(scaling):
     base = ", ".join(f"{name} = {n}" for name, n in zip(("D", "N", "m", "batch"), scaling[0]["base"], strict=True))
-    yield f"Forward + backward in ms while one of them doubles, from {base}; slope of log time over log size:"
+    yield f"Forward + backward in ms while one of them doubles, from {base}; slope of a line through all, log on log:"
     yield ""
     yield "| boundary | what doubles | x 1 | x 2 | x 4 | x 8 | slope |"
     yield "|---|---|---|---|---|---|---|"

@@ -25,8 +25,9 @@ NAMES = ("D", "N", "m", "batch")
 class BenchTensorRingConfig:
     """Time every query of the tensor ring, all contenders taking turns; print ratios, write JSON and a log-log plot.
 
-    For figures that can be compared set MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_MMAP_THRESHOLD_=4294967296, so that
-    large tensors do not go back to the system between two turns.
+    Pyro's validation is off, as `inference.fit` has it after the first batch. For figures that can be compared set
+    MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_MMAP_THRESHOLD_=4294967296, so that large tensors do not go back to the
+    system between two turns; what is set is recorded.
     """
 
     sizes: tuple[str, ...] = SIZES  # D,N,m,batch each.
@@ -63,6 +64,11 @@ def size(text):
 
 def main(config: BenchTensorRingConfig):
     """Measure, print, and write the files."""
+    with pyro.validation_enabled(False):
+        _main(config)
+
+
+def _main(config):
     torch.set_num_threads(config.threads)
     theirs = None if config.reference is None else reference.find(config.reference)
     pyro.set_rng_seed(0)
@@ -93,16 +99,8 @@ class Problem:
         self.prior = pp.TRIP(columns, states, rank, "ring" if ring else "train").to(device)
         self.value = self.prior().sample((batch,))
         self.half = torch.where(torch.rand_like(self.value) < 0.5, torch.nan, self.value)
-        self.plain = [self.prior.log_cores, self.prior.loc, self.prior.log_scale]
-
-    def parts(self):
-        """Parameters of the textbook's version, with gradients to the same leaves."""
-        log_cores, loc, log_scale = self.plain
-        return log_cores.exp(), loc, log_scale
-
-    def backward(self, score):
-        """Gradients of the sum to all parameters."""
-        return torch.autograd.grad(score.sum(), self.plain)
+        log_cores, *leaves = (parameter.detach() for parameter in self.prior.parameters())
+        self.parts = [part.requires_grad_() for part in (log_cores.exp(), *leaves)]  # the textbook's cores are positive
 
     def queries(self):
         """name -> (ours, the textbook's, floor or None)"""
@@ -111,27 +109,27 @@ class Problem:
         return {
             "forward": (
                 no_grad(lambda: self.prior().log_prob(self.value)),
-                no_grad(lambda: plain.log_prob(self.value, *self.parts(), self.ring)),
+                no_grad(lambda: plain.log_prob(self.value, *self.parts, self.ring)),
                 floors.forward(*arguments),
             ),
             "forward + backward": (
-                lambda: self.backward(self.prior().log_prob(self.value)),
-                lambda: self.backward(plain.log_prob(self.value, *self.parts(), self.ring)),
+                lambda: torch.autograd.grad(self.prior().log_prob(self.value).sum(), [*self.prior.parameters()]),
+                lambda: torch.autograd.grad(plain.log_prob(self.value, *self.parts, self.ring).sum(), self.parts),
                 floors.backward(*arguments),
             ),
             "sample": (
                 lambda: self.prior().sample((batch,)),
-                no_grad(lambda: plain.sample(batch, *self.parts(), self.ring)),
+                no_grad(lambda: plain.sample(batch, *self.parts, self.ring)),
                 floors.sample(*arguments),
             ),
             "conditional sample": (
                 lambda: self.prior().impute(self.half),
-                no_grad(lambda: plain.sample(batch, *self.parts(), self.ring, self.half)),
+                no_grad(lambda: plain.sample(batch, *self.parts, self.ring, self.half)),
                 None,
             ),
             "state_probs": (
                 no_grad(lambda: self.prior().state_probs(self.value)),
-                lambda: plain.state_probs(self.value, *(part.detach() for part in self.parts()), self.ring),
+                lambda: plain.state_probs(self.value, *(part.detach() for part in self.parts), self.ring),
                 None,
             ),
         }
@@ -176,7 +174,7 @@ def float32_error(problem):
 
 
 def scaling(ring, config, doublings=3):
-    """Forward + backward while one of D, N, m and batch doubles: seconds, and the slope over the last doublings."""
+    """Forward + backward while one of D, N, m and batch doubles: seconds, and the slope of a line through all."""
     found = {"boundary": "ring" if ring else "train", "base": BASE, "seconds": {}, "slopes": {}}
     for place, name in enumerate(NAMES):
         shapes = [

@@ -25,7 +25,7 @@ class BenchTrainingStepConfig:
     """Time one step of Adam of the same VAE under every prior, and of the same arithmetic in a bare torch loop.
 
     Two VAEs: gated dense layers 784-300-300 with Bernoulli pixels, and convolutions on 64 x 64 x 3 with squared error.
-    The textbook's advice on the allocator is that of `bench tensor-ring`.
+    As to the allocator see `bench tensor-ring`.
     """
 
     batch: int = 128  # Pictures per step.

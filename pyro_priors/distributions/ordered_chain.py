@@ -36,11 +36,9 @@ class OrderedChain:
         if len(shape) != 4 or shape[0] != columns or shape[1] < states or shape[2] != shape[3] or shape[3] < 1:
             raise ValueError(f"log_cores: expected shape ({columns}, {states}, m, m) with m >= 1, got {shape}")
         self.log_cores, self.ring = log_cores, boundary == "ring"
-        self._order = self._back = None
+        self._order = None
         if order is not None:
-            order = check_permutation("order", order, columns)
-            self._order = torch.tensor(order, device=log_cores.device)
-            self._back = torch.tensor(sorted(range(len(order)), key=order.__getitem__), device=log_cores.device)
+            self._order = torch.tensor(check_permutation("order", order, columns), device=log_cores.device)
 
     def contract(self, evidence: Tensor) -> Tensor:
         """Log of the closed chain: ``(*, D, N) -> (*)``"""
@@ -61,8 +59,7 @@ class OrderedChain:
         """Joint draws of the states: ``(*, D, N) -> (*shape, D)`` where ``shape`` ends in ``*``, up to broadcasting"""
         rows, cores = self._rows(evidence)
         index = torch.arange(len(rows), device=rows.device).reshape(evidence.shape[:-2]).expand(shape).reshape(-1)
-        states = ops.sample_states(self._chained(rows, 1), self._chained(cores, 0), self.ring, index)
-        return self._declared(states, -1).reshape(*shape, states.shape[-1])
+        return ops.sample_states(rows, cores, self.ring, index, self._order).reshape(*shape, evidence.shape[-2])
 
     def pathwise(self, draws: Tensor, visible: list[bool], loc: Tensor, scale: Tensor, evidence: Tensor) -> Tensor:
         """``draws (*shape, D)`` with gradients to ``loc, scale (D, N)``, cores and ``evidence (*, D, N)``."""
@@ -70,19 +67,10 @@ class OrderedChain:
         if evidence.dim() > 2:
             evidence = evidence.expand(*shape[:-1], *evidence.shape[-2:])
         rows, cores = self._rows(evidence)
-        chain = range(len(visible)) if self._order is None else self._order.tolist()
-        draws, rows = self._chained(draws.reshape(-1, shape[-1]), 1), self._chained(rows, 1)
-        loc, scale, cores = (self._chained(x, 0) for x in (loc, scale, cores))
-        moved = ops.pathwise(draws, [visible[c] for c in chain], loc, scale, rows, cores, self.ring)
-        return self._declared(moved, -1).reshape(shape)
+        draws = draws.reshape(-1, shape[-1])
+        return ops.pathwise(draws, visible, loc, scale, rows, cores, self.ring, self._order).reshape(shape)
 
     def _rows(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of evidence ``(B, D, N)`` and cores, of one dtype."""
         dtype = torch.promote_types(torch.promote_types(evidence.dtype, self.log_cores.dtype), torch.float32)
         return evidence.reshape(-1, *evidence.shape[-2:]).to(dtype), self.log_cores.to(dtype)
-
-    def _chained(self, x: Tensor, dim: int) -> Tensor:
-        return x if self._order is None else x.index_select(dim, self._order)
-
-    def _declared(self, x: Tensor, dim: int) -> Tensor:
-        return x if self._back is None else x.index_select(dim, self._back)

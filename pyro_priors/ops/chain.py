@@ -10,7 +10,7 @@ where a ring (trace) has o_r = c_r = e_r for r = 1..m and a train has one r with
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import boundaries, scale_chain, wide
+from pyro_priors.ops.scaling import arranged, boundaries, declared, scale_chain, wide
 from pyro_priors.ops.sweeps import sweep_plain
 from pyro_priors.ops.two_sided import gradients, meet
 
@@ -38,7 +38,7 @@ def log_contract(log_weights: Tensor, log_cores: Tensor, ring: bool, order: Tens
     with torch.autocast(log_cores.device.type, enabled=False):
         if _recorded(log_weights, log_cores):
             return _LogContract.apply(log_weights, log_cores, ring, order)
-        scaled = scale_chain(*_arranged(log_weights, log_cores, order))
+        scaled = scale_chain(*arranged(log_weights, log_cores, order))
         return meet(scaled, ring, keep=False).log_total + scaled.log_scale
 
 
@@ -52,33 +52,24 @@ def state_posterior(log_weights: Tensor, log_cores: Tensor, ring: bool, order: T
     """
     if not _recorded(log_weights, log_cores):
         with torch.no_grad(), torch.autocast(log_cores.device.type, enabled=False):
-            scaled = scale_chain(*_arranged(log_weights, log_cores, order))
+            scaled = scale_chain(*arranged(log_weights, log_cores, order))
             posterior, _ = gradients(meet(scaled, ring), scaled, None)
-            return _declared(posterior.transpose(0, 1), order, 1)
+            return declared(posterior.transpose(0, 1), order, 1)
     if not log_weights.requires_grad:
         log_weights = log_weights.detach().requires_grad_()
-    total = log_contract(log_weights, log_cores, ring, order).sum()
-    return torch.autograd.grad(total, log_weights, create_graph=True)[0]
+    with torch.autocast(log_cores.device.type, enabled=False):
+        total = _log_contract_plain(log_weights, log_cores, ring, order).sum()
+        return torch.autograd.grad(total, log_weights, create_graph=True)[0]
 
 
 def _recorded(log_weights: Tensor, log_cores: Tensor) -> bool:
     return torch.is_grad_enabled() and (log_weights.requires_grad or log_cores.requires_grad)
 
 
-def _arranged(log_weights: Tensor, log_cores: Tensor, order: Tensor | None) -> tuple[Tensor, Tensor]:
-    if order is None:
-        return log_weights, log_cores
-    return log_weights.index_select(1, order), log_cores.index_select(0, order)
-
-
-def _declared(x: Tensor, order: Tensor | None, dim: int) -> Tensor:
-    return x if order is None else torch.empty_like(x).index_copy_(dim, order, x)
-
-
 class _LogContract(torch.autograd.Function):
     @staticmethod
     def forward(ctx, log_weights, log_cores, ring, order):
-        scaled = scale_chain(*_arranged(log_weights, log_cores, order))
+        scaled = scale_chain(*arranged(log_weights, log_cores, order))
         met = meet(scaled, ring)
         ctx.save_for_backward(log_weights, log_cores)
         ctx.chain, ctx.way = (ring, order), (met, scaled)
@@ -86,29 +77,44 @@ class _LogContract(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        inputs, (ring, order) = ctx.saved_tensors, ctx.chain
-        if torch.is_grad_enabled():  # a second derivative is wanted: leave it to autograd
-            needed = [x for x, wanted in zip(inputs, ctx.needs_input_grad, strict=False) if wanted]
-            grads = iter(
-                torch.autograd.grad(_log_contract_plain(*inputs, ring, order), needed, grad, create_graph=True)
-            )
-            return *(next(grads) if wanted else None for wanted in ctx.needs_input_grad[:2]), None, None
         with torch.autocast(grad.device.type, enabled=False):
+            if torch.is_grad_enabled():
+                return *_LogContract.differentiable(ctx, grad), None, None
+            (ring, order), wanted = ctx.chain, ctx.needs_input_grad
+            inputs = ctx.saved_tensors
             if ctx.way is None:  # a second time along a graph that was retained
-                scaled = scale_chain(*_arranged(*inputs, order))
+                scaled = scale_chain(*arranged(*inputs, order))
                 ctx.way = meet(scaled, ring), scaled
             (met, scaled), ctx.way = ctx.way, None  # the largest tensors of a training step are not kept beyond it
             grad = grad.to(scaled.cores)
-            to_weights, to_cores = gradients(met, scaled, grad if ctx.needs_input_grad[1] else None)
-            if ctx.needs_input_grad[0]:
-                to_weights = _declared((to_weights * grad[:, None]).transpose(0, 1), order, 1)
-            if ctx.needs_input_grad[1]:
-                to_cores = _declared(to_cores, order, 0)
-        return to_weights if ctx.needs_input_grad[0] else None, to_cores, None, None
+            to_weights, to_cores = gradients(met, scaled, grad if wanted[1] else None)
+            if wanted[0]:
+                to_weights = declared((to_weights * grad[:, None]).transpose(0, 1), order, 1)
+            if wanted[1]:
+                to_cores = declared(to_cores, order, 0)
+        return to_weights if wanted[0] else None, to_cores, None, None
+
+    @staticmethod
+    def differentiable(ctx, grad):
+        """The gradients where a second derivative is wanted: left to autograd, of views of the inputs, whose own
+        dependence on each other is the outer graph's business."""
+        wanted = ctx.needs_input_grad[:2]
+        inputs = [x.view_as(x) for x in ctx.saved_tensors]
+        needed = [x for x, one in zip(inputs, wanted, strict=True) if one]
+        grads = iter(torch.autograd.grad(_log_contract_plain(*inputs, *ctx.chain), needed, grad, create_graph=True))
+        return [next(grads) if one else None for one in wanted]
 
 
 def _log_contract_plain(log_weights: Tensor, log_cores: Tensor, ring: bool, order: Tensor | None) -> Tensor:
-    scaled = scale_chain(*_arranged(log_weights, log_cores, order))
+    """`log_contract` out of ordinary operations."""
+    scaled = scale_chain(*arranged(log_weights, log_cores, order))
     ends = boundaries(log_cores, ring)
-    states, log_scale = sweep_plain(list(scaled.matrices().unbind()), ends)
-    return wide((states[-1] * ends).sum((-1, -2))).log() + log_scale + scaled.log_scale
+    states, log_scales = sweep_plain(list(scaled.matrices().unbind()), ends)
+    closed = wide((states[-1] * ends).sum(-1))  # (B, r)
+    open_rows = closed > 0  # the others say nothing, and no gradient goes through log 0
+    log_rows = torch.where(open_rows, torch.where(open_rows, closed, 1.0).log() + log_scales[-1], -torch.inf)
+    top = log_rows.detach().amax(-1, keepdim=True).clamp(min=torch.finfo(log_rows.dtype).min)
+    mass = (log_rows - top).exp().sum(-1)
+    possible = mass > 0
+    log_total = torch.where(possible, torch.where(possible, mass, 1.0).log() + top[:, 0], -torch.inf)
+    return log_total + scaled.log_scale

@@ -10,24 +10,27 @@ states (TRIP eq. 5, TTLP eq. 7-8), whose law is the same.
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import boundaries, scale_chain, wide
+from pyro_priors.ops.scaling import arranged, boundaries, declared, scale_chain, wide
 from pyro_priors.ops.sweeps import suffix_sweep
 
 
 @torch.no_grad()
-def sample_states(log_weights: Tensor, log_cores: Tensor, ring: bool, rows: Tensor) -> Tensor:
+def sample_states(
+    log_weights: Tensor, log_cores: Tensor, ring: bool, rows: Tensor, order: Tensor | None = None
+) -> Tensor:
     """Draw all states jointly, once for each entry of ``rows``, which says whose weights apply.
 
     Shapes:
-        ``log_weights (B, D, N)``, ``log_cores (D, N, m, m)``, ``rows (n,)`` -> ``(n, D)``, integers
+        ``log_weights (B, D, N)``, ``log_cores (D, N, m, m)``, ``rows (n,)``, ``order (D,)`` -> ``(n, D)``, integers
     """
     with torch.autocast(log_cores.device.type, enabled=False):
-        scaled = scale_chain(log_weights, log_cores)
+        scaled = scale_chain(*arranged(log_weights, log_cores, order))
         bonds = _sample_bonds(scaled.matrices(), ring, rows)
         rank = log_cores.shape[-1]
         position = torch.arange(len(log_cores), device=rows.device)[:, None]
         used = scaled.cores.flatten(-2).mT[position, bonds[:-1] * rank + bonds[1:]]  # (D, n, N)
-        return _pick(used.mul_(_of(scaled.weights, rows, 1)), torch.rand_like(used[..., 0])).T
+        states = _pick(used.mul_(_of(scaled.weights, rows, 1)), torch.rand_like(used[..., 0]))
+        return declared(states.T, order, 1)
 
 
 def _sample_bonds(matrices: Tensor, ring: bool, rows: Tensor) -> Tensor:
@@ -58,8 +61,8 @@ def _of(x: Tensor, rows: Tensor, dim: int) -> Tensor:
 def _pick(weights: Tensor, uniform: Tensor) -> Tensor:
     """One category for each row of non-negative weights, by a number in [0, 1): ``(*, n), (*) -> (*)``
 
-    Never one of weight 0, wherever rounding puts the threshold.
+    Never one of weight 0, wherever rounding puts the threshold, unless all are (the evidence is contradictory).
     """
     mass = weights.cumsum(-1)
     threshold = uniform * mass[..., -1] * (1 - 2 * torch.finfo(mass.dtype).eps)
-    return torch.searchsorted(mass, threshold.unsqueeze(-1), right=True).squeeze(-1)
+    return torch.searchsorted(mass, threshold.unsqueeze(-1), right=True).squeeze(-1).clamp_(max=mass.shape[-1] - 1)

@@ -12,43 +12,54 @@ import math
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import boundaries, scale_chain
-from pyro_priors.ops.sweeps import sweep_plain
+from pyro_priors.ops.scaling import arranged, boundaries, declared, scale_chain, wide
+from pyro_priors.ops.sweeps import rescale, sweep_plain
 
 
 def pathwise(
-    draws: Tensor, visible: list[bool], loc: Tensor, scale: Tensor, log_weights: Tensor, log_cores: Tensor, ring: bool
+    draws: Tensor,
+    visible: list[bool],
+    loc: Tensor,
+    scale: Tensor,
+    log_weights: Tensor,
+    log_cores: Tensor,
+    ring: bool,
+    order: Tensor | None = None,
 ) -> Tensor:
     """``draws`` with first-order gradients to loc, scale, weights and cores; their values do not change.
 
     ``visible[k]`` says which variables were drawn; the others are summed out under their weights.
 
     Shapes:
-        ``draws (n, D)``, ``loc (D, N)``, ``scale (D, N)``, ``log_weights (n or 1, D, N)``, ``log_cores (D, N, m, m)``
-        -> ``(n, D)``, zero where not visible
+        ``draws (n, D)``, ``loc (D, N)``, ``scale (D, N)``, ``log_weights (n or 1, D, N)``, ``log_cores (D, N, m, m)``,
+        ``order (D,)`` -> ``(n, D)``, zero where not visible
     """
     with torch.autocast(log_cores.device.type, enabled=False):
-        scaled = scale_chain(log_weights, log_cores)
+        scaled = scale_chain(*arranged(log_weights, log_cores, order))
+        chain = range(len(visible)) if order is None else order.tolist()
         matrices = scaled.matrices().unbind()
         ends = boundaries(log_cores, ring)
-        suffixes = sweep_plain([matrix.mT for matrix in reversed(matrices)], ends)[0][-2::-1]
-        cores = scaled.cores.flatten(-2).unbind()
-        columns = draws.detach().unbind(-1)
+        suffixes, log_scales = sweep_plain([matrix.mT for matrix in reversed(matrices)], ends)
+        cores, columns = scaled.cores.flatten(-2).unbind(), draws.detach().unbind(-1)
         state, result = ends.expand(len(draws), *ends.shape), []
-        parts = zip(visible, columns, loc.unbind(), scale.unbind(), scaled.weights.unbind(), strict=True)
-        for k, (shown, value, a, b, weights) in enumerate(parts):
-            if not shown:
-                result.append(torch.zeros_like(value))
-                state = _rescale(state @ matrices[k])
-                continue
-            between = (state.mT @ suffixes[k]).flatten(-2)  # (n, m * m)
-            probs = weights * (between @ cores[k].mT)
-            moved = _implicit(value, probs / probs.sum(-1, keepdim=True), a, b)
-            result.append(moved)
-            log_density = -0.5 * ((moved[:, None] - a) / b).square() - b.log()
-            density = (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
-            state = _rescale(state @ ((weights * density) @ cores[k]).unflatten(-1, state.shape[-1:] * 2))
-        return torch.stack(result, -1)
+        log_scale = wide(torch.zeros_like(state[..., 0]))  # (n, r)
+        for k, (column, matrix, core, weights) in enumerate(zip(chain, matrices, cores, scaled.weights, strict=True)):
+            if not visible[column]:
+                result.append(torch.zeros_like(columns[column]))
+                state, taken = rescale(state @ matrix)
+            else:
+                value, a, b = columns[column], loc[column], scale[column]
+                together = log_scale + log_scales[-2 - k]
+                together = (together - together.amax(-1, keepdim=True)).exp().to(state)[..., None]
+                between = ((state * together).mT @ suffixes[-2 - k]).flatten(-2)  # (n, m * m)
+                probs = weights * (between @ core.mT)
+                moved = _implicit(value, probs / probs.sum(-1, keepdim=True), a, b)
+                result.append(moved)
+                log_density = -0.5 * ((moved[:, None] - a) / b).square() - b.log()
+                density = (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
+                state, taken = rescale(state @ ((weights * density) @ core).unflatten(-1, state.shape[-1:] * 2))
+            log_scale = log_scale + taken
+        return declared(torch.stack(result, -1), order, 1)
 
 
 def _implicit(value: Tensor, probs: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
@@ -57,7 +68,3 @@ def _implicit(value: Tensor, probs: Tensor, loc: Tensor, scale: Tensor) -> Tenso
     cdf = (probs * torch.special.ndtr(standard)).sum(-1)
     pdf = (probs * torch.exp(-0.5 * standard.square()) / (scale * math.sqrt(2 * math.pi))).sum(-1)
     return value - (cdf - cdf.detach()) / pdf.detach()
-
-
-def _rescale(state: Tensor) -> Tensor:
-    return state / state.detach().amax((-1, -2), keepdim=True)

@@ -37,6 +37,18 @@ def scale_chain(log_weights: Tensor, log_cores: Tensor) -> ScaledChain:
     return ScaledChain((log_weights - shift).exp(), cores, wide(shift[..., 0]).sum(0))
 
 
+def arranged(log_weights: Tensor, log_cores: Tensor, order: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Weights ``(B, D, N)`` and cores ``(D, N, m, m)`` as they stand in the chain, by ``order (D,)`` if any."""
+    if order is None:
+        return log_weights, log_cores
+    return log_weights.index_select(1, order), log_cores.index_select(0, order)
+
+
+def declared(x: Tensor, order: Tensor | None, dim: int) -> Tensor:
+    """The way back from `arranged`, along a dimension of the variables."""
+    return x if order is None else x.index_select(dim, order.argsort())
+
+
 def boundaries(cores: Tensor, ring: bool) -> Tensor:
     """The vectors o_r = c_r that open and close the chain: ``(r, m)``."""
     rank = cores.shape[-1]

@@ -26,18 +26,24 @@ def suffix_sweep(matrices: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
     return states, scales
 
 
-def sweep_plain(matrices: list[Tensor], start: Tensor) -> tuple[list[Tensor], Tensor]:
-    """`sweep` out of ordinary operations, for what must be differentiated by autograd; one scale a batch row.
+def sweep_plain(matrices: list[Tensor], start: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Row vectors pushed to the right by ordinary operations, for what autograd must differentiate.
+
+    Each row is rescaled to a maximum of one, by a number without gradient.
 
     Shapes:
-        D matrices ``(B, m, m)``, ``start (r, m)`` -> D + 1 states ``(B, r, m)``, log scale ``(B,)``
+        D matrices ``(B, m, m)``, ``start (r, m)`` -> D + 1 states ``(B, r, m)``, D + 1 logs of their scales ``(B, r)``
     """
     state = start.expand(len(matrices[0]), *start.shape)
-    states, log_scale = [state], 0.0
+    states, log_scales = [state], [wide(torch.zeros_like(state[..., 0]))]
     for matrix in matrices:
-        state = state @ matrix
-        scale = state.detach().amax((-1, -2), keepdim=True)
-        state = state / scale
-        log_scale = log_scale + wide(scale[:, 0, 0]).log()
+        state, log_scale = rescale(state @ matrix)
         states.append(state)
-    return states, log_scale
+        log_scales.append(log_scales[-1] + log_scale)
+    return states, log_scales
+
+
+def rescale(state: Tensor) -> tuple[Tensor, Tensor]:
+    """``(B, r, m)`` -> rows with a maximum of one, or of zeros, and the log of what they were divided by ``(B, r)``."""
+    scale = state.detach().amax(-1, keepdim=True).clamp(min=torch.finfo(state.dtype).tiny)
+    return state / scale, wide(scale[..., 0]).log()

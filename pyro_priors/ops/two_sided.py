@@ -2,8 +2,7 @@
 
 The left end moves right and the right end moves left, so that half as many steps follow each other; where they meet,
 their inner product is Z. The adjoint walks on from there: what the left half hands to the right is its prefix, and the
-right half's own states, kept from before, are the suffixes, and the other way round. Each variable is thus visited
-twice in all, by one prefix and one suffix, and only one of the two is kept.
+right half's own states, kept from before, are the suffixes, and the other way round.
 """
 
 from typing import NamedTuple
@@ -24,6 +23,8 @@ class Meeting(NamedTuple):
     scales: Tensor  # (h, 2, B, r, 1) what each step's rows were divided by
     share: Tensor  # (B, r) how much of Z closes through each r, over the inner product of the two last states
     kernel: "Spread | Matrices"
+    weights: Tensor  # those of the chain, of an even number of variables
+    cores: Tensor
 
 
 def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
@@ -49,7 +50,7 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
     log_total = log_rows.logsumexp(-1)
     share = (log_rows - log_total[:, None]).exp().to(overlap)
     share = torch.where(share > 0, share / overlap, 0.0)  # NaN where the evidence is contradictory
-    return Meeting(log_total, states, scales, share, kernel)
+    return Meeting(log_total, states, scales, share, kernel, weights, cores)
 
 
 def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -60,20 +61,20 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     Shapes:
         ``grad (B,)`` or None -> ``(D, B, N)``, ``(D, N, m, m)`` or None
     """
-    weights, cores = _even(scaled)
-    to_weights = torch.empty_like(weights)
-    to_cores = None if grad is None else torch.empty_like(cores)
-    kernel = met.kernel
+    kernel, weights, cores = met.kernel, met.weights, met.cores
+    to_weights, to_cores = torch.empty_like(weights), {}
     for variables, visit in kernel.walk_back(met):
         posterior = torch.mul(weights[variables], kernel.by_weights(variables, visit), out=to_weights[variables])
         total = posterior.sum(-1, keepdim=True)
         total = torch.where(total > 0, total.reciprocal(), 0.0)
         posterior.mul_(total)
-        if to_cores is not None:
+        if grad is not None:  # which may be a batch of them, under vmap: nothing is written in place
             used = weights[variables] * (total * grad[:, None])
-            torch.mul(cores[variables], kernel.by_cores(visit, used), out=to_cores[variables])
+            to_cores[variables.start] = cores[variables] * kernel.by_cores(visit, used)
     real = len(scaled.cores)
-    return to_weights[:real], None if to_cores is None else to_cores[:real]
+    if grad is None:
+        return to_weights[:real], None
+    return to_weights[:real], torch.cat([to_cores[start] for start in sorted(to_cores)])[:real]
 
 
 class Matrices:
@@ -119,7 +120,7 @@ class Matrices:
 
     def by_cores(self, usage: Tensor, weights: Tensor) -> Tensor:
         """The gradient with respect to their cores, rows taken with these weights ``(c, B, N)``: ``(c, N, m, m)``"""
-        return torch.bmm(weights.mT, usage).unflatten(-1, self.matrix.shape[-2:])
+        return torch.bmm(weights.mT, usage).reshape(len(usage), -1, *self.matrix.shape[-2:])
 
 
 class Spread:
@@ -161,7 +162,9 @@ class Spread:
     def by_cores(self, ends: tuple[Tensor, Tensor], weights: Tensor) -> Tensor:
         """As `Matrices.by_cores`."""
         before, after = ends
-        return torch.bmm((weights.unsqueeze(-1) * before).flatten(-2).mT, after).unflatten(1, (-1, after.shape[-1]))
+        count, batch, rank = after.shape
+        spread = (weights.unsqueeze(-1) * before).reshape(count, batch, -1)
+        return torch.bmm(spread.mT, after).reshape(count, -1, rank, rank)
 
 
 def _even(scaled: ScaledChain) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,180 @@
+"""The contraction's own adjoint against autograd on ordinary operations, in float64, at lengths of every kind."""
+
+import pytest
+import torch
+
+from pyro_priors.ops import chain, log_contract, state_posterior, two_sided
+
+LENGTHS = (1, 2, 3, 15, 16, 17, 33, 50)
+both_boundaries = pytest.mark.parametrize("ring", [True, False], ids=["ring", "train"])
+
+
+def problem(length, ring=True, batch=3, states=3, rank=4, seed=0):
+    """Weights, cores and an order; some weights are -inf, as those of absent states are."""
+    generator = torch.Generator().manual_seed(seed + length)
+    log_weights = 2 * torch.randn(batch, length, states, generator=generator).double()
+    log_weights[0, 0, 1] = -torch.inf
+    log_cores = torch.randn(length, states, rank, rank, generator=generator).double()
+    order = torch.randperm(length, generator=generator)
+    return log_weights.requires_grad_(), log_cores.requires_grad_(), ring, order
+
+
+def check(length, ring):
+    """Values and both gradients, each row with a factor of its own."""
+    inputs = problem(length, ring)
+    factor = torch.tensor([1.0, -2.0, 0.5]).double()
+    ours, plain = (f(*inputs) for f in (log_contract, chain._log_contract_plain))
+    close(ours, plain)
+    for mine, other in zip(*(torch.autograd.grad(x @ factor, inputs[:2]) for x in (ours, plain)), strict=True):
+        close(mine, other)
+    posterior = torch.autograd.grad(chain._log_contract_plain(*inputs).sum(), inputs[0])[0]
+    close(state_posterior(*inputs).detach(), posterior)
+    with torch.no_grad():
+        close(state_posterior(*inputs), posterior)
+
+
+def close(a, b):
+    torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+@both_boundaries
+@pytest.mark.parametrize("length", LENGTHS)
+def test_values_and_gradients(length, ring):
+    check(length, ring)
+
+
+def reversed_chunks(kernel):
+    whole = kernel.walk_back
+
+    def walk_back(self, met):
+        for number, (variables, visit) in enumerate(whole(self, met)):
+            flip = (lambda x: x.flip(0)) if number > 1 else (lambda x: x)
+            yield variables, tuple(map(flip, visit)) if isinstance(visit, tuple) else flip(visit)
+
+    return walk_back
+
+
+BUGS = {
+    "a chunk the wrong way round": ("walk_back", reversed_chunks, (33, 50)),
+    "weights left out of a step": (
+        "push",
+        lambda kernel: lambda self, t, here, there: there.copy_(here),
+        (2, 3, 16),
+    ),
+    "all variables' gradients by the first one's cores": (
+        "by_weights",
+        lambda kernel: (
+            lambda self, variables, visit, whole=kernel.by_weights: whole(
+                self, slice(0, len(visit[1] if isinstance(visit, tuple) else visit)), visit
+            )
+        ),
+        (33, 50),
+    ),
+    "rows' own weights left out of the cores": (
+        "by_cores",
+        lambda kernel: lambda self, visit, weights, whole=kernel.by_cores: whole(self, visit, torch.ones_like(weights)),
+        (1, 2, 17),
+    ),
+}
+
+
+@both_boundaries
+@pytest.mark.parametrize("bug", BUGS)
+def test_planted_bugs_are_noticed(bug, ring, monkeypatch):
+    name, broken, lengths = BUGS[bug]
+    kernel = two_sided.Matrices if ring else two_sided.Spread
+    monkeypatch.setattr(kernel, name, broken(kernel))
+    for length in lengths:
+        with pytest.raises(AssertionError):
+            check(length, ring)
+
+
+def test_a_neutral_variable_that_is_not_neutral_is_noticed(monkeypatch):
+    def padded(scaled):
+        weights, cores = scaled.weights, scaled.cores
+        if len(cores) % 2 == 0:
+            return weights, cores
+        return torch.cat([weights, weights[:1]]), torch.cat([cores, cores[:1]])
+
+    monkeypatch.setattr(two_sided, "_even", padded)
+    check(16, ring=True)
+    for length in (1, 17):
+        with pytest.raises(AssertionError):
+            check(length, ring=True)
+
+
+@both_boundaries
+def test_weights_that_depend_on_the_cores(ring):
+    """A graph that is made for second derivatives gives the same first ones."""
+    _, log_cores, ring, order = problem(5, ring)
+    log_weights = log_cores.sum((-1, -2)).expand(2, -1, -1) * torch.tensor([0.1, -0.2]).double()[:, None, None]
+    total = log_contract(log_weights, log_cores, ring, order).sum()
+    plain, recorded = (
+        torch.autograd.grad(total, log_cores, create_graph=create, retain_graph=True)[0] for create in (False, True)
+    )
+    close(recorded, plain)
+
+
+def test_a_graph_that_is_retained_can_be_walked_again():
+    inputs = problem(5)
+    total = log_contract(*inputs).sum()
+    first = torch.autograd.grad(total, inputs[:2], retain_graph=True)
+    for a, b in zip(first, torch.autograd.grad(total, inputs[:2]), strict=True):
+        assert torch.equal(a, b)
+    with pytest.raises(RuntimeError, match="second time"):
+        torch.autograd.grad(total, inputs[:2])
+
+
+@both_boundaries
+def test_a_batch_of_gradients(ring):
+    inputs = problem(18, ring)
+    total = log_contract(*inputs)
+    rows = torch.eye(len(total)).double()
+    together = torch.autograd.grad(total, inputs[1], rows, retain_graph=True, is_grads_batched=True)[0]
+    close(together, torch.stack([torch.autograd.grad(total, inputs[1], row, retain_graph=True)[0] for row in rows]))
+
+
+def test_rows_of_a_ring_far_below_others():
+    """A row that dominates but does not close, in the prefixes, the recorded posteriors and the plain way."""
+    log_cores = torch.full((6, 2, 2, 2), -60.0)
+    log_cores[:, :, 0, 1] = 0  # the first row moves on and never comes back
+    log_cores[:, :, 1, 1] = -50
+    log_weights = torch.randn(4, 6, 2, generator=torch.Generator().manual_seed(0))
+    single = state_posterior(log_weights, log_cores, True)
+    recorded = state_posterior(log_weights, log_cores.requires_grad_(), True)
+    double = state_posterior(log_weights.double(), log_cores.detach().double(), True)
+    for found in (single, recorded.detach()):
+        torch.testing.assert_close(found.double(), double, rtol=1e-5, atol=1e-6)
+
+
+@both_boundaries
+def test_contradictory_evidence(ring):
+    """Z = 0 for one row: minus infinity, a gradient of zero, and nothing spoiled in the others, to either order."""
+    log_weights, log_cores, ring, order = problem(5, ring)
+    bad = log_weights.detach().clone()
+    bad[1, 2] = -torch.inf
+    bad.requires_grad_()
+    for create in (False, True):
+        total = log_contract(bad, log_cores, ring, order)
+        assert total[1] == -torch.inf
+        found = torch.autograd.grad(total[[0, 2]].sum(), log_cores, create_graph=create)[0]
+        kept = log_contract(log_weights, log_cores, ring, order)
+        close(found, torch.autograd.grad(kept[[0, 2]].sum(), log_cores)[0])
+
+
+@both_boundaries
+def test_posteriors_with_gradients_stay_exact_under_autocast(ring):
+    log_weights, log_cores, ring, order = (
+        x.detach().float() if torch.is_tensor(x) and x.is_floating_point() else x for x in problem(20, ring)
+    )
+    wanted = state_posterior(log_weights, log_cores, ring, order)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = state_posterior(log_weights, log_cores.requires_grad_(), ring, order)
+    torch.testing.assert_close(found.detach(), wanted, rtol=1e-5, atol=1e-6)
+
+
+@both_boundaries
+def test_no_rows(ring):
+    log_weights, log_cores, ring, order = problem(3, ring)
+    assert log_contract(log_weights[:0], log_cores, ring, order).shape == (0,)
+    assert state_posterior(log_weights[:0].detach(), log_cores.detach(), ring, order).shape == (0, 3, 3)
