@@ -79,7 +79,7 @@ def pictures_named(root, names, image_size, channels, rows=None):
 
 def _pixels(pictures, names, image_size, mode):
     pixels = torch.empty(len(names), 1 if mode == "L" else 3, image_size, image_size, dtype=torch.uint8)
-    for index, name in enumerate(tqdm(names, desc="folder", leave=False, disable=len(names) < 1000)):
+    for index, name in enumerate(tqdm(names, desc="folder", leave=False, disable=len(names) < 1000 or None)):
         picture = _decode(pictures, name).convert(mode)
         array = np.array(ImageOps.fit(picture, (image_size, image_size)))
         pixels[index] = torch.from_numpy(array).view(image_size, image_size, -1).movedim(-1, 0)
