@@ -121,7 +121,7 @@ def answers(model, table, images, draws):
     numbers = [column for column, attribute in enumerate(table.attributes) if attribute.categories is None]
     batches = zip(loader(images, BATCH), torch.arange(len(images)).split(BATCH), strict=True)
     for x, rows in tqdm(
-        batches, desc="impute", total=-(-len(images) // BATCH), leave=False, disable=len(images) < 2000
+        batches, desc="impute", total=-(-len(images) // BATCH), leave=False, disable=len(images) < 2000 or None
     ):
         y = table.values[rows]
         probs = inference.classify(model, x, y, draws)

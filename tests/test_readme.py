@@ -40,6 +40,19 @@ def test_what_it_says_of_the_results_is_in_the_results():
     assert elbo["gmm-20"] < elbo["trip"] < elbo["gmm"] < elbo["trip"] + 0.5
 
 
+def test_what_it_says_of_hidden_labels_is_in_the_results():
+    def percent(row, share):
+        test = json.loads((RESULTS / "ttlp-mnist" / f"{row}-missing{share}-seed0.json").read_text())["test"]
+        return [
+            f"{100 * x:.2f} %" for x in (test["imputation"]["digit"]["accuracy"], test["conditions"]["mean_accuracy"])
+        ]
+
+    (text,) = re.findall(r"\[experiments/results/ttlp-mnist.*?\n\n", README, re.DOTALL)
+    said = re.findall(r"\d\d\.\d\d %", text)
+    rows = [("joint", "0"), ("joint", "0.7"), ("weighted", "0"), ("weighted", "0.7"), ("cvae", "0")]
+    assert said == [number for row in rows for number in percent(*row)]
+
+
 def test_the_first_screen_shows_what_a_newcomer_needs():
     first_screen = README.splitlines()[:48]
     text = "\n".join(first_screen)
