@@ -41,7 +41,14 @@ def model(config, image_shape, attributes=()):
         return models.VAE(encoder, decoder, _prior(config), config.likelihood)
     if config.model == "joint-vae":
         prior = pp.TTLP(
-            config.latent_dim, kinds, config.components, config.rank, config.boundary, config.order, config.init
+            config.latent_dim,
+            kinds,
+            config.components,
+            config.rank,
+            config.boundary,
+            config.order,
+            config.init,
+            local=config.local or 1,
         )
         return models.JointVAE(encoder, decoder, prior, config.likelihood, label_weight=config.label_weight)
     _check_size(image_shape)

@@ -45,6 +45,7 @@ class JointConfig(AttributeFields, AutoencoderConfig):
     order: Literal["random", "declared"] = "random"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 20  # Size of the cores.
+    local: int | None = None  # Values of every bond that neighbours share, not all; for many attributes. None: 1.
     label_weight: float = 0.0  # At first, add so many times log p(y given z) to the bound; 0: the plain ELBO.
     label_epochs: int | None = None  # Epochs over which that weight falls to 0, the plain ELBO; None: never.
     pretrained: Path | None = None  # Run of `train vae` whose networks to start from; the prior is first fitted alone.
@@ -53,12 +54,19 @@ class JointConfig(AttributeFields, AutoencoderConfig):
 
     model: ClassVar[str] = "joint-vae"
     counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "components", "rank")
-    optional_counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.optional_counts, "label_epochs", "start_epochs")
+    optional_counts: ClassVar[tuple[str, ...]] = (
+        *AutoencoderConfig.optional_counts,
+        "label_epochs",
+        "start_epochs",
+        "local",
+    )
 
     def __post_init__(self):
         super().__post_init__()
         if not self.label_weight >= 0:
             raise UserError(f"label_weight: expected 0 or more, got {self.label_weight}")
+        if self.local and self.rank % self.local:
+            raise UserError(f"local: expected a divisor of the rank {self.rank}, got {self.local}")
         if self.frozen and self.pretrained is None:
             raise UserError("frozen: expected --pretrained RUN beside it, got none")
 

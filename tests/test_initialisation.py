@@ -219,3 +219,62 @@ def test_states_that_a_variable_lacks_take_no_part():
     assert prior.reinitialize(z, y)
     cores = prior.log_cores.detach()[8].diagonal(dim1=-2, dim2=-1)  # (N, m)
     assert cores[2:].max() < cores[:2].min() - 5
+
+
+def test_neighbours_share_what_others_do_not():
+    """One cluster of three local values: adjacent attributes depend on each other, distant ones do not."""
+    torch.manual_seed(0)
+    attributes = {f"a{k}": pp.Discrete(3) for k in range(6)}
+    prior = pp.TTLP(0, attributes, rank=3, order="declared", local=3)
+
+    def information(a, b):
+        joint = prior().marginal([a, b])
+        states = torch.cartesian_prod(torch.arange(3.0), torch.arange(3.0))
+        p = joint.log_prob(states).exp().reshape(3, 3)
+        return (p * (p / p.sum(0) / p.sum(1, keepdim=True)).log()).sum().item()
+
+    near = [information(f"a{k}", f"a{k + 1}") for k in range(5)]
+    far = [information("a0", "a3"), information("a1", "a5")]
+    assert min(near) > 1e-3
+    assert max(far) < 1e-6
+    mixture = pp.TTLP(0, attributes, rank=1, order="declared")
+    assert mixture().marginal(["a0", "a1"]).event_shape == (2,)
+
+
+def test_attributes_that_vary_by_themselves_are_learned_with_local_values():
+    """Eight latents, each telling one attribute: of 2^8 combinations a mixture of six can hold few."""
+    torch.manual_seed(0)
+    z = torch.randn(3000, 8)
+    y = (z > 1).float()
+    order = [column for k in range(8) for column in (k, 8 + k)]
+    scores = {}
+    for local in (1, 3):
+        torch.manual_seed(1)
+        prior = pp.TTLP(8, {f"a{k}": pp.Discrete(2) for k in range(8)}, 4, 6, order=order, local=local)
+        prior.reinitialize(z, y)
+        optimizer = torch.optim.Adam(prior.parameters(), lr=0.02)
+        for step in range(150):
+            rows = torch.arange(200) + 200 * (step % 14)
+            optimizer.zero_grad()
+            (-prior().log_prob(torch.cat([z[rows], y[rows]], -1)).mean()).backward()
+            optimizer.step()
+        law = prior().condition(z=z[2800:]).marginal("y").log_prob(y[2800:])
+        scores[local] = law.mean().item()
+    assert scores[3] > scores[1] + 0.3
+
+
+@pytest.mark.parametrize("local", [0, 4, 12])
+def test_local_values_must_divide_the_rank(local):
+    with pytest.raises(ValueError, match="local: expected"):
+        pp.TRIP(3, rank=6, local=local)
+
+
+@pytest.mark.parametrize("boundary", ["ring", "train"])
+def test_local_values_survive_reinitialisation(boundary):
+    torch.manual_seed(0)
+    z = torch.cat([torch.randn(500, 3) - 3, torch.randn(500, 3) + 3])[torch.randperm(1000)]
+    prior = pp.TRIP(3, 4, 6, boundary, local=2)
+    before = prior().log_prob(z).mean()
+    assert prior.reinitialize(z)
+    assert prior().log_prob(z).mean() > before + 2
+    assert "local=2" in repr(prior)

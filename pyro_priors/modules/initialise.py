@@ -5,7 +5,8 @@ that distant variables depend on each other. A ring with near-diagonal cores is 
 
     p(x) ~ sum_i pi_i prod_k sum_s p_k(s | i) f_k(x_k | s),
 
-which forgets almost nothing and can be fitted to data by EM before the gradient takes over.
+which forgets almost nothing and can be fitted to data by EM before the gradient takes over. Where many attributes vary
+by themselves a mixture would need a cluster for each combination: then part of every bond is left to the neighbours.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from torch import Tensor
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.fitting import fit_clusters, fit_mixture
 
+LOCAL_TILT = 1.5  # standard deviation of the log-preferences that neighbours share at the start
+
 
 def noise_cores(columns: int, states: int, rank: int) -> Tensor:
     """The papers' start: entries are squares of N(0, 1) / (N m^2) noise. ``-> (D, N, m, m)``"""
@@ -23,26 +26,39 @@ def noise_cores(columns: int, states: int, rank: int) -> Tensor:
     return 2 * (noise.log() - torch.tensor(float(states * rank**2)).log())
 
 
-def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor) -> Tensor:
-    """Cores of a mixture of m product laws that leak a little between the clusters, so that they can move apart.
+def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1) -> Tensor:
+    """Cores of a mixture of product laws that leak a little between the clusters, so that they can move apart.
 
     An off-diagonal entry is at most 1 / (10 m D) of the two diagonal entries it connects: then even after D variables
     most of the weight has stayed in its cluster. The cluster weights are spread evenly over the variables.
 
+    With `local` = L > 1 each cluster has L values of every bond, chosen afresh from bond to bond, and what a variable
+    prefers depends a little on those at its two sides (differently for each variable, the same in all clusters). What
+    two neighbours share need not be shared by all: a mixture alone would need a cluster for every combination.
+
     Shapes:
-        ``log_probs (D, N, m)`` = log p_k(s | cluster i), ``log_mix (m,)`` -> ``(D, N, m, m)``
+        ``log_probs (D, N, G)`` = log p_k(s | cluster i), ``log_mix (G,)`` -> ``(D, N, G L, G L)``
     """
-    columns, _, rank = log_probs.shape
-    diagonal = log_probs + log_mix / columns
+    columns, states, clusters = log_probs.shape
+    rank = clusters * local
+    diagonal = (log_probs + log_mix / columns).repeat_interleave(local, -1)
     leak = -torch.tensor(10.0 * rank * columns).log()
     smaller = torch.minimum(diagonal.unsqueeze(-1), diagonal.unsqueeze(-2))
-    cores = smaller + leak - 0.1 * torch.randn_like(smaller).abs()
-    return torch.where(torch.eye(rank, dtype=torch.bool, device=cores.device), diagonal.unsqueeze(-1), cores)
+    between = smaller + leak - 0.1 * torch.randn_like(smaller).abs()
+    bond = torch.arange(rank, device=between.device)
+    cluster, value = bond // local, bond % local
+    within = diagonal.unsqueeze(-1)
+    if local > 1:
+        tilt = LOCAL_TILT * torch.randn(columns, states, local, local).to(between)
+        tilt = tilt - tilt.flatten(-2).logsumexp(-1)[..., None, None] + torch.tensor(float(local)).log()
+        within = within + tilt[:, :, value[:, None], value]
+    return torch.where(cluster[:, None] == cluster, within, between)
 
 
-def random_mixture_cores(columns: int, states: int, rank: int) -> Tensor:
+def random_mixture_cores(columns: int, states: int, rank: int, local: int = 1) -> Tensor:
     """Near-diagonal cores before any data is seen: each cluster prefers states of its own. ``-> (D, N, m, m)``"""
-    return near_diagonal_cores(torch.randn(columns, states, rank).log_softmax(1), torch.zeros(rank))
+    clusters = rank // local
+    return near_diagonal_cores(torch.randn(columns, states, clusters).log_softmax(1), torch.zeros(clusters), local)
 
 
 class ProductMixture(NamedTuple):

@@ -21,16 +21,27 @@ class RingPrior(nn.Module):
     Calling it returns a fresh `TensorRing`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
-    def __init__(self, variables: Variables, rank: int, boundary: str, order: Tensor | None, init: str, fixed: bool):
+    def __init__(
+        self,
+        variables: Variables,
+        rank: int,
+        boundary: str,
+        order: Tensor | None,
+        init: str,
+        fixed: bool,
+        local: int = 1,
+    ):
         super().__init__()
         check_count("rank", rank)
+        if check_count("local", local) > rank or rank % local:
+            raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
         check_choice("boundary", boundary, ("ring", "train"))
         check_choice("init", init, ("mixture", "noise"))
-        self.boundary, self.init, self.fixed = boundary, init, fixed
+        self.boundary, self.init, self.fixed, self.local = boundary, init, fixed, local
         self._variables = variables
         states = max(variables.num_states)
-        cores = noise_cores if init == "noise" else random_mixture_cores
-        own(self, "log_cores", cores(len(variables), states, rank), fixed)
+        size = len(variables), states, rank
+        own(self, "log_cores", noise_cores(*size) if init == "noise" else random_mixture_cores(*size, local), fixed)
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         self.register_buffer("order", order)
@@ -61,8 +72,8 @@ class RingPrior(nn.Module):
             untold = value.isnan().all(0)
             if untold.any():  # or the fit would forget what was learned of these columns
                 fit_rows = torch.where(untold, self().impute(fit_rows), fit_rows)
-            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank, states)
-            cores = near_diagonal_cores(log_probs, log_mix)
+            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank // self.local, states)
+            cores = near_diagonal_cores(log_probs, log_mix, self.local)
             found = TensorRing(cores, variables.bind(loc, scale), self.boundary, self.order)
             if not force and not improves(found, self(), held_out):
                 return False
@@ -76,5 +87,5 @@ class RingPrior(nn.Module):
         order = "declared" if self.order is None else self.order.tolist()
         return (
             f"{self._variables}, states={self.log_cores.shape[1]}, rank={self.rank}, boundary={self.boundary}, "
-            f"order={order}, init={self.init}, fixed={self.fixed}"
+            f"order={order}, init={self.init}, fixed={self.fixed}" + (f", local={self.local}" if self.local > 1 else "")
         )

@@ -30,9 +30,11 @@ class TRIP(RingPrior):
         init: ``"mixture"`` (a mixture of m product laws: dependence reaches along the whole chain) or ``"noise"``
             (the paper's).
         fixed: keep everything at its random initialisation, as buffers.
+        local: of ``init="mixture"``: how many values of every bond each cluster has, a divisor of the rank. With 1 all
+            m are clusters; with more, neighbours in the chain can share what the other variables do not.
 
     Raises:
-        ValueError: a size below 1, an unknown boundary or init.
+        ValueError: a size below 1, an unknown boundary or init, local not a divisor of the rank.
 
     See Also:
         `TTLP` for latents together with attributes.
@@ -53,12 +55,13 @@ class TRIP(RingPrior):
         init: str = "mixture",
         *,
         fixed: bool = False,
+        local: int = 1,
     ):
         check_count("latent_dim", latent_dim)
         check_count("components", components)
         kinds = {"z": [Continuous(components)] * latent_dim}
         variables = Variables(kinds, *random_leaves([components] * latent_dim, init))
-        super().__init__(variables, rank, boundary, None, init, fixed)
+        super().__init__(variables, rank, boundary, None, init, fixed, local)
         self.latent_dim = latent_dim
 
     def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:

@@ -38,10 +38,11 @@ class TTLP(RingPrior):
             buffer ``order``.
         init: ``"mixture"`` or ``"noise"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
+        local: see `TRIP`. Several attributes that vary by themselves need it: with 1 rare ones are never learned.
 
     Raises:
-        ValueError: a size out of range, an unknown boundary, init or order, an attribute called z, y or self, no
-            variable at all.
+        ValueError: a size out of range, an unknown boundary, init or order, local not a divisor of the rank, an
+            attribute called z, y or self, no variable at all.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -63,6 +64,7 @@ class TTLP(RingPrior):
         init: str = "mixture",
         *,
         fixed: bool = False,
+        local: int = 1,
     ):
         check_count("latent_dim", latent_dim, least=0)
         check_count("components", components)
@@ -75,7 +77,7 @@ class TTLP(RingPrior):
         groups = {"y": tuple(attributes)} if attributes else {}
         variables = Variables(kinds, *random_leaves(counts, init), groups=groups)
         order = _chain_order(order, len(variables))
-        super().__init__(variables, rank, boundary, order, init, fixed)
+        super().__init__(variables, rank, boundary, order, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
     def reinitialize(self, z: Tensor, y: Tensor | None = None, *, force: bool = False) -> bool:
