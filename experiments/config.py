@@ -13,6 +13,14 @@ class UserError(ValueError):
     """A mistake of the caller; the command line shows its message without a traceback."""
 
 
+def check_counts(config, *fields):
+    """`UserError` where one of these fields is below 1; None is no count."""
+    for field in fields:
+        value = getattr(config, field)
+        if value is not None and value < 1:
+            raise UserError(f"{field}: expected at least 1, got {value}")
+
+
 def check_seed(seed):
     """A seed of 31 bits: numpy takes 32, and every device adds its number."""
     if not 0 <= seed < 2**31:
@@ -53,10 +61,7 @@ class TrainingConfig:
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
     def __post_init__(self):
-        for field in (*self.counts, *self.optional_counts):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise UserError(f"{field}: expected at least 1, got {value}")
+        check_counts(self, *self.counts, *self.optional_counts)
         if not self.hidden or min(self.hidden) < 1:
             raise UserError(f"hidden: expected one width or more, each at least 1, got {self.hidden}")
         for field in self.positive:

@@ -11,7 +11,7 @@ import tyro
 
 import inference
 from experiments import build, judges, runs
-from experiments.config import UserError, check_seed
+from experiments.config import UserError, check_counts, check_seed
 from experiments.data.images import Images, loader
 
 
@@ -36,8 +36,7 @@ class EvaluateConfig:
 
 def main(config: EvaluateConfig):
     """Print the results and write them to `evaluation-PART.json` in the run folder."""
-    if config.particles is not None and config.particles < 1:
-        raise UserError(f"particles: expected at least 1, got {config.particles}")
+    check_counts(config, "particles")
     check_seed(config.seed)
     run, model = build.trained(config.run)
     judge = None if config.classifier is None else judges.read(config.classifier, run)

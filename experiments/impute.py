@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import inference
 from experiments import build
-from experiments.config import UserError, check_seed
+from experiments.config import UserError, check_counts, check_seed
 from experiments.data import csv_files, user_folder
 from experiments.data.attributes import read_csv
 from experiments.data.columns import choose, match, some
@@ -250,8 +250,7 @@ def _quoted(text):
 def _check(config):
     if not 0 <= config.min_confidence <= 1:
         raise UserError(f"min_confidence: expected a number in [0, 1], got {config.min_confidence}")
-    if config.draws < 1:
-        raise UserError(f"draws: expected at least 1, got {config.draws}")
+    check_counts(config, "draws")
     check_seed(config.seed)
     if not config.images.is_dir():
         raise UserError(f"images: expected a folder of pictures, got none at {config.images.absolute()}")

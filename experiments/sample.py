@@ -7,7 +7,7 @@ import pyro
 import tyro
 
 from experiments import build, figures, figures_attributes
-from experiments.config import UserError, check_seed
+from experiments.config import UserError, check_counts, check_seed
 from experiments.data.attributes import parse_given
 
 
@@ -24,8 +24,7 @@ class SampleConfig:
 
 def main(config: SampleConfig):
     """Write the grid of pictures and say where it is."""
-    if config.n is not None and config.n < 1:
-        raise UserError(f"n: expected at least 1, got {config.n}")
+    check_counts(config, "n")
     check_seed(config.seed)
     run, model = build.trained(config.run)
     if not hasattr(model, "generate"):

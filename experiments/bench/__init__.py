@@ -1,1 +1,1 @@
-"""Speed and memory, measured against the textbook and against the arithmetic that cannot be avoided."""
+"""Speed and memory, measured against the textbook and against bare matrix products."""

@@ -6,6 +6,7 @@ import torch
 from pyro.infer import TraceEnum_ELBO, config_enumerate
 
 import pyro_priors as pp
+from experiments.bench.report import NAMES
 from experiments.bench.timing import interleaved
 
 SHAPE = (12, 4, 4, 16)  # D, N, m, batch
@@ -47,7 +48,7 @@ def compare(config):
     normalizer = _log_normalizer(cores) * batch
     timed = interleaved({"ours": ours, "enumeration": enumerated}, config.turns, config.device)
     return {
-        **dict(zip(("D", "N", "m", "batch"), SHAPE, strict=True)),
+        **dict(zip(NAMES, SHAPE, strict=True)),
         "seconds": timed.seconds,
         "speedup": timed.ratios["enumeration"],
         "difference": abs(ours() - (enumerated() - normalizer)),

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from experiments.figures import save
 from inference import replace_file
 
+NAMES = ("D", "N", "m", "batch")  # of the numbers that a size has
 ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
 
 
@@ -76,7 +77,7 @@ def markdown(found):
 
 
 def _scaling(scaling):
-    base = ", ".join(f"{name} = {n}" for name, n in zip(("D", "N", "m", "batch"), scaling[0]["base"], strict=True))
+    base = ", ".join(f"{name} = {n}" for name, n in zip(NAMES, scaling[0]["base"], strict=True))
     yield f"Forward + backward in ms while one of them doubles, from {base}; slope of a line through all, log on log:"
     yield ""
     yield "| boundary | what doubles | x 1 | x 2 | x 4 | x 8 | slope |"

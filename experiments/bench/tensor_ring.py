@@ -13,12 +13,11 @@ import pyro_priors as pp
 from experiments import runs
 from experiments.bench import enumeration, floors, plain, reference, report
 from experiments.bench.timing import check_device, interleaved, peak_memory
-from experiments.config import UserError
+from experiments.config import UserError, check_counts
 from experiments.tables import kept
 
 SIZES = ("100,10,20,128", "128,10,40,128", "128,10,40,256")
 BASE = (64, 8, 16, 64)
-NAMES = ("D", "N", "m", "batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +44,7 @@ class BenchTensorRingConfig:
         for boundary in self.boundaries:
             if boundary not in ("ring", "train"):
                 raise UserError(f"boundaries: expected ring or train, got {boundary}")
-        for field in ("turns", "threads"):
-            if getattr(self, field) < 1:
-                raise UserError(f"{field}: expected at least 1, got {getattr(self, field)}")
+        check_counts(self, "turns", "threads")
         check_device(self.device)
 
 
@@ -138,8 +135,8 @@ class Problem:
 def measure(shape, ring, config, theirs=None):
     """All queries at one size -> dict of numbers."""
     problem = Problem(shape, ring, config.device)
-    rows = {}
-    for query, (ours, textbook, floor) in problem.queries().items():
+    queries, rows = problem.queries(), {}
+    for query, (ours, textbook, floor) in queries.items():
         contenders = {"ours": ours, "plain": textbook}
         if floor is not None:
             contenders["floor"] = floor
@@ -153,11 +150,11 @@ def measure(shape, ring, config, theirs=None):
             "speedup_over_reference": timed.ratios.get("reference"),
         }
     columns, _, rank, batch = shape
-    step = problem.queries()["forward + backward"][0]
+    step = queries["forward + backward"][0]
     bytes_of_matrices = 4 * columns * batch * rank**2
     return {
         "boundary": "ring" if ring else "train",
-        **dict(zip(NAMES, shape, strict=True)),
+        **dict(zip(report.NAMES, shape, strict=True)),
         "queries": rows,
         "memory": peak_memory(step, config.device) / bytes_of_matrices,
         "float32_error": float32_error(problem),
@@ -176,7 +173,7 @@ def float32_error(problem):
 def scaling(ring, config, doublings=3):
     """Forward + backward while one of D, N, m and batch doubles: seconds, and the slope of a line through all."""
     found = {"boundary": "ring" if ring else "train", "base": BASE, "seconds": {}, "slopes": {}}
-    for place, name in enumerate(NAMES):
+    for place, name in enumerate(report.NAMES):
         shapes = [
             tuple(number * 2**step if other == place else number for other, number in enumerate(BASE))
             for step in range(doublings + 1)

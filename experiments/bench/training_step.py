@@ -13,7 +13,7 @@ import pyro_priors as pp
 from experiments import runs
 from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
-from experiments.config import UserError
+from experiments.config import check_counts
 from experiments.tables import kept
 from inference import replace_file
 
@@ -39,9 +39,7 @@ class BenchTrainingStepConfig:
     results: Path = kept.FOLDER  # RESULTS/bench-training-step-DEVICE.json and .md.
 
     def __post_init__(self):
-        for field in ("batch", "latent_dim", "components", "rank", "channels", "turns", "threads"):
-            if getattr(self, field) < 1:
-                raise UserError(f"{field}: expected at least 1, got {getattr(self, field)}")
+        check_counts(self, "batch", "latent_dim", "components", "rank", "channels", "turns", "threads")
         check_device(self.device)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from experiments.config import UserError, to_flags, to_json
+from experiments.config import UserError, check_counts, to_flags, to_json
 from experiments.data.loading import root_of
 from experiments.runs import hashed, write_json
 
@@ -38,9 +38,7 @@ def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
     for field in some:
         if not getattr(table, field):
             raise UserError(f"{field}: expected at least one, got none")
-    for field in counts:
-        if getattr(table, field) < 1:
-            raise UserError(f"{field}: expected at least 1, got {getattr(table, field)}")
+    check_counts(table, *counts)
 
 
 def identity(config):
