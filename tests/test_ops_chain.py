@@ -43,37 +43,36 @@ def test_values_and_gradients(length, ring):
     check(length, ring)
 
 
-def reversed_chunks(kernel):
-    whole = kernel.walk_back
+def walking_back(change):
+    """A kernel's `walk_back` with what goes in or comes out changed."""
+    return lambda kernel, whole=None: lambda self, met, grad, whole=kernel.walk_back: change(whole, self, met, grad)
 
-    def walk_back(self, met):
-        for number, (variables, visit) in enumerate(whole(self, met)):
-            flip = (lambda x: x.flip(0)) if number > 1 else (lambda x: x)
-            yield variables, tuple(map(flip, visit)) if isinstance(visit, tuple) else flip(visit)
 
-    return walk_back
+def other_way_round(dim):
+    def change(whole, self, met, grad):
+        reached, used = whole(self, met, grad)
+        return reached.flip(dim), used
+
+    return change
 
 
 BUGS = {
-    "a chunk the wrong way round": ("walk_back", reversed_chunks, (33, 50)),
+    "the pairs the wrong way round": ("walk_back", walking_back(other_way_round(0)), (3, 17, 50)),
+    "the ends confused": ("walk_back", walking_back(other_way_round(1)), (2, 16, 33)),
     "weights left out of a step": (
         "push",
         lambda kernel: lambda self, t, here, there: there.copy_(here),
         (2, 3, 16),
     ),
-    "all variables' gradients by the first one's cores": (
-        "by_weights",
-        lambda kernel: (
-            lambda self, variables, visit, whole=kernel.by_weights: whole(
-                self, slice(0, len(visit[1] if isinstance(visit, tuple) else visit)), visit
-            )
-        ),
-        (33, 50),
-    ),
-    "rows' own weights left out of the cores": (
-        "by_cores",
-        lambda kernel: lambda self, visit, weights, whole=kernel.by_cores: whole(self, visit, torch.ones_like(weights)),
+    "rows' own gradients left out of the cores": (
+        "walk_back",
+        walking_back(lambda whole, self, met, grad: whole(self, met, None if grad is None else torch.ones_like(grad))),
         (1, 2, 17),
+    ),
+    "factors left out on the way back": (
+        "walk_back",
+        walking_back(lambda whole, self, met, grad: whole(self, met._replace(factors=[None] * len(met.factors)), grad)),
+        (2, 15, 50),
     ),
 }
 
@@ -90,17 +89,50 @@ def test_planted_bugs_are_noticed(bug, ring, monkeypatch):
 
 
 def test_a_neutral_variable_that_is_not_neutral_is_noticed(monkeypatch):
-    def padded(scaled):
-        weights, cores = scaled.weights, scaled.cores
-        if len(cores) % 2 == 0:
-            return weights, cores
-        return torch.cat([weights, weights[:1]]), torch.cat([cores, cores[:1]])
+    def padded(scaled, whole=two_sided._paired):
+        if len(scaled.cores) % 2:
+            scaled = scaled._replace(
+                weights=torch.cat([scaled.weights, scaled.weights[:1]]),
+                cores=torch.cat([scaled.cores, scaled.cores[:1]]),
+            )
+        return whole(scaled)
 
-    monkeypatch.setattr(two_sided, "_even", padded)
+    monkeypatch.setattr(two_sided, "_paired", padded)
     check(16, ring=True)
     for length in (1, 17):
         with pytest.raises(AssertionError):
             check(length, ring=True)
+
+
+def sharp(length, ring):
+    """A long chain in single precision, each step of which may lose thirty nats: it against double precision."""
+    generator = torch.Generator().manual_seed(length)
+    log_weights = 3 * torch.randn(5, length, 3, generator=generator)
+    log_cores = -30 * torch.rand(length, 3, 4, 4, generator=generator)
+    found, wanted = [], []
+    for results, kind in ((found, torch.float32), (wanted, torch.float64)):
+        inputs = [x.to(kind).requires_grad_() for x in (log_weights, log_cores)]
+        total = log_contract(*inputs, ring)
+        results += [total.detach(), *torch.autograd.grad(total.sum(), inputs)]
+    for single, double in zip(found, wanted, strict=True):
+        torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=2e-5)
+
+
+@both_boundaries
+def test_sums_are_set_to_one_before_they_leave_the_range(ring, monkeypatch):
+    sharp(301, ring)
+    monkeypatch.setattr(two_sided, "_rescaled", lambda cores: [False] * (len(cores) - 1) + [True])
+    with pytest.raises(AssertionError):
+        sharp(301, ring)
+
+
+def test_which_steps_set_sums_to_one():
+    flat = torch.full((6, 2, 1, 2, 2), 0.5)  # sums of rows stay one
+    assert two_sided._rescaled(flat) == [False] * 5 + [True]
+    flat[3, 1, 0, 1] = 1e-9  # the fourth step may lose a row
+    assert two_sided._rescaled(flat) == [False, False, True, True, False, True]
+    assert two_sided._rescaled(100 * flat[:3]) == [False, False, True]
+    assert two_sided._rescaled(500 * flat[:3]) == [False, True, True]
 
 
 @both_boundaries

@@ -33,8 +33,8 @@ def scale_chain(log_weights: Tensor, log_cores: Tensor) -> ScaledChain:
     log_weights = (log_weights + top).transpose(0, 1)  # (D, B, N)
     shift = log_weights.detach().amax(-1, keepdim=True)
     shift = shift.masked_fill(shift == -torch.inf, 0.0)  # contradictory evidence: Z = 0 rather than NaN
-    cores = (log_cores - top[..., None, None]).exp()
-    return ScaledChain((log_weights - shift).exp(), cores, wide(shift[..., 0]).sum(0))
+    cores = (log_cores - top[..., None, None]).exp_()
+    return ScaledChain((log_weights - shift).exp_(), cores, wide(shift[..., 0]).sum(0))
 
 
 def arranged(log_weights: Tensor, log_cores: Tensor, order: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -54,6 +54,16 @@ def boundaries(cores: Tensor, ring: bool) -> Tensor:
     rank = cores.shape[-1]
     kind = {"dtype": cores.dtype, "device": cores.device}
     return torch.eye(rank, **kind) if ring else torch.ones(1, rank, **kind)
+
+
+def log_product(factors: Tensor) -> Tensor:
+    """Log of the product of positive numbers along the first dimension, in float64 where there is one.
+
+    Eight numbers of single precision are multiplied before each logarithm, which costs more than all else here.
+    """
+    if factors.dtype != torch.float32 or wide(factors[:0]).dtype != torch.float64:
+        return wide(factors).log().sum(0)
+    return torch.stack([wide(some).prod(0) for some in factors.split(8)]).log().sum(0)
 
 
 def wide(x: Tensor) -> Tensor:

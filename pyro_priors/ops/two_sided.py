@@ -1,8 +1,8 @@
-"""The chain contracted from both its ends at once, and its adjoint.
+"""The chain contracted from both its ends at once, and the adjoint of that.
 
 The left end moves right and the right end moves left, so that half as many steps follow each other; where they meet,
-their inner product is Z. The adjoint walks on from there: what the left half hands to the right is its prefix, and the
-right half's own states, kept from before, are the suffixes, and the other way round.
+their inner product is Z. Step t therefore takes a pair: variable t for the left end, and for the right end variable
+D - 1 - t with its matrix transposed. All else is one chain of h = D / 2 steps with twice the rows.
 """
 
 from typing import NamedTuple
@@ -10,21 +10,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import ScaledChain, boundaries, wide
+from pyro_priors.ops.scaling import ScaledChain, boundaries, log_product, wide
 
-CHUNK = 8  # variables whose gradients are worked out together
+CHUNK = 8  # pairs whose gradients are worked out together
+DRIFT = 1e6  # how far the sums of rows may be from one before they are set to it again
 
 
 class Meeting(NamedTuple):
-    """What the way to the middle leaves for the way back. Side 0 is the left one, 1 the right one."""
+    """What the way to the middle leaves for the way back."""
 
     log_total: Tensor  # (B,) log Z in float64, without the scale of the chain
-    states: Tensor  # (h + 1, 2, B, r, m) after 0..h steps
-    scales: Tensor  # (h, 2, B, r, 1) what each step's rows were divided by
+    states: Tensor  # (h + 1, 2, B, r, m) after 0..h steps of the left end and of the right one
+    factors: list[Tensor | None]  # (2, B, r, 1) what each step's rows were multiplied with, if with anything
     share: Tensor  # (B, r) how much of Z closes through each r, over the inner product of the two last states
     kernel: "Spread | Matrices"
-    weights: Tensor  # those of the chain, of an even number of variables
-    cores: Tensor
 
 
 def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
@@ -32,25 +31,29 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
 
     Without `keep` there is no way back, and only the last states are there.
     """
-    weights, cores = _even(scaled)
+    weights, cores = _paired(scaled)
     ends = boundaries(cores, ring)
-    kernel = (Matrices if len(ends) > 1 else Spread)(weights, cores)
-    half, batch = len(cores) // 2, weights.shape[1]
+    kernel = (Matrices if ring else Spread)(weights, cores)
+    half, batch = len(cores), weights.shape[2]
     states = cores.new_empty(half + 1 if keep else 2, 2, batch, *ends.shape)
-    scales = cores.new_empty(half, 2, batch, len(ends), 1)
+    rescaled = _rescaled(cores)
+    taken = cores.new_empty(sum(rescaled), 2, batch, len(ends), 1)
+    room = iter(taken.unbind())
+    factors = [next(room) if one else None for one in rescaled]
     steps = states.unbind() if keep else [states[(t + half + 1) % 2] for t in range(half + 1)]
     steps[0].copy_(ends)
     tiny = torch.finfo(cores.dtype).tiny
-    for t, (here, there, scale) in enumerate(zip(steps[:-1], steps[1:], scales.unbind(), strict=True)):
+    for t, (here, there, factor) in enumerate(zip(steps[:-1], steps[1:], factors, strict=True)):
         kernel.push(t, here, there)
-        torch.sum(there, -1, keepdim=True, out=scale)  # several times as fast as the maximum
-        there.div_(scale.clamp_(min=tiny))
-    overlap = (states[-1, 0] * states[-1, 1]).sum(-1)  # (B, r)
-    log_rows = wide(overlap).log() + wide(scales).log().sum((0, 1, -1))
+        if factor is not None:
+            torch.sum(there, -1, keepdim=True, out=factor)  # several times as fast as the maximum
+            there.mul_(factor.clamp_(min=tiny).reciprocal_())
+    overlap = states[-1].prod(0).sum(-1)  # (B, r)
+    log_rows = wide(overlap).log() - log_product(taken.squeeze(-1)).sum(0)
     log_total = log_rows.logsumexp(-1)
     share = (log_rows - log_total[:, None]).exp().to(overlap)
     share = torch.where(share > 0, share / overlap, 0.0)  # NaN where the evidence is contradictory
-    return Meeting(log_total, states, scales, share, kernel, weights, cores)
+    return Meeting(log_total, states, factors, share, kernel)
 
 
 def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -61,20 +64,15 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     Shapes:
         ``grad (B,)`` or None -> ``(D, B, N)``, ``(D, N, m, m)`` or None
     """
-    kernel, weights, cores = met.kernel, met.weights, met.cores
-    to_weights, to_cores = torch.empty_like(weights), {}
-    for variables, visit in kernel.walk_back(met):
-        posterior = torch.mul(weights[variables], kernel.by_weights(variables, visit), out=to_weights[variables])
-        total = posterior.sum(-1, keepdim=True)
-        total = torch.where(total > 0, total.reciprocal(), 0.0)
-        posterior.mul_(total)
-        if grad is not None:  # which may be a batch of them, under vmap: nothing is written in place
-            used = weights[variables] * (total * grad[:, None])
-            to_cores[variables.start] = cores[variables] * kernel.by_cores(visit, used)
+    reached, used = met.kernel.walk_back(met, grad)
+    posterior = torch.mul(met.kernel.weights, reached, out=reached)
+    total = posterior.sum(-1, keepdim=True)
+    posterior.mul_(torch.where(total > 0, total.reciprocal(), 0.0))
     real = len(scaled.cores)
-    if grad is None:
-        return to_weights[:real], None
-    return to_weights[:real], torch.cat([to_cores[start] for start in sorted(to_cores)])[:real]
+    if grad is not None:
+        left, right = (met.kernel.cores * used.reshape(-1, *met.kernel.cores.shape[1:])).unbind(1)
+        grad = torch.cat([left, right.mT.flip(0)])[:real]
+    return torch.cat([posterior[:, 0], posterior[:, 1].flip(0)])[:real], grad
 
 
 class Matrices:
@@ -84,94 +82,122 @@ class Matrices:
     """
 
     def __init__(self, weights: Tensor, cores: Tensor):
-        self.cores = cores.flatten(-2)
-        self.pairs = list(zip(weights.unbind(), self.cores.unbind(), strict=True))
-        self.room = weights.new_empty(weights.shape[1], cores.shape[-1] ** 2)
-        self.matrix = self.room.unflatten(-1, cores.shape[-2:])
+        self.weights, self.cores = weights, cores
+        self.pairs = list(zip(weights.unbind(), cores.flatten(-2).unbind(), strict=True))
+        self.room = weights.new_empty(*weights.shape[1:3], cores.shape[-1] ** 2)
+        self.matrix = self.room.flatten(0, 1).unflatten(-1, cores.shape[-2:])
 
     def push(self, t: int, here: Tensor, there: Tensor):
         """One step from either end: ``(2, B, r, m) -> (2, B, r, m)``"""
-        torch.mm(*self.pairs[t], out=self.room)
-        torch.bmm(here[0], self.matrix, out=there[0])
-        torch.mm(*self.pairs[-1 - t], out=self.room)
-        torch.bmm(here[1], self.matrix.mT, out=there[1])
+        torch.bmm(*self.pairs[t], out=self.room)
+        torch.bmm(here.flatten(0, 1), self.matrix, out=there.flatten(0, 1))
 
-    def walk_back(self, met: Meeting):
-        """Yields slices of c variables with the gradient of log Z with respect to their matrices, ``(c, B, m m)``."""
-        half, count = len(met.scales), len(self.pairs)
-        state, spare = met.states[-1] * met.share[..., None], torch.empty_like(met.states[-1])
-        usage = self.room.new_empty(2, min(CHUNK, half), *self.matrix.shape)
-        kept, scales = met.states.unbind(), met.scales.flip(1).unbind()
-        for start in range(half, count, CHUNK):
-            stop = min(start + CHUNK, count)
-            for t in range(start, stop):
-                before = kept[count - 1 - t]
-                state.div_(scales[count - 1 - t])
-                torch.bmm(state[0].mT, before[1], out=usage[0, t - start])
-                torch.bmm(before[0].mT, state[1], out=usage[1, stop - 1 - t])
-                self.push(t, state, spare)
-                state, spare = spare, state
-            for side, variables in enumerate((slice(start, stop), slice(count - stop, count - start))):
-                yield variables, usage[side, : stop - start].flatten(-2)
+    def walk_back(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Gradients of log Z with respect to the weights, and of ``grad @ log Z`` with respect to the cores.
 
-    def by_weights(self, variables: slice, usage: Tensor) -> Tensor:
-        """The gradient with respect to the weights of these variables, ``(c, B, N)``."""
-        return torch.bmm(usage, self.cores[variables].mT)
-
-    def by_cores(self, usage: Tensor, weights: Tensor) -> Tensor:
-        """The gradient with respect to their cores, rows taken with these weights ``(c, B, N)``: ``(c, N, m, m)``"""
-        return torch.bmm(weights.mT, usage).reshape(len(usage), -1, *self.matrix.shape[-2:])
+        Shapes:
+            ``-> (h, 2, B, N)``, as many numbers as ``(h, 2, N, m, m)`` has or None
+        """
+        adjoint = _last_adjoint(met).flatten(0, 1)
+        spare, count = torch.empty_like(adjoint), len(self.pairs)
+        usage, turned, uses = self.matrix, self.matrix.mT, self.room.mT  # one room for the matrices' gradients too
+        reached = self.weights.new_empty(self.weights.mT.shape)  # its products are faster than their transposes
+        weights = None if grad is None else (self.weights * grad[:, None]).mT.unbind()
+        to_cores = [None] * count
+        states = met.states[:-1].flatten(1, 2).mT.unbind()
+        parts = zip(range(count), states, met.factors, self.pairs, reached.unbind(), strict=True)
+        for t, state, factor, pair, by_weights in reversed(list(parts)):
+            if factor is not None:
+                adjoint.mul_(factor.flatten(0, 1))
+            torch.bmm(state, adjoint, out=usage)
+            torch.bmm(pair[1], uses, out=by_weights)
+            if weights is not None:  # which may be a batch of them, under vmap: nothing is written in place
+                to_cores[t] = torch.bmm(weights[t], self.room)
+            torch.bmm(*pair, out=self.room)
+            torch.bmm(adjoint, turned, out=spare)
+            adjoint, spare = spare, adjoint
+        return reached.mT.contiguous(), None if grad is None else torch.stack(to_cores)
 
 
 class Spread:
     """Steps of one row: spread over the states, then one product with all cores, ``O(N m^2)`` without any matrix."""
 
     def __init__(self, weights: Tensor, cores: Tensor):
-        self.cores = cores.flatten(1, 2)  # (D, N m, m)
-        self.pairs = torch.stack([self.cores, cores.mT.flip(0).flatten(1, 2)], 1).unbind()  # (2, N m, m) each
-        self.steps = torch.stack([weights, weights.flip(0)], 1).unsqueeze(-1).unbind()  # (2, B, N, 1) each
-        self.rows = weights.new_empty(*self.steps[0].shape[:-1], cores.shape[-1])
-        self.flat = self.rows.flatten(-2)
+        self.weights, self.cores, self.flat_cores = weights, cores, cores.flatten(2, 3)  # (h, 2, N m, m)
+        self.wide_weights = weights.unsqueeze(-1)
+        self.steps = list(zip(self.wide_weights.unbind(), self.flat_cores.unbind(), strict=True))
+        self.rows = weights.new_empty(*weights.shape[1:], cores.shape[-1])
+        self.flat_rows = self.rows.flatten(-2)
 
     def push(self, t: int, here: Tensor, there: Tensor):
         """One step from either end: ``(2, B, 1, m) -> (2, B, 1, m)``"""
-        torch.mul(self.steps[t], here, out=self.rows)
-        torch.bmm(self.flat, self.pairs[t], out=there.squeeze(-2))
+        self._push(*self.steps[t], here, there)
 
-    def walk_back(self, met: Meeting):
-        """Yields slices of c variables with what precedes and what follows them, ``(c, B, m)`` each."""
-        half = len(met.scales)
-        ways = torch.empty_like(met.states)
-        torch.mul(met.states[-1], met.share[..., None], out=ways[0])
-        steps, scales = ways.unbind(), met.scales.flip(1).unbind()
-        for t in range(half):
-            steps[t].div_(scales[-1 - t])
-            self.push(half + t, steps[t], steps[t + 1])
-        before = torch.cat([met.states[:-1, 0], ways[:-1, 0]]).squeeze(-2)  # (D, B, m)
-        after = torch.cat([ways[:-1, 1].flip(0), met.states[:-1, 1].flip(0)]).squeeze(-2)
-        for start in range(0, 2 * half, CHUNK):
-            variables = slice(start, start + CHUNK)
-            yield variables, (before[variables].unsqueeze(-2), after[variables])
+    def _push(self, weights: Tensor, cores: Tensor, here: Tensor, there: Tensor):
+        torch.mul(weights, here, out=self.rows)
+        torch.bmm(self.flat_rows, cores, out=there.squeeze(-2))
 
-    def by_weights(self, variables: slice, ends: tuple[Tensor, Tensor]) -> Tensor:
-        """As `Matrices.by_weights`."""
-        before, after = ends
-        reached = torch.bmm(after, self.cores[variables].mT).unflatten(-1, (-1, after.shape[-1]))  # (c, B, N, m)
-        return reached.mul_(before).sum(-1)
+    def walk_back(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """As that of `Matrices`."""
+        before, after = self._ways(met)
+        scaled = None if grad is None else after * grad[:, None]  # which may be a batch of them, under vmap
+        reached, to_cores = torch.empty_like(self.weights), []
+        wide = self.rows.new_empty(min(CHUNK, len(self.steps)), *self.rows.shape)
+        for start in range(0, len(self.steps), CHUNK):
+            pairs = slice(start, start + CHUNK)
+            weights, cores, here = self.wide_weights[pairs], self.flat_cores[pairs], before[pairs].unsqueeze(-2)
+            room = wide[: len(cores)]  # (c, 2, B, N, m)
+            flat = room.flatten(-2).flatten(0, 1)
+            torch.bmm(after[pairs].flatten(0, 1), cores.flatten(0, 1).mT, out=flat)
+            torch.sum(room.mul_(here), -1, out=reached[pairs])
+            if scaled is not None:
+                torch.mul(weights, here, out=room)
+                to_cores.append(torch.matmul(room.flatten(-2).mT, scaled[pairs]))
+        return reached, None if grad is None else torch.cat(to_cores)
 
-    def by_cores(self, ends: tuple[Tensor, Tensor], weights: Tensor) -> Tensor:
-        """As `Matrices.by_cores`."""
-        before, after = ends
-        count, batch, rank = after.shape
-        spread = (weights.unsqueeze(-1) * before).reshape(count, batch, -1)
-        return torch.bmm(spread.mT, after).reshape(count, -1, rank, rank)
+    def _ways(self, met: Meeting) -> tuple[Tensor, Tensor]:
+        """What precedes and what follows each pair, ``(h, 2, B, m)`` each."""
+        adjoints = torch.empty_like(met.states)
+        adjoints[-1] = _last_adjoint(met)
+        steps, turned = adjoints.unbind(), self.cores.mT.flatten(2, 3).unbind()
+        for t, factor in reversed(list(enumerate(met.factors))):
+            if factor is not None:
+                steps[t + 1].mul_(factor)
+            self._push(self.steps[t][0], turned[t], steps[t + 1], steps[t])
+        return met.states[:-1].squeeze(-2), adjoints[1:].squeeze(-2)
 
 
-def _even(scaled: ScaledChain) -> tuple[Tensor, Tensor]:
-    """Weights and cores of an even number of variables: to an odd one, one that changes nothing is appended."""
+def _rescaled(cores: Tensor) -> list[bool]:
+    """Which steps end with rows set to a sum of one: where the next could take sums further away than `DRIFT`.
+
+    A step multiplies the sum of any row by a number between the smallest and the largest sum of its matrix' rows, and
+    that matrix is a sum of cores with weights of at most one, of which one is one. So before a step that could by
+    itself lose a row, sums are always set to one.
+    """
+    sums = cores.sum(-1)  # (h, 2, N, m)
+    bounds = torch.stack([sums.amin((1, 2, 3)), sums.sum(2).amax((1, 2))], -1).tolist()
+    (low, high), rescaled = bounds[0], []
+    for smallest, largest in [*bounds[1:], (0.0, 0.0)]:  # the last step's are always set to one
+        rescaled.append(low * smallest < 1 / DRIFT or high * largest > DRIFT)
+        low, high = (smallest, largest) if rescaled[-1] else (low * smallest, high * largest)
+    return rescaled
+
+
+def _last_adjoint(met: Meeting) -> Tensor:
+    """What each end meets: the other one's last state, by its share of Z. ``(2, B, r, m)``"""
+    return met.states[-1].flip(0).mul_(met.share[..., None])
+
+
+def _paired(scaled: ScaledChain) -> tuple[Tensor, Tensor]:
+    """Each variable beside its mirror image, whose core is transposed: ``(h, 2, B, N)`` and ``(h, 2, N, m, m)``.
+
+    To an odd number of variables one that changes nothing is appended.
+    """
     weights, cores = scaled.weights, scaled.cores
-    if len(cores) % 2 == 0:
-        return weights, cores
-    neutral = torch.zeros_like(cores[:1])
-    neutral[0, 0] = torch.eye(cores.shape[-1], dtype=cores.dtype, device=cores.device)
-    return torch.cat([weights, torch.ones_like(weights[:1])]), torch.cat([cores, neutral])
+    if len(cores) % 2:
+        neutral = torch.zeros_like(cores[:1])
+        neutral[0, 0] = torch.eye(cores.shape[-1], dtype=cores.dtype, device=cores.device)
+        weights, cores = torch.cat([weights, torch.ones_like(weights[:1])]), torch.cat([cores, neutral])
+    half = len(cores) // 2
+    both = [torch.stack([x[:half], y[half:].flip(0)], 1) for x, y in ((weights, weights), (cores, cores.mT))]
+    return both[0], both[1].contiguous()
