@@ -53,8 +53,8 @@ def test_the_bare_products_are_as_many_as_they_should_be(ring, products):
     for floor, count in zip((floors.forward, floors.backward, floors.sample), products, strict=True):
         counter = FlopCounterMode(display=False)
         with counter:
-            floor(3, 2, 4, 5, ring)()
-        assert counter.get_total_flops() == 3 * 2 * count
+            floor(4, 2, 4, 5, ring)()
+        assert counter.get_total_flops() == 4 * 2 * count
 
 
 def test_turns_and_memory():

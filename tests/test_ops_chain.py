@@ -121,18 +121,39 @@ def sharp(length, ring):
 @both_boundaries
 def test_sums_are_set_to_one_before_they_leave_the_range(ring, monkeypatch):
     sharp(301, ring)
-    monkeypatch.setattr(two_sided, "_rescaled", lambda cores: [False] * (len(cores) - 1) + [True])
+    monkeypatch.setattr(two_sided, "_rescaled", lambda cores, _: [False] * (len(cores) - 1) + [True])
     with pytest.raises(AssertionError):
         sharp(301, ring)
 
 
 def test_which_steps_set_sums_to_one():
-    flat = torch.full((6, 2, 1, 2, 2), 0.5)  # sums of rows stay one
-    assert two_sided._rescaled(flat) == [False] * 5 + [True]
-    flat[3, 1, 0, 1] = 1e-9  # the fourth step may lose a row
-    assert two_sided._rescaled(flat) == [False, False, True, True, False, True]
-    assert two_sided._rescaled(100 * flat[:3]) == [False, False, True]
-    assert two_sided._rescaled(500 * flat[:3]) == [False, True, True]
+    flat, once = torch.full((6, 2, 1, 2, 2), 0.5), [False] * 5 + [True]  # sums of rows stay one
+    assert two_sided._rescaled(flat, 0.5) == once
+    flat[3, 1, 0, 1] = 1e-12  # the fourth step may lose a row
+    assert two_sided._rescaled(flat, 1e-12) == [False, False, True, True, False, True]
+    assert two_sided._rescaled(1000 * flat[:3], 0.5) == [False, False, True]
+    assert two_sided._rescaled(1001 * flat[:3], 0.5) == [False, True, True]
+    assert two_sided._rescaled(1.1 * flat[:3], 1e-30) == [True, True, True]  # sharp cores leave no room
+    assert two_sided._rescaled(1.1 * flat[:3].double(), 1e-30) == [False, False, True]
+
+
+def narrow(ring):
+    """All weight gathers at bond value 0, falls there step by step, and must leave through e^-80 to value 1."""
+    log_cores = torch.full((50, 1, 3, 3), -80.0)
+    log_cores[23:].diagonal(dim1=-2, dim2=-1).zero_()
+    log_cores[0, :, :, 0] = 0
+    log_cores[1:21, :, :2, 0], log_cores[1:21, :, 2, 2] = -1, 0
+    log_cores[21:23, :, 1, 1] = 0
+    single, double = (log_contract(torch.zeros(1, 50, 1).to(x), x, ring) for x in (log_cores, log_cores.double()))
+    torch.testing.assert_close(single, double, rtol=1e-6, atol=0)
+
+
+@both_boundaries
+def test_sharp_cores_leave_no_room_for_sums_to_drift(ring, monkeypatch):
+    narrow(ring)
+    monkeypatch.setattr(two_sided, "_rescaled", lambda cores, _, whole=two_sided._rescaled: whole(cores, 1.0))
+    with pytest.raises(AssertionError):
+        narrow(ring)
 
 
 @both_boundaries

@@ -7,47 +7,51 @@ import torch
 
 
 def forward(columns, states, rank, batch, ring, device="cpu"):
-    """One product with the cores and, for the ring, one with the state, for every variable."""
+    """One product with the cores and, for the ring, one with the state, for every pair of variables."""
     push = _pusher(states, rank, batch, ring, device)
 
     def run():
-        for _ in range(columns):
+        for _ in range(-(-columns // 2)):
             push()
 
     return run
 
 
 def backward(columns, states, rank, batch, ring, device="cpu"):
-    """Forward, the way back, and the two products that give the gradients of weights and of cores.
+    """Forward, the way back, and the products that give the gradients of weights and of cores.
 
-    A ring's matrices are counted once: they could be kept.
+    A ring's matrices are counted once: they could be kept. A train's gradients are taken eight pairs at a time.
     """
     push = _pusher(states, rank, batch, ring, device)
     push_again = _pusher(states, rank, batch, ring, device, built=True)
-    rows = _random(batch, rank if ring else 1, rank, device=device)
+    pairs = -(-columns // 2)
+    together = 1 if ring else min(8, pairs)
+    rows = _random(2 * together, batch, rank, device=device)
     if ring:
-        usage, core = _random(batch, rank, rank, device=device), _random(states, rank * rank, device=device)
-        weights, by_weights, by_cores = (
-            _random(batch, states, device=device),
-            *_empty((batch, states), (states, rank * rank), device=device),
+        state, core = _random(2 * batch, rank, rank, device=device), _random(2, states, rank * rank, device=device)
+        weights = _random(2, batch, states, device=device)
+        usage, by_weights, by_cores = _empty(
+            (2 * batch, rank, rank), (2, states, batch), (2, states, rank * rank), device=device
         )
+        uses = usage.view(2, batch, -1)
 
         def gradients():
-            torch.bmm(rows.mT, rows, out=usage)
-            torch.mm(usage.flatten(1), core.T, out=by_weights)
-            torch.mm(weights.T, usage.flatten(1), out=by_cores)
+            torch.bmm(state.mT, state, out=usage)
+            torch.bmm(core, uses.mT, out=by_weights)
+            torch.bmm(weights.mT, uses, out=by_cores)
     else:
-        spread, core = _random(batch, states * rank, device=device), _random(states * rank, rank, device=device)
-        reached, by_cores = _empty((batch, states * rank), (states * rank, rank), device=device)
+        core = _random(2 * together, states * rank, rank, device=device)
+        spread, by_cores = _random(2 * together, batch, states * rank, device=device), torch.empty_like(core)
 
         def gradients():
-            torch.mm(rows[:, 0], core.T, out=reached)
-            torch.mm(spread.T, rows[:, 0], out=by_cores)
+            torch.bmm(rows, core.mT, out=spread)
+            torch.bmm(spread.mT, rows, out=by_cores)
 
     def run():
-        for _ in range(columns):
+        for _ in range(pairs):
             push()
             push_again()
+        for _ in range(-(-pairs // together)):
             gradients()
 
     return run
@@ -67,15 +71,16 @@ def sample(columns, states, rank, batch, ring, device="cpu"):
 
 def _pusher(states, rank, batch, ring, device, *, built=False):
     if not ring:
-        spread, core = _random(batch, states * rank, device=device), _random(states * rank, rank, device=device)
-        out = torch.empty(batch, rank, device=device)
-        return lambda: torch.mm(spread, core, out=out)
-    weights, core = _random(batch, states, device=device), _random(states, rank * rank, device=device)
-    room, state, out = (_random(batch, rank, rank, device=device) for _ in range(3))
+        spread, core = _random(2, batch, states * rank, device=device), _random(2, states * rank, rank, device=device)
+        out = torch.empty(2, batch, rank, device=device)
+        return lambda: torch.bmm(spread, core, out=out)
+    weights, core = _random(2, batch, states, device=device), _random(2, states, rank * rank, device=device)
+    room, state, out = (_random(2 * batch, rank, rank, device=device) for _ in range(3))
+    flat = room.view(2, batch, -1)
 
     def push():
         if not built:
-            torch.mm(weights, core, out=room.flatten(1))
+            torch.bmm(weights, core, out=flat)
         torch.bmm(state, room, out=out)
 
     return push

@@ -101,7 +101,10 @@ def write(path, found):
             first = next(iter(seconds))
             times = [1000 * value for value in seconds.values()]
             axis.loglog([n / first for n in seconds], times, "o-", label=f"{name}: slope {one['slopes'][name]:.2f}")
+        multiples = range(len(times))
         axis.set(title=one["boundary"], xlabel="times the base size")
+        axis.set_xticks([2**n for n in multiples], [str(2**n) for n in multiples], minor=False)
+        axis.set_xticks([], minor=True)
         axis.legend()
     axes[0].set_ylabel("forward + backward, ms")
     save(figure, path.with_suffix(".png"))

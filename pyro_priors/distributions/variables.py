@@ -167,7 +167,8 @@ class Variables:
         if real:
             loc, scale = self.leaves(columns, states)
             x = self._pick(value, real).where(~self._pick(missing, real), loc.detach()[:, 0]).unsqueeze(-1)
-            parts.append(-0.5 * ((x - loc) / scale).square() - scale.log() - 0.5 * math.log(2 * math.pi))
+            standard = (x - loc) / scale
+            parts.append(torch.addcmul(-scale.log() - 0.5 * math.log(2 * math.pi), standard, standard, value=-0.5))
             order += real
         if whole:
             hit = self._pick(value, whole).unsqueeze(-1) == torch.arange(states, device=value.device)

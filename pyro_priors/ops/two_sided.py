@@ -13,7 +13,7 @@ from torch import Tensor
 from pyro_priors.ops.scaling import ScaledChain, boundaries, log_product, wide
 
 CHUNK = 8  # pairs whose gradients are worked out together
-DRIFT = 1e6  # how far the sums of rows may be from one before they are set to it again
+DRIFT = 1e9  # how far the sums of rows may go from one before they are set to it again, where cores are not too sharp
 
 
 class Meeting(NamedTuple):
@@ -36,7 +36,7 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
     kernel = (Matrices if ring else Spread)(weights, cores)
     half, batch = len(cores), weights.shape[2]
     states = cores.new_empty(half + 1 if keep else 2, 2, batch, *ends.shape)
-    rescaled = _rescaled(cores)
+    rescaled = _rescaled(cores, scaled.cores.amin().item())
     taken = cores.new_empty(sum(rescaled), 2, batch, len(ends), 1)
     room = iter(taken.unbind())
     factors = [next(room) if one else None for one in rescaled]
@@ -113,9 +113,10 @@ class Matrices:
             torch.bmm(pair[1], uses, out=by_weights)
             if weights is not None:  # which may be a batch of them, under vmap: nothing is written in place
                 to_cores[t] = torch.bmm(weights[t], self.room)
-            torch.bmm(*pair, out=self.room)
-            torch.bmm(adjoint, turned, out=spare)
-            adjoint, spare = spare, adjoint
+            if t > 0:
+                torch.bmm(*pair, out=self.room)
+                torch.bmm(adjoint, turned, out=spare)
+                adjoint, spare = spare, adjoint
         return reached.mT.contiguous(), None if grad is None else torch.stack(to_cores)
 
 
@@ -157,29 +158,31 @@ class Spread:
 
     def _ways(self, met: Meeting) -> tuple[Tensor, Tensor]:
         """What precedes and what follows each pair, ``(h, 2, B, m)`` each."""
-        adjoints = torch.empty_like(met.states)
+        adjoints = torch.empty_like(met.states[1:])
         adjoints[-1] = _last_adjoint(met)
         steps, turned = adjoints.unbind(), self.cores.mT.flatten(2, 3).unbind()
         for t, factor in reversed(list(enumerate(met.factors))):
             if factor is not None:
-                steps[t + 1].mul_(factor)
-            self._push(self.steps[t][0], turned[t], steps[t + 1], steps[t])
-        return met.states[:-1].squeeze(-2), adjoints[1:].squeeze(-2)
+                steps[t].mul_(factor)
+            if t > 0:
+                self._push(self.steps[t][0], turned[t], steps[t], steps[t - 1])
+        return met.states[:-1].squeeze(-2), adjoints.squeeze(-2)
 
 
-def _rescaled(cores: Tensor) -> list[bool]:
+def _rescaled(cores: Tensor, smallest: float) -> list[bool]:
     """Which steps end with rows set to a sum of one: where the next could take sums further away than `DRIFT`.
 
-    A step multiplies the sum of any row by a number between the smallest and the largest sum of its matrix' rows, and
-    that matrix is a sum of cores with weights of at most one, of which one is one. So before a step that could by
-    itself lose a row, sums are always set to one.
+    A matrix is a sum of cores with weights of at most one, of which one is one. It multiplies the sum of a row by a
+    number between the bounds taken here, and leaves no entry of the row below its ``smallest`` entry times that sum:
+    the sharper the cores, the less room is left for sums above the smallest float.
     """
     sums = cores.sum(-1)  # (h, 2, N, m)
     bounds = torch.stack([sums.amin((1, 2, 3)), sums.sum(2).amax((1, 2))], -1).tolist()
+    drift = min(max(1.0, 1e-8 * smallest / torch.finfo(cores.dtype).tiny), DRIFT)
     (low, high), rescaled = bounds[0], []
-    for smallest, largest in [*bounds[1:], (0.0, 0.0)]:  # the last step's are always set to one
-        rescaled.append(low * smallest < 1 / DRIFT or high * largest > DRIFT)
-        low, high = (smallest, largest) if rescaled[-1] else (low * smallest, high * largest)
+    for lowest, highest in [*bounds[1:], (0.0, 0.0)]:  # the last step's are always set to one
+        rescaled.append(low * lowest * drift < 1 or high * highest > drift)
+        low, high = (lowest, highest) if rescaled[-1] else (low * lowest, high * highest)
     return rescaled
 
 
@@ -199,5 +202,5 @@ def _paired(scaled: ScaledChain) -> tuple[Tensor, Tensor]:
         neutral[0, 0] = torch.eye(cores.shape[-1], dtype=cores.dtype, device=cores.device)
         weights, cores = torch.cat([weights, torch.ones_like(weights[:1])]), torch.cat([cores, neutral])
     half = len(cores) // 2
-    both = [torch.stack([x[:half], y[half:].flip(0)], 1) for x, y in ((weights, weights), (cores, cores.mT))]
-    return both[0], both[1].contiguous()
+    weights = torch.stack([weights[:half], weights[half:].flip(0)], 1)
+    return weights, torch.stack([cores[:half], cores[half:].mT.flip(0)], 1)
