@@ -293,20 +293,21 @@ class TensorRing(TorchDistribution):
         self._evidence.check(value, self._evidence.columns, self.batch_shape)
 
     def _contract(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
-        """Log of the closed chain under ``evidence``, and the log normaliser.
+        """Log of the closed chain under ``evidence``, and the log normaliser, in one walk.
 
-        Where gradients flow to the normaliser both are contracted together, afresh: a graph can be walked back only
-        once. Otherwise it is kept for the next call.
+        Where no gradients flow to the normaliser it is kept for the next call; otherwise it is contracted afresh: a
+        graph can be walked back only once.
         """
-        if torch.is_grad_enabled() and self._learns():
-            return self._chain.contract_both(evidence, self._evidence.log_weights)
-        if not self._normalizer:
-            with torch.no_grad():
-                log_normalizer = self._chain.contract(self._evidence.log_weights)
-            if log_normalizer.is_inference():
-                return self._chain.contract(evidence), log_normalizer
+        learns = torch.is_grad_enabled() and self._learns()
+        if self._normalizer and not learns:
+            return self._chain.contract(evidence), self._normalizer[0]
+        total, log_normalizer = self._chain.contract_both(evidence, self._evidence.log_weights)
+        if learns:
+            return total, log_normalizer
+        log_normalizer = log_normalizer.detach()
+        if not log_normalizer.is_inference():
             self._normalizer.append(log_normalizer)
-        return self._chain.contract(evidence), self._normalizer[0]
+        return total, log_normalizer
 
     def _learns(self) -> bool:
         return self.log_cores.requires_grad or self._evidence.log_weights.requires_grad
