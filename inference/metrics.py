@@ -147,5 +147,7 @@ def _draw(
             max_plate_nesting=max_plate_nesting,
             shared=False,
         )
-        passes.append([term.cpu().double() for term in terms])
-    return LogTerms(*(torch.cat(parts) for parts in zip(*passes, strict=True)))
+        passes.append([terms.observed, terms.latent, *terms.kls.values()])
+    whole = [torch.cat([part.cpu().double() for part in parts]) for parts in zip(*passes, strict=True)]
+    observed, latents, *kls = whole
+    return LogTerms(observed, latents, dict(zip(terms.kls, kls, strict=True)))

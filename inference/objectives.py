@@ -5,6 +5,7 @@ The loss is a scalar tensor with gradients, the negative bound per example (the 
 """
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 import pyro
@@ -26,15 +27,18 @@ class ELBOTerms(NamedTuple):
 class ELBO:
     """The evidence lower bound: E_q[log p(x given z)] - kl_weight KL(q(z given x), p(z)).
 
-    The KL is in closed form where torch knows it for the two laws of the latent, a one-draw estimate otherwise. Every
-    other latent of the guide enters by its one-draw estimate, under the same weight.
+    The KL of each latent is in closed form where torch knows it for its two laws, a one-draw estimate otherwise.
 
     Note:
         `kl_weight` is an ordinary attribute; a schedule may set it before every step.
 
     Args:
-        latent: the site of the latents.
+        latent: the site of the latents (one of several: its plates are the examples).
         kl_weight: 1 for the bound, other values for beta-VAE or a warm-up.
+        unweighted: latents whose KL always counts in full, such as the categories of `models.CategoricalVAE`, which are
+            never used again once a warm-up has let them collapse.
+        enumerate: sum over the discrete latents that the guide marks for it, exactly, instead of drawing them.
+        max_plate_nesting: how many plates the programs nest; read where latents are enumerated.
 
     Raises:
         ValueError: on a call, where the two programs do not fit together (see `inference.traces.log_terms`).
@@ -57,13 +61,23 @@ class ELBO:
         0.352...
     """
 
-    def __init__(self, latent: str = "z", kl_weight: float = 1.0) -> None:
-        self.latent, self.kl_weight = latent, kl_weight
+    def __init__(
+        self,
+        latent: str = "z",
+        kl_weight: float = 1.0,
+        *,
+        unweighted: Collection[str] = (),
+        enumerate: bool = False,
+        max_plate_nesting: int = 1,
+    ) -> None:
+        self.latent, self.kl_weight, self.unweighted = latent, kl_weight, frozenset(unweighted)
+        self.how = {"enumerate": enumerate, "max_plate_nesting": max_plate_nesting}
 
     def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ELBOTerms]:
-        terms = log_terms(model, guide, batch, latent=self.latent)
+        terms = log_terms(model, guide, batch, latent=self.latent, **self.how)
         reconstruction, kl = terms.observed.mean(), terms.kl.mean()
-        loss = self.kl_weight * kl - reconstruction
+        weights = {name: 1.0 if name in self.unweighted else self.kl_weight for name in terms.kls}
+        loss = sum(weights[name] * one.mean() for name, one in terms.kls.items()) - reconstruction
         return loss, ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
 
 

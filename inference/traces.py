@@ -25,12 +25,17 @@ class LogTerms(NamedTuple):
     """Log-densities in nats, `(examples,)`, or `(particles, examples)` where particles were asked for.
 
     `observed` is log p of the observed sites given the latents; `latent` is log q - log p of the latents at the draw;
-    `kl` has the same expectation, in closed form at the named latent where that is known.
+    `kls` has one term for each latent with the same expectations, in closed form where that is known.
     """
 
     observed: Tensor
     latent: Tensor
-    kl: Tensor
+    kls: dict[str, Tensor]
+
+    @property
+    def kl(self) -> Tensor:
+        """KL(q, p) of all latents together."""
+        return sum(self.kls.values())
 
     @property
     def log_weight(self) -> Tensor:
@@ -47,36 +52,43 @@ def log_terms(
     particles: int | None = None,
     max_plate_nesting: int = 1,
     shared: bool = True,
+    enumerate: bool = False,
 ) -> LogTerms:
     """Draw from the guide, replay the model, and read the log-densities.
+
+    With `enumerate`, all is the expectation over the discrete latents that the guide marks with
+    ``infer={"enumerate": "parallel"}``, exact, instead of a draw of them; the other latents are drawn given each.
 
     Args:
         model, guide: Pyro programs, called with `*batch`.
         latent: the site of the latents.
         particles: draws per example, in one vectorised plate outside all others; None draws one.
-        max_plate_nesting: how many plates the program nests; read where particles are asked for.
+        max_plate_nesting: how many plates the program nests; read where particles or enumeration are asked for.
         shared: whether sites outside the latent's plates are allowed (no importance weight of one example has them).
+        enumerate: whether to sum over discrete latents, for the ELBO only.
 
     Raises:
         ValueError: the latent is missing or observed, a latent of the model is not in the guide, or, where gradients
-            are on, a latent of the guide is not reparameterised.
+            are on, a latent of the guide is neither reparameterised nor enumerated.
     """
+    if enumerate:
+        guide = poutine.enum(guide, first_available_dim=-1 - max_plate_nesting - (particles is not None))
     if particles is not None:
         plate = pyro.plate(PARTICLES, particles, dim=-1 - max_plate_nesting)
         model, guide = plate(model), plate(guide)
     guide_trace, model_trace = trace_pair(model, guide, batch)
     _check_sites(model_trace, guide_trace, latent)
-    reader = _PerExample(guide_trace.nodes[latent], shared)
     with _float32(guide_trace.nodes[latent]["value"]):
         model_trace.compute_log_prob()
         guide_trace.compute_log_prob()
+        reader = _PerExample(guide_trace.nodes[latent], shared, _category_probs(guide_trace))
         observed = reader.total(site for _, site in sample_sites(model_trace) if site["is_observed"])
         sampled = {name: reader(site) for name, site in sample_sites(guide_trace)}
         prior = {name: reader(site) for name, site in sample_sites(model_trace) if not site["is_observed"]}
-        rest = sum(sampled.values()) - sum(prior.values())
-        closed = _closed_form_kl(model_trace, guide_trace, latent)
-        kl = rest if closed is None else rest - (sampled[latent] - prior[latent]) + reader(closed)
-    return LogTerms(*(reader.expand(term, particles) for term in (observed, rest, kl)))
+        drawn = {name: log_prob - prior.get(name, 0.0) for name, log_prob in sampled.items()}
+        closed = {name: reader(site) for name, site in _closed_form_kls(model_trace, guide_trace)}
+        kls = {name: reader.expand(kl, particles) for name, kl in (drawn | closed).items()}
+    return LogTerms(reader.expand(observed, particles), reader.expand(sum(drawn.values()), particles), kls)
 
 
 def trace_pair(model: Program, guide: Program, batch: tuple) -> tuple[poutine.Trace, poutine.Trace]:
@@ -115,9 +127,13 @@ def device_of(program: Program) -> torch.device | None:
 
 
 class _PerExample:
-    """Reads a site's masked log-density per example: sums what lies outside the latent's plates."""
+    """Reads a site's masked log-density per example: sums what lies outside the latent's plates.
 
-    def __init__(self, latent_site: dict, shared: bool) -> None:
+    Discrete latents that are enumerated stand outside them too, each value with its probability.
+    """
+
+    def __init__(self, latent_site: dict, shared: bool, probs: Tensor | None) -> None:
+        self.probs = probs
         self.frames = {frame.dim: frame for frame in latent_site["cond_indep_stack"] if frame.vectorized}
         self.shape, self.zero = latent_site["fn"].batch_shape, latent_site["value"].new_zeros(())
         self.shared = shared
@@ -130,7 +146,7 @@ class _PerExample:
                 f"site {site['name']!r}: expected it in the plate {missing[0].name!r} of the latent, since it enters "
                 "the importance weight of every example, got it outside"
             )
-        log_prob = site["log_prob"]
+        log_prob = site["log_prob"] if self.probs is None else site["log_prob"] * self.probs
         summed = [dim for dim in range(-log_prob.dim(), 0) if dim not in self.frames]
         log_prob = log_prob.sum(summed, keepdim=True) if summed else log_prob
         scale = math.prod(_full_size(frame) / frame.size for dim, frame in own.items() if dim in self.frames)
@@ -142,7 +158,7 @@ class _PerExample:
     def expand(self, term: Tensor, particles: int | None) -> Tensor:
         """A sum over sites as `(examples,)` or `(particles, examples)`."""
         shape = [self.shape[dim] if dim in self.frames else 1 for dim in range(-len(self.shape), 0)]
-        term = term.expand(shape)
+        term = term.expand(torch.broadcast_shapes(shape, term.shape))
         return term.reshape(-1) if particles is None else term.reshape(particles, -1)
 
     @staticmethod
@@ -155,21 +171,27 @@ def _full_size(frame: Any) -> int:
     return frame.size if frame.full_size is None else frame.full_size
 
 
-def _closed_form_kl(model_trace: poutine.Trace, guide_trace: poutine.Trace, latent: str) -> dict | None:
-    """KL(q, p) at the latent as a site's `log_prob`, or None where torch does not know it.
+def _category_probs(guide_trace: poutine.Trace) -> Tensor | None:
+    """q of the enumerated latents' values, to the left of the plates; None where there are none."""
+    logs = [site["log_prob"] for _, site in sample_sites(guide_trace) if "_enumerate_dim" in site["infer"]]
+    return sum(logs).exp() if logs else None
 
-    With several latents it holds only if no later latent of the guide enters p(latent given the others): the same
-    order in both programs ensures that.
+
+def _closed_form_kls(model_trace: poutine.Trace, guide_trace: poutine.Trace) -> Iterator[tuple[str, dict]]:
+    """KL(q, p) given the latents before it, as a site's `log_prob`, for every latent where torch knows it.
+
+    That holds only if no later latent of the guide enters p(latent given the others): the same order in both programs
+    ensures it.
     """
-    q, p = guide_trace.nodes[latent], model_trace.nodes[latent]
-    orders = [[name for name, site in sample_sites(t) if not site["is_observed"]] for t in (guide_trace, model_trace)]
-    if orders[0] != orders[1]:
-        return None
-    try:
-        kl = kl_divergence(q["fn"], p["fn"])
-    except NotImplementedError:
-        return None
-    return {**q, "log_prob": scale_and_mask(kl, q["scale"], q["mask"])}
+    latents = [{n: site for n, site in sample_sites(t) if not site["is_observed"]} for t in (guide_trace, model_trace)]
+    if list(latents[0]) != list(latents[1]):
+        return
+    for (name, q), p in zip(latents[0].items(), latents[1].values(), strict=True):
+        try:
+            kl = kl_divergence(q["fn"], p["fn"])
+        except NotImplementedError:
+            continue
+        yield name, {**q, "log_prob": scale_and_mask(kl, q["scale"], q["mask"])}
 
 
 def _check_sites(model_trace: poutine.Trace, guide_trace: poutine.Trace, latent: str) -> None:
@@ -183,8 +205,11 @@ def _check_sites(model_trace: poutine.Trace, guide_trace: poutine.Trace, latent:
     if wanted - drawn:
         raise ValueError(f"guide: expected it to draw every latent of the model, got none for {sorted(wanted - drawn)}")
     for name, site in sample_sites(guide_trace):
-        if torch.is_grad_enabled() and not site["fn"].has_rsample:
-            raise ValueError(f"guide: expected reparameterised latents, got {site['fn']} at site {name!r}")
+        if torch.is_grad_enabled() and not site["fn"].has_rsample and "_enumerate_dim" not in site["infer"]:
+            raise ValueError(
+                "guide: expected latents that are reparameterised or, with enumerate=True, enumerated, got "
+                f"{site['fn']} at site {name!r}"
+            )
 
 
 def _float32(value: Tensor) -> torch.autocast:

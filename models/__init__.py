@@ -1,7 +1,10 @@
 """Generative programs: modules with `.model` and `.guide` that take a prior."""
 
+from models.categorical_encoder import GatedMLPCategoricalEncoder
+from models.categorical_vae import CategoricalVAE
 from models.classifier import ConvClassifier
 from models.cvae import CVAE
+from models.gumbel import GumbelSoftmax
 from models.joint_vae import JointVAE
 from models.likelihoods import BernoulliLikelihood, GaussianLikelihood, SquaredErrorLikelihood, make_likelihood
 from models.networks import ConvDecoder, ConvEncoder, GatedLinear, GatedMLPDecoder, GatedMLPEncoder
@@ -11,13 +14,16 @@ __all__ = [
     "CVAE",
     "VAE",
     "BernoulliLikelihood",
+    "CategoricalVAE",
     "ConvClassifier",
     "ConvDecoder",
     "ConvEncoder",
     "GatedLinear",
+    "GatedMLPCategoricalEncoder",
     "GatedMLPDecoder",
     "GatedMLPEncoder",
     "GaussianLikelihood",
+    "GumbelSoftmax",
     "JointVAE",
     "SquaredErrorLikelihood",
     "make_likelihood",

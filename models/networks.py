@@ -35,8 +35,8 @@ class GatedLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int) -> None:
         super().__init__()
-        self.value = _glorot(nn.Linear(in_features, out_features))
-        self.gate = _glorot(nn.Linear(in_features, out_features))
+        self.value = glorot(nn.Linear(in_features, out_features))
+        self.gate = glorot(nn.Linear(in_features, out_features))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.value(x) * torch.sigmoid(self.gate(x))
@@ -52,8 +52,8 @@ class GaussianHead(nn.Module):
 
     def __init__(self, in_features: int, latent_dim: int) -> None:
         super().__init__()
-        self.loc = _glorot(nn.Linear(in_features, latent_dim))
-        self.scale = _glorot(nn.Linear(in_features, latent_dim))
+        self.loc = glorot(nn.Linear(in_features, latent_dim))
+        self.scale = glorot(nn.Linear(in_features, latent_dim))
 
     def forward(self, features: Tensor) -> dist.TorchDistribution:
         loc, raw_scale = full_precision(self.loc(features)), full_precision(self.scale(features))
@@ -82,7 +82,7 @@ class GatedMLPEncoder(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
-        self.image_shape, self.latent_dim = _check_shape(image_shape), check_count("latent_dim", latent_dim)
+        self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
         widths = [math.prod(self.image_shape), *(check_count("hidden", width) for width in hidden)]
         self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
         self.head = GaussianHead(widths[-1], latent_dim)
@@ -106,10 +106,10 @@ class GatedMLPDecoder(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
-        self.image_shape, self.latent_dim = _check_shape(image_shape), check_count("latent_dim", latent_dim)
+        self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
         widths = [latent_dim, *(check_count("hidden", width) for width in hidden)]
         self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
-        self.head = _glorot(nn.Linear(widths[-1], math.prod(self.image_shape)))
+        self.head = glorot(nn.Linear(widths[-1], math.prod(self.image_shape)))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.head(self.body(z)).unflatten(-1, self.image_shape)
@@ -216,7 +216,8 @@ def _normalised(convolution: nn.Conv2d) -> list[nn.Module]:
     return [convolution, nn.BatchNorm2d(convolution.out_channels), nn.LeakyReLU(0.2)]
 
 
-def _glorot(layer: nn.Linear) -> nn.Linear:
+def glorot(layer: nn.Linear) -> nn.Linear:
+    """The same layer with Xavier uniform weights and no bias."""
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -235,7 +236,8 @@ def _pyramid(image_shape: tuple[int, int, int], channels: int) -> tuple[list[int
     return widths, side
 
 
-def _check_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def check_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(channels, height, width), or `ValueError`."""
     shape = tuple(image_shape)
     if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape):
         raise ValueError(f"image_shape: expected (channels, height, width), got {image_shape!r}")
@@ -243,7 +245,7 @@ def _check_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
 
 
 def _check_conv_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    shape = _check_shape(image_shape)
+    shape = check_shape(image_shape)
     if shape[1] != shape[2] or shape[2] not in CONV_SIZES:
         raise ValueError(f"image_shape: expected a square image of side {CONV_SIZES}, got {shape}")
     return shape

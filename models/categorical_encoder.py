@@ -1,0 +1,77 @@
+"""The encoder of CP-VAE: first the categories, then the latents given them."""
+
+import math
+from itertools import pairwise
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from models.networks import GatedLinear, GaussianHead, check_shape, full_precision, glorot
+from pyro_priors.checks import check_choice, check_count
+
+
+class GatedMLPCategoricalEncoder(nn.Module):
+    """Gated dense layers from an image to q(c given x), and from there to q(z given x, c).
+
+    A further gated layer reads the last hidden layer beside what it is told of c: its probabilities, so that
+    q(z given x, c) = q(z given x), as in the paper, or c itself.
+
+    References:
+        CP-VAE: Lavda, Gregorova, Kalousis, 2019, section 3.2 and Figure 2, arXiv:1911.10885.
+
+    Args:
+        image_shape: (channels, height, width).
+        categories: number K of categories.
+        latent_dim: number of latents.
+        hidden: width of each hidden layer.
+        told: what the latents' layer reads: ``"probabilities"`` of c (the paper) or ``"category"``.
+
+    Raises:
+        ValueError: a size below 1, another `told`.
+
+    Example:
+        >>> encoder = GatedMLPCategoricalEncoder((1, 8, 8), categories=10, latent_dim=5)
+        >>> categories, hidden = encoder(torch.rand(3, 1, 8, 8))
+        >>> encoder.latents(hidden, categories, categories.sample()).event_shape
+        torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        categories: int,
+        latent_dim: int,
+        hidden: tuple[int, ...] = (300, 300),
+        told: str = "probabilities",
+    ):
+        super().__init__()
+        check_choice("told", told, ("probabilities", "category"))
+        self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
+        self.num_categories, self.told = check_count("categories", categories), told
+        widths = [math.prod(self.image_shape), *(check_count("hidden", width) for width in hidden)]
+        self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
+        self.logits = glorot(nn.Linear(widths[-1], categories))
+        self.joint = GatedLinear(widths[-1] + categories, widths[-1])
+        self.head = GaussianHead(widths[-1], latent_dim)
+
+    def forward(self, x: Tensor) -> tuple[dist.Categorical, Tensor]:
+        """q(c given x) with batch shape ``(batch,)``, and the last hidden layer ``(batch, width)``."""
+        hidden = self.body(x.flatten(start_dim=-3))
+        return dist.Categorical(logits=full_precision(self.logits(hidden))), hidden
+
+    def latents(self, hidden: Tensor, categories: dist.Categorical, c: Tensor) -> dist.TorchDistribution:
+        """q(z given x, c): batch shape that of c broadcast with ``(batch,)``, event shape ``(latent_dim,)``."""
+        told = categories.probs if self.told == "probabilities" else one_hot(c, self.num_categories, hidden.dtype)
+        return self.head(self.joint(concatenated(hidden, told)))
+
+
+def one_hot(c: Tensor, categories: int, dtype: torch.dtype) -> Tensor:
+    """Integers ``(*)`` as rows ``(*, K)``; what is a (relaxed) one-hot already stays."""
+    return c if c.is_floating_point() else nn.functional.one_hot(c, categories).to(dtype)
+
+
+def concatenated(a: Tensor, b: Tensor) -> Tensor:
+    """Along the last dimension, the others broadcast."""
+    lead = torch.broadcast_shapes(a.shape[:-1], b.shape[:-1])
+    return torch.cat([a.expand(*lead, -1), b.expand(*lead, -1)], -1)

@@ -1,0 +1,136 @@
+"""A variational autoencoder with a category behind the latents (CP-VAE)."""
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from models.categorical_encoder import concatenated, one_hot
+from models.gumbel import GumbelSoftmax
+from models.vae import VAE, check_agreement
+from pyro_priors.checks import check_choice
+
+
+class CategoricalVAE(VAE):
+    """c ~ p(c), z ~ p(z given c), x ~ likelihood(decoder(z, c)); the guide is q(c given x) q(z given x, c).
+
+    Two estimators of one bound: ``"enumerate"`` sums over c, exactly (`ELBO(enumerate=True)`, or Pyro's
+    `TraceEnum_ELBO(max_plate_nesting=1)`), at the cost of a pass of the decoder for every category; ``"gumbel"`` draws
+    a relaxed c while the model is in training mode, one pass whatever K. In evaluation mode c is always a category,
+    and so is every bound that is reported.
+
+    References:
+        CP-VAE: Lavda, Gregorova, Kalousis, 2019, eq. 3-8, arXiv:1911.10885.
+
+    Args:
+        encoder: as `GatedMLPCategoricalEncoder`.
+        decoder: ``(*, latent_dim + K)``, z beside a one-hot c, to a raw tensor `(*, C, H, W)`.
+        prior: as `pyro_priors.CategoricalGaussian`.
+        likelihood: as for `VAE`.
+        estimator: ``"enumerate"`` or ``"gumbel"``.
+        temperature: of the relaxed draws; an ordinary attribute, which a schedule may set before every step.
+        name: as for `VAE`.
+
+    Raises:
+        ValueError: as `VAE`; another estimator; numbers of categories that differ.
+
+    Example:
+        >>> import pyro_priors as pp
+        >>> from models import GatedMLPCategoricalEncoder, GatedMLPDecoder
+        >>> encoder, decoder = GatedMLPCategoricalEncoder((1, 8, 8), 10, 4), GatedMLPDecoder(14, (1, 8, 8))
+        >>> vae = CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(10, 4))
+        >>> vae.generate(3, category=7).shape
+        torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module,
+        likelihood: str | nn.Module = "bernoulli",
+        *,
+        estimator: str = "enumerate",
+        temperature: float = 1.0,
+        name: str | None = None,
+    ) -> None:
+        check_choice("estimator", estimator, ("enumerate", "gumbel"))
+        super().__init__(encoder, decoder, prior, likelihood, name)
+        self.estimator, self.temperature = estimator, temperature
+
+    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
+        check_agreement("num_categories", encoder=encoder, prior=prior)
+        check_agreement("latent_dim", encoder=encoder, prior=prior)
+        check_agreement("image_shape", encoder=encoder, decoder=decoder)
+        wanted = prior.latent_dim + prior.num_categories
+        if getattr(decoder, "latent_dim", wanted) != wanted:
+            raise ValueError(f"decoder: expected {wanted} inputs, latents and categories, got {decoder.latent_dim}")
+
+    def model(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
+        """p(c) p(z given c) p(x given z, c). Sites "c" `(batch,)`, "z" and "x" in the plate "data".
+
+        Args:
+            x, n: as those of `VAE.model`.
+        """
+        pyro.module(self.name, self)
+        law = self.prior()
+        with pyro.plate("data", self._batch_size(x, n)):
+            c = pyro.sample("c", self._site(law.categories()))
+            z = pyro.sample("z", law.component(c))
+            return pyro.sample("x", self.decode(z, c), obs=x)
+
+    def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
+        """q(c given x) q(z given x, c). Takes the arguments of `model`, and needs x."""
+        self._check_seen(x)
+        with pyro.plate("data", self._batch_size(x, n)):
+            categories, hidden = self.encoder(x)
+            c = pyro.sample("c", self._site(categories), infer={"enumerate": "parallel"})
+            return pyro.sample("z", self.encoder.latents(hidden, categories, c))
+
+    def _site(self, categories: dist.Categorical) -> dist.TorchDistribution:
+        if self.training and self.estimator == "gumbel":
+            return GumbelSoftmax(categories.logits, self.temperature)
+        return categories
+
+    def classify(self, x: Tensor) -> Tensor:
+        """q(c given x): `(batch, K)`."""
+        self._check_images(x)
+        return self.encoder(x)[0].probs
+
+    def encode(self, x: Tensor) -> dist.TorchDistribution:
+        """q(z given x) at the most probable category."""
+        self._check_images(x)
+        categories, hidden = self.encoder(x)
+        return self.encoder.latents(hidden, categories, categories.probs.argmax(-1))
+
+    def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
+        """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""
+        return self.likelihood(self.decoder(concatenated(z, one_hot(c, self.prior.num_categories, z.dtype))))
+
+    @torch.no_grad()
+    def generate(self, n: int, category: int | None = None, probs: Tensor | None = None) -> Tensor:
+        """Means of p(x given z, c): `(n, C, H, W)`.
+
+        Args:
+            n: how many.
+            category: c; without it c is drawn.
+            probs: what c is drawn from, `(K,)`, such as the aggregated posterior q(c) of eq. 14; p(c) by default.
+
+        Raises:
+            ValueError: n < 1, an unknown category, a category and probs at once.
+        """
+        count, law = self._batch_size(None, n), self.prior()
+        if category is not None and probs is not None:
+            raise ValueError("category, probs: expected one of them, got both")
+        if category is not None:
+            if not 0 <= category < self.prior.num_categories:
+                raise ValueError(f"category: expected 0..{self.prior.num_categories - 1}, got {category}")
+            c = torch.full((count,), category, device=law.loc.device)
+        else:
+            c = (law.categories() if probs is None else dist.Categorical(probs=probs)).sample((count,))
+        return self.decode(law.component(c).sample(), c).mean
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Mean of p(x given z, c) at the most probable c and the mean of q(z given x, c): `(batch, C, H, W)`."""
+        return self.decode(self.encode(x).mean, self.classify(x).argmax(-1)).mean
