@@ -5,6 +5,7 @@ from models.categorical_vae import CategoricalVAE
 from models.classifier import ConvClassifier
 from models.cvae import CVAE
 from models.gumbel import GumbelSoftmax
+from models.hierarchical_vae import GatedMLPGaussian, GatedMLPJointDecoder, GatedMLPJointEncoder, HierarchicalVAE
 from models.joint_vae import JointVAE
 from models.likelihoods import BernoulliLikelihood, GaussianLikelihood, SquaredErrorLikelihood, make_likelihood
 from models.networks import ConvDecoder, ConvEncoder, GatedLinear, GatedMLPDecoder, GatedMLPEncoder
@@ -22,8 +23,12 @@ __all__ = [
     "GatedMLPCategoricalEncoder",
     "GatedMLPDecoder",
     "GatedMLPEncoder",
+    "GatedMLPGaussian",
+    "GatedMLPJointDecoder",
+    "GatedMLPJointEncoder",
     "GaussianLikelihood",
     "GumbelSoftmax",
+    "HierarchicalVAE",
     "JointVAE",
     "SquaredErrorLikelihood",
     "make_likelihood",

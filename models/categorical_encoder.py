@@ -7,7 +7,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from models.networks import GatedLinear, GaussianHead, check_shape, full_precision, glorot
+from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, full_precision, glorot
 from pyro_priors.checks import check_choice, check_count
 
 
@@ -69,9 +69,3 @@ class GatedMLPCategoricalEncoder(nn.Module):
 def one_hot(c: Tensor, categories: int, dtype: torch.dtype) -> Tensor:
     """Integers ``(*)`` as rows ``(*, K)``; what is a (relaxed) one-hot already stays."""
     return c if c.is_floating_point() else nn.functional.one_hot(c, categories).to(dtype)
-
-
-def concatenated(a: Tensor, b: Tensor) -> Tensor:
-    """Along the last dimension, the others broadcast."""
-    lead = torch.broadcast_shapes(a.shape[:-1], b.shape[:-1])
-    return torch.cat([a.expand(*lead, -1), b.expand(*lead, -1)], -1)

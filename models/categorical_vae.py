@@ -5,8 +5,9 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from models.categorical_encoder import concatenated, one_hot
+from models.categorical_encoder import one_hot
 from models.gumbel import GumbelSoftmax
+from models.networks import concatenated
 from models.vae import VAE, check_agreement
 from pyro_priors.checks import check_choice
 

@@ -228,6 +228,12 @@ def full_precision(x: Tensor) -> Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
+def concatenated(a: Tensor, b: Tensor) -> Tensor:
+    """Along the last dimension, the others broadcast."""
+    lead = torch.broadcast_shapes(a.shape[:-1], b.shape[:-1])
+    return torch.cat([a.expand(*lead, -1), b.expand(*lead, -1)], -1)
+
+
 def _pyramid(image_shape: tuple[int, int, int], channels: int) -> tuple[list[int], int]:
     """Channels at every level, the image's first, and the side of the last level."""
     widths, side = [image_shape[0]], image_shape[-1]

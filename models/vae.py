@@ -30,7 +30,8 @@ class VAE(nn.Module):
     Args:
         encoder: images `(batch, C, H, W)` to a reparameterised distribution with event `(latent_dim,)`.
         decoder: latents `(*, latent_dim)` to a raw tensor `(*, C, H, W)`.
-        prior: a module; `prior()` is a distribution with event `(latent_dim,)`.
+        prior: a module; `prior()` is a distribution with event `(latent_dim,)`, or `prior(encode)` where it says
+            `takes_encoder` (a VampPrior).
         likelihood: "bernoulli", "gaussian", "squared-error", or a module from the raw tensor to a distribution.
         name: prefix of the parameters in Pyro's store; chosen freshly by default.
 
@@ -78,7 +79,7 @@ class VAE(nn.Module):
             n: how many images, where x is not given.
         """
         pyro.module(self.name, self)
-        prior = self.prior()
+        prior = self.prior_law()
         with pyro.plate("data", self._batch_size(x, n)):
             z = pyro.sample("z", prior)
             return pyro.sample("x", self.decode(z), obs=x)
@@ -88,6 +89,10 @@ class VAE(nn.Module):
         self._check_seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
             return pyro.sample("z", self.encode(x))
+
+    def prior_law(self) -> dist.TorchDistribution:
+        """p(z), built afresh: event `(latent_dim,)`."""
+        return self.prior(self.encode) if getattr(self.prior, "takes_encoder", False) else self.prior()
 
     def encode(self, x: Tensor) -> dist.TorchDistribution:
         """q(z given x): batch `(batch,)`, event `(latent_dim,)`."""
@@ -101,7 +106,7 @@ class VAE(nn.Module):
     @torch.no_grad()
     def generate(self, n: int) -> Tensor:
         """Means of p(x given z) for n draws of z from the prior: `(n, C, H, W)`."""
-        return self.decode(self.prior().sample((self._batch_size(None, n),))).mean
+        return self.decode(self.prior_law().sample((self._batch_size(None, n),))).mean
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:

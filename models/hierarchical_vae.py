@@ -1,0 +1,157 @@
+"""A variational autoencoder with two levels of latents, and gated networks for it."""
+
+import math
+from itertools import pairwise
+
+import pyro
+import pyro.distributions as dist
+import torch
+from torch import Tensor, nn
+
+from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, glorot
+from models.vae import VAE, check_agreement
+from pyro_priors.checks import check_count
+
+
+class HierarchicalVAE(VAE):
+    """z ~ prior(), z_lower ~ lower_prior(z), x ~ likelihood(decoder(z_lower, z)).
+
+    The guide is z ~ encoder(x), z_lower ~ lower_encoder(x, z). With N(0, I) above it is HVAE of CP-VAE's Table 1, and
+    HVP with a `pyro_priors.VampPrior`, which reads the upper encoder.
+
+    References:
+        Tomczak, Welling, "VAE with a VampPrior", 2018, section 4, arXiv:1705.07120.
+
+    Args:
+        encoder: as for `VAE`, of the upper latents.
+        lower_encoder: (images, upper latents) to a distribution of the lower latents.
+        lower_prior: upper latents `(*, latent_dim)` to a distribution of the lower ones.
+        decoder: (lower latents, upper latents) to a raw tensor `(*, C, H, W)`.
+        prior: as for `VAE`, of the upper latents.
+        likelihood, name: as for `VAE`.
+
+    Raises:
+        ValueError: as `VAE`; parts that disagree on a size.
+
+    Example:
+        >>> import pyro_priors as pp
+        >>> from models import GatedMLPEncoder
+        >>> shape = (1, 8, 8)
+        >>> lower_encoder, lower_prior = GatedMLPJointEncoder(shape, 4, 3), GatedMLPGaussian(4, 3)
+        >>> decoder, prior = GatedMLPJointDecoder(3, 4, shape), pp.StandardNormal(4)
+        >>> vae = HierarchicalVAE(GatedMLPEncoder(shape, 4), lower_encoder, lower_prior, decoder, prior)
+        >>> vae.generate(3).shape
+        torch.Size([3, 1, 8, 8])
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        lower_encoder: nn.Module,
+        lower_prior: nn.Module,
+        decoder: nn.Module,
+        prior: nn.Module,
+        likelihood: str | nn.Module = "bernoulli",
+        name: str | None = None,
+    ) -> None:
+        check_agreement("lower_dim", lower_encoder=lower_encoder, lower_prior=lower_prior, decoder=decoder)
+        check_agreement("latent_dim", lower_encoder=lower_encoder, lower_prior=lower_prior, decoder=decoder)
+        super().__init__(encoder, decoder, prior, likelihood, name)
+        self.lower_encoder, self.lower_prior = lower_encoder, lower_prior
+
+    def model(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
+        """p(z) p(z_lower given z) p(x given both). Sites "z", "z_lower" and "x" in the plate "data".
+
+        Args:
+            x, n: as those of `VAE.model`.
+        """
+        pyro.module(self.name, self)
+        prior = self.prior_law()
+        with pyro.plate("data", self._batch_size(x, n)):
+            z = pyro.sample("z", prior)
+            z_lower = pyro.sample("z_lower", self.lower_prior(z))
+            return pyro.sample("x", self.decode(z, z_lower), obs=x)
+
+    def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
+        """q(z given x) q(z_lower given x, z). Takes the arguments of `model`, and needs x."""
+        self._check_seen(x)
+        with pyro.plate("data", self._batch_size(x, n)):
+            z = pyro.sample("z", self.encode(x))
+            return pyro.sample("z_lower", self.lower_encoder(x, z))
+
+    def decode(self, z: Tensor, z_lower: Tensor) -> dist.TorchDistribution:
+        """p(x given z, z_lower): batch `(*)`, event `(C, H, W)`."""
+        return self.likelihood(self.decoder(z_lower, z))
+
+    @torch.no_grad()
+    def generate(self, n: int) -> Tensor:
+        """Means of p(x given both) for n draws from the two priors: `(n, C, H, W)`."""
+        z = self.prior_law().sample((self._batch_size(None, n),))
+        return self.decode(z, self.lower_prior(z).sample()).mean
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Mean of p(x given both) at the means of the two posteriors: `(batch, C, H, W)`."""
+        z = self.encode(x).mean
+        return self.decode(z, self.lower_encoder(x, z).mean).mean
+
+
+class GatedMLPGaussian(nn.Module):
+    """Gated dense layers from upper latents `(*, latent_dim)` to a diagonal Gaussian over the lower ones.
+
+    Example:
+        >>> GatedMLPGaussian(4, 3)(torch.zeros(2, 4)).event_shape
+        torch.Size([3])
+    """
+
+    def __init__(self, latent_dim: int, lower_dim: int, hidden: tuple[int, ...] = (300, 300)):
+        super().__init__()
+        self.latent_dim, self.lower_dim = check_count("latent_dim", latent_dim), check_count("lower_dim", lower_dim)
+        widths = [latent_dim, *(check_count("hidden", width) for width in hidden)]
+        self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
+        self.head = GaussianHead(widths[-1], lower_dim)
+
+    def forward(self, z: Tensor) -> dist.TorchDistribution:
+        return self.head(self.body(z))
+
+
+class GatedMLPJointEncoder(nn.Module):
+    """One gated layer for the image, one for the upper latents, one for both, then the lower latents' Gaussian.
+
+    Example:
+        >>> GatedMLPJointEncoder((1, 8, 8), 4, 3)(torch.rand(2, 1, 8, 8), torch.zeros(5, 2, 4)).batch_shape
+        torch.Size([5, 2])
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, lower_dim: int, hidden: int = 300):
+        super().__init__()
+        self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
+        self.lower_dim = check_count("lower_dim", lower_dim)
+        self.of_image = GatedLinear(math.prod(self.image_shape), check_count("hidden", hidden))
+        self.of_latents, self.joint = GatedLinear(latent_dim, hidden), GatedLinear(2 * hidden, hidden)
+        self.head = GaussianHead(hidden, lower_dim)
+
+    def forward(self, x: Tensor, z: Tensor) -> dist.TorchDistribution:
+        both = concatenated(self.of_image(x.flatten(start_dim=-3)), self.of_latents(z))
+        return self.head(self.joint(both))
+
+
+class GatedMLPJointDecoder(nn.Module):
+    """One gated layer for each level of latents, one for both, then a raw image tensor `(*, *image_shape)`.
+
+    Example:
+        >>> GatedMLPJointDecoder(3, 4, (1, 8, 8))(torch.zeros(2, 3), torch.zeros(2, 4)).shape
+        torch.Size([2, 1, 8, 8])
+    """
+
+    def __init__(self, lower_dim: int, latent_dim: int, image_shape: tuple[int, int, int], hidden: int = 300):
+        super().__init__()
+        self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
+        self.lower_dim = check_count("lower_dim", lower_dim)
+        self.of_lower = GatedLinear(lower_dim, check_count("hidden", hidden))
+        self.of_upper, self.joint = GatedLinear(latent_dim, hidden), GatedLinear(2 * hidden, hidden)
+        self.head = glorot(nn.Linear(hidden, math.prod(self.image_shape)))
+
+    def forward(self, z_lower: Tensor, z: Tensor) -> Tensor:
+        both = concatenated(self.of_lower(z_lower), self.of_upper(z))
+        return self.head(self.joint(both)).unflatten(-1, self.image_shape)
