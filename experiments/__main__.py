@@ -17,6 +17,8 @@ COMMANDS = {
         "digits with hidden labels: train, impute, generate (no download)",
     ),
     "train vae": ("train", "TrainConfig", "train a variational autoencoder with a prior of your choice"),
+    "train cp-vae": ("train", "CategoricalConfig", "train a VAE that finds categories without labels (CP-VAE)"),
+    "train hierarchical-vae": ("train", "HierarchicalConfig", "train a VAE with two levels of latents (HVAE, HVP)"),
     "train joint-vae": ("train", "JointConfig", "train on pictures and attributes, some missing (VAE-TTLP)"),
     "train cvae": ("train", "CVAEConfig", "train the conditional VAE, its baseline"),
     "train classifier": ("train", "ClassifierConfig", "train a classifier of the attributes, to judge others"),
@@ -74,7 +76,7 @@ def parse(config, words, flags):
 
 def usage():
     """The list of commands."""
-    lines = [f"  {words:<21}{line}" for words, (_, _, line) in COMMANDS.items()]
+    lines = [f"  {words:<23}{line}" for words, (_, _, line) in COMMANDS.items()]
     return "\n".join(["usage: python -m experiments COMMAND [--help] [flags]", "", *lines])
 
 

@@ -14,6 +14,8 @@ from experiments.config import UserError
 from experiments.data.attributes import kinds as kinds_of
 from experiments.data.loading import load
 
+UNLABELLED = ("vae", "cp-vae", "hierarchical-vae")
+
 
 class Trained(NamedTuple):
     """A model read back from its run."""
@@ -31,14 +33,14 @@ def model(config, image_shape, attributes=()):
         attributes: of the data, `experiments.data.attributes.Attribute` each.
     """
     pyro.set_rng_seed(config.seed)
-    kinds = {} if config.model == "vae" else kinds_of(attributes, config.components)
+    if config.model in UNLABELLED:
+        return _unlabelled(config, image_shape)
+    kinds = kinds_of(attributes, config.components)
     if config.model == "classifier":
         _check_size(image_shape)
         return models.ConvClassifier(image_shape, kinds, config.channels)
     features = models.CVAE.attribute_features(kinds) if config.model == "cvae" else 0
     encoder, decoder = _networks(config, image_shape, features)
-    if config.model == "vae":
-        return models.VAE(encoder, decoder, _prior(config), config.likelihood)
     if config.model == "joint-vae":
         prior = pp.TTLP(
             config.latent_dim,
@@ -57,12 +59,37 @@ def model(config, image_shape, attributes=()):
     return models.CVAE(encoder, decoder, prior, law, predictor, config.likelihood)
 
 
-def _prior(config):
+def _unlabelled(config, image_shape):
+    """A model that is trained on pictures alone."""
+    shape, latent_dim, hidden = image_shape, config.latent_dim, config.hidden
+    if config.model == "vae":
+        return models.VAE(*_networks(config, shape), _prior(config, shape), config.likelihood)
+    if config.model == "cp-vae":
+        encoder = models.GatedMLPCategoricalEncoder(shape, config.categories, latent_dim, hidden, config.told)
+        decoder = models.GatedMLPDecoder(latent_dim + config.categories, shape, hidden[::-1])
+        prior = pp.CategoricalGaussian(config.categories, latent_dim, spread=config.spread)
+        how = {"estimator": config.estimator, "temperature": config.temperature}
+        return models.CategoricalVAE(encoder, decoder, prior, config.likelihood, **how)
+    return models.HierarchicalVAE(
+        models.GatedMLPEncoder(shape, latent_dim, hidden),
+        models.GatedMLPJointEncoder(shape, latent_dim, config.lower_dim, hidden[0]),
+        models.GatedMLPGaussian(latent_dim, config.lower_dim, hidden),
+        models.GatedMLPJointDecoder(config.lower_dim, latent_dim, shape, hidden[0]),
+        _prior(config, shape),
+        config.likelihood,
+    )
+
+
+def _prior(config, image_shape):
     """The prior p(z) that `config` names, seeded by torch's global generator."""
     if config.prior == "normal":
         return pp.StandardNormal(config.latent_dim)
     if config.prior == "gmm":
-        return pp.GaussianMixture(config.latent_dim, config.gmm_components, fixed=config.fixed)
+        weights = "equal" if config.gmm_equal else "learned"
+        return pp.GaussianMixture(config.latent_dim, config.gmm_components, weights, fixed=config.fixed)
+    if config.prior == "vamp":
+        bounds = (0.0, 1.0) if config.likelihood == "bernoulli" else None
+        return pp.VampPrior(torch.rand(config.pseudo_inputs or 500, *image_shape), bounds)
     return pp.TRIP(
         config.latent_dim,
         components=config.components,
@@ -104,7 +131,8 @@ def optimizer(config, model):
 
 def load_data(config):
     """The data of a run, with labels where its model has attributes; a likelihood that they do not fit is an error."""
-    labelled = {} if config.model == "vae" else {"attributes": config.attributes, "missing": config.missing}
+    unlabelled = config.model in UNLABELLED
+    labelled = {} if unlabelled else {"attributes": config.attributes, "missing": config.missing}
     loaded = load(
         config.data,
         config.data_root,

@@ -127,16 +127,25 @@ class TrainConfig(AutoencoderConfig):
         experiments.config.UserError: rank: expected at least 1, got 0
     """
 
-    prior: Literal["trip", "gmm", "normal"] = "trip"  # p(z): tensor ring, Gaussian mixture or N(0, I).
+    prior: Literal["trip", "gmm", "vamp", "normal"] = "trip"  # p(z): tensor ring, Gaussian mixture, VampPrior, N(0, I).
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
     init: Literal["mixture", "noise"] = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
     boundary: Literal["ring", "train"] = "ring"  # How TRIP's chain closes.
     components: int = 10  # Gaussians per latent dimension of TRIP.
     rank: int = 20  # Size of TRIP's cores.
     gmm_components: int = 100  # Gaussians of the mixture prior.
+    gmm_equal: bool = False  # Give them equal weights (MG of CP-VAE), not learned ones.
+    pseudo_inputs: int | None = None  # Of the VampPrior, which start at training pictures; None: 500.
+    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
 
     model: ClassVar[str] = "vae"
-    counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "components", "rank", "gmm_components")
+    counts: ClassVar[tuple[str, ...]] = (
+        *AutoencoderConfig.counts,
+        "components",
+        "rank",
+        "gmm_components",
+        "pseudo_inputs",
+    )
 
     @property
     def run_name(self):

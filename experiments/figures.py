@@ -16,7 +16,10 @@ TITLES = {
     "gmm": "Gaussian mixture",
     "trip": "TRIP",
     "ttlp": "TTLP",
+    "vamp": "VampPrior",
     "joint-vae": "VAE-TTLP",
+    "cp-vae": "CP-VAE",
+    "hierarchical-vae": "two-level VAE",
     "cvae": "CVAE",
 }
 
@@ -38,8 +41,8 @@ def draw(folder, models, test, count=100):
         samples(Path(folder) / "samples.png", {name: model.generate(count) for name, model in models.items()})
         rows = {name: model.reconstruct(some[:10]) for name, model in models.items()}
         reconstructions(Path(folder) / "reconstructions.png", some[:10], rows)
-    if all(model.prior.latent_dim >= 2 for model in models.values()):
-        panels = {name: (model.prior(), model.encode(some).sample()) for name, model in models.items()}
+    if all(model.encoder.latent_dim >= 2 for model in models.values()):
+        panels = {name: (model.prior_law(), model.encode(some).sample()) for name, model in models.items()}
         prior_density(Path(folder) / "prior.png", panels)
 
 

@@ -26,7 +26,7 @@ def _fit_all(config, model, images, run_dir):
     if config.model == "classifier":
         objective, callbacks = inference.LogLikelihood(), []
     else:
-        objective = inference.ELBO()
+        objective = _bound(config)
         callbacks = _callbacks(config, model, images, objective, len(batches))
     if getattr(config, "decay", False):
         callbacks.append(inference.CosineDecay(config.epochs * len(batches)))
@@ -48,6 +48,14 @@ def _fit_all(config, model, images, run_dir):
     )
 
 
+def _bound(config):
+    """The ELBO; where there are categories, by enumeration if that is wanted, and their KL in full from the start."""
+    if config.model != "cp-vae":
+        return inference.ELBO()
+    unweighted = () if config.warm_categories else ("c",)
+    return inference.ELBO(unweighted=unweighted, enumerate=config.estimator == "enumerate")
+
+
 def _fit_prior(config, model, images, epochs):
     """Fit the prior alone to the codes of the training pictures."""
     z, scale, y = codes(model, images.train)
@@ -64,7 +72,7 @@ def _write(run_dir, model, result, name):
 
 
 def _callbacks(config, model, images, objective, steps):
-    """KL warm-up, a label term that falls, reinitialisation of the prior; an epoch has so many `steps`."""
+    """KL warm-up, a label term or temperature that falls, a prior set from codes; an epoch has so many `steps`."""
     callbacks = []
     if config.warmup_epochs:
         schedule = inference.LinearWarmup(config.warmup_epochs * steps)
@@ -72,6 +80,9 @@ def _callbacks(config, model, images, objective, steps):
     if getattr(config, "label_epochs", None) and config.label_weight:
         fall = inference.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
         callbacks.append(inference.Anneal(model, "label_weight", fall))
+    if config.model == "cp-vae":
+        fall = inference.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
+        callbacks.append(inference.Anneal(model, "temperature", fall))
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
     if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
         encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}

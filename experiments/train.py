@@ -8,8 +8,18 @@ import torch
 from experiments import build, evaluate, figures, figures_attributes, fitting, runs
 from experiments.config import TrainConfig, TrainingConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
 
-__all__ = ["CVAEConfig", "ClassifierConfig", "JointConfig", "TrainConfig", "main", "train"]
+__all__ = [
+    "CVAEConfig",
+    "CategoricalConfig",
+    "ClassifierConfig",
+    "HierarchicalConfig",
+    "JointConfig",
+    "TrainConfig",
+    "main",
+    "train",
+]
 
 
 def main(config: TrainingConfig):
@@ -59,8 +69,14 @@ def train(config, images, name=None):
 
 
 def start(config, images):
-    """The model before training: fresh, or with the networks of a pretrained VAE."""
+    """The model before training: fresh, or with the networks of a pretrained VAE; pseudo-inputs start at pictures."""
     model = build.model(config, images.image_shape, images.attributes)
+    if getattr(config, "prior", None) == "vamp":
+        inputs = model.prior.pseudo_inputs
+        if len(inputs) > len(images.train):
+            raise UserError(f"pseudo_inputs: expected at most {len(images.train)}, one a picture, got {len(inputs)}")
+        chosen = torch.randperm(len(images.train))[: len(inputs)]
+        inputs.data.copy_(images.train.__getitems__(chosen))
     if getattr(config, "pretrained", None) is None:
         return model
     pretrained = build.trained(config.pretrained).model
@@ -81,8 +97,8 @@ def draw(run, model, images, probs):
 
     `probs` are the model's answers about the test pictures, as `evaluate.results` returns them.
     """
-    if run.config.model in ("vae", "joint-vae"):
-        title = run.config.prior if run.config.model == "vae" else "ttlp"
+    if run.config.model in (*build.UNLABELLED, "joint-vae"):
+        title = {"vae": getattr(run.config, "prior", ""), "joint-vae": "ttlp"}.get(run.config.model, run.config.model)
         figures.draw(run.folder, {title: model}, images.test)
     if run.attributes:
         pyro.set_rng_seed(run.config.seed)

@@ -79,7 +79,7 @@ def category_decomposition(
 
     Args:
         categories: q(c given x), batch shape `(n,)`.
-        latents: q(z given x, c), `Normal(loc, scale)` of shape `(K, n, d)`, or `(1, n, d)` where it is the same for all c.
+        latents: q(z given x, c), `Normal(loc, scale)` of shape `(K, n, d)`, or `(1, n, d)` where c makes no difference.
         prior: p(z given c), `Normal(loc, scale)` of shape `(K, d)`.
         chunk: rows whose density under all n posteriors is held at once.
 
