@@ -12,9 +12,10 @@ import pyro_priors as pp
 from experiments import runs
 from experiments.config import UserError
 from experiments.data.attributes import kinds as kinds_of
-from experiments.data.loading import load
+from experiments.data.loading import load, without_labels
 
 UNLABELLED = ("vae", "cp-vae", "hierarchical-vae")
+CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match
 
 
 class Trained(NamedTuple):
@@ -131,8 +132,11 @@ def optimizer(config, model):
 
 def load_data(config):
     """The data of a run, with labels where its model has attributes; a likelihood that they do not fit is an error."""
-    unlabelled = config.model in UNLABELLED
-    labelled = {} if unlabelled else {"attributes": config.attributes, "missing": config.missing}
+    labelled = {}
+    if config.model not in UNLABELLED:
+        labelled = {"attributes": config.attributes, "missing": config.missing}
+    elif config.model == "cp-vae" and config.data in CLASSED:
+        labelled = {"attributes": ()}
     loaded = load(
         config.data,
         config.data_root,
@@ -141,6 +145,8 @@ def load_data(config):
         seed=config.seed,
         **labelled,
     )
+    if config.model in UNLABELLED:
+        loaded = without_labels(loaded)
     pixels = loaded.train.pixels
     likelihood = getattr(config, "likelihood", None)
     if likelihood == "bernoulli" and pixels.is_floating_point() and (pixels.min() < 0 or pixels.max() > 1):

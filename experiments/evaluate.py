@@ -10,7 +10,7 @@ import torch
 import tyro
 
 import inference
-from experiments import build, judges, runs
+from experiments import build, fitting, judges, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data.images import Images, loader
 
@@ -67,10 +67,21 @@ def results(run, model, images, seed, particles=None):
     found, probs = {}, {}
     if run.config.model != "classifier":
         found |= bounds_of(model, images, particles or run.config.particles, seed)
+    if run.config.model == "cp-vae":
+        found |= categories(model, images)
     if run.attributes:
         hidden = Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
         found["imputation"], probs = imputations(model, hidden, run.attributes, seed)
     return found, probs
+
+
+@torch.no_grad()
+def categories(model, images):
+    """The aggregated posterior q(c), `(K,)`, and how well categories match labels where there are some."""
+    probs = torch.cat([model.classify(x) for x in loader(images, 1000)])
+    labels = fitting.classes(images)
+    matched = {} if labels is None else {"clusters": inference.clusters(probs, labels)._asdict()}
+    return {"categories": probs.mean(0).tolist(), **matched}
 
 
 def bounds_of(model, images, particles, seed, batch_size=100):
@@ -132,6 +143,12 @@ def text(found):
             lines.append(
                 f"Images whose importance weights are unreliable (Pareto k-hat > 0.7): {found['pareto_k']:.1%}"
             )
+    if "clusters" in found:
+        one = found["clusters"]
+        lines.append(
+            f"clusters: accuracy {one['accuracy']:.2%} (majority label {one['majority_accuracy']:.2%}), NMI "
+            f"{one['nmi']:.3f}, {one['used']} of {len(found['categories'])} categories used"
+        )
     for name, one in found.get("imputation", {}).items():
         if not one["count"]:
             lines.append(f"{name}: unknown in every picture")

@@ -83,6 +83,9 @@ def _callbacks(config, model, images, objective, steps):
     if config.model == "cp-vae":
         fall = inference.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
         callbacks.append(inference.Anneal(model, "temperature", fall))
+        callbacks.append(
+            inference.CategoryMetrics(model, images.validation.first(1000), classes(images.validation, 1000))
+        )
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
     if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
         encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
@@ -92,6 +95,11 @@ def _callbacks(config, model, images, objective, steps):
             inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
         )
     return callbacks
+
+
+def classes(images, count=None):
+    """The one label of the first pictures, or all, which training has not seen; None where there is none."""
+    return None if images.hidden is None else images.hidden[:count, 0]
 
 
 @torch.no_grad()

@@ -60,7 +60,7 @@ def train(config, images, name=None):
         },
         "provenance": runs.provenance(),
     }
-    if images.train.hidden is not None and config.missing:
+    if images.train.hidden is not None and getattr(config, "missing", 0):
         summary["hidden"], _ = evaluate.imputations(trained, images.train, images.attributes, config.seed)
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)

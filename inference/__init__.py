@@ -12,6 +12,7 @@ from inference.attribute_metrics import (
 )
 from inference.callbacks import Anneal, Callback, CosineDecay, FitState, Reinitialize
 from inference.checkpoints import load_weights, replace_file, save_weights, write_table
+from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters, category_decomposition, clusters
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
 from inference.frechet import frechet_distance
@@ -33,6 +34,9 @@ __all__ = [
     "Bounds",
     "Calibration",
     "Callback",
+    "CategoryDecomposition",
+    "CategoryMetrics",
+    "Clusters",
     "CosineDecay",
     "Coverage",
     "ELBOTerms",
@@ -50,7 +54,9 @@ __all__ = [
     "Reinitialize",
     "accuracy_coverage",
     "calibration",
+    "category_decomposition",
     "classify",
+    "clusters",
     "evaluate_bounds",
     "fit",
     "fit_prior",

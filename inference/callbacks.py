@@ -35,6 +35,9 @@ class Callback:
 
     def on_validation_start(self, state: FitState) -> None: ...
 
+    def on_epoch_end(self, state: FitState) -> dict[str, float] | None:
+        """Further columns of the epoch's row in metrics.csv."""
+
 
 class Anneal(Callback):
     """Set `target.attribute` to `schedule(step)` before every step, and to `schedule.end` for validation.

@@ -9,8 +9,9 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from sklearn.metrics import normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
-from torch import Tensor
+from torch import Tensor, nn
 
+from inference.callbacks import Callback, FitState
 from pyro_priors.checks import check_count
 
 
@@ -110,3 +111,28 @@ def category_decomposition(
     entropy = dist.Categorical(probs=categories.probs.mean(0)).entropy()
     conditional = (log_joint - log_category - log_prior).mean()
     return CategoryDecomposition(math.log(count) - float(entropy), float(conditional), float((own - log_joint).mean()))
+
+
+class CategoryMetrics(Callback):
+    """After every epoch the decomposition of eq. 13 on some pictures and, with labels, how well clusters match them.
+
+    Args:
+        model: as `models.CategoricalVAE`: `posterior(x)` and a `prior` with two levels.
+        x: pictures; the cost is quadratic in their number.
+        labels: `(len(x),)`, or None.
+    """
+
+    def __init__(self, model: nn.Module, x: Tensor, labels: Tensor | None = None) -> None:
+        self.model, self.x, self.labels = model, x, labels
+
+    @torch.no_grad()
+    def on_epoch_end(self, state: FitState) -> dict[str, float]:
+        self.model.eval()
+        law = self.model.prior()
+        categories, latents = self.model.posterior(self.x.to(law.loc.device))
+        with torch.random.fork_rng():  # the training draws what it would draw without this
+            parts = category_decomposition(categories, latents, dist.Normal(law.loc, law.scale))
+        found = {f"kl_{name}": value for name, value in parts._asdict().items()}
+        if self.labels is None:
+            return found | {"used": int((categories.probs.mean(0) > 0.1 / len(law.loc)).sum())}
+        return found | clusters(categories.probs.cpu(), self.labels)._asdict()

@@ -130,6 +130,8 @@ class _Loop:
             if validation is not None:
                 row |= self._validate(validation)
                 loss = row["validation_loss"]
+            for callback in self.callbacks:
+                row |= callback.on_epoch_end(self.state) or {}
             history.append(row | {"step": self.state.step, "seconds": round(time.perf_counter() - start, 3)})
             best = validation is None or loss < best_loss
             if best:

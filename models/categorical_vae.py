@@ -98,6 +98,14 @@ class CategoricalVAE(VAE):
         self._check_images(x)
         return self.encoder(x)[0].probs
 
+    def posterior(self, x: Tensor) -> tuple[dist.Categorical, dist.Normal]:
+        """q(c given x) `(batch,)`, and q(z given x, c) `(K, batch, d)`, or `(1, batch, d)` where c makes no difference."""
+        self._check_images(x)
+        categories, hidden = self.encoder(x)
+        every = torch.arange(self.prior.num_categories, device=hidden.device)[:, None]
+        law = self.encoder.latents(hidden, categories, every).base_dist
+        return categories, law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
+
     def encode(self, x: Tensor) -> dist.TorchDistribution:
         """q(z given x) at the most probable category."""
         self._check_images(x)

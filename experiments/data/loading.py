@@ -84,6 +84,12 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
     return ImageData(name, tuple(train.shape[1:]), *(Images(*part) for part in parts), meanings)
 
 
+def without_labels(data):
+    """The same pictures, their labels kept only as the hidden truth."""
+    parts = (Images(part.pixels, part.binarize, None, part.labels) for part in (data.train, data.validation, data.test))
+    return ImageData(data.name, data.image_shape, *parts)
+
+
 def root_of(root):
     """Where the data lie: as asked, else $PYRO_PRIORS_DATA, else `data/`."""
     return Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
