@@ -99,7 +99,7 @@ class CategoricalVAE(VAE):
         return self.encoder(x)[0].probs
 
     def posterior(self, x: Tensor) -> tuple[dist.Categorical, dist.Normal]:
-        """q(c given x) `(batch,)`, and q(z given x, c) `(K, batch, d)`, or `(1, batch, d)` where c makes no difference."""
+        """q(c given x) `(batch,)` and q(z given x, c) `(K, batch, d)`, `(1, batch, d)` where c makes no difference."""
         self._check_images(x)
         categories, hidden = self.encoder(x)
         every = torch.arange(self.prior.num_categories, device=hidden.device)[:, None]
