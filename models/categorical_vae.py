@@ -85,7 +85,8 @@ class CategoricalVAE(VAE):
         self._check_seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
             categories, hidden = self.encoder(x)
-            c = pyro.sample("c", self._site(categories), infer={"enumerate": "parallel"})
+            infer = {"enumerate": "parallel"} if self.estimator == "enumerate" else {}
+            c = pyro.sample("c", self._site(categories), infer=infer)
             return pyro.sample("z", self.encoder.latents(hidden, categories, c))
 
     def _site(self, categories: dist.Categorical) -> dist.TorchDistribution:
