@@ -36,7 +36,7 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
     kernel = (Matrices if ring else Spread)(weights, cores)
     half, batch = len(cores), weights.shape[2]
     states = cores.new_empty(half + 1 if keep else 2, 2, batch, *ends.shape)
-    rescaled = _rescaled(cores, scaled.cores.amin().item())
+    rescaled = _rescaled(cores, scaled.cores.amin())
     taken = cores.new_empty(sum(rescaled), 2, batch, len(ends), 1)
     room = iter(taken.unbind())
     factors = [next(room) if one else None for one in rescaled]
@@ -169,16 +169,18 @@ class Spread:
         return met.states[:-1].squeeze(-2), adjoints.squeeze(-2)
 
 
-def _rescaled(cores: Tensor, smallest: float) -> list[bool]:
+def _rescaled(cores: Tensor, smallest: Tensor) -> list[bool]:
     """Which steps end with rows set to a sum of one: where the next could take sums further away than `DRIFT`.
 
-    A matrix is a sum of cores with weights of at most one, of which one is one. It multiplies the sum of a row by a
-    number between the bounds taken here, and leaves no entry of the row below its ``smallest`` entry times that sum:
-    the sharper the cores, the less room is left for sums above the smallest float.
+    A matrix is a sum of cores with weights of at most one, of which one is one (all are zero where the evidence is
+    contradictory: such rows stay zero). It multiplies the sum of a row by a number between the bounds taken here, and
+    leaves no entry of the row below its ``smallest`` entry times that sum: the sharper the cores, the less room is left
+    for sums above the smallest float.
     """
     sums = cores.sum(-1)  # (h, 2, N, m)
-    bounds = torch.stack([sums.amin((1, 2, 3)), sums.sum(2).amax((1, 2))], -1).tolist()
-    drift = min(max(1.0, 1e-8 * smallest / torch.finfo(cores.dtype).tiny), DRIFT)
+    bounds = torch.cat([sums.amin((1, 2, 3)), sums.sum(2).amax((1, 2)), smallest[None]]).tolist()  # one wait for all
+    drift = min(max(1.0, 1e-8 * bounds.pop() / torch.finfo(cores.dtype).tiny), DRIFT)
+    bounds = list(zip(bounds[: len(cores)], bounds[len(cores) :], strict=True))
     (low, high), rescaled = bounds[0], []
     for lowest, highest in [*bounds[1:], (0.0, 0.0)]:  # the last step's are always set to one
         rescaled.append(low * lowest * drift < 1 or high * highest > drift)
