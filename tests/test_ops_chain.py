@@ -132,10 +132,10 @@ def test_which_steps_set_sums_to_one():
 
     flat, once = torch.full((6, 2, 1, 2, 2), 0.5), [False] * 5 + [True]  # sums of rows stay one
     assert steps(flat, 0.5) == once
-    flat[3, 1, 0, 1] = 1e-12  # the fourth step may lose a row
-    assert steps(flat, 1e-12) == [False, False, True, True, False, True]
-    assert steps(1000 * flat[:3], 0.5) == [False, False, True]
-    assert steps(1001 * flat[:3], 0.5) == [False, True, True]
+    flat[3, 1, 0, 1] = 1e-14  # the fourth step may lose a row
+    assert steps(flat, 1e-14) == [False, False, True, True, False, True]
+    assert steps(1e4 * flat[:3], 0.5) == [False, False, True]
+    assert steps(1.01e4 * flat[:3], 0.5) == [False, True, True]
     assert steps(1.1 * flat[:3], 1e-30) == [True, True, True]  # sharp cores leave no room
     assert steps(1.1 * flat[:3].double(), 1e-30) == [False, False, True]
 
