@@ -70,7 +70,7 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     posterior.mul_(torch.where(total > 0, total.reciprocal(), 0.0))
     real = len(scaled.cores)
     if grad is not None:
-        left, right = (met.kernel.cores * used.reshape(-1, *met.kernel.cores.shape[1:])).unbind(1)
+        left, right = used.reshape(-1, *met.kernel.cores.shape[1:]).mul_(met.kernel.cores).unbind(1)
         grad = torch.cat([left, right.mT.flip(0)])[:real]
     return torch.cat([posterior[:, 0], posterior[:, 1].flip(0)])[:real].mT, grad
 
