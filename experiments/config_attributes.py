@@ -67,6 +67,8 @@ class JointConfig(AttributeFields, AutoencoderConfig):
             raise UserError(f"label_weight: expected 0 or more, got {self.label_weight}")
         if self.local and self.rank % self.local:
             raise UserError(f"local: expected a divisor of the rank {self.rank}, got {self.local}")
+        if (self.local or 1) > 1 and self.init == "noise":
+            raise UserError(f"local: expected 1 with init noise, got {self.local}")
         if self.frozen and self.pretrained is None:
             raise UserError("frozen: expected --pretrained RUN beside it, got none")
 

@@ -127,14 +127,32 @@ def test_sums_are_set_to_one_before_they_leave_the_range(ring, monkeypatch):
 
 
 def test_which_steps_set_sums_to_one():
+    def steps(cores, smallest):
+        return two_sided._rescaled(cores, torch.tensor(smallest).to(cores))
+
     flat, once = torch.full((6, 2, 1, 2, 2), 0.5), [False] * 5 + [True]  # sums of rows stay one
-    assert two_sided._rescaled(flat, 0.5) == once
-    flat[3, 1, 0, 1] = 1e-12  # the fourth step may lose a row
-    assert two_sided._rescaled(flat, 1e-12) == [False, False, True, True, False, True]
-    assert two_sided._rescaled(1000 * flat[:3], 0.5) == [False, False, True]
-    assert two_sided._rescaled(1001 * flat[:3], 0.5) == [False, True, True]
-    assert two_sided._rescaled(1.1 * flat[:3], 1e-30) == [True, True, True]  # sharp cores leave no room
-    assert two_sided._rescaled(1.1 * flat[:3].double(), 1e-30) == [False, False, True]
+    assert steps(flat, 0.5) == once
+    flat[3, 1, 0, 1] = 1e-14  # the fourth step may lose a row
+    assert steps(flat, 1e-14) == [False, False, True, True, False, True]
+    assert steps(1e4 * flat[:3], 0.5) == [False, False, True]
+    assert steps(1.01e4 * flat[:3], 0.5) == [False, True, True]
+    assert steps(1.1 * flat[:3], 1e-30) == [True, True, True]  # sharp cores leave no room
+    assert steps(1.1 * flat[:3].double(), 1e-30) == [False, False, True]
+
+
+@both_boundaries
+def test_sums_do_not_grow_out_of_the_range(ring, monkeypatch):
+    """Sixty steps, each of which may multiply sums by two hundred: log Z has a closed form."""
+
+    def flat():
+        total = log_contract(torch.zeros(2, 120, 10), torch.zeros(120, 10, 20, 20), ring)
+        exact = 120 * torch.tensor(200.0).double().log() + (0 if ring else torch.tensor(20.0).double().log())
+        torch.testing.assert_close(total, exact.expand(2), rtol=1e-6, atol=0)
+
+    flat()
+    monkeypatch.setattr(two_sided, "_rescaled", lambda cores, _: [False] * (len(cores) - 1) + [True])
+    with pytest.raises(AssertionError):
+        flat()
 
 
 def narrow(ring):
@@ -151,7 +169,9 @@ def narrow(ring):
 @both_boundaries
 def test_sharp_cores_leave_no_room_for_sums_to_drift(ring, monkeypatch):
     narrow(ring)
-    monkeypatch.setattr(two_sided, "_rescaled", lambda cores, _, whole=two_sided._rescaled: whole(cores, 1.0))
+    monkeypatch.setattr(
+        two_sided, "_rescaled", lambda cores, _, whole=two_sided._rescaled: whole(cores, torch.ones(()))
+    )
     with pytest.raises(AssertionError):
         narrow(ring)
 
@@ -188,7 +208,7 @@ def test_a_batch_of_gradients(ring):
 
 
 def test_rows_of_a_ring_far_below_others():
-    """A row that dominates but does not close, in the prefixes, the recorded posteriors and the plain way."""
+    """A row that dominates but does not close: in the adjoint and in the posteriors that are recorded."""
     log_cores = torch.full((6, 2, 2, 2), -60.0)
     log_cores[:, :, 0, 1] = 0  # the first row moves on and never comes back
     log_cores[:, :, 1, 1] = -50
@@ -201,18 +221,23 @@ def test_rows_of_a_ring_far_below_others():
 
 
 @both_boundaries
-def test_contradictory_evidence(ring):
+@pytest.mark.parametrize("length", [4, 5])
+def test_contradictory_evidence(length, ring):
     """Z = 0 for one row: minus infinity, a gradient of zero, and nothing spoiled in the others, to either order."""
-    log_weights, log_cores, ring, order = problem(5, ring)
-    bad = log_weights.detach().clone()
-    bad[1, 2] = -torch.inf
-    bad.requires_grad_()
-    for create in (False, True):
-        total = log_contract(bad, log_cores, ring, order)
-        assert total[1] == -torch.inf
-        found = torch.autograd.grad(total[[0, 2]].sum(), log_cores, create_graph=create)[0]
-        kept = log_contract(log_weights, log_cores, ring, order)
-        close(found, torch.autograd.grad(kept[[0, 2]].sum(), log_cores)[0])
+    log_weights, log_cores, ring, order = problem(length, ring)
+    kept = log_contract(log_weights, log_cores, ring, order)
+    wanted = torch.autograd.grad(kept[[0, 2]].sum(), [log_weights, log_cores])
+    for position in range(length):
+        bad = log_weights.detach().clone()
+        bad[1, position] = -torch.inf
+        bad.requires_grad_()
+        for create in (False, True):
+            total = log_contract(bad, log_cores, ring, order)
+            assert total[1] == -torch.inf
+            found = torch.autograd.grad(total.sum(), [bad, log_cores], create_graph=create)
+            close(found[0][[0, 2]], wanted[0][[0, 2]])
+            close(found[1], wanted[1])
+            assert (found[0][1] == 0).all()
 
 
 @both_boundaries

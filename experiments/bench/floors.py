@@ -26,7 +26,7 @@ def backward(columns, states, rank, batch, ring, device="cpu"):
     push_again = _pusher(states, rank, batch, ring, device, built=True)
     pairs = -(-columns // 2)
     together = 1 if ring else min(8, pairs)
-    rows = _random(2 * together, batch, rank, device=device)
+    rows = _random(2 * together, batch, rank, device=device)  # a train's last chunk may be shorter
     if ring:
         state, core = _random(2 * batch, rank, rank, device=device), _random(2, states, rank * rank, device=device)
         weights = _random(2, batch, states, device=device)
@@ -35,7 +35,7 @@ def backward(columns, states, rank, batch, ring, device="cpu"):
         )
         uses = usage.view(2, batch, -1)
 
-        def gradients():
+        def gradients(count):
             torch.bmm(state.mT, state, out=usage)
             torch.bmm(core, uses.mT, out=by_weights)
             torch.bmm(weights.mT, uses, out=by_cores)
@@ -43,16 +43,18 @@ def backward(columns, states, rank, batch, ring, device="cpu"):
         core = _random(2 * together, states * rank, rank, device=device)
         spread, by_cores = _random(2 * together, batch, states * rank, device=device), torch.empty_like(core)
 
-        def gradients():
-            torch.bmm(rows, core.mT, out=spread)
-            torch.bmm(spread.mT, rows, out=by_cores)
+        def gradients(count):
+            some = slice(2 * count)
+            torch.bmm(rows[some], core[some].mT, out=spread[some])
+            torch.bmm(spread[some].mT, rows[some], out=by_cores[some])
 
     def run():
         for _ in range(pairs):
             push()
+        for _ in range(pairs - 1):
             push_again()
-        for _ in range(-(-pairs // together)):
-            gradients()
+        for start in range(0, pairs, together):
+            gradients(min(together, pairs - start))
 
     return run
 

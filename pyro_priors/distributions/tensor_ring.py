@@ -304,7 +304,7 @@ class TensorRing(TorchDistribution):
         total, log_normalizer = self._chain.contract_both(evidence, self._evidence.log_weights)
         if learns:
             return total, log_normalizer
-        log_normalizer = log_normalizer.detach()
+        log_normalizer = log_normalizer.detach().clone()  # not a view of the whole batch
         if not log_normalizer.is_inference():
             self._normalizer.append(log_normalizer)
         return total, log_normalizer

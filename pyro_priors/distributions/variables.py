@@ -177,7 +177,7 @@ class Variables:
         evidence = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
         if order != sorted(order):
             evidence = evidence[..., self.index(sorted(range(len(order)), key=order.__getitem__), value.device), :]
-        return evidence.masked_fill(missing.unsqueeze(-1), 0.0)
+        return evidence.masked_fill_(missing.unsqueeze(-1), 0.0)
 
     def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
         """loc and scale of the continuous ones among the columns, ``(c, states)``, 0 and 1 where there is no state."""

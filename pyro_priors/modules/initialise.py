@@ -29,17 +29,17 @@ def noise_cores(columns: int, states: int, rank: int) -> Tensor:
 def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1) -> Tensor:
     """Cores of a mixture of product laws that leak a little between the clusters, so that they can move apart.
 
-    An off-diagonal entry is at most 1 / (10 m D) of the two diagonal entries it connects: then even after D variables
-    most of the weight has stayed in its cluster. The cluster weights are spread evenly over the variables.
+    An entry between two clusters is at most 1 / (10 m D) of what each of the two keeps to itself: then even after D
+    variables most of the weight has stayed in its cluster. The cluster weights are spread evenly over the variables.
 
     With `local` = L > 1 each cluster has L values of every bond, chosen afresh from bond to bond, and what a variable
-    prefers depends a little on those at its two sides (differently for each variable, the same in all clusters). What
-    two neighbours share need not be shared by all: a mixture alone would need a cluster for every combination.
+    prefers depends a little on those at its two sides, differently for each variable, while its own law stays what it
+    was. What two neighbours share need not be shared by all: a mixture would need a cluster for every combination.
 
     Shapes:
         ``log_probs (D, N, G)`` = log p_k(s | cluster i), ``log_mix (G,)`` -> ``(D, N, G L, G L)``
     """
-    columns, states, clusters = log_probs.shape
+    columns, _, clusters = log_probs.shape
     rank = clusters * local
     diagonal = (log_probs + log_mix / columns).repeat_interleave(local, -1)
     leak = -torch.tensor(10.0 * rank * columns).log()
@@ -49,10 +49,24 @@ def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1) -> T
     cluster, value = bond // local, bond % local
     within = diagonal.unsqueeze(-1)
     if local > 1:
-        tilt = LOCAL_TILT * torch.randn(columns, states, local, local).to(between)
-        tilt = tilt - tilt.flatten(-2).logsumexp(-1)[..., None, None] + torch.tensor(float(local)).log()
-        within = within + tilt[:, :, value[:, None], value]
+        within = within + _tilt(log_probs, local).log()[:, :, cluster[:, None], value[:, None], value]
     return torch.where(cluster[:, None] == cluster, within, between)
+
+
+def _tilt(log_probs: Tensor, local: int, rounds: int = 100) -> Tensor:
+    """What a state's weight is multiplied with between two values of its bonds, at random, ``(D, N, G, L, L)``.
+
+    Each has a mean of 1 / L, and in the mean over the states rows and columns sum to one: values that are uniform at
+    one end of a variable are so at the other, and p_k(s | cluster) is what it was. Found by scaling in turns.
+    """
+    columns, states, _ = log_probs.shape
+    probs = log_probs.softmax(1)[..., None, None]
+    tilt = (LOCAL_TILT * torch.randn(columns, states, 1, local, local)).to(probs).exp()
+    for _ in range(rounds):
+        for side in (-1, -2):
+            tilt = tilt / (probs * tilt).sum((1, side), keepdim=True)
+        tilt = tilt * local / tilt.sum((-1, -2), keepdim=True)
+    return tilt
 
 
 def random_mixture_cores(columns: int, states: int, rank: int, local: int = 1) -> Tensor:

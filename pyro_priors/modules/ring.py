@@ -37,6 +37,8 @@ class RingPrior(nn.Module):
             raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
         check_choice("boundary", boundary, ("ring", "train"))
         check_choice("init", init, ("mixture", "noise"))
+        if init == "noise" and local > 1:
+            raise ValueError(f"local: expected 1 with init='noise', which knows no clusters, got {local}")
         self.boundary, self.init, self.fixed, self.local = boundary, init, fixed, local
         self._variables = variables
         states = max(variables.num_states)

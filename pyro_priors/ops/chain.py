@@ -10,7 +10,7 @@ where a ring (trace) has o_r = c_r = e_r for r = 1..m and a train has one r with
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import arranged, boundaries, declared, scale_chain, wide
+from pyro_priors.ops.scaling import arranged, boundaries, declared, rows_first, scale_chain, wide
 from pyro_priors.ops.sweeps import sweep_plain
 from pyro_priors.ops.two_sided import gradients, meet
 
@@ -54,7 +54,7 @@ def state_posterior(log_weights: Tensor, log_cores: Tensor, ring: bool, order: T
         with torch.no_grad(), torch.autocast(log_cores.device.type, enabled=False):
             scaled = scale_chain(*arranged(log_weights, log_cores, order))
             posterior, _ = gradients(meet(scaled, ring), scaled, None)
-            return declared(posterior.transpose(0, 1), order, 1)
+            return declared(rows_first(posterior.mT), order, 1)
     if not log_weights.requires_grad:
         log_weights = log_weights.detach().requires_grad_()
     with torch.autocast(log_cores.device.type, enabled=False):
@@ -89,7 +89,7 @@ class _LogContract(torch.autograd.Function):
             grad = grad.to(scaled.cores)
             to_weights, to_cores = gradients(met, scaled, grad if wanted[1] else None)
             if wanted[0]:
-                to_weights = declared((to_weights * grad[:, None]).transpose(0, 1), order, 1)
+                to_weights = declared(rows_first(to_weights.mT * grad), order, 1)
             if wanted[1]:
                 to_cores = declared(to_cores, order, 0)
         return to_weights if wanted[0] else None, to_cores, None, None
