@@ -32,6 +32,7 @@ COMMANDS = {
     ),
     "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
     "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
+    "table cp-vae": ("tables.cp_vae", "CpVaeConfig", "two-level priors and their baselines, CP-VAE Table 1"),
     "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 

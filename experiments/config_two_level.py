@@ -7,7 +7,26 @@ from experiments.config import AutoencoderConfig, UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class CategoricalConfig(AutoencoderConfig):
+class PaperConfig(AutoencoderConfig):
+    """The settings that CP-VAE's experiments share; not a command itself."""
+
+    latent_dim: int = 40  # Number of latent dimensions, the size of z.
+    batch_size: int = 100  # Images per step.
+    lr: float = 5e-4  # Adam's learning rate of the networks.
+    prior_lr: float = 5e-4  # Adam's learning rate of the prior.
+    warmup_epochs: int = 100  # Epochs over which the weight of the KL term rises from 0 to 1.
+    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network != "mlp":
+            raise UserError(f"network: expected mlp, got {self.network}")
+        if self.prior_epochs:
+            raise UserError(f"prior_epochs: expected 0, got {self.prior_epochs}")
+
+
+@dataclasses.dataclass(frozen=True)
+class CategoricalConfig(PaperConfig):
     """Train a VAE with a category behind its latents (CP-VAE), without labels; its clusters are judged by them.
 
     Example:
@@ -19,12 +38,6 @@ class CategoricalConfig(AutoencoderConfig):
         experiments.config.UserError: temperature: expected a positive number, got 0.0
     """
 
-    latent_dim: int = 40  # Number of latent dimensions, the size of z.
-    batch_size: int = 100  # Images per step.
-    lr: float = 5e-4  # Adam's learning rate of the networks.
-    prior_lr: float = 5e-4  # Adam's learning rate of the prior.
-    warmup_epochs: int = 100  # Epochs over which the weight of the KL term rises from 0 to 1.
-
     categories: int = 10  # K; 1 is CP1, one learnable Gaussian.
     estimator: Literal["enumerate", "gumbel"] = "enumerate"  # Sum over c, or draw a relaxed c (large K; the paper's).
     told: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) sees of c (the paper's first).
@@ -33,27 +46,14 @@ class CategoricalConfig(AutoencoderConfig):
     temperature: float = 1.0  # Of relaxed draws, at the start.
     last_temperature: float = 0.5  # Of relaxed draws, from --temperature-epochs on.
     temperature_epochs: int = 100  # Epochs over which it falls.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
 
     model: ClassVar[str] = "cp-vae"
-    counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "categories", "temperature_epochs")
-    positive: ClassVar[tuple[str, ...]] = (
-        *AutoencoderConfig.positive,
-        "spread",
-        "temperature",
-        "last_temperature",
-    )
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network != "mlp":
-            raise UserError(f"network: expected mlp, got {self.network}")
-        if self.prior_epochs:
-            raise UserError(f"prior_epochs: expected 0, got {self.prior_epochs}")
+    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs")
+    positive: ClassVar[tuple[str, ...]] = (*PaperConfig.positive, "spread", "temperature", "last_temperature")
 
 
 @dataclasses.dataclass(frozen=True)
-class HierarchicalConfig(AutoencoderConfig):
+class HierarchicalConfig(PaperConfig):
     """Train a VAE with two levels of latents, the upper one under N(0, I) (HVAE) or a VampPrior (HVP).
 
     Example:
@@ -61,26 +61,12 @@ class HierarchicalConfig(AutoencoderConfig):
         'digits-hierarchical-vae-vamp'
     """
 
-    latent_dim: int = 40  # Number of upper latents.
     lower_dim: int = 40  # Number of lower latents.
-    batch_size: int = 100  # Images per step.
-    lr: float = 5e-4  # Adam's learning rate of the networks.
-    prior_lr: float = 5e-4  # Adam's learning rate of the pseudo-inputs.
-    warmup_epochs: int = 100  # Epochs over which the weight of the KL term rises from 0 to 1.
-
     prior: Literal["normal", "vamp"] = "normal"  # Of the upper latents.
     pseudo_inputs: int | None = None  # Of the VampPrior, which start at training pictures; None: 500.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
 
     model: ClassVar[str] = "hierarchical-vae"
-    counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "lower_dim", "pseudo_inputs")
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.network != "mlp":
-            raise UserError(f"network: expected mlp, got {self.network}")
-        if self.prior_epochs:
-            raise UserError(f"prior_epochs: expected 0, got {self.prior_epochs}")
+    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "lower_dim", "pseudo_inputs")
 
     @property
     def run_name(self):
