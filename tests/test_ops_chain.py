@@ -45,7 +45,7 @@ def test_values_and_gradients(length, ring):
 
 def walking_back(change):
     """A kernel's `walk_back` with what goes in or comes out changed."""
-    return lambda kernel, whole=None: lambda self, met, grad, whole=kernel.walk_back: change(whole, self, met, grad)
+    return lambda kernel: lambda self, met, grad, whole=kernel.walk_back: change(whole, self, met, grad)
 
 
 def other_way_round(dim):
@@ -249,6 +249,17 @@ def test_posteriors_with_gradients_stay_exact_under_autocast(ring):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = state_posterior(log_weights, log_cores.requires_grad_(), ring, order)
     torch.testing.assert_close(found.detach(), wanted, rtol=1e-5, atol=1e-6)
+
+
+@both_boundaries
+def test_posteriors_of_a_long_chain_do_not_drift(ring):
+    log_weights, log_cores, ring, order = (
+        x.detach().float() if torch.is_tensor(x) and x.is_floating_point() else x for x in problem(1000, ring)
+    )
+    found = state_posterior(log_weights, log_cores, ring, order)
+    torch.testing.assert_close(found.sum(-1), torch.ones(3, 1000), rtol=0, atol=1e-6)
+    double = state_posterior(log_weights.double(), log_cores.double(), ring, order)
+    torch.testing.assert_close(found.double(), double, rtol=1e-4, atol=1e-5)
 
 
 @both_boundaries
