@@ -45,7 +45,7 @@ class JointConfig(AttributeFields, AutoencoderConfig):
     order: Literal["random", "declared"] = "random"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 20  # Size of the cores.
-    local: int | None = None  # Values of every bond that neighbours share, not all; for many attributes. None: 1.
+    local: int | None = None  # Bond dimension within a cluster: more than 1 for many attributes. None: 1.
     label_weight: float = 0.0  # At first, add so many times log p(y given z) to the bound; 0: the plain ELBO.
     label_epochs: int | None = None  # Epochs over which that weight falls to 0, the plain ELBO; None: never.
     pretrained: Path | None = None  # Run of `train vae` whose networks to start from; the prior is first fitted alone.

@@ -205,7 +205,7 @@ def test_small_clusters_are_shrunk_towards_the_column():
 
     def loss(shrinkage):
         variables = pp.distributions.Variables({"z": [pp.Continuous(5)] * 24}, torch.zeros(24, 5), torch.ones(24, 5))
-        found = fit_product_mixture(z, variables, rank=20, states=5, shrinkage=shrinkage)
+        found = fit_product_mixture(z, variables, clusters=20, states=5, shrinkage=shrinkage)
         cores = near_diagonal_cores(found.log_probs, found.log_mix)
         law = pp.distributions.TensorRing(cores, variables.bind(found.loc, found.scale))
         return torch.distributions.Normal(0.0, 1.0).log_prob(held_out).sum(-1).mean() - law.log_prob(held_out).mean()
@@ -236,7 +236,7 @@ def test_neighbours_share_what_others_do_not():
     assert of_one_cluster.diagonal(1).abs().max() < 1e-9
 
 
-def test_attributes_that_vary_by_themselves_are_learned_with_local_values():
+def test_attributes_that_vary_by_themselves_are_learned_sooner_with_local_values():
     """Eight latents, each telling one attribute: of 2^8 combinations a mixture of six can hold few."""
     torch.manual_seed(0)
     z = torch.randn(3000, 8)

@@ -43,9 +43,9 @@ def test_values_and_gradients(length, ring):
     check(length, ring)
 
 
-def walking_back(change):
-    """A kernel's `walk_back` with what goes in or comes out changed."""
-    return lambda kernel, whole=None: lambda self, met, grad, whole=kernel.walk_back: change(whole, self, met, grad)
+def backward_with(change):
+    """A kernel's `backward` with what goes in or comes out changed."""
+    return lambda kernel: lambda self, met, grad, whole=kernel.backward: change(whole, self, met, grad)
 
 
 def other_way_round(dim):
@@ -57,21 +57,23 @@ def other_way_round(dim):
 
 
 BUGS = {
-    "the pairs the wrong way round": ("walk_back", walking_back(other_way_round(0)), (3, 17, 50)),
-    "the ends confused": ("walk_back", walking_back(other_way_round(1)), (2, 16, 33)),
+    "the pairs the wrong way round": ("backward", backward_with(other_way_round(0)), (3, 17, 50)),
+    "the ends confused": ("backward", backward_with(other_way_round(1)), (2, 16, 33)),
     "weights left out of a step": (
         "push",
         lambda kernel: lambda self, t, here, there: there.copy_(here),
         (2, 3, 16),
     ),
     "rows' own gradients left out of the cores": (
-        "walk_back",
-        walking_back(lambda whole, self, met, grad: whole(self, met, None if grad is None else torch.ones_like(grad))),
+        "backward",
+        backward_with(lambda whole, self, met, grad: whole(self, met, None if grad is None else torch.ones_like(grad))),
         (1, 2, 17),
     ),
     "factors left out on the way back": (
-        "walk_back",
-        walking_back(lambda whole, self, met, grad: whole(self, met._replace(factors=[None] * len(met.factors)), grad)),
+        "backward",
+        backward_with(
+            lambda whole, self, met, grad: whole(self, met._replace(factors=[None] * len(met.factors)), grad)
+        ),
         (2, 15, 50),
     ),
 }
@@ -81,7 +83,7 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_planted_bugs_are_noticed(bug, ring, monkeypatch):
     name, broken, lengths = BUGS[bug]
-    kernel = two_sided.Matrices if ring else two_sided.Spread
+    kernel = two_sided.RingKernel if ring else two_sided.TrainKernel
     monkeypatch.setattr(kernel, name, broken(kernel))
     for length in lengths:
         with pytest.raises(AssertionError):
@@ -249,6 +251,17 @@ def test_posteriors_with_gradients_stay_exact_under_autocast(ring):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = state_posterior(log_weights, log_cores.requires_grad_(), ring, order)
     torch.testing.assert_close(found.detach(), wanted, rtol=1e-5, atol=1e-6)
+
+
+@both_boundaries
+def test_posteriors_of_a_long_chain_do_not_drift(ring):
+    log_weights, log_cores, ring, order = (
+        x.detach().float() if torch.is_tensor(x) and x.is_floating_point() else x for x in problem(1000, ring)
+    )
+    found = state_posterior(log_weights, log_cores, ring, order)
+    torch.testing.assert_close(found.sum(-1), torch.ones(3, 1000), rtol=0, atol=1e-6)
+    double = state_posterior(log_weights.double(), log_cores.double(), ring, order)
+    torch.testing.assert_close(found.double(), double, rtol=1e-4, atol=1e-5)
 
 
 @both_boundaries

@@ -222,3 +222,24 @@ def test_normaliser_asked_first_without_gradients_keeps_them():
 
     laws.close(gradient(torch.no_grad), gradient(torch.enable_grad))
     laws.close(gradient(torch.inference_mode), gradient(torch.enable_grad))
+
+
+@pytest.mark.parametrize("warm_up", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize("rows", [False, True])
+def test_the_kept_normaliser_of_cores_that_do_not_learn(warm_up, rows):
+    """A value that learns can be scored again and again; with evidence of its own in every row too."""
+    value = random_value(make_ring("ccc", 2, "ring"), 4)
+    rest = (value[:, 1:] if rows else value).clone().requires_grad_()
+
+    def law():
+        ring = make_ring("ccc", 2, "ring").ring
+        return ring.condition(v0=value[:, 0]) if rows else ring
+
+    wanted = torch.autograd.grad(law().log_prob(rest).sum(), rest)[0]
+    ring = law()
+    with warm_up():
+        first = ring.log_prob(rest)
+    for _ in range(2):
+        score = ring.log_prob(rest)
+        laws.close(score.detach(), first.detach())
+        laws.close(torch.autograd.grad(score.sum(), rest)[0], wanted)

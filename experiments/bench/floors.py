@@ -26,10 +26,9 @@ def backward(columns, states, rank, batch, ring, device="cpu"):
     push_again = _pusher(states, rank, batch, ring, device, built=True)
     pairs = -(-columns // 2)
     together = 1 if ring else min(8, pairs)
-    rows = _random(2 * together, batch, rank, device=device)  # a train's last chunk may be shorter
     if ring:
         state, core = _random(2 * batch, rank, rank, device=device), _random(2, states, rank * rank, device=device)
-        weights = _random(2, batch, states, device=device)
+        weights = _random(2, states, batch, device=device)
         usage, by_weights, by_cores = _empty(
             (2 * batch, rank, rank), (2, states, batch), (2, states, rank * rank), device=device
         )
@@ -38,15 +37,15 @@ def backward(columns, states, rank, batch, ring, device="cpu"):
         def gradients(count):
             torch.bmm(state.mT, state, out=usage)
             torch.bmm(core, uses.mT, out=by_weights)
-            torch.bmm(weights.mT, uses, out=by_cores)
+            torch.bmm(weights, uses, out=by_cores)
     else:
-        core = _random(2 * together, states * rank, rank, device=device)
-        spread, by_cores = _random(2 * together, batch, states * rank, device=device), torch.empty_like(core)
+        core, after = (_random(2 * together, *size, device=device) for size in ((states * rank, rank), (rank, batch)))
+        spread, by_cores = _random(2 * together, states * rank, batch, device=device), torch.empty_like(core)
 
         def gradients(count):
-            some = slice(2 * count)
-            torch.bmm(rows[some], core[some].mT, out=spread[some])
-            torch.bmm(spread[some].mT, rows[some], out=by_cores[some])
+            some = slice(2 * count)  # the last chunk may be shorter
+            torch.bmm(core[some], after[some], out=spread[some])
+            torch.bmm(spread[some], after[some].mT, out=by_cores[some])
 
     def run():
         for _ in range(pairs):
@@ -73,9 +72,9 @@ def sample(columns, states, rank, batch, ring, device="cpu"):
 
 def _pusher(states, rank, batch, ring, device, *, built=False):
     if not ring:
-        spread, core = _random(2, batch, states * rank, device=device), _random(2, states * rank, rank, device=device)
-        out = torch.empty(2, batch, rank, device=device)
-        return lambda: torch.bmm(spread, core, out=out)
+        spread, core = _random(2, states * rank, batch, device=device), _random(2, states * rank, rank, device=device)
+        out = torch.empty(2, rank, batch, device=device)
+        return lambda: torch.bmm(core.mT, spread, out=out)
     weights, core = _random(2, batch, states, device=device), _random(2, states, rank * rank, device=device)
     room, state, out = (_random(2 * batch, rank, rank, device=device) for _ in range(3))
     flat = room.view(2, batch, -1)

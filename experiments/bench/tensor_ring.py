@@ -87,7 +87,7 @@ def _main(config):
 class Problem:
     """One prior with every contender's version of its parameters, and values to ask about.
 
-    A trained prior's cores are near the diagonal; speed does not depend on it.
+    Its cores are fresh. Those of a trained one are sharper, and sums are set to one again after more of the steps.
     """
 
     def __init__(self, shape, ring, device):

@@ -37,8 +37,8 @@ class OrderedChain:
             raise ValueError(f"log_cores: expected shape ({columns}, {states}, m, m) with m >= 1, got {shape}")
         self.log_cores, self.ring = log_cores, boundary == "ring"
         self._order = None
-        if order is not None:
-            self._order = torch.tensor(check_permutation("order", order, columns), device=log_cores.device)
+        if order is not None and (order := check_permutation("order", order, columns)) != tuple(range(columns)):
+            self._order = torch.tensor(order, device=log_cores.device)
 
     def contract(self, evidence: Tensor) -> Tensor:
         """Log of the closed chain: ``(*, D, N) -> (*)``"""

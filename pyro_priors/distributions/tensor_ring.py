@@ -293,21 +293,24 @@ class TensorRing(TorchDistribution):
         self._evidence.check(value, self._evidence.columns, self.batch_shape)
 
     def _contract(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
-        """Log of the closed chain under ``evidence``, and the log normaliser, in one walk.
+        """Log of the closed chain under ``evidence``, and the log normaliser: in one walk, where that costs less.
 
         Where no gradients flow to the normaliser it is kept for the next call; otherwise it is contracted afresh: a
         graph can be walked back only once.
         """
-        learns = torch.is_grad_enabled() and self._learns()
-        if self._normalizer and not learns:
+        own = self._evidence.log_weights
+        if torch.is_grad_enabled() and self._learns():
+            return self._chain.contract_both(evidence, own)
+        if self._normalizer:
             return self._chain.contract(evidence), self._normalizer[0]
-        total, log_normalizer = self._chain.contract_both(evidence, self._evidence.log_weights)
-        if learns:
-            return total, log_normalizer
-        log_normalizer = log_normalizer.detach().clone()  # not a view of the whole batch
-        if not log_normalizer.is_inference():
-            self._normalizer.append(log_normalizer)
-        return total, log_normalizer
+        if torch.is_grad_enabled() and evidence.requires_grad and own.dim() > 2:  # rows need not be walked back
+            with torch.no_grad():
+                log_normalizer = self._chain.contract(own)
+            total = self._chain.contract(evidence)
+        else:
+            total, log_normalizer = self._chain.contract_both(evidence, own)
+        self._normalizer.append(log_normalizer.detach().clone())  # without the graph and memory of the whole batch
+        return total, self._normalizer[0]
 
     def _learns(self) -> bool:
         return self.log_cores.requires_grad or self._evidence.log_weights.requires_grad

@@ -76,23 +76,23 @@ def random_mixture_cores(columns: int, states: int, rank: int, local: int = 1) -
 
 
 class ProductMixture(NamedTuple):
-    """A mixture of m product laws with component parameters shared by the clusters."""
+    """A mixture of G product laws with component parameters shared by the clusters."""
 
     loc: Tensor | None  # (C, N) of the continuous columns
     scale: Tensor | None  # (C, N)
-    log_probs: Tensor  # (D, N, m)
-    log_mix: Tensor  # (m,)
+    log_probs: Tensor  # (D, N, G)
+    log_mix: Tensor  # (G,)
 
 
 def fit_product_mixture(
-    value: Tensor, variables: Variables, rank: int, states: int, steps: int = 30, shrinkage: float = 5.0
+    value: Tensor, variables: Variables, clusters: int, states: int, steps: int = 30, shrinkage: float = 5.0
 ) -> ProductMixture:
     """Fit the diagonal ring to data: 1-D mixtures per column, k-means clusters, then EM on all of it.
 
     Args:
         value: data ``(n, D)``, NaN = missing; columns without any entry keep their parameters.
         variables: the columns with their present component parameters.
-        rank: number of clusters m.
+        clusters: how many, G.
         states: number of states N that the cores have.
         steps: EM steps; each leaves the likelihood of the data no worse, up to the shrinkage.
         shrinkage: rows of the column's overall law that are added to every cluster.
@@ -102,10 +102,10 @@ def fit_product_mixture(
     absent = variables.absent_states(states, value.device)
     absent = torch.zeros(len(variables), states, dtype=torch.bool, device=value.device) if absent is None else absent
     # Assignments are softened, so that a cluster k-means made too small can grow.
-    cluster = cluster_rows(value, variables, rank)
-    responsibility = 0.9 * torch.nn.functional.one_hot(cluster, rank).to(value) + 0.1 / rank  # (n, m)
-    probs = (~absent).to(value).unsqueeze(-1).expand(-1, -1, rank)  # p_k(s | i), (D, N, m)
-    log_mix = value.new_zeros(rank)
+    cluster = cluster_rows(value, variables, clusters)
+    responsibility = 0.9 * torch.nn.functional.one_hot(cluster, clusters).to(value) + 0.1 / clusters  # (n, G)
+    probs = (~absent).to(value).unsqueeze(-1).expand(-1, -1, clusters)  # p_k(s | i), (D, N, G)
+    log_mix = value.new_zeros(clusters)
     for step in range(steps):
         evidence = variables.bind(loc, scale).log_evidence(value, columns, states).masked_fill(absent, -torch.inf)
         leaf = (evidence - evidence.amax(-1, keepdim=True)).exp()  # (n, D, N)

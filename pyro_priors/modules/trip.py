@@ -27,11 +27,11 @@ class TRIP(RingPrior):
         components: Gaussians per dimension, N.
         rank: size of the cores, m.
         boundary: ``"ring"`` or ``"train"``.
-        init: ``"mixture"`` (a mixture of m product laws: dependence reaches along the whole chain) or ``"noise"``
-            (the paper's).
+        init: ``"mixture"`` (a mixture of product laws, the clusters: dependence reaches along the whole chain) or
+            ``"noise"`` (the paper's).
         fixed: keep everything at its random initialisation, as buffers.
-        local: of ``init="mixture"``: how many values of every bond each cluster has, a divisor of the rank. With 1 all
-            m are clusters; with more, neighbours in the chain can share what the other variables do not.
+        local: bond dimension within a cluster of ``init="mixture"``, a divisor of the rank, of which m / local clusters
+            are made. With more than 1 neighbours in the chain can share what the other variables do not.
 
     Raises:
         ValueError: a size below 1, an unknown boundary or init, local not a divisor of the rank.

@@ -38,7 +38,7 @@ class TTLP(RingPrior):
             buffer ``order``.
         init: ``"mixture"`` or ``"noise"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
-        local: see `TRIP`. Several attributes that vary by themselves need it: with 1 rare ones are never learned.
+        local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
 
     Raises:
         ValueError: a size out of range, an unknown boundary, init or order, local not a divisor of the rank, an

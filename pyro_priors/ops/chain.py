@@ -10,7 +10,8 @@ where a ring (trace) has o_r = c_r = e_r for r = 1..m and a train has one r with
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import arranged, boundaries, declared, rows_first, scale_chain, wide
+from pyro_priors.ops.layout import arranged, declared, rows_first
+from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import sweep_plain
 from pyro_priors.ops.two_sided import gradients, meet
 

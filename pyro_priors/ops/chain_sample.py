@@ -10,7 +10,8 @@ states (TRIP eq. 5, TTLP eq. 7-8), whose law is the same.
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import arranged, boundaries, declared, scale_chain, wide
+from pyro_priors.ops.layout import arranged, declared
+from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import suffix_sweep
 
 

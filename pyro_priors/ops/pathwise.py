@@ -12,7 +12,8 @@ import math
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.scaling import arranged, boundaries, declared, scale_chain, wide
+from pyro_priors.ops.layout import arranged, declared
+from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import rescale, sweep_plain
 
 

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyro_priors.ops.layout import rows_last
+
 
 class ScaledChain(NamedTuple):
     """Weights and cores in linear space, each at most one, and the logarithm of what was taken out."""
@@ -35,30 +37,6 @@ def scale_chain(log_weights: Tensor, log_cores: Tensor) -> ScaledChain:
     shift = shift.masked_fill(shift == -torch.inf, 0.0)  # contradictory evidence: Z = 0 rather than NaN
     cores = (log_cores - top[..., None, None]).exp_()
     return ScaledChain((log_weights - shift).exp_().mT, cores, wide(shift[:, 0]).sum(0))
-
-
-def rows_last(x: Tensor) -> Tensor:
-    """``(B, D, N) -> (D, N, B)``, copied in one transposition: several times as fast as what would read it across."""
-    rows, columns, states = x.shape
-    return x.reshape(rows, columns * states).transpose(0, 1).contiguous().reshape(columns, states, rows)
-
-
-def rows_first(x: Tensor) -> Tensor:
-    """The way back from `rows_last`."""
-    columns, states, rows = x.shape
-    return x.reshape(columns * states, rows).transpose(0, 1).contiguous().reshape(rows, columns, states)
-
-
-def arranged(log_weights: Tensor, log_cores: Tensor, order: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Weights ``(B, D, N)`` and cores ``(D, N, m, m)`` as they stand in the chain, by ``order (D,)`` if any."""
-    if order is None:
-        return log_weights, log_cores
-    return log_weights.index_select(1, order), log_cores.index_select(0, order)
-
-
-def declared(x: Tensor, order: Tensor | None, dim: int) -> Tensor:
-    """The way back from `arranged`, along a dimension of the variables."""
-    return x if order is None else x.index_select(dim, order.argsort())
 
 
 def boundaries(cores: Tensor, ring: bool) -> Tensor:

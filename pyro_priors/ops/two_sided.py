@@ -23,7 +23,7 @@ class Meeting(NamedTuple):
     states: Tensor  # after 0..h steps of the left end and of the right one, (h + 1, 2, ...) as the kernel has them
     factors: list[Tensor | None]  # what each step's rows were multiplied with, if with anything
     share: Tensor  # (B, r) how much of Z closes through each r, over the inner product of the two last states
-    kernel: "Spread | Matrices"
+    kernel: "TrainKernel | RingKernel"
 
 
 def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
@@ -32,7 +32,7 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
     Without `keep` there is no way back, and only the last states are there.
     """
     weights, cores = _paired(scaled)
-    kernel = (Matrices if ring else Spread)(weights, cores)
+    kernel = (RingKernel if ring else TrainKernel)(weights, cores)
     start, axis = kernel.start(boundaries(cores, ring)), kernel.axis
     half = len(cores)
     states = cores.new_empty(half + 1 if keep else 2, *start.shape)
@@ -64,7 +64,7 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     Shapes:
         ``grad (B,)`` or None -> ``(D, B, N)``, ``(D, N, m, m)`` or None
     """
-    reached, used = met.kernel.walk_back(met, grad)
+    reached, used = met.kernel.backward(met, grad)
     posterior = torch.mul(met.kernel.weights, reached, out=reached)
     total = posterior.sum(-2, keepdim=True)
     posterior.mul_(torch.where(total > 0, total.reciprocal(), 0.0))
@@ -75,7 +75,7 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     return torch.cat([posterior[:, 0], posterior[:, 1].flip(0)])[:real].mT, grad
 
 
-class Matrices:
+class RingKernel:
     """Steps of several rows: a variable's matrix is built for every batch row, then applied, ``O(N m^2 + r m^2)``.
 
     Built anew on the way back: that is as fast as to fetch it from memory, and nothing of that size is kept. A state is
@@ -103,7 +103,7 @@ class Matrices:
         torch.bmm(*self.pairs[t], out=self.room)
         torch.bmm(here.flatten(0, 1), self.matrix, out=there.flatten(0, 1))
 
-    def walk_back(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def backward(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Gradients of log Z with respect to the weights, and of ``grad @ log Z`` with respect to the cores.
 
         Shapes:
@@ -111,7 +111,7 @@ class Matrices:
         """
         adjoint = (met.states[-1].flip(0) * met.share[..., None]).flatten(0, 1)
         spare, count = torch.empty_like(adjoint), len(self.pairs)
-        usage, turned, uses = self.matrix, self.matrix.mT, self.room.mT  # one room for the matrices' gradients too
+        usage, transposed, uses = self.matrix, self.matrix.mT, self.room.mT  # one room for the matrices' gradients too
         reached = torch.empty_like(self.weights)
         weights = None if grad is None else (self.weights * grad).unbind()
         to_cores = [None] * count
@@ -126,12 +126,12 @@ class Matrices:
                 to_cores[t] = torch.bmm(weights[t], self.room)
             if t > 0:
                 torch.bmm(*pair, out=self.room)
-                torch.bmm(adjoint, turned, out=spare)
+                torch.bmm(adjoint, transposed, out=spare)
                 adjoint, spare = spare, adjoint
         return reached, None if grad is None else torch.stack(to_cores)
 
 
-class Spread:
+class TrainKernel:
     """Steps of one row: spread over the states, then one product with all cores, ``O(N m^2)`` without any matrix.
 
     A state is ``(2, 1, m, B)``: with the batch last, what is no product is twice as fast.
@@ -147,11 +147,11 @@ class Spread:
         self.flat_room = self.room.flatten(1, 2)
 
     def start(self, ends: Tensor) -> Tensor:
-        """As that of `Matrices`."""
+        """As that of `RingKernel`."""
         return ends.mT.expand(2, 1, -1, self.weights.shape[-1])
 
     def rows(self, numbers: Tensor) -> Tensor:
-        """As that of `Matrices`."""
+        """As that of `RingKernel`."""
         return numbers.mT
 
     def push(self, t: int, here: Tensor, there: Tensor):
@@ -162,16 +162,16 @@ class Spread:
         torch.mul(weights, here, out=self.room)
         torch.bmm(cores, self.flat_room, out=there.squeeze(1))
 
-    def walk_back(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """As that of `Matrices`."""
+    def backward(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """As that of `RingKernel`."""
         before, after = self._ways(met)  # (h, 2, 1, m, B), (h, 2, m, B)
         scaled = None if grad is None else after * grad  # which may be a batch of them, under vmap
         reached, to_cores = torch.empty_like(self.weights), []
-        wide = self.room.new_empty(min(CHUNK, len(self.steps)), *self.room.shape)
+        buffer = self.room.new_empty(min(CHUNK, len(self.steps)), *self.room.shape)
         for start in range(0, len(self.steps), CHUNK):
             pairs = slice(start, start + CHUNK)
             weights, cores, here = self.wide_weights[pairs], self.flat_cores[pairs], before[pairs]
-            room = wide[: len(cores)]  # (c, 2, N, m, B)
+            room = buffer[: len(cores)]  # (c, 2, N, m, B)
             flat = room.flatten(2, 3)
             torch.bmm(cores.flatten(0, 1), after[pairs].flatten(0, 1), out=flat.flatten(0, 1))
             torch.sum(room.mul_(here), -2, out=reached[pairs])
@@ -184,12 +184,12 @@ class Spread:
         """What precedes and what follows each pair."""
         adjoints = torch.empty_like(met.states[1:])
         torch.mul(met.states[-1].flip(0), met.share.mT.unsqueeze(-2), out=adjoints[-1])
-        steps, turned = adjoints.unbind(), self.cores.transpose(2, 3).flatten(3).unbind()  # (2, m, N m)
+        steps, transposed = adjoints.unbind(), self.cores.transpose(2, 3).flatten(3).unbind()  # (2, m, N m)
         for t, factor in reversed(list(enumerate(met.factors))):
             if factor is not None:
                 steps[t].mul_(factor)
             if t > 0:
-                self._push(self.steps[t][0], turned[t], steps[t], steps[t - 1])
+                self._push(self.steps[t][0], transposed[t], steps[t], steps[t - 1])
         return met.states[:-1], adjoints.squeeze(2)
 
 
@@ -199,8 +199,11 @@ def _rescaled(cores: Tensor, smallest: Tensor) -> list[bool]:
     A matrix is a sum of cores with weights of at most one, of which one is one (all are zero where the evidence is
     contradictory: such rows stay zero). It multiplies the sum of a row by a number between the bounds taken here, and
     leaves no entry of the row below its ``smallest`` entry times that sum: the sharper the cores, the less room is left
-    for sums above the smallest float.
+    for sums above the smallest float. The variable that makes a chain even counts as sharp, once. On a GPU, which would
+    have to be waited for, it is all steps.
     """
+    if cores.is_cuda:
+        return [True] * len(cores)
     sums = cores.sum(-1)  # (h, 2, N, m)
     bounds = torch.cat([sums.amin((1, 2, 3)), sums.sum(2).amax((1, 2)), smallest[None]]).tolist()  # one wait for all
     drift = min(max(1.0, 1e-8 * bounds.pop() / torch.finfo(cores.dtype).tiny), DRIFT)
