@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 from pathlib import Path
 
 import pyro
@@ -40,17 +41,54 @@ def test_what_it_says_of_the_results_is_in_the_results():
     assert elbo["gmm-20"] < elbo["trip"] < elbo["gmm"] < elbo["trip"] + 0.5
 
 
-def test_what_it_says_of_hidden_labels_is_in_the_results():
-    def percent(row, share):
-        test = json.loads((RESULTS / "ttlp-mnist" / f"{row}-missing{share}-seed0.json").read_text())["test"]
-        return [
-            f"{100 * x:.2f} %" for x in (test["imputation"]["digit"]["accuracy"], test["conditions"]["mean_accuracy"])
-        ]
+def kept(table, row, share="0"):
+    return json.loads((RESULTS / table / f"{row}-missing{share}-seed0.json").read_text())["test"]
 
-    (text,) = re.findall(r"\[experiments/results/ttlp-mnist.*?\n\n", README, re.DOTALL)
-    said = re.findall(r"\d\d\.\d\d %", text)
-    rows = [("joint", "0"), ("joint", "0.7"), ("weighted", "0"), ("weighted", "0.7"), ("cvae", "0")]
-    assert said == [number for row in rows for number in percent(*row)]
+
+def percents(*shares):
+    return [f"{100 * share:.2f} %" for share in shares]
+
+
+def said(start):
+    """The percentages of the paragraph that starts so."""
+    (text,) = re.findall(rf"{re.escape(start)}.*?\n\n", README, re.DOTALL)
+    return re.findall(r"\d\d\.\d\d %", text)
+
+
+def test_what_it_says_of_hidden_labels_is_in_the_results():
+    rows = [
+        ("joint", "0"),
+        ("joint", "0.7"),
+        ("weighted", "0"),
+        ("weighted", "0.7"),
+        ("pretrained", "0"),
+        ("cvae", "0"),
+    ]
+    found = [kept("ttlp-mnist", *row) for row in rows]
+    wanted = [(one["imputation"]["digit"]["accuracy"], one["conditions"]["mean_accuracy"]) for one in found]
+    assert said("[experiments/results/ttlp-mnist") == [number for pair in wanted for number in percents(*pair)]
+
+
+def test_what_it_says_of_faces_is_in_the_results():
+    def mean(table, row, what="accuracy"):
+        return statistics.mean(one[what] for one in kept(table, row)["imputation"].values())
+
+    ten = [("weighted", "accuracy"), ("classifier", "accuracy"), ("weighted", "majority"), ("joint", "accuracy")]
+    ring = ten[:3]
+    wanted = [mean("ttlp-faces", *one) for one in ten] + [mean("ttlp-faces-ring", *one) for one in ring]
+    assert said("[experiments/results/ttlp-faces.md]") == percents(*wanted)
+
+
+def test_what_it_says_of_speed_is_in_the_results():
+    found = json.loads((RESULTS / "bench-tensor-ring-cpu.json").read_text())["sizes"]
+    faster = {
+        (one["boundary"], one["D"], one["m"], one["batch"]): one["queries"]["forward + backward"]["speedup"]
+        for one in found
+    }
+    (text,) = re.findall(r"\[experiments/results/bench-tensor-ring-cpu.*?\n\n", README, re.DOTALL)
+    small, large = (100, 20, 128), (128, 40, 128)
+    wanted = [faster["ring", *small], faster["train", *small], faster["ring", *large], faster["train", *large]]
+    assert re.findall(r"(\d+\.\d) times", text) == [f"{number:.1f}" for number in wanted]
 
 
 def test_the_first_screen_shows_what_a_newcomer_needs():
