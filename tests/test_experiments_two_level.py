@@ -1,0 +1,112 @@
+"""CP-VAE, two levels and the VampPrior from the command line to the files they leave, in miniature."""
+
+import csv
+import json
+
+import pytest
+
+from experiments import build
+from experiments.__main__ import main
+from experiments.tables import cp_vae
+
+TINY = ["--data", "digits", "--epochs", "2", "--latent-dim", "3", "--hidden", "16", "16", "--particles", "5"]
+PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
+
+
+def train(tmp_path, words, *flags):
+    assert main(["train", *words.split(), *TINY, "--runs-dir", str(tmp_path), "--no-progress", *flags]) == 0
+    (folder,) = tmp_path.glob("*/*")
+    return folder, json.loads((folder / "summary.json").read_text(), parse_constant=pytest.fail)
+
+
+@pytest.mark.parametrize("estimator", ["enumerate", "gumbel"])
+def test_cp_vae(tmp_path, estimator, capsys):
+    folder, summary = train(tmp_path, "cp-vae", "--categories", "4", "--estimator", estimator)
+    assert {path.name for path in folder.iterdir()} > PICTURES
+    assert sum(summary["test"]["categories"]) == pytest.approx(1, abs=1e-5)
+    clusters = summary["test"]["clusters"]
+    assert clusters["accuracy"] <= clusters["majority_accuracy"]
+    assert "4 categories used" in capsys.readouterr().out
+    with (folder / "metrics.csv").open() as file:
+        (*_, last) = csv.DictReader(file)
+    parts = [float(last[f"kl_{name}"]) for name in ("category", "conditional", "information")]
+    assert sum(parts) == pytest.approx(float(last["validation_kl"]), abs=0.5)  # the same, by one draw of 180 pictures
+    assert float(last["accuracy"]) > 0
+    assert build.trained(folder).model.generate(2, category=3).shape == (2, 1, 8, 8)
+    assert main(["evaluate", str(folder)]) == 0
+    assert json.loads((folder / "evaluation-test.json").read_text())["test"] == summary["test"]
+
+
+@pytest.mark.parametrize(
+    "words", ["vae --prior vamp", "hierarchical-vae --prior vamp", "hierarchical-vae", "vae --prior gmm --gmm-equal"]
+)
+def test_the_baselines(tmp_path, words):
+    name, *flags = words.split()
+    size = ["--pseudo-inputs", "5"] if "vamp" in flags else []
+    folder, summary = train(tmp_path, name, *flags, *size)
+    assert {path.name for path in folder.iterdir()} > PICTURES
+    assert summary["test"]["elbo"] <= summary["test"]["iwae"] < 0
+    assert main(["sample", str(folder), "--n", "3"]) == 0
+
+
+def test_more_pseudo_inputs_than_pictures_are_refused(tmp_path, capsys):
+    flags = [*TINY, "--prior", "vamp", "--pseudo-inputs", "5000", "--runs-dir", str(tmp_path)]
+    assert main(["train", "vae", *flags]) == 2
+    assert "pseudo_inputs: expected at most 1258" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--network", "conv"], "network: expected mlp"),
+        (["--prior-epochs", "2"], "prior_epochs: expected 0"),
+        (["--categories", "0"], "categories: expected at least 1"),
+        (["--last-temperature", "0"], "last_temperature: expected a positive number"),
+    ],
+)
+def test_mistakes(flags, message, capsys):
+    assert main(["train", "cp-vae", *flags]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_table_gives_every_row_the_same_budget():
+    config = cp_vae.CpVaeConfig()
+    runs = [config.run(row, 50, 1) for row in cp_vae.ROWS]
+    for field in (
+        "epochs",
+        "batch_size",
+        "lr",
+        "latent_dim",
+        "warmup_epochs",
+        "patience",
+        "binarize",
+        "hidden",
+        "seed",
+    ):
+        assert len({getattr(run, field) for run in runs}) == 1
+    assert [run.name for run in runs][:2] == ["cp-50-seed1", "vae-50-seed1"]
+    assert runs[0].estimator == "gumbel" != config.run("cp", 10, 0).estimator
+
+
+def test_the_table(tmp_path, monkeypatch):
+    """The page of kept results, in place of trainings results that say which they are of."""
+
+    def kept_train(train):
+        folder = tmp_path / "runs" / train.name
+        folder.mkdir(parents=True)
+        test = {"elbo": -90.0 - train.seed, "iwae": -88.0}
+        if train.model == "cp-vae":
+            test["clusters"] = {"accuracy": 0.9 + train.seed / 100, "majority_accuracy": 0.95, "nmi": 0.8, "used": 10}
+        provenance = {"versions": {"python": "3"}, "commit": "0123456789", "uncommitted_changes": False, "machine": "x"}
+        (folder / "summary.json").write_text(json.dumps({"test": test, "provenance": provenance}))
+        return folder
+
+    monkeypatch.setattr(cp_vae.kept, "train", kept_train)
+    arguments = ["table", "cp-vae", "--rows", "cp", "vae", "--seeds", "0", "1", "--results", str(tmp_path / "results")]
+    assert main(arguments) == 0
+    page = (tmp_path / "results" / "cp-vae-mnist.md").read_text()
+    assert "| CP-VAE | 10 | 2 | 90.50 +- 0.50 | 84.76 | 88.00 +- 0.00 | 90.50 +- 0.50 | 91.00 | 95.00 +- 0.00 |" in page
+    assert "| VAE, N(0, I) |  | 2 | 90.50 +- 0.50 | 88.75 |" in page
+    assert len(list((tmp_path / "results" / "cp-vae-mnist").iterdir())) == 4
+    assert main(["table", "cp-vae", "--categories", "0"]) == 2
