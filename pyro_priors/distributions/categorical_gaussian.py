@@ -31,6 +31,7 @@ class CategoricalGaussian(dist.MixtureSameFamily):
         `pyro_priors.CategoricalGaussian`, the module that owns such parameters.
 
     Example:
+        >>> import torch
         >>> law = CategoricalGaussian(torch.tensor([[-1.0], [1.0]]), torch.ones(2, 1))
         >>> law.component(torch.tensor([0, 1, 1])).mean
         tensor([[-1.],

@@ -36,6 +36,7 @@ class VampPrior(nn.Module):
             whose distribution has other shapes.
 
     Example:
+        >>> import torch
         >>> prior = VampPrior(torch.rand(5, 8))
         >>> encoder = lambda x: dist.Normal(x[:, :3], 1.0).to_event(1)
         >>> prior(encoder).sample((2,)).shape
