@@ -64,9 +64,13 @@ def clusters(probs: Tensor, labels: Tensor) -> Clusters:
     found, truth = probs.argmax(-1).cpu().numpy(), labels.cpu().numpy()
     table = contingency_matrix(truth, found)  # labels by the categories that occur
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(truth)
-    used = (probs.mean(0) > 0.1 / probs.shape[1]).sum()
     nmi = normalized_mutual_info_score(truth, found)
-    return Clusters(float(matched), float(numpy.max(table, 0).sum() / len(truth)), float(nmi), int(used))
+    return Clusters(float(matched), float(numpy.max(table, 0).sum() / len(truth)), float(nmi), _used(probs))
+
+
+def _used(probs: Tensor) -> int:
+    """How many categories have a share of the data above a tenth of 1 / K."""
+    return int((probs.mean(0) > 0.1 / probs.shape[1]).sum())
 
 
 @torch.no_grad()
@@ -134,5 +138,5 @@ class CategoryMetrics(Callback):
             parts = category_decomposition(categories, latents, dist.Normal(law.loc, law.scale))
         found = {f"kl_{name}": value for name, value in parts._asdict().items()}
         if self.labels is None:
-            return found | {"used": int((categories.probs.mean(0) > 0.1 / len(law.loc)).sum())}
+            return found | {"used": _used(categories.probs)}
         return found | clusters(categories.probs.cpu(), self.labels)._asdict()

@@ -1,13 +1,20 @@
 """The encoder of CP-VAE: first the categories, then the latents given them."""
 
 import math
-from itertools import pairwise
 
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, full_precision, glorot
+from models.networks import (
+    GatedLinear,
+    GaussianHead,
+    check_shape,
+    concatenated,
+    full_precision,
+    gated_layers,
+    glorot,
+)
 from pyro_priors.checks import check_choice, check_count
 
 
@@ -49,11 +56,10 @@ class GatedMLPCategoricalEncoder(nn.Module):
         check_choice("told", told, ("probabilities", "category"))
         self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
         self.num_categories, self.told = check_count("categories", categories), told
-        widths = [math.prod(self.image_shape), *(check_count("hidden", width) for width in hidden)]
-        self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
-        self.logits = glorot(nn.Linear(widths[-1], categories))
-        self.joint = GatedLinear(widths[-1] + categories, widths[-1])
-        self.head = GaussianHead(widths[-1], latent_dim)
+        self.body, width = gated_layers(math.prod(self.image_shape), hidden)
+        self.logits = glorot(nn.Linear(width, categories))
+        self.joint = GatedLinear(width + categories, width)
+        self.head = GaussianHead(width, latent_dim)
 
     def forward(self, x: Tensor) -> tuple[dist.Categorical, Tensor]:
         """q(c given x) with batch shape ``(batch,)``, and the last hidden layer ``(batch, width)``."""

@@ -109,9 +109,14 @@ class CategoricalVAE(VAE):
 
     def encode(self, x: Tensor) -> dist.TorchDistribution:
         """q(z given x) at the most probable category."""
+        return self._at_the_mode(x)[0]
+
+    def _at_the_mode(self, x: Tensor) -> tuple[dist.TorchDistribution, Tensor]:
+        """The most probable c `(batch,)`, and before it q(z given x, c)."""
         self._check_images(x)
         categories, hidden = self.encoder(x)
-        return self.encoder.latents(hidden, categories, categories.probs.argmax(-1))
+        c = categories.probs.argmax(-1)
+        return self.encoder.latents(hidden, categories, c), c
 
     def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
         """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""
@@ -143,4 +148,5 @@ class CategoricalVAE(VAE):
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """Mean of p(x given z, c) at the most probable c and the mean of q(z given x, c): `(batch, C, H, W)`."""
-        return self.decode(self.encode(x).mean, self.classify(x).argmax(-1)).mean
+        law, c = self._at_the_mode(x)
+        return self.decode(law.mean, c).mean

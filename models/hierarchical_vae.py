@@ -1,14 +1,13 @@
 """A variational autoencoder with two levels of latents, and gated networks for it."""
 
 import math
-from itertools import pairwise
 
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, glorot
+from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, gated_layers, glorot
 from models.vae import VAE, check_agreement
 from pyro_priors.checks import check_count
 
@@ -107,9 +106,8 @@ class GatedMLPGaussian(nn.Module):
     def __init__(self, latent_dim: int, lower_dim: int, hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
         self.latent_dim, self.lower_dim = check_count("latent_dim", latent_dim), check_count("lower_dim", lower_dim)
-        widths = [latent_dim, *(check_count("hidden", width) for width in hidden)]
-        self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
-        self.head = GaussianHead(widths[-1], lower_dim)
+        self.body, width = gated_layers(latent_dim, hidden)
+        self.head = GaussianHead(width, lower_dim)
 
     def forward(self, z: Tensor) -> dist.TorchDistribution:
         return self.head(self.body(z))

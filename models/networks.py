@@ -83,9 +83,8 @@ class GatedMLPEncoder(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
         self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
-        widths = [math.prod(self.image_shape), *(check_count("hidden", width) for width in hidden)]
-        self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
-        self.head = GaussianHead(widths[-1], latent_dim)
+        self.body, width = gated_layers(math.prod(self.image_shape), hidden)
+        self.head = GaussianHead(width, latent_dim)
 
     def forward(self, x: Tensor) -> dist.TorchDistribution:
         return self.head(self.body(x.flatten(start_dim=-3)))
@@ -107,9 +106,8 @@ class GatedMLPDecoder(nn.Module):
     def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], hidden: tuple[int, ...] = (300, 300)):
         super().__init__()
         self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
-        widths = [latent_dim, *(check_count("hidden", width) for width in hidden)]
-        self.body = nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths)))
-        self.head = glorot(nn.Linear(widths[-1], math.prod(self.image_shape)))
+        self.body, width = gated_layers(latent_dim, hidden)
+        self.head = glorot(nn.Linear(width, math.prod(self.image_shape)))
 
     def forward(self, z: Tensor) -> Tensor:
         return self.head(self.body(z)).unflatten(-1, self.image_shape)
@@ -226,6 +224,12 @@ def glorot(layer: nn.Linear) -> nn.Linear:
 def full_precision(x: Tensor) -> Tensor:
     """Half precision to float32; float64 stays."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def gated_layers(in_features: int, hidden: tuple[int, ...]) -> tuple[nn.Sequential, int]:
+    """Gated dense layers of these widths, and how many features leave the last."""
+    widths = [in_features, *(check_count("hidden", width) for width in hidden)]
+    return nn.Sequential(*(GatedLinear(a, b) for a, b in pairwise(widths))), widths[-1]
 
 
 def concatenated(a: Tensor, b: Tensor) -> Tensor:

@@ -101,14 +101,10 @@ def main(config: CpVaeConfig):
     folder = config.results / config.title
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: _run(folder, train), missing)
+    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
     text = markdown(config, folder)
     print(text)
     replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
-
-
-def _run(folder, train):
-    kept.keep(folder, train, json.loads((kept.train(train) / "summary.json").read_text()))
 
 
 def markdown(config, folder):

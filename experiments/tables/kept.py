@@ -128,6 +128,11 @@ def keep(folder, config, found, beside=None):
     write_json(Path(folder) / f"{config.name}.json", kept)
 
 
+def train_and_keep(folder, config):
+    """Train in a process of its own and keep what its `summary.json` says."""
+    keep(folder, config, json.loads((train(config) / "summary.json").read_text()))
+
+
 def anywhere(config):
     """The same configuration with the knobs that change where a run happens at their defaults."""
     fields = [field for field in dataclasses.fields(config) if field.name in ELSEWHERE]

@@ -1,7 +1,6 @@
 """`table trip-elbo`: the ELBO rows of TRIP Table 1."""
 
 import dataclasses
-import json
 import statistics
 from pathlib import Path
 
@@ -61,17 +60,12 @@ def main(config: TripElboConfig):
     folder = config.results / "trip-elbo"
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: run(folder, train), missing)
+    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
     results = {key: kept.result(folder, train) for key, train in wanted.items()}
     text = markdown(config.train, results)
     print(text)
     if set(config.rows) == set(ROWS):  # a part of the table must not replace the whole
         replace_file(config.results / "trip-elbo.md", lambda temporary: temporary.write_text(text))
-
-
-def run(folder, train):
-    """Train in a process of its own and keep what its `summary.json` says."""
-    kept.keep(folder, train, json.loads((kept.train(train) / "summary.json").read_text()))
 
 
 def markdown(train, results):
