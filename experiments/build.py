@@ -69,7 +69,7 @@ def _unlabelled(config, image_shape):
         encoder = models.GatedMLPCategoricalEncoder(shape, config.categories, latent_dim, hidden, config.told)
         decoder = models.GatedMLPDecoder(latent_dim + config.categories, shape, hidden[::-1])
         prior = pp.CategoricalGaussian(config.categories, latent_dim, spread=config.spread)
-        how = {"estimator": config.estimator, "temperature": config.temperature}
+        how = {"estimator": config.estimator, "temperature": config.temperature, "kept": config.kept}
         return models.CategoricalVAE(encoder, decoder, prior, config.likelihood, **how)
     return models.HierarchicalVAE(
         models.GatedMLPEncoder(shape, latent_dim, hidden),

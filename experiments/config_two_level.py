@@ -40,6 +40,8 @@ class CategoricalConfig(PaperConfig):
 
     categories: int = 10  # K; 1 is CP1, one learnable Gaussian.
     estimator: Literal["enumerate", "gumbel"] = "enumerate"  # Sum over c, or draw a relaxed c (large K; the paper's).
+    kept: int | None = None  # Most probable categories of each picture that the sum keeps in the end; None: all.
+    kept_epochs: int = 10  # Epochs over which the others are given up, one after the other.
     told: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) sees of c (the paper's first).
     warm_categories: bool = False  # Let the warm-up weigh the categories' KL too (the paper's; c may collapse).
     spread: float = 0.5  # Standard deviation of the prior's means at the start.
@@ -48,8 +50,16 @@ class CategoricalConfig(PaperConfig):
     temperature_epochs: int = 100  # Epochs over which it falls.
 
     model: ClassVar[str] = "cp-vae"
-    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs")
+    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs", "kept_epochs")
+    optional_counts: ClassVar[tuple[str, ...]] = (*PaperConfig.optional_counts, "kept")
     positive: ClassVar[tuple[str, ...]] = (*PaperConfig.positive, "spread", "temperature", "last_temperature")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.kept is not None and (self.estimator == "gumbel" or self.kept > self.categories):
+            raise UserError(
+                f"kept: expected at most {self.categories}, and none with --estimator gumbel, got {self.kept}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -83,6 +83,9 @@ def _callbacks(config, model, images, objective, steps):
     if config.model == "cp-vae":
         fall = inference.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
         callbacks.append(inference.Anneal(model, "temperature", fall))
+        if config.kept:
+            fall = inference.LinearWarmup(config.kept_epochs * steps, config.categories, config.kept)
+            callbacks.append(inference.Anneal(model, "kept", fall))
         callbacks.append(
             inference.CategoryMetrics(model, images.validation.first(1000), classes(images.validation, 1000))
         )

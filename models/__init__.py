@@ -9,6 +9,7 @@ from models.hierarchical_vae import GatedMLPGaussian, GatedMLPJointDecoder, Gate
 from models.joint_vae import JointVAE
 from models.likelihoods import BernoulliLikelihood, GaussianLikelihood, SquaredErrorLikelihood, make_likelihood
 from models.networks import ConvDecoder, ConvEncoder, GatedLinear, GatedMLPDecoder, GatedMLPEncoder
+from models.truncated import TruncatedCategorical
 from models.vae import VAE
 
 __all__ = [
@@ -31,5 +32,6 @@ __all__ = [
     "HierarchicalVAE",
     "JointVAE",
     "SquaredErrorLikelihood",
+    "TruncatedCategorical",
     "make_likelihood",
 ]

@@ -1,5 +1,7 @@
 """A variational autoencoder with a category behind the latents (CP-VAE)."""
 
+import math
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -8,6 +10,7 @@ from torch import Tensor, nn
 from models.categorical_encoder import one_hot
 from models.gumbel import GumbelSoftmax
 from models.networks import concatenated
+from models.truncated import TruncatedCategorical
 from models.vae import VAE, check_agreement
 from pyro_priors.checks import check_choice
 
@@ -18,7 +21,8 @@ class CategoricalVAE(VAE):
     Two estimators of one bound: ``"enumerate"`` sums over c, exactly (`ELBO(enumerate=True)`, or Pyro's
     `TraceEnum_ELBO(max_plate_nesting=1)`), at the cost of a pass of the decoder for every category; ``"gumbel"`` draws
     a relaxed c while the model is in training mode, one pass whatever K. In evaluation mode c is always a category,
-    and so is every bound that is reported.
+    and so is every bound that is reported. With `kept`, q(c given x) has only the most probable categories of each
+    image: a bound of its own right, whose exact sum costs as many passes as are kept.
 
     References:
         CP-VAE: Lavda, Gregorova, Kalousis, 2019, eq. 3-8, arXiv:1911.10885.
@@ -30,10 +34,12 @@ class CategoricalVAE(VAE):
         likelihood: as for `VAE`.
         estimator: ``"enumerate"`` or ``"gumbel"``.
         temperature: of the relaxed draws; an ordinary attribute, which a schedule may set before every step.
+        kept: how many of its most probable categories q(c given x) keeps (see `TruncatedCategorical`); None: all. Also
+            for a schedule, which may leave it between two counts: the larger one holds.
         name: as for `VAE`.
 
     Raises:
-        ValueError: as `VAE`; another estimator; numbers of categories that differ.
+        ValueError: as `VAE`; another estimator; numbers of categories that differ; `kept` beside relaxed draws.
 
     Example:
         >>> import pyro_priors as pp
@@ -53,11 +59,14 @@ class CategoricalVAE(VAE):
         *,
         estimator: str = "enumerate",
         temperature: float = 1.0,
+        kept: float | None = None,
         name: str | None = None,
     ) -> None:
         check_choice("estimator", estimator, ("enumerate", "gumbel"))
+        if kept is not None and estimator == "gumbel":
+            raise ValueError(f"kept: expected None with the estimator 'gumbel', got {kept}")
         super().__init__(encoder, decoder, prior, likelihood, name)
-        self.estimator, self.temperature = estimator, temperature
+        self.estimator, self.temperature, self.kept = estimator, temperature, kept
 
     def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
         check_agreement("num_categories", encoder=encoder, prior=prior)
@@ -86,7 +95,7 @@ class CategoricalVAE(VAE):
         with pyro.plate("data", self._batch_size(x, n)):
             categories, hidden = self.encoder(x)
             infer = {"enumerate": "parallel"} if self.estimator == "enumerate" else {}
-            c = pyro.sample("c", self._site(categories), infer=infer)
+            c = pyro.sample("c", self._site(self._cut(categories)), infer=infer)
             return pyro.sample("z", self.encoder.latents(hidden, categories, c))
 
     def _site(self, categories: dist.Categorical) -> dist.TorchDistribution:
@@ -94,10 +103,14 @@ class CategoricalVAE(VAE):
             return GumbelSoftmax(categories.logits, self.temperature)
         return categories
 
+    def _cut(self, categories: dist.Categorical) -> dist.Categorical:
+        """q(c given x) from what the encoder says of it."""
+        return categories if self.kept is None else TruncatedCategorical(categories.logits, math.ceil(self.kept))
+
     def classify(self, x: Tensor) -> Tensor:
         """q(c given x): `(batch, K)`."""
         self._check_images(x)
-        return self.encoder(x)[0].probs
+        return self._cut(self.encoder(x)[0]).probs
 
     def posterior(self, x: Tensor) -> tuple[dist.Categorical, dist.Normal]:
         """q(c given x) `(batch,)` and q(z given x, c) `(K, batch, d)`, `(1, batch, d)` where c makes no difference."""
@@ -105,7 +118,7 @@ class CategoricalVAE(VAE):
         categories, hidden = self.encoder(x)
         every = torch.arange(self.prior.num_categories, device=hidden.device)[:, None]
         law = self.encoder.latents(hidden, categories, every).base_dist
-        return categories, law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
+        return self._cut(categories), law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
 
     def encode(self, x: Tensor) -> dist.TorchDistribution:
         """q(z given x) at the most probable category."""

@@ -4,7 +4,8 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from pyro.distributions import Normal
+from torch import Tensor, nn
 
 import pyro_priors as pp
 from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
@@ -67,6 +68,32 @@ def random_value(ring: Ring, rows: int, missing: float = 0.0, seed: int = 1) -> 
     return value.to(ring.log_cores.dtype)
 
 
+class EncodedVamp(nn.Module):
+    """A VampPrior with an encoder of its own, for the laws that call a prior with nothing."""
+
+    def __init__(self, components: int, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim, self.encoder = latent_dim, nn.Linear(5, 2 * latent_dim)
+        self.prior = pp.VampPrior(torch.rand(components, 5))
+
+    def forward(self):
+        return self.prior(self.encode)
+
+    def encode(self, x):
+        loc, raw_scale = self.encoder(x).chunk(2, -1)
+        return Normal(loc, raw_scale.exp()).to_event(1)
+
+
+def mixture_parameters(prior: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
+    """Log weights `(K,)`, means and standard deviations `(K, d)` of a prior that is a mixture of Gaussians."""
+    if isinstance(prior, EncodedVamp):
+        components = prior.encode(prior.prior.pseudo_inputs).base_dist
+        loc, scale = components.loc, components.scale
+    else:
+        loc, scale = prior.loc, prior.log_scale.exp()
+    return getattr(prior, "logits", loc.new_zeros(len(loc))).log_softmax(0), loc, scale
+
+
 RINGS = {
     "ring of latents": ("ccc", 3, "ring"),
     "train of latents": ("cCc", 3, "train"),
@@ -83,6 +110,9 @@ PRIORS = {
     "GaussianMixture": lambda: pp.GaussianMixture(3, 4),
     "GaussianMixture equal": lambda: pp.GaussianMixture(3, 4, "equal"),
     "GaussianMixture fixed": lambda: pp.GaussianMixture(3, 4, fixed=True),
+    "CategoricalGaussian": lambda: pp.CategoricalGaussian(4, 3),
+    "CategoricalGaussian fixed": lambda: pp.CategoricalGaussian(4, 3, fixed=True),
+    "VampPrior": lambda: EncodedVamp(4, 3),
     "TRIP": lambda: pp.TRIP(3, components=4, rank=3),
     "TRIP train": lambda: pp.TRIP(3, components=4, rank=3, boundary="train"),
     "TRIP noise": lambda: pp.TRIP(3, components=4, rank=3, init="noise"),

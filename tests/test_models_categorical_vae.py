@@ -1,6 +1,7 @@
 """CP-VAE: both estimators against explicit sums, the bound against Pyro's own, and what a user asks of it."""
 
 import copy
+import math
 
 import pyro
 import pytest
@@ -12,7 +13,13 @@ from torch.nn.functional import one_hot
 
 import pyro_priors as pp
 from inference import ELBO, evaluate_bounds
-from models import CategoricalVAE, GatedMLPCategoricalEncoder, GatedMLPDecoder, GumbelSoftmax
+from models import (
+    CategoricalVAE,
+    GatedMLPCategoricalEncoder,
+    GatedMLPDecoder,
+    GumbelSoftmax,
+    TruncatedCategorical,
+)
 
 SHAPE, K, D = (1, 4, 4), 3, 2
 both_told = pytest.mark.parametrize("told", ["probabilities", "category"])
@@ -35,10 +42,13 @@ def images(n=6):
     return torch.rand(n, *SHAPE).round()
 
 
-def explicit(vae, x, told):
+def explicit(vae, x, told, kept=K):
     """The bound of eq. 7-9 written out, with the draws of z that the objective makes from the same seed."""
     categories, hidden = vae.encoder(x)
     law = vae.prior()
+    least = categories.probs.sort(-1, descending=True).values[:, kept - 1 : kept]
+    probs = torch.where(categories.probs >= least, categories.probs, 0.0)
+    probs = probs / probs.sum(-1, keepdim=True)
     if told == "probabilities":
         q = vae.encoder.latents(hidden, categories, None)
         z = q.rsample().expand(K, -1, -1)
@@ -47,26 +57,28 @@ def explicit(vae, x, told):
         whole = vae.encoder.latents(hidden, categories, torch.arange(K)[:, None])
         z = whole.rsample()
         laws = [vae.encoder.latents(hidden, categories, torch.tensor(c)) for c in range(K)]
-    bound = -kl_divergence(categories, law.categories())
+    bound = -torch.where(probs > 0, probs * (K * probs.clamp(min=1e-30)).log(), 0.0).sum(-1)
     for c in range(K):
         pair = torch.cat([z[c], one_hot(torch.tensor(c), K).float().expand(len(x), -1)], -1)
         observed = vae.likelihood(vae.decoder(pair)).log_prob(x)
         prior = law.component(torch.tensor(c)).expand((len(x),))
-        bound = bound + categories.probs[:, c] * (observed - kl_divergence(laws[c], prior))
+        bound = bound + probs[:, c] * (observed - kl_divergence(laws[c], prior))
     return -bound.mean()
 
 
-@both_told
-def test_enumeration_is_the_explicit_sum(told):
-    vae, x = make(told), images()
+@pytest.mark.parametrize(("told", "kept"), [("probabilities", 3), ("category", 3), ("probabilities", 2)])
+def test_enumeration_is_the_explicit_sum(told, kept):
+    # a schedule's value between two counts: the larger one
+    vae, x = make(told, kept=None if kept == K else kept - 0.5), images()
     losses, grads = [], []
-    for bound in (lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0], lambda: explicit(vae, x, told)):
+    for bound in (lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0], lambda: explicit(vae, x, told, kept)):
         pyro.set_rng_seed(1)
         loss = bound()
         losses.append(loss.detach())
         grads.append(torch.autograd.grad(loss, list(vae.parameters())))
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
+    assert ((vae.classify(x) > 0).sum(-1) == kept).all()
 
 
 def mean_and_error(draw, count=1500):
@@ -75,10 +87,10 @@ def mean_and_error(draw, count=1500):
     return values.mean(), values.std() / count**0.5
 
 
-@both_told
-def test_the_bound_is_that_of_pyro_and_of_hard_categories(told):
+@pytest.mark.parametrize(("told", "kept"), [("probabilities", None), ("category", None), ("category", 2)])
+def test_the_bound_is_that_of_pyro_and_of_hard_categories(told, kept):
     """Means of 1,500 draws within 4.5 standard errors: it fails once in 150,000 seeds a comparison."""
-    vae, x = make(told), images()
+    vae, x = make(told, kept=kept), images()
     enumerated, error = mean_and_error(lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0])
     pyros = mean_and_error(lambda: TraceEnum_ELBO(max_plate_nesting=1).loss(vae.model, vae.guide, x) / len(x))
     hard = mean_and_error(lambda: ELBO()(vae.model, vae.guide, x)[0])
@@ -181,6 +193,8 @@ def test_parts_that_do_not_fit():
     ):
         with pytest.raises(ValueError, match=message):
             CategoricalVAE(*parts, **kwargs)
+    with pytest.raises(ValueError, match="kept: expected None with the estimator 'gumbel', got 2"):
+        CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(K, D), estimator="gumbel", kept=2)
     with pytest.raises(ValueError, match="told: expected one of"):
         GatedMLPCategoricalEncoder(SHAPE, K, D, told="nothing")
 
@@ -200,3 +214,25 @@ def test_the_relaxed_category():
     )
     with pytest.raises(ValueError, match="temperature: expected a positive number"):
         GumbelSoftmax(logits, 0.0)
+
+
+def test_the_truncated_category():
+    probs = torch.tensor([[0.1, 0.2, 0.4, 0.3], [0.7, 0.2, 0.05, 0.05]])
+    logits = probs.log().requires_grad_()
+    law = TruncatedCategorical(logits, 2)
+    kept = torch.tensor([[0, 0, 4 / 7, 3 / 7], [7 / 9, 2 / 9, 0, 0]])
+    torch.testing.assert_close(law.probs, kept)
+    assert law.enumerate_support().tolist() == [[2, 0], [3, 1]]
+    assert set(law.sample((50,))[:, 0].tolist()) == {2, 3}
+    torch.testing.assert_close(
+        law.expand((3, 2)).log_prob(torch.tensor([3, 1])).exp(), kept[[0, 1], [3, 1]].expand(3, 2)
+    )
+    uniform = pyro.distributions.Categorical(logits=torch.zeros(4))
+    divergence = kl_divergence(law, uniform)
+    torch.testing.assert_close(divergence, math.log(4) - law.entropy())
+    divergence.sum().backward()
+    assert logits.grad.isfinite().all()
+    assert (logits.grad[0, :2] == 0).all()
+    for count in (0, 5):
+        with pytest.raises(ValueError, match="count: expected"):
+            TruncatedCategorical(logits, count)

@@ -7,7 +7,7 @@ import pickle
 import oracles
 import pytest
 import torch
-from catalogue import JOINT_PRIORS, PRIORS, Ring
+from catalogue import JOINT_PRIORS, PRIORS, Ring, mixture_parameters
 from pyro.distributions.torch_distribution import TorchDistributionMixin
 from torch import nn
 
@@ -110,8 +110,9 @@ def test_the_density_is_that_of_the_parameters(name):
     elif name == "StandardNormal":
         expected = -0.5 * (value.square() + math.log(2 * math.pi)).sum(-1)
     else:
-        density = torch.distributions.Normal(prior.loc, prior.log_scale.exp()).log_prob(value.unsqueeze(1)).sum(-1)
-        expected = (density + prior.logits.log_softmax(0)).logsumexp(-1)
+        log_weights, loc, scale = mixture_parameters(prior)
+        density = torch.distributions.Normal(loc, scale).log_prob(value.unsqueeze(1)).sum(-1)
+        expected = (density + log_weights).logsumexp(-1)
     torch.testing.assert_close(law.log_prob(value), expected, rtol=1e-10, atol=1e-10)
 
 

@@ -4,8 +4,10 @@ import pyro.distributions as dist
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 
-class CategoricalGaussian(dist.MixtureSameFamily):
+
+class CategoricalGaussian(GaussianMixture):
     r"""A category c of K equally probable ones, then a Gaussian with diagonal covariance that belongs to it.
 
     .. math:: p(c) = 1/K, \qquad p(z \mid c) = \prod_i N(z_i \mid \mathtt{loc}[c, i], \mathtt{scale}[c, i])
@@ -43,17 +45,7 @@ class CategoricalGaussian(dist.MixtureSameFamily):
     """
 
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None):
-        if loc.dim() != 2 or loc.shape != scale.shape or 0 in loc.shape:
-            raise ValueError(f"loc, scale: expected one shape (K, d), got {tuple(loc.shape)} and {tuple(scale.shape)}")
-        self.loc, self.scale = loc, scale
-        categories = dist.Categorical(logits=loc.new_zeros(len(loc)), validate_args=validate_args)
-        components = dist.Normal(loc, scale, validate_args=validate_args).to_event(1)
-        super().__init__(categories, components, validate_args=validate_args)
-
-    def expand(self, batch_shape, _instance=None):
-        new = type(self).__new__(type(self)) if _instance is None else _instance
-        new.loc, new.scale = self.loc, self.scale
-        return super().expand(batch_shape, _instance=new)
+        super().__init__(loc.new_zeros(loc.shape[:1]), loc, scale, validate_args)
 
     def categories(self) -> dist.Categorical:
         """p(c): uniform over 0..K-1, batch shape ``()``."""
@@ -76,9 +68,3 @@ class CategoricalGaussian(dist.MixtureSameFamily):
         if self._validate_args and not constraints.integer_interval(0, len(self.loc) - 1).check(c).all():
             raise ValueError(f"c: expected categories 0..{len(self.loc) - 1}, got {int(c.min())}..{int(c.max())}")
         return dist.Normal(self.loc[c], self.scale[c]).to_event(1)
-
-    def posterior(self, z: Tensor) -> dist.Categorical:
-        """p(c given z) for z ``(*, d)``: batch shape ``(*)``."""
-        if z.shape[-1:] != self.event_shape:
-            raise ValueError(f"z: expected a last dimension of {self.event_shape[0]}, got shape {tuple(z.shape)}")
-        return dist.Categorical(logits=self.component_distribution.log_prob(z.unsqueeze(-2)))

@@ -1,9 +1,9 @@
 """A learnable Gaussian mixture over whole latent codes."""
 
-import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.fitting import fit_mixture
 from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
@@ -17,7 +17,7 @@ class GaussianMixture(nn.Module):
     Cost: O(K d) a row.
 
     Shapes:
-        calling it returns a Pyro distribution with event ``(d,)``.
+        calling it returns a `pyro_priors.distributions.GaussianMixture` with event ``(d,)``.
 
     References:
         The baseline GMM of TRIP Table 1 (Kuznetsov et al., 2019) and MG of CP-VAE Table 1 (Lavda et al., 2019).
@@ -48,8 +48,8 @@ class GaussianMixture(nn.Module):
         own(self, "log_scale", torch.full((components, latent_dim), components ** (-1 / latent_dim)).log(), fixed)
         own(self, "logits", torch.zeros(components), fixed or weights == "equal")
 
-    def forward(self) -> dist.TorchDistribution:
-        return _mixture(self.logits, self.loc, self.log_scale.exp())
+    def forward(self) -> distributions.GaussianMixture:
+        return distributions.GaussianMixture(self.logits, self.loc, self.log_scale.exp())
 
     @torch.no_grad()
     def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
@@ -75,7 +75,7 @@ class GaussianMixture(nn.Module):
         loc, scale, logits = fit_mixture(fit_rows, len(self.loc))
         if self.weights == "equal":
             logits = self.logits
-        if not force and not improves(_mixture(logits, loc, scale), self(), held_out):
+        if not force and not improves(distributions.GaussianMixture(logits, loc, scale), self(), held_out):
             return False
         self.loc.copy_(loc)
         self.log_scale.copy_(scale.log())
@@ -84,7 +84,3 @@ class GaussianMixture(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.latent_dim}, components={len(self.loc)}, weights={self.weights}, fixed={self.fixed}"
-
-
-def _mixture(logits: Tensor, loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
-    return dist.MixtureSameFamily(dist.Categorical(logits=logits), dist.Normal(loc, scale).to_event(1))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pyro.distributions as dist
 from torch import Tensor, nn
 
+from pyro_priors import distributions
 from pyro_priors.modules.ownership import own
 
 
@@ -64,7 +65,10 @@ class VampPrior(nn.Module):
                 f"encoder: expected a distribution with batch shape ({len(shown)},) and event shape (d,), got "
                 f"{tuple(components.batch_shape)} and {tuple(components.event_shape)}"
             )
-        return dist.MixtureSameFamily(dist.Categorical(logits=shown.new_zeros(len(shown))), components)
+        equal, base = shown.new_zeros(len(shown)), getattr(components, "base_dist", None)
+        if isinstance(base, dist.Normal):
+            return distributions.GaussianMixture(equal, base.loc, base.scale)
+        return dist.MixtureSameFamily(dist.Categorical(logits=equal), components)
 
     def extra_repr(self) -> str:
         return f"{tuple(self.pseudo_inputs.shape)}, bounds={self.bounds}, fixed={self.fixed}"

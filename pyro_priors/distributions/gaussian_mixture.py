@@ -1,0 +1,71 @@
+"""A mixture of Gaussians with diagonal covariance."""
+
+import pyro.distributions as dist
+import torch
+from torch import Tensor
+
+from pyro_priors.ops.gaussians import log_normal_pairs
+
+
+class GaussianMixture(dist.MixtureSameFamily):
+    r"""K Gaussians with diagonal covariance over R^d.
+
+    .. math:: p(z) = \sum_c w_c \prod_i N(z_i \mid \mathtt{loc}[c, i], \mathtt{scale}[c, i])
+
+    with w = softmax(logits).
+
+    A `MixtureSameFamily` whose density is one matrix product of rows and components. Cost: O(K d) a row, memory O(K).
+
+    Shapes:
+        batch shape ``()``, event shape ``(d,)``.
+
+    Args:
+        logits: ``(K,)``.
+        loc: ``(K, d)``.
+        scale: ``(K, d)``, positive.
+
+    Raises:
+        ValueError: shapes that are not those, values that are not finite, scale <= 0.
+
+    See Also:
+        `pyro_priors.GaussianMixture`, the module that owns such parameters.
+
+    Example:
+        >>> law = GaussianMixture(torch.zeros(2), torch.tensor([[-1.0], [1.0]]), torch.ones(2, 1))
+        >>> law.log_prob(torch.tensor([[0.0], [1.0]]))
+        tensor([-1.4189, -1.4852])
+        >>> law.posterior(torch.tensor([[0.0], [1.0]])).probs
+        tensor([[0.5000, 0.5000],
+                [0.1192, 0.8808]])
+    """
+
+    def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, validate_args: bool | None = None):
+        if loc.dim() != 2 or loc.shape != scale.shape or 0 in loc.shape:
+            raise ValueError(f"loc, scale: expected one shape (K, d), got {tuple(loc.shape)} and {tuple(scale.shape)}")
+        if logits.shape != loc.shape[:1]:
+            raise ValueError(f"logits: expected shape ({len(loc)},), got {tuple(logits.shape)}")
+        weights = dist.Categorical(logits=logits, validate_args=validate_args)
+        self.logits, self.loc, self.scale = weights.logits, loc, scale
+        components = dist.Normal(loc, scale, validate_args=validate_args).to_event(1)
+        super().__init__(weights, components, validate_args=validate_args)
+
+    def expand(self, batch_shape, _instance=None):
+        new = type(self).__new__(type(self)) if _instance is None else _instance
+        new.logits, new.loc, new.scale = self.logits, self.loc, self.scale
+        return super().expand(batch_shape, _instance=new)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        log_prob = self._log_joint(value).logsumexp(-1).to(value.dtype)
+        return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))
+
+    def posterior(self, z: Tensor) -> dist.Categorical:
+        """p(c given z) for z ``(*, d)``: batch shape ``(*)``."""
+        if z.shape[-1:] != self.event_shape:
+            raise ValueError(f"z: expected a last dimension of {self.event_shape[0]}, got shape {tuple(z.shape)}")
+        return dist.Categorical(logits=self._log_joint(z).to(z.dtype))
+
+    def _log_joint(self, z: Tensor) -> Tensor:
+        """log of weight times density, ``(*, K)``."""
+        return log_normal_pairs(z, self.loc, self.scale) + self.logits
