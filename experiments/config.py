@@ -84,6 +84,7 @@ class AutoencoderConfig(TrainingConfig):
 
     latent_dim: int = 32  # Number of latent dimensions, the size of z.
     likelihood: Literal["bernoulli", "gaussian", "squared-error"] = "bernoulli"  # Law of the pixels, p(x given z).
+    noise: float = 0.3  # Standard deviation of a gaussian pixel at the start; it is learned.
     prior_lr: float = 1e-2  # Adam's learning rate of a learnable prior.
     warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
@@ -99,7 +100,7 @@ class AutoencoderConfig(TrainingConfig):
         "reinit_every",
         "reinit_samples",
     )
-    positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "prior_lr")
+    positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "prior_lr", "noise")
 
     def __post_init__(self):
         super().__post_init__()

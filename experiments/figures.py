@@ -36,7 +36,8 @@ def draw(folder, models, test, count=100):
     """
     some = test.first(2000)
     if some[0].numel() <= 2:  # points of a toy data set
-        points(Path(folder) / "samples.png", some, {name: model.generate(len(some)) for name, model in models.items()})
+        drawn = {name: model.generate(len(some), drawn=True) for name, model in models.items()}
+        points(Path(folder) / "samples.png", some, drawn)
     else:
         samples(Path(folder) / "samples.png", {name: model.generate(count) for name, model in models.items()})
         rows = {name: model.reconstruct(some[:10]) for name, model in models.items()}

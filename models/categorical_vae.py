@@ -136,13 +136,16 @@ class CategoricalVAE(VAE):
         return self.likelihood(self.decoder(concatenated(z, one_hot(c, self.prior.num_categories, z.dtype))))
 
     @torch.no_grad()
-    def generate(self, n: int, category: int | None = None, probs: Tensor | None = None) -> Tensor:
+    def generate(
+        self, n: int, category: int | None = None, probs: Tensor | None = None, *, drawn: bool = False
+    ) -> Tensor:
         """Means of p(x given z, c): `(n, C, H, W)`.
 
         Args:
             n: how many.
             category: c; without it c is drawn.
             probs: what c is drawn from, `(K,)`, such as the aggregated posterior q(c) of eq. 14; p(c) by default.
+            drawn: draws of x instead of means.
 
         Raises:
             ValueError: n < 1, an unknown category, a category and probs at once.
@@ -156,7 +159,8 @@ class CategoricalVAE(VAE):
             c = torch.full((count,), category, device=law.loc.device)
         else:
             c = (law.categories() if probs is None else dist.Categorical(probs=probs)).sample((count,))
-        return self.decode(law.component(c).sample(), c).mean
+        pixels = self.decode(law.component(c).sample(), c)
+        return pixels.sample() if drawn else pixels.mean
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -83,10 +83,11 @@ class HierarchicalVAE(VAE):
         return self.likelihood(self.decoder(z_lower, z))
 
     @torch.no_grad()
-    def generate(self, n: int) -> Tensor:
-        """Means of p(x given both) for n draws from the two priors: `(n, C, H, W)`."""
+    def generate(self, n: int, *, drawn: bool = False) -> Tensor:
+        """Means of p(x given both) for n draws from the two priors, or with `drawn` draws of x: `(n, C, H, W)`."""
         z = self.prior_law().sample((self._batch_size(None, n),))
-        return self.decode(z, self.lower_prior(z).sample()).mean
+        pixels = self.decode(z, self.lower_prior(z).sample())
+        return pixels.sample() if drawn else pixels.mean
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:

@@ -104,9 +104,10 @@ class VAE(nn.Module):
         return self.likelihood(self.decoder(z))
 
     @torch.no_grad()
-    def generate(self, n: int) -> Tensor:
-        """Means of p(x given z) for n draws of z from the prior: `(n, C, H, W)`."""
-        return self.decode(self.prior_law().sample((self._batch_size(None, n),))).mean
+    def generate(self, n: int, *, drawn: bool = False) -> Tensor:
+        """Means of p(x given z) for n draws of z from the prior, or with `drawn` draws of x: `(n, C, H, W)`."""
+        pixels = self.decode(self.prior_law().sample((self._batch_size(None, n),)))
+        return pixels.sample() if drawn else pixels.mean
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
