@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
     "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
     "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
+    "figure cp-vae-toy": ("papers.cp_vae_toy", "CpVaeToyConfig", "two Gaussians on a line, CP-VAE Figures 3 and 4"),
     "bench tensor-ring": (
         "bench.tensor_ring",
         "BenchTensorRingConfig",
@@ -33,6 +34,11 @@ COMMANDS = {
     "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
     "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
     "table cp-vae": ("tables.cp_vae", "CpVaeConfig", "two-level priors and their baselines, CP-VAE Table 1"),
+    "table category-gradients": (
+        "tables.category_gradients",
+        "CategoryGradientsConfig",
+        "bias and variance of CP-VAE's gradients",
+    ),
     "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 
@@ -77,7 +83,7 @@ def parse(config, words, flags):
 
 def usage():
     """The list of commands."""
-    lines = [f"  {words:<23}{line}" for words, (_, _, line) in COMMANDS.items()]
+    lines = [f"  {words:<26}{line}" for words, (_, _, line) in COMMANDS.items()]
     return "\n".join(["usage: python -m experiments COMMAND [--help] [flags]", "", *lines])
 
 

@@ -40,8 +40,9 @@ class CategoricalConfig(PaperConfig):
 
     categories: int = 10  # K; 1 is CP1, one learnable Gaussian.
     estimator: Literal["enumerate", "gumbel"] = "enumerate"  # Sum over c, or draw a relaxed c (large K; the paper's).
+    blind_epochs: int = 0  # Epochs without categories; then the prior is set from clusters of the codes.
     kept: int | None = None  # Most probable categories of each picture that the sum keeps in the end; None: all.
-    kept_epochs: int = 10  # Epochs over which the others are given up, one after the other.
+    kept_epochs: int = 10  # Epochs (after the blind ones) over which the others are given up, one after the other.
     told: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) sees of c (the paper's first).
     warm_categories: bool = False  # Let the warm-up weigh the categories' KL too (the paper's; c may collapse).
     spread: float = 0.5  # Standard deviation of the prior's means at the start.
@@ -56,6 +57,8 @@ class CategoricalConfig(PaperConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.blind_epochs < 0:
+            raise UserError(f"blind_epochs: expected 0 or more, got {self.blind_epochs}")
         if self.kept is not None and (self.estimator == "gumbel" or self.kept > self.categories):
             raise UserError(
                 f"kept: expected at most {self.categories}, and none with --estimator gumbel, got {self.kept}"

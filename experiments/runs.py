@@ -88,6 +88,11 @@ def write_json(path, values):
     replace_file(path, lambda temporary: temporary.write_text(text))
 
 
+def read_json(path):
+    """What `write_json` wrote."""
+    return json.loads(Path(path).read_text())
+
+
 def hashed(path):
     """The first 16 digits of a file's SHA-256."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:16]

@@ -1,9 +1,12 @@
-"""`sample RUN`: pictures drawn from a trained model, given attributes or not."""
+"""`sample RUN`: pictures drawn from a trained model, given attributes, a category, or nothing."""
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Literal
 
 import pyro
+import torch
 import tyro
 
 from experiments import build, figures, figures_attributes
@@ -16,6 +19,8 @@ class SampleConfig:
     """Draw pictures from a trained model: z from the prior, then the mean of p(x given z)."""
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
+    category: tuple[int, ...] = ()  # Categories of CP-VAE that they shall be of; several: a row for each.
+    categories_of: Literal["prior", "posterior"] = "prior"  # Or drawn: evenly, or as often as the test pictures' are.
     given: tuple[str, ...] = ()  # Attributes the pictures shall have, as male=1,eyeglasses=1; several: a row for each.
     n: int | None = None  # Number of pictures, of each row where several are given; default 100, or 10 a row.
     seed: int = 0  # Seed of the draws.
@@ -29,13 +34,9 @@ def main(config: SampleConfig):
     run, model = build.trained(config.run)
     if not hasattr(model, "generate"):
         raise UserError(f"run: expected a model that draws pictures, got a {run.config.model}")
-    if config.given and not run.attributes:
-        raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
-    asked = [parse_given(run.attributes, text) for text in config.given]
-    titles = [_title(run.attributes, given) for given in asked]
-    same = [_title(run.attributes, dict(sorted(given.items()))) for given in asked]  # whatever their order
-    if twice := [title for row, title in enumerate(titles) if same[row] in same[:row]]:
-        raise UserError(f"given: expected each row of pictures once, got {twice[0]} twice")
+    if run.config.model != "cp-vae" and (config.category or config.categories_of != "prior"):
+        raise UserError(f"category: expected a run with categories (train cp-vae), got {run.folder.absolute()}")
+    asked, titles = _attributes_asked(config, run) if config.given else _categories_asked(config, run)
     if not asked:
         asked, titles = [{}], [run.config.prior if run.config.model == "vae" else run.config.model]
     pyro.set_rng_seed(config.seed)
@@ -44,6 +45,36 @@ def main(config: SampleConfig):
     drawn = {title: model.generate(count, **given) for title, given in zip(titles, asked, strict=True)}
     (figures.samples if len(drawn) == 1 else figures_attributes.attribute_grid)(path, drawn)
     print(path)
+
+
+def _attributes_asked(config, run):
+    """What each row of pictures is given, and its title."""
+    if not run.attributes:
+        raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
+    asked = [parse_given(run.attributes, text) for text in config.given]
+    titles = [_title(run.attributes, given) for given in asked]
+    _check_once("given", titles, [_title(run.attributes, dict(sorted(given.items()))) for given in asked])
+    return asked, titles
+
+
+def _categories_asked(config, run):
+    """The same where categories are asked for."""
+    if config.categories_of == "posterior":
+        if config.category:
+            raise UserError("category, categories_of: expected one of them, got both")
+        found = json.loads((run.folder / "summary.json").read_text())["test"]["categories"]
+        return [{"probs": torch.tensor(found)}], ["c as often as among the test pictures"]
+    if unknown := [c for c in config.category if not 0 <= c < run.config.categories]:
+        raise UserError(f"category: expected 0..{run.config.categories - 1}, got {unknown[0]}")
+    titles = [f"category {c}" for c in config.category]
+    _check_once("category", titles, titles)
+    return [{"category": c} for c in config.category], titles
+
+
+def _check_once(field, titles, same):
+    """`UserError` where two rows are the same, by `same`, whatever their titles."""
+    if twice := [title for row, title in enumerate(titles) if same[row] in same[:row]]:
+        raise UserError(f"{field}: expected each row of pictures once, got {twice[0]} twice")
 
 
 def _title(attributes, given):

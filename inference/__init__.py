@@ -16,6 +16,7 @@ from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters,
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
 from inference.frechet import frechet_distance
+from inference.gradient_moments import GradientMoments, gradient_moments
 from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
 from inference.objectives import (
     ELBO,
@@ -26,7 +27,7 @@ from inference.objectives import (
     LogLikelihoodTerms,
 )
 from inference.queries import classify, generate, impute
-from inference.schedules import EarlyStopping, LinearWarmup
+from inference.schedules import EarlyStopping, LinearWarmup, Until
 
 __all__ = [
     "ELBO",
@@ -43,6 +44,7 @@ __all__ = [
     "EarlyStopping",
     "FitResult",
     "FitState",
+    "GradientMoments",
     "ImportanceNLL",
     "ImportanceWeightedELBO",
     "ImportanceWeightedTerms",
@@ -52,6 +54,7 @@ __all__ = [
     "LogLikelihoodTerms",
     "OptimizationStep",
     "Reinitialize",
+    "Until",
     "accuracy_coverage",
     "calibration",
     "category_decomposition",
@@ -62,6 +65,7 @@ __all__ = [
     "fit_prior",
     "frechet_distance",
     "generate",
+    "gradient_moments",
     "importance_nll",
     "imputation",
     "impute",

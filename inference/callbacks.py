@@ -108,6 +108,8 @@ class Reinitialize(Callback):
         first: the epoch after which it happens first.
         every: epochs between later ones; None for no later ones.
         samples: how many examples to encode.
+        moments: give the prior means and standard deviations of q(z given x), as `reinitialize(z, scale=...)`, instead
+            of draws.
 
     Raises:
         ValueError: the prior cannot be reinitialised, or a count < 1.
@@ -123,6 +125,7 @@ class Reinitialize(Callback):
         first: int = 1,
         every: int | None = 5,
         samples: int = 2000,
+        moments: bool = False,
     ) -> None:
         if not hasattr(prior, "reinitialize"):
             raise ValueError(f"prior: expected one with a method reinitialize, got {type(prior).__name__}")
@@ -130,7 +133,7 @@ class Reinitialize(Callback):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value!r}")
         self.prior, self.data, self.encode = prior, data, encode
-        self.first, self.every, self.samples = first, every, samples
+        self.first, self.every, self.samples, self.moments = first, every, samples, moments
 
     def on_epoch_start(self, state: FitState) -> None:
         since = state.epoch - 1 - self.first
@@ -147,22 +150,27 @@ class Reinitialize(Callback):
 
     def _found(self, state: FitState) -> dict[str, Tensor] | None:
         """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""
-        codes, *labels = self._encoded(state.fabric.device)
+        scale, codes, *labels = self._encoded(state.fabric.device)
         if not codes.isfinite().all():
             raise FloatingPointError(
                 f"codes: expected finite numbers, got NaN or infinity after epoch {state.epoch - 1}"
             )
-        return None if self.prior.reinitialize(codes, *labels) is False else self.prior.state_dict()
+        moments = {"scale": scale} if self.moments else {}
+        return None if self.prior.reinitialize(codes, *labels, **moments) is False else self.prior.state_dict()
 
     @torch.no_grad()
     def _encoded(self, device: torch.device) -> list[Tensor]:
-        """One draw of q(z given x) for each of `samples` examples, and their attributes if the prior has some."""
+        """Of `samples` examples the scale of q(z given x), a draw or its mean, and attributes if there are some."""
         if isinstance(self.data, Tensor):
             batches = ((x,) for x in self.data[torch.randperm(len(self.data))[: self.samples]].split(500))
         else:
             batches = self._batches()
-        rows = [(self.encode(x.to(device)).sample(), *(y.to(device) for y in labels)) for x, *labels in batches]
+        rows = [(*self._codes(x.to(device)), *(y.to(device) for y in labels)) for x, *labels in batches]
         return [torch.cat(part) for part in zip(*rows, strict=True)]
+
+    def _codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        law = self.encode(x)
+        return (law.stddev, law.mean) if self.moments else (torch.empty(0), law.sample())
 
     def _batches(self) -> Iterable[tuple[Tensor, ...]]:
         """As many batches as hold `samples` examples."""

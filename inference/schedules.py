@@ -6,21 +6,42 @@ import math
 class LinearWarmup:
     """A straight line from `start` to `end` over `steps` global steps, then `end`. A pure function of the step.
 
+    Before, it is `start` for `delay` steps.
+
     Example:
         >>> beta = LinearWarmup(steps=4)
         >>> [beta(step) for step in (0, 1, 4, 9)]
         [0.0, 0.25, 1.0, 1.0]
     """
 
-    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0) -> None:
-        if steps < 0:
-            raise ValueError(f"steps: expected at least 0, got {steps!r}")
-        self.steps, self.start, self.end = steps, start, end
+    def __init__(self, steps: int, start: float = 0.0, end: float = 1.0, delay: int = 0) -> None:
+        for name, count in (("steps", steps), ("delay", delay)):
+            if count < 0:
+                raise ValueError(f"{name}: expected at least 0, got {count!r}")
+        self.steps, self.start, self.end, self.delay = steps, start, end, delay
 
     def __call__(self, step: int) -> float:
+        step = max(step - self.delay, 0)
         if step >= self.steps:
             return self.end
         return self.start + (self.end - self.start) * step / self.steps
+
+
+class Until:
+    """True for `steps` global steps, then False.
+
+    Example:
+        >>> [Until(steps=2)(step) for step in (0, 1, 2)]
+        [True, True, False]
+    """
+
+    end = False
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+
+    def __call__(self, step: int) -> bool:
+        return step < self.steps
 
 
 class EarlyStopping:

@@ -34,6 +34,9 @@ class CategoricalVAE(VAE):
         likelihood: as for `VAE`.
         estimator: ``"enumerate"`` or ``"gumbel"``.
         temperature: of the relaxed draws; an ordinary attribute, which a schedule may set before every step.
+        blind: the guide knows nothing of c yet, q(c given x) = p(c), and the model learns to do without it. Until codes
+            have taken shape there is nothing to tell categories by; set it to False afterwards, with a prior that was
+            set from the codes (`prior.reinitialize`).
         kept: how many of its most probable categories q(c given x) keeps (see `TruncatedCategorical`); None: all. Also
             for a schedule, which may leave it between two counts: the larger one holds.
         name: as for `VAE`.
@@ -59,6 +62,7 @@ class CategoricalVAE(VAE):
         *,
         estimator: str = "enumerate",
         temperature: float = 1.0,
+        blind: bool = False,
         kept: float | None = None,
         name: str | None = None,
     ) -> None:
@@ -66,7 +70,7 @@ class CategoricalVAE(VAE):
         if kept is not None and estimator == "gumbel":
             raise ValueError(f"kept: expected None with the estimator 'gumbel', got {kept}")
         super().__init__(encoder, decoder, prior, likelihood, name)
-        self.estimator, self.temperature, self.kept = estimator, temperature, kept
+        self.estimator, self.temperature, self.blind, self.kept = estimator, temperature, blind, kept
 
     def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
         check_agreement("num_categories", encoder=encoder, prior=prior)
@@ -93,32 +97,39 @@ class CategoricalVAE(VAE):
         """q(c given x) q(z given x, c). Takes the arguments of `model`, and needs x."""
         self._check_seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
-            categories, hidden = self.encoder(x)
-            infer = {"enumerate": "parallel"} if self.estimator == "enumerate" else {}
-            c = pyro.sample("c", self._site(self._cut(categories)), infer=infer)
-            return pyro.sample("z", self.encoder.latents(hidden, categories, c))
+            categories, told, hidden = self._encode(x)
+            summed = self.estimator == "enumerate" and not self.blind
+            c = pyro.sample("c", self._site(categories), infer={"enumerate": "parallel"} if summed else {})
+            return pyro.sample("z", self.encoder.latents(hidden, told, c))
 
     def _site(self, categories: dist.Categorical) -> dist.TorchDistribution:
+        """What c is drawn from: in training a one-hot vector, relaxed or not, wherever it is not summed over."""
+        if self.training and self.blind:
+            return dist.OneHotCategoricalStraightThrough(logits=categories.logits)
         if self.training and self.estimator == "gumbel":
             return GumbelSoftmax(categories.logits, self.temperature)
         return categories
 
-    def _cut(self, categories: dist.Categorical) -> dist.Categorical:
-        """q(c given x) from what the encoder says of it."""
-        return categories if self.kept is None else TruncatedCategorical(categories.logits, math.ceil(self.kept))
+    def _encode(self, x: Tensor) -> tuple[dist.Categorical, dist.Categorical, Tensor]:
+        """q(c given x), what the latents' layer is told of it, the last hidden layer."""
+        self._check_images(x)
+        told, hidden = self.encoder(x)
+        if self.blind:
+            told = dist.Categorical(logits=torch.zeros_like(told.logits))
+        if self.blind or self.kept is None:
+            return told, told, hidden
+        return TruncatedCategorical(told.logits, math.ceil(self.kept)), told, hidden
 
     def classify(self, x: Tensor) -> Tensor:
         """q(c given x): `(batch, K)`."""
-        self._check_images(x)
-        return self._cut(self.encoder(x)[0]).probs
+        return self._encode(x)[0].probs
 
     def posterior(self, x: Tensor) -> tuple[dist.Categorical, dist.Normal]:
         """q(c given x) `(batch,)` and q(z given x, c) `(K, batch, d)`, `(1, batch, d)` where c makes no difference."""
-        self._check_images(x)
-        categories, hidden = self.encoder(x)
+        categories, told, hidden = self._encode(x)
         every = torch.arange(self.prior.num_categories, device=hidden.device)[:, None]
-        law = self.encoder.latents(hidden, categories, every).base_dist
-        return self._cut(categories), law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
+        law = self.encoder.latents(hidden, told, every).base_dist
+        return categories, law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
 
     def encode(self, x: Tensor) -> dist.TorchDistribution:
         """q(z given x) at the most probable category."""
@@ -126,10 +137,9 @@ class CategoricalVAE(VAE):
 
     def _at_the_mode(self, x: Tensor) -> tuple[dist.TorchDistribution, Tensor]:
         """The most probable c `(batch,)`, and before it q(z given x, c)."""
-        self._check_images(x)
-        categories, hidden = self.encoder(x)
+        categories, told, hidden = self._encode(x)
         c = categories.probs.argmax(-1)
-        return self.encoder.latents(hidden, categories, c), c
+        return self.encoder.latents(hidden, told, c), c
 
     def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
         """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""

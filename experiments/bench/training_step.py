@@ -15,7 +15,6 @@ from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
 from experiments.config import check_counts
 from experiments.tables import kept
-from inference import replace_file
 
 ATTRIBUTES = 10  # binary ones, of TTLP
 
@@ -55,10 +54,7 @@ def main(config: BenchTrainingStepConfig):
         }
     text = markdown(found, config)
     print(text)
-    config.results.mkdir(parents=True, exist_ok=True)
-    path = config.results / f"bench-training-step-{torch.device(config.device).type}"
-    runs.write_json(path.with_suffix(".json"), found)
-    replace_file(path.with_suffix(".md"), lambda temporary: temporary.write_text(text))
+    kept.write_page(config.results / f"bench-training-step-{torch.device(config.device).type}", found, text)
 
 
 def contenders(config, network):

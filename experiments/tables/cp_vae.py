@@ -129,7 +129,7 @@ def markdown(config, folder):
             if name == row:
                 lines.append(_line(row, count, results, paper.get(row, {}).get(count, "")))
     everything = [one for results in found.values() for one in results]
-    lines += ["", kept.measured([one["provenance"] for one in everything], config.title), ""]
+    lines += ["", kept.measured([one["provenance"] for one in everything], f"{config.title}/"), ""]
     return "\n".join(lines)
 
 

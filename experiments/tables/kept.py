@@ -14,6 +14,7 @@ from tqdm import tqdm
 from experiments.config import UserError, check_counts, to_flags, to_json
 from experiments.data.loading import root_of
 from experiments.runs import hashed, write_json
+from inference import replace_file
 
 FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
@@ -30,8 +31,7 @@ def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
         some: fields of which there must be at least one.
         counts: fields that must be at least 1.
     """
-    if unknown := [row for row in table.rows if row not in rows]:
-        raise UserError(f"rows: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
+    check_rows(table.rows, rows)
     for field in sorted(decided):
         if getattr(table.train, field) != getattr(type(table.train), field):
             raise UserError(f"train.{field}: expected its default (the rows of the table decide it), got another")
@@ -39,6 +39,14 @@ def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
         if not getattr(table, field):
             raise UserError(f"{field}: expected at least one, got none")
     check_counts(table, *counts)
+
+
+def check_rows(asked, rows):
+    """`UserError` where a row is asked for that is none of `rows`, or none at all."""
+    if unknown := [row for row in asked if row not in rows]:
+        raise UserError(f"rows: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
+    if not asked:
+        raise UserError("rows: expected at least one, got none")
 
 
 def identity(config):
@@ -141,6 +149,13 @@ def anywhere(config):
     return dataclasses.replace(config, **{field.name: field.default for field in fields})
 
 
+def write_page(path, found, text):
+    """What was `found` as PATH.json, and the page made of it as PATH.md."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path.with_suffix(".json"), found)
+    replace_file(path.with_suffix(".md"), lambda temporary: temporary.write_text(text))
+
+
 def command_of(words, config, more=()):
     """The command, for a shell, that makes a table whose runs share `config`."""
     flags = [
@@ -154,7 +169,7 @@ def measured(provenances, where):
     versions = [", ".join(f"{name} {version}" for name, version in one["versions"].items()) for one in provenances]
     commits = list(dict.fromkeys(map(_commit, provenances)))
     at = f"commit {commits[0]}" if len(commits) == 1 else f"different commits ({', '.join(commits)})"
-    return f"Measured with {' or '.join(dict.fromkeys(versions))} at {at}; every run's command stands in `{where}/`."
+    return f"Measured with {' or '.join(dict.fromkeys(versions))} at {at}; every run's command stands in `{where}`."
 
 
 def _commit(provenance):

@@ -92,7 +92,7 @@ def markdown(train, results):
         lines.append(
             f"| {' | '.join([title, *bounds, _share([one['test'].get('pareto_k') for one in found]), *paper])} |"
         )
-    lines += ["", kept.measured([one["provenance"] for one in results.values()], "trip-elbo"), ""]
+    lines += ["", kept.measured([one["provenance"] for one in results.values()], "trip-elbo/"), ""]
     return "\n".join(lines)
 
 

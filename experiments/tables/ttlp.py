@@ -167,7 +167,7 @@ def markdown(config, results):
     if several:
         lines += ["", *_by_attribute(results)]
     provenances = [one[part] for one in results.values() for part in ("provenance", "evaluated") if part in one]
-    return "\n".join([*lines, "", kept.measured(provenances, config.name), ""])
+    return "\n".join([*lines, "", kept.measured(provenances, f"{config.name}/"), ""])
 
 
 def _judges(results):
