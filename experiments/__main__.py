@@ -25,6 +25,7 @@ COMMANDS = {
     "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
     "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
     "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
+    "figure cp-vae": ("papers.cp_vae", "CpVaeFiguresConfig", "trained runs side by side, CP-VAE Figures 5 to 9"),
     "figure cp-vae-toy": ("papers.cp_vae_toy", "CpVaeToyConfig", "two Gaussians on a line, CP-VAE Figures 3 and 4"),
     "bench tensor-ring": (
         "bench.tensor_ring",

@@ -1,7 +1,6 @@
 """`sample RUN`: pictures drawn from a trained model, given attributes, a category, or nothing."""
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +8,7 @@ import pyro
 import torch
 import tyro
 
-from experiments import build, figures, figures_attributes
+from experiments import build, figures, figures_attributes, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data.attributes import parse_given
 
@@ -62,7 +61,7 @@ def _categories_asked(config, run):
     if config.categories_of == "posterior":
         if config.category:
             raise UserError("category, categories_of: expected one of them, got both")
-        found = json.loads((run.folder / "summary.json").read_text())["test"]["categories"]
+        found = runs.read_json(run.folder / "summary.json")["test"]["categories"]
         return [{"probs": torch.tensor(found)}], ["c as often as among the test pictures"]
     if unknown := [c for c in config.category if not 0 <= c < run.config.categories]:
         raise UserError(f"category: expected 0..{run.config.categories - 1}, got {unknown[0]}")

@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+import torch
 
 from experiments import build
 from experiments.__main__ import main
@@ -37,6 +38,67 @@ def test_cp_vae(tmp_path, estimator, capsys):
     assert json.loads((folder / "evaluation-test.json").read_text())["test"] == summary["test"]
 
 
+def test_categories_that_wait_and_are_given_up(tmp_path, capsys):
+    flags = ["--categories", "4", "--blind-epochs", "1", "--kept", "2", "--kept-epochs", "1", "--epochs", "3"]
+    folder, summary = train(tmp_path, "cp-vae", *flags)
+    model = build.trained(folder).model
+    assert (model.kept, model.blind) == (2, False)
+    x = torch.rand(5, 1, 8, 8)
+    assert ((model.classify(x) > 0).sum(-1) == 2).all()
+    assert summary["test"]["elbo"] < 0
+    for more in (["--category", "0", "3", "--n", "2"], ["--categories-of", "posterior"], []):
+        assert main(["sample", str(folder), *more]) == 0
+    capsys.readouterr()
+    for more, message in (
+        (["--category", "4"], "category: expected 0..3, got 4"),
+        (["--category", "1", "1"], "category: expected each row of pictures once, got category 1 twice"),
+        (["--category", "1", "--categories-of", "posterior"], "category, categories_of: expected one of them"),
+        (["--given", "digit=3"], "given: expected a run with attributes"),
+    ):
+        assert main(["sample", str(folder), *more]) == 2
+        assert message in capsys.readouterr().err
+
+
+def test_figures_of_runs(tmp_path, capsys):
+    runs = [
+        train(tmp_path / "cp", "cp-vae", "--categories", "4")[0],
+        train(tmp_path / "vamp", "hierarchical-vae", "--prior", "vamp", "--pseudo-inputs", "3")[0],
+        train(tmp_path / "normal", "vae", "--prior", "normal")[0],
+    ]
+    flags = ["--n", "4", "--each", "2", "--components", "3", "--folder", str(tmp_path / "figures")]
+    assert main(["figure", "cp-vae", *map(str, runs), *flags]) == 0
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {"reconstructions.png", "generations.png", "components-1.png", "components-2.png"}
+    assert main(["sample", str(runs[2]), "--category", "0"]) == 2
+    assert "category: expected a run with categories" in capsys.readouterr().err
+
+
+def test_the_toy(tmp_path):
+    paths = ["--runs-dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    flags = ["--rows", "cp-2", "vp-2", "--epochs", "6", "--draws", "2000"]
+    assert main(["figure", "cp-vae-toy", *flags, *paths]) == 0
+    found = json.loads((tmp_path / "cp-vae-toy.json").read_text())["rows"]
+    assert found["cp-2"]["used"] == 2
+    for mode in found["cp-2"]["draws"]["c from q(c)"]["modes"]:
+        assert 0.4 < mode["share"] < 0.6
+    assert (tmp_path / "cp-vae-toy.png").is_file()
+    assert "| VampPrior of 2 |" in (tmp_path / "cp-vae-toy.md").read_text()
+    assert main(["figure", "cp-vae-toy", *flags, "--rows", "cp-3"]) == 2
+
+
+def test_gradients_of_the_estimators(tmp_path):
+    flags = ["--epochs", "1", "--draws", "20", "--truth-draws", "40", "--batch", "20", "--temperatures", "0.5"]
+    flags += ["--train.hidden", "8", "--keep", "1", "--results", str(tmp_path)]
+    assert main(["table", "category-gradients", *flags]) == 0
+    ((rows,),) = [[one["rows"] for one in json.loads((tmp_path / "category-gradients.json").read_text())["moments"]]]
+    assert set(rows) == {"sum over all", "sum over the 1 most probable", "Gumbel-Softmax, temperature 0.5"}
+    assert rows["sum over all"]["category"]["bias"] < 3 * rows["sum over all"]["category"]["bias_noise"]
+    assert (
+        rows["Gumbel-Softmax, temperature 0.5"]["category"]["variance"] > rows["sum over all"]["category"]["variance"]
+    )
+    assert main(["table", "category-gradients", "--keep", "11"]) == 2
+
+
 @pytest.mark.parametrize(
     "words", ["vae --prior vamp", "hierarchical-vae --prior vamp", "hierarchical-vae", "vae --prior gmm --gmm-equal"]
 )
@@ -62,6 +124,9 @@ def test_more_pseudo_inputs_than_pictures_are_refused(tmp_path, capsys):
         (["--network", "conv"], "network: expected mlp"),
         (["--prior-epochs", "2"], "prior_epochs: expected 0"),
         (["--categories", "0"], "categories: expected at least 1"),
+        (["--kept", "11"], "kept: expected at most 10"),
+        (["--kept", "2", "--estimator", "gumbel"], "kept: expected at most 10, and none with --estimator gumbel"),
+        (["--blind-epochs", "-1"], "blind_epochs: expected 0 or more"),
         (["--last-temperature", "0"], "last_temperature: expected a positive number"),
     ],
 )

@@ -140,6 +140,34 @@ def test_a_drawn_category_has_no_pathwise_gradient():
         ELBO()(vae.model, vae.guide, images())
 
 
+@both_estimators
+@both_told
+def test_a_blind_guide_knows_nothing_of_the_category(told, estimator):
+    vae, x = make(told, estimator=estimator, blind=True), images()
+    torch.testing.assert_close(vae.classify(x), torch.full((6, K), 1 / K))
+    for training in (True, False):
+        vae.train(training)
+        with torch.set_grad_enabled(training):
+            loss, terms = ELBO(enumerate=estimator == "enumerate")(vae.model, vae.guide, x)
+        q = vae.encode(x) if told == "probabilities" else None
+        if training:
+            loss.backward()
+        if q is not None:  # no category costs anything
+            priors = [vae.prior().component(torch.tensor(c)).expand((6,)) for c in range(K)]
+            each = torch.stack([kl_divergence(q, prior) for prior in priors])
+            assert each.min(0).values.mean() <= terms.kl <= each.max(0).values.mean()
+    idle = {name for name, parameter in vae.named_parameters() if parameter.grad is None}
+    assert idle == {"encoder.logits.weight", "encoder.logits.bias"}
+
+
+def test_a_blind_guide_draws_every_category():
+    """600 draws of three even categories: each count within 4.5 standard deviations of 200."""
+    vae = make(blind=True)
+    trace = pyro.poutine.trace(vae.guide).get_trace(images(600))
+    assert trace.nodes["c"]["value"].shape == (600, K)
+    assert (trace.nodes["c"]["value"].sum(0) - 200).abs().max() < 4.5 * (600 * 2 / 9) ** 0.5
+
+
 def test_weights_of_the_divergences():
     vae, x = make(), images()
     losses = {}

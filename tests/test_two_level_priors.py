@@ -59,6 +59,46 @@ def test_mistakes_with_categories():
             call()
 
 
+def clustered(rows=600):
+    """Codes of three clusters whose Gaussians are narrow across and wide along a direction of their own."""
+    torch.manual_seed(0)
+    label = torch.arange(rows) % 3
+    centres = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    ways = torch.tensor([[1.0, 1.0], [1.0, -1.0], [1.0, 0.0]])
+    z = centres[label] + torch.randn(rows, 1) * ways[label] + 0.1 * torch.randn(rows, 2)
+    return torch.cat([z, torch.zeros(rows, 1)], -1), label
+
+
+def test_it_is_set_from_clusters_of_codes():
+    """The third latent says nothing: its means do not vary, and its posteriors are those of N(0, 1)."""
+    z, label = clustered()
+    scale = torch.tensor([0.1, 0.1, 1.0]).expand_as(z)
+    prior = pp.CategoricalGaussian(3, 3)
+    assert prior.reinitialize(z, scale=scale)
+    found = prior().posterior(torch.cat([z[:, :2], torch.zeros(len(z), 1)], -1)).probs.argmax(-1)
+    match = [int(found[label == c].mode().values) for c in range(3)]
+    assert sorted(match) == [0, 1, 2]
+    for c, k in enumerate(match):
+        own = z[label == c]
+        torch.testing.assert_close(prior.loc[k], own.mean(0), atol=0.2, rtol=0)
+        torch.testing.assert_close(prior().scale[k], (own.var(0) + scale[0].square()).sqrt(), atol=0.2, rtol=0)
+    assert not prior.reinitialize(z[:60], scale=scale[:60])  # what is there explains codes better
+    assert prior.reinitialize(z[:60], scale=scale[:60], force=True)
+
+
+def test_odd_codes_for_categories():
+    for z in (torch.randn(2, 3), torch.zeros(50, 3), torch.randn(40, 3) * torch.tensor([1.0, 0.0, 1e4])):
+        prior = pp.CategoricalGaussian(5, 3)
+        assert prior.reinitialize(z, force=True)
+        assert prior().log_prob(z).isfinite().all()
+    fixed = pp.CategoricalGaussian(5, 3, fixed=True)
+    assert not fixed.reinitialize(torch.randn(50, 3), force=True)
+    with pytest.raises(ValueError, match="scale: expected the shape of z"):
+        prior.reinitialize(torch.randn(50, 3), scale=torch.ones(40, 3))
+    with pytest.raises(ValueError, match="z: expected shape"):
+        prior.reinitialize(torch.randn(50, 2))
+
+
 def test_a_vamp_prior_is_the_mixture_of_the_encoder_s_posteriors():
     inputs = torch.rand(3, *SHAPE)
     encoder, prior = GatedMLPEncoder(SHAPE, 2, (8,)), pp.VampPrior(2 * inputs, bounds=(0, 1))

@@ -76,7 +76,8 @@ class CpVaeConfig:
         shared = {name: getattr(self.train, name) for name in SHARED & known}
         changes = changes | ({field: count} if field else {})
         if row == "cp":
-            changes["estimator"] = "enumerate" if count <= self.enumerate_up_to else "gumbel"
+            summed = count <= self.enumerate_up_to
+            changes |= {"estimator": "enumerate"} if summed else {"estimator": "gumbel", "kept": None}
         where = {"seed": seed, "name": run_name(row, count, seed), "runs_dir": self.train.runs_dir / self.title}
         return dataclasses.replace(base, **shared | changes | where)
 

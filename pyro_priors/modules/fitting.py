@@ -33,19 +33,19 @@ def fit_mixture(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def soft_clusters(features: Tensor, clusters: int, restarts: int = 10) -> Tensor:
-    """Probabilities of each row's cluster under the best of several Gaussian mixtures, ``(n, f) -> (n, K)``.
+    """Probabilities of each row's cluster under a Gaussian mixture, ``(n, f) -> (n, K)``.
 
-    Covariances are full where there are ten rows for each of their numbers on a side, diagonal otherwise. Features are
-    taken as they are: those that vary by much less than 0.1 count for nothing. Clusters that the rows cannot carry
-    repeat others, sharing their probability.
+    Where a cluster has ten rows for each of its features, covariances are full, and the best of `restarts` mixtures
+    counts; otherwise they are diagonal, and one has to do. Features are taken as they are: those that vary by much less
+    than 0.1 count for nothing. Clusters that the rows cannot carry repeat others, sharing their probability.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
     rows = features.double().cpu()
     count = min(clusters, len(rows.unique(dim=0)))
-    covariance = "full" if len(rows) >= 10 * count * rows.shape[1] else "diag"
-    fit = GaussianMixture(count, covariance_type=covariance, reg_covar=1e-2, random_state=seed(), n_init=restarts)
+    how = {"covariance_type": "full", "n_init": restarts} if len(rows) >= 10 * count * rows.shape[1] else {}
+    fit = GaussianMixture(count, **({"covariance_type": "diag"} | how), reg_covar=1e-2, random_state=seed())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = fit.fit((rows if len(rows) > 1 else rows.repeat(2, 1)).numpy()).predict_proba(rows.numpy())

@@ -1,0 +1,113 @@
+"""`figure cp-vae RUN ...`: reconstructions and generations side by side (CP-VAE Figures 5 to 9)."""
+
+import dataclasses
+from pathlib import Path
+
+import pyro
+import torch
+import tyro
+
+from experiments import build, figures, runs
+from experiments.config import UserError, check_counts, check_seed
+from experiments.figures_attributes import attribute_grid
+
+TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels"}
+PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "trip": "TRIP"}
+
+
+@dataclasses.dataclass(frozen=True)
+class CpVaeFiguresConfig:
+    """Compare trained runs on the same data, as CP-VAE does.
+
+    FOLDER gets reconstructions.png, generations.png (c drawn as often as the test pictures') and, for every run whose
+    prior is a mixture, components-N.png: pictures from single categories or components, N the place of the run.
+    """
+
+    runs: tyro.conf.Positional[tuple[Path, ...]]  # Run folders that `train` or `table` wrote.
+    n: int = 49  # Generated pictures of each run.
+    each: int = 10  # Pictures of each category or component.
+    components: int = 10  # How many of them, those with most of the data first.
+    data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
+    seed: int = 0  # Seed of the draws.
+    folder: Path = Path("figures")  # Where the pictures are written.
+
+    def __post_init__(self):
+        check_counts(self, "n", "each", "components")
+        check_seed(self.seed)
+        if not self.runs:
+            raise UserError("runs: expected at least one run folder, got none")
+
+
+def main(config: CpVaeFiguresConfig):
+    """Read the runs, draw, and say where."""
+    found = [build.trained(folder) for folder in config.runs]
+    for one in found:
+        if one.run.config.model not in build.UNLABELLED:
+            raise UserError(f"runs: expected {', '.join(build.UNLABELLED)}, got a {one.run.config.model}")
+    if len({(one.run.config.data, one.run.image_shape) for one in found}) > 1:
+        raise UserError("runs: expected all of the same data, got different ones")
+    first = found[0].run.config
+    test = build.load_data(dataclasses.replace(first, data_root=config.data_root or first.data_root)).test
+    pyro.set_rng_seed(config.seed)
+    titles = _titles(found)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    some = test.first(10)
+    rows = {title: one.model.reconstruct(some) for title, one in zip(titles, found, strict=True)}
+    figures.reconstructions(config.folder / "reconstructions.png", some, rows)
+    drawn = {title: _generated(one, config.n) for title, one in zip(titles, found, strict=True)}
+    figures.samples(config.folder / "generations.png", drawn)
+    for place, one in enumerate(found, start=1):
+        if (pictures := by_component(one.model, test.first(2000), config.components, config.each)) is not None:
+            attribute_grid(config.folder / f"components-{place}.png", pictures)
+    print(config.folder)
+
+
+def _titles(found):
+    """Model, prior and number of components of each run; a number where two are the same."""
+    titles = []
+    for one in found:
+        config, words = one.run.config, [TITLES[one.run.config.model]]
+        if hasattr(config, "prior"):
+            words.append(PRIORS[config.prior])
+        law = one.model.prior_law()
+        if isinstance(law, torch.distributions.MixtureSameFamily):
+            words.append(str(law.mixture_distribution.logits.shape[-1]))
+        title = ", ".join(words)
+        titles.append(title if title not in titles else f"{title} ({len(titles) + 1})")
+    return titles
+
+
+def _generated(one, count):
+    """Pictures; CP-VAE's categories are drawn from the aggregated posterior (eq. 14)."""
+    if one.run.config.model == "cp-vae":
+        test = runs.read_json(one.run.folder / "summary.json")["test"]
+        return one.model.generate(count, probs=torch.tensor(test["categories"]))
+    return one.model.generate(count)
+
+
+@torch.no_grad()
+def by_component(model, images, most, each):
+    """`{title: pictures}` of the components of a mixture prior that hold most of `images`; None for other priors."""
+    law = model.prior_law()
+    if not isinstance(law, torch.distributions.MixtureSameFamily):
+        return None
+    categorical = hasattr(model, "classify")
+    if categorical:
+        shares = model.classify(images).mean(0)
+    elif hasattr(law, "posterior"):
+        shares = law.posterior(model.encode(images).mean).probs.mean(0)
+    else:
+        shares = law.mixture_distribution.probs
+    chosen = shares.argsort(descending=True)[:most].tolist()
+    if categorical:
+        drawn = {c: model.generate(each, category=c) for c in chosen}
+    else:
+        z = law.component_distribution.sample((each,))
+        drawn = {c: _decoded(model, z[:, c]) for c in chosen}
+    return {f"{c}: {100 * shares[c]:.1f} %": pictures for c, pictures in drawn.items()}
+
+
+def _decoded(model, z):
+    """Mean pictures of upper latents."""
+    lower = (model.lower_prior(z).sample(),) if hasattr(model, "lower_prior") else ()
+    return model.decode(z, *lower).mean
