@@ -51,14 +51,15 @@ class CategoricalConfig(PaperConfig):
     temperature_epochs: int = 100  # Epochs over which it falls.
 
     model: ClassVar[str] = "cp-vae"
-    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs", "kept_epochs")
+    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs")
     optional_counts: ClassVar[tuple[str, ...]] = (*PaperConfig.optional_counts, "kept")
     positive: ClassVar[tuple[str, ...]] = (*PaperConfig.positive, "spread", "temperature", "last_temperature")
 
     def __post_init__(self):
         super().__post_init__()
-        if self.blind_epochs < 0:
-            raise UserError(f"blind_epochs: expected 0 or more, got {self.blind_epochs}")
+        for field in ("blind_epochs", "kept_epochs"):
+            if getattr(self, field) < 0:
+                raise UserError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if self.kept is not None and (self.estimator == "gumbel" or self.kept > self.categories):
             raise UserError(
                 f"kept: expected at most {self.categories}, and none with --estimator gumbel, got {self.kept}"

@@ -81,27 +81,35 @@ def _callbacks(config, model, images, objective, steps):
         fall = inference.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
         callbacks.append(inference.Anneal(model, "label_weight", fall))
     if config.model == "cp-vae":
-        fall = inference.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
-        callbacks.append(inference.Anneal(model, "temperature", fall))
-        blind = config.blind_epochs * steps
-        if config.kept:
-            fall = inference.LinearWarmup(config.kept_epochs * steps, config.categories, config.kept, delay=blind)
-            callbacks.append(inference.Anneal(model, "kept", fall))
-        if blind:
-            callbacks.append(inference.Anneal(model, "blind", inference.Until(blind)))
-        callbacks.append(
-            inference.CategoryMetrics(model, images.validation.first(1000), classes(images.validation, 1000))
-        )
+        return callbacks + _category_callbacks(config, model, images, steps)
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
-    first, every = config.reinit_first, config.reinit_every
-    if config.model == "cp-vae":
-        first, every = config.blind_epochs, None
-    clusters = {"moments": True, "samples": 10_000} if config.model == "cp-vae" else {}
-    if first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
-        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode, **clusters}
+    if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
+        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
         if config.reinit_samples:
             encoded["samples"] = config.reinit_samples
-        callbacks.append(inference.Reinitialize(model.prior, first=first, every=every, **encoded))
+        callbacks.append(
+            inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
+        )
+    return callbacks
+
+
+def _category_callbacks(config, model, images, steps):
+    """The temperature falls, categories wait and are given up; how they are used goes to metrics.csv."""
+    some = images.validation.first(1000)
+    fall = inference.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
+    callbacks = [
+        inference.Anneal(model, "temperature", fall),
+        inference.CategoryMetrics(model, some, classes(images.validation, 1000)),
+    ]
+    blind = config.blind_epochs * steps
+    if blind:
+        callbacks.append(inference.Anneal(model, "blind", inference.Until(blind)))
+        how = {"first": config.blind_epochs, "every": None, "samples": config.reinit_samples or 10_000}
+        pictures = loader(images.train, 500, shuffle=True)
+        callbacks.append(inference.Reinitialize(model, pictures, encode=None, **how))
+    if config.kept:
+        fall = inference.LinearWarmup(config.kept_epochs * steps, config.categories, config.kept, delay=blind)
+        callbacks.append(inference.Anneal(model, "kept", fall))
     return callbacks
 
 

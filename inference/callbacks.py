@@ -104,12 +104,11 @@ class Reinitialize(Callback):
         prior: a module with `reinitialize(z)`, which may return False where it left its parameters alone.
         data: training data, one tensor `(n, ...)` or an iterable of batches: first what `encode` takes, second (where
             the prior has attributes) the attributes, NaN = missing.
-        encode: from a batch to the distribution of its latents, as `vae.encode`.
+        encode: from a batch to the distribution of its latents, as `vae.encode`; None where `prior` is a model whose
+            `reinitialize` takes the data themselves, as that of `models.CategoricalVAE`.
         first: the epoch after which it happens first.
         every: epochs between later ones; None for no later ones.
         samples: how many examples to encode.
-        moments: give the prior means and standard deviations of q(z given x), as `reinitialize(z, scale=...)`, instead
-            of draws.
 
     Raises:
         ValueError: the prior cannot be reinitialised, or a count < 1.
@@ -121,11 +120,10 @@ class Reinitialize(Callback):
         prior: nn.Module,
         data: Tensor | Iterable,
         *,
-        encode: Callable[[Tensor], Any],
+        encode: Callable[[Tensor], Any] | None,
         first: int = 1,
         every: int | None = 5,
         samples: int = 2000,
-        moments: bool = False,
     ) -> None:
         if not hasattr(prior, "reinitialize"):
             raise ValueError(f"prior: expected one with a method reinitialize, got {type(prior).__name__}")
@@ -133,7 +131,7 @@ class Reinitialize(Callback):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value!r}")
         self.prior, self.data, self.encode = prior, data, encode
-        self.first, self.every, self.samples, self.moments = first, every, samples, moments
+        self.first, self.every, self.samples = first, every, samples
 
     def on_epoch_start(self, state: FitState) -> None:
         since = state.epoch - 1 - self.first
@@ -150,27 +148,25 @@ class Reinitialize(Callback):
 
     def _found(self, state: FitState) -> dict[str, Tensor] | None:
         """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""
-        scale, codes, *labels = self._encoded(state.fabric.device)
+        codes, *labels = self._encoded(state.fabric.device)
         if not codes.isfinite().all():
             raise FloatingPointError(
                 f"codes: expected finite numbers, got NaN or infinity after epoch {state.epoch - 1}"
             )
-        moments = {"scale": scale} if self.moments else {}
-        return None if self.prior.reinitialize(codes, *labels, **moments) is False else self.prior.state_dict()
+        return None if self.prior.reinitialize(codes, *labels) is False else self.prior.state_dict()
 
     @torch.no_grad()
     def _encoded(self, device: torch.device) -> list[Tensor]:
-        """Of `samples` examples the scale of q(z given x), a draw or its mean, and attributes if there are some."""
+        """One draw of q(z given x) for each of `samples` examples, and their attributes if the prior has some."""
         if isinstance(self.data, Tensor):
             batches = ((x,) for x in self.data[torch.randperm(len(self.data))[: self.samples]].split(500))
         else:
             batches = self._batches()
-        rows = [(*self._codes(x.to(device)), *(y.to(device) for y in labels)) for x, *labels in batches]
+        rows = [(self._code(x.to(device)), *(y.to(device) for y in labels)) for x, *labels in batches]
         return [torch.cat(part) for part in zip(*rows, strict=True)]
 
-    def _codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        law = self.encode(x)
-        return (law.stddev, law.mean) if self.moments else (torch.empty(0), law.sample())
+    def _code(self, x: Tensor) -> Tensor:
+        return x if self.encode is None else self.encode(x).sample()
 
     def _batches(self) -> Iterable[tuple[Tensor, ...]]:
         """As many batches as hold `samples` examples."""

@@ -66,6 +66,23 @@ class GatedMLPCategoricalEncoder(nn.Module):
         hidden = self.body(x.flatten(start_dim=-3))
         return dist.Categorical(logits=full_precision(self.logits(hidden))), hidden
 
+    @torch.enable_grad()
+    def fit_categories(self, hidden: Tensor, probs: Tensor, steps: int = 50) -> None:
+        """Logistic regression of categories ``(n, K)`` on the last hidden layer ``(n, width)``, in place, from zero."""
+        nn.init.zeros_(self.logits.weight)
+        nn.init.zeros_(self.logits.bias)
+        optimizer = torch.optim.LBFGS(self.logits.parameters(), max_iter=steps, line_search_fn="strong_wolfe")
+
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            # A little shrinkage: clusters that the features can tell for certain would send the weights to infinity.
+            value = nn.functional.cross_entropy(self.logits(hidden), probs) + 1e-4 * self.logits.weight.square().sum()
+            value.backward()
+            return value
+
+        optimizer.step(loss)
+        optimizer.zero_grad()
+
     def latents(self, hidden: Tensor, categories: dist.Categorical, c: Tensor) -> dist.TorchDistribution:
         """q(z given x, c): batch shape that of c broadcast with ``(batch,)``, event shape ``(latent_dim,)``."""
         told = categories.probs if self.told == "probabilities" else one_hot(c, self.num_categories, hidden.dtype)

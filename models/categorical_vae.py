@@ -13,6 +13,7 @@ from models.networks import concatenated
 from models.truncated import TruncatedCategorical
 from models.vae import VAE, check_agreement
 from pyro_priors.checks import check_choice
+from pyro_priors.modules.fitting import clusters_of
 
 
 class CategoricalVAE(VAE):
@@ -35,8 +36,7 @@ class CategoricalVAE(VAE):
         estimator: ``"enumerate"`` or ``"gumbel"``.
         temperature: of the relaxed draws; an ordinary attribute, which a schedule may set before every step.
         blind: the guide knows nothing of c yet, q(c given x) = p(c), and the model learns to do without it. Until codes
-            have taken shape there is nothing to tell categories by; set it to False afterwards, with a prior that was
-            set from the codes (`prior.reinitialize`).
+            have taken shape there is nothing to tell categories by; afterwards call `reinitialize` and set it to False.
         kept: how many of its most probable categories q(c given x) keeps (see `TruncatedCategorical`); None: all. Also
             for a schedule, which may leave it between two counts: the larger one holds.
         name: as for `VAE`.
@@ -115,10 +115,14 @@ class CategoricalVAE(VAE):
         self._check_images(x)
         told, hidden = self.encoder(x)
         if self.blind:
-            told = dist.Categorical(logits=torch.zeros_like(told.logits))
+            told = self._even(hidden)
         if self.blind or self.kept is None:
             return told, told, hidden
         return TruncatedCategorical(told.logits, math.ceil(self.kept)), told, hidden
+
+    def _even(self, hidden: Tensor) -> dist.Categorical:
+        """What a blind guide knows."""
+        return dist.Categorical(logits=hidden.new_zeros(*hidden.shape[:-1], self.prior.num_categories))
 
     def classify(self, x: Tensor) -> Tensor:
         """q(c given x): `(batch, K)`."""
@@ -144,6 +148,29 @@ class CategoricalVAE(VAE):
     def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
         """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""
         return self.likelihood(self.decoder(concatenated(z, one_hot(c, self.prior.num_categories, z.dtype))))
+
+    def reinitialize(self, x: Tensor) -> bool:
+        """Set the prior and q(c given x) from clusters of the codes of some images, in place.
+
+        For the end of a time in which the model was `blind`: the codes are those that it gives then. The encoder's
+        layer of categories learns the clusters by logistic regression on its own features. With a fixed prior nothing
+        changes.
+
+        Args:
+            x: images `(n, C, H, W)`, ten for each latent and category if the clusters shall have full covariances.
+
+        Returns:
+            Whether anything changed.
+        """
+        with torch.no_grad():
+            _, _, hidden = self._encode(x)
+            even = self._even(hidden)
+            law = self.encoder.latents(hidden, even, even.probs).base_dist
+            probs = clusters_of(law.mean, law.stddev, self.prior.num_categories)
+            if not self.prior.reinitialize(law.mean, scale=law.stddev, probs=probs, force=True):
+                return False
+        self.encoder.fit_categories(hidden, probs)
+        return True
 
     @torch.no_grad()
     def generate(

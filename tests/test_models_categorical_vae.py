@@ -12,7 +12,7 @@ from torch.distributions import kl_divergence
 from torch.nn.functional import one_hot
 
 import pyro_priors as pp
-from inference import ELBO, evaluate_bounds
+from inference import ELBO, clusters, evaluate_bounds
 from models import (
     CategoricalVAE,
     GatedMLPCategoricalEncoder,
@@ -166,6 +166,27 @@ def test_a_blind_guide_draws_every_category():
     trace = pyro.poutine.trace(vae.guide).get_trace(images(600))
     assert trace.nodes["c"]["value"].shape == (600, K)
     assert (trace.nodes["c"]["value"].sum(0) - 200).abs().max() < 4.5 * (600 * 2 / 9) ** 0.5
+
+
+def test_clusters_of_codes_set_prior_and_categories():
+    """Pictures of three kinds, codes that tell them apart: so do the categories afterwards, and nothing else moves."""
+    kind = torch.arange(90) % K
+    x = (torch.rand(K, *SHAPE).round()[kind] - (torch.rand(90, *SHAPE) < 0.02).float()).abs()
+    vae = make(blind=True)
+    optimizer = torch.optim.Adam(vae.parameters(), 0.01)
+    for _ in range(300):
+        optimizer.zero_grad()
+        ELBO(kl_weight=0.1)(vae.model, vae.guide, x)[0].backward()
+        optimizer.step()
+    before = {name: parameter.detach().clone() for name, parameter in vae.named_parameters()}
+    assert vae.reinitialize(x)
+    moved = {name for name, parameter in vae.named_parameters() if not torch.equal(parameter, before[name])}
+    assert moved == {"encoder.logits.weight", "encoder.logits.bias", "prior.loc", "prior.log_scale"}
+    vae.blind = False
+    assert clusters(vae.classify(x).detach(), kind).accuracy > 0.85
+    fixed = make()
+    fixed.prior = pp.CategoricalGaussian(K, D, fixed=True)
+    assert not fixed.reinitialize(x)
 
 
 def test_weights_of_the_divergences():

@@ -95,6 +95,8 @@ def test_odd_codes_for_categories():
     assert not fixed.reinitialize(torch.randn(50, 3), force=True)
     with pytest.raises(ValueError, match="scale: expected the shape of z"):
         prior.reinitialize(torch.randn(50, 3), scale=torch.ones(40, 3))
+    with pytest.raises(ValueError, match=r"probs: expected shape \(50, 5\)"):
+        prior.reinitialize(torch.randn(50, 3), probs=torch.ones(50, 4))
     with pytest.raises(ValueError, match="z: expected shape"):
         prior.reinitialize(torch.randn(50, 2))
 

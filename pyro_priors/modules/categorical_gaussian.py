@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_count
-from pyro_priors.modules.fitting import soft_clusters
+from pyro_priors.modules.fitting import clusters_of
 from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
 
 
@@ -59,16 +59,18 @@ class CategoricalGaussian(nn.Module):
         return distributions.CategoricalGaussian(self.loc, self.log_scale.exp())
 
     @torch.no_grad()
-    def reinitialize(self, z: Tensor, *, scale: Tensor | None = None, force: bool = False) -> bool:
+    def reinitialize(
+        self, z: Tensor, *, scale: Tensor | None = None, probs: Tensor | None = None, force: bool = False
+    ) -> bool:
         """Set the Gaussians from clusters of encoded data, in place; a fixed prior is left alone.
 
-        The clusters are those of a Gaussian mixture, with full covariances where there are codes enough. Taken only
-        where they explain held-out codes better than the present Gaussians, unless ``force``. An optimizer's state of
-        these parameters is stale afterwards.
+        Taken only where they explain held-out codes better than the present Gaussians, unless ``force``. An optimizer's
+        state of these parameters is stale afterwards.
 
         Args:
             z: codes ``(n, d)``: draws of q(z given x), or with `scale` its means, which show clusters better.
             scale: standard deviations ``(n, d)`` of q(z given x).
+            probs: each code's cluster, ``(n, K)``; by default what `clusters_of` finds.
             force: take the new parameters whatever they score.
 
         Returns:
@@ -81,16 +83,23 @@ class CategoricalGaussian(nn.Module):
         scale = torch.zeros_like(z) if scale is None else check_codes(scale, self.latent_dim)
         if scale.shape != z.shape:
             raise ValueError(f"scale: expected the shape of z, {tuple(z.shape)}, got {tuple(scale.shape)}")
+        if probs is not None and probs.shape != (len(z), self.num_categories):
+            raise ValueError(f"probs: expected shape ({len(z)}, {self.num_categories}), got {tuple(probs.shape)}")
         if self.fixed:
             return False
-        rows, held_out = split_rows(torch.cat([z, scale], -1))
-        loc, variance = _clusters(*rows.chunk(2, -1), self.num_categories)
-        found = distributions.CategoricalGaussian(loc, variance.sqrt())
-        means, noise = held_out.chunk(2, -1)
-        if not force and not improves(found, self(), means + noise * torch.randn_like(means)):
+        used, held = split_rows(torch.arange(len(z), device=z.device))
+        held_out = z[held] + scale[held] * torch.randn_like(z[held])
+        z, scale, probs = z[used], scale[used], None if probs is None else probs[used]
+        probs = clusters_of(z, scale, self.num_categories) if probs is None else probs
+        weights = (probs / probs.sum(0).clamp(min=1e-6)).T  # (K, n)
+        loc = weights @ z
+        variance = weights @ (z.square() + scale.square()) - loc.square()
+        floor = 1e-4 * (z.var(0, correction=0) + scale.square().mean(0)).clamp(min=1e-8)
+        found = distributions.CategoricalGaussian(loc, variance.maximum(floor).sqrt())
+        if not force and not improves(found, self(), held_out):
             return False
-        self.loc.copy_(loc)
-        self.log_scale.copy_(0.5 * variance.log())
+        self.loc.copy_(found.loc)
+        self.log_scale.copy_(found.scale.log())
         return True
 
     def categories(self) -> dist.Categorical:
@@ -103,13 +112,3 @@ class CategoricalGaussian(nn.Module):
 
     def extra_repr(self) -> str:
         return f"categories={self.num_categories}, {self.latent_dim}, fixed={self.fixed}"
-
-
-def _clusters(z: Tensor, scale: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance, ``(K, d)`` each, of the laws N(z, scale^2) in each of `count` clusters of z."""
-    spread = (z.var(0, correction=0) + scale.square().mean(0)).sqrt().clamp(min=1e-6)
-    probs = soft_clusters((z - z.mean(0)) / spread, count)
-    weights = (probs / probs.sum(0).clamp(min=1e-6)).T  # (K, n)
-    loc = weights @ z
-    variance = weights @ (z.square() + scale.square()) - loc.square()
-    return loc, variance.clamp(min=1e-4 * spread.square())
