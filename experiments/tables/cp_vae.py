@@ -122,6 +122,8 @@ def markdown(config, folder):
         "Clusters: most probable categories of the test pictures against labels that training has not seen, under the "
         "best one-to-one match, or each category standing for the label it holds most of.",
         "",
+        *_budgets([one["config"] for results in found.values() for one in results]),
+        "",
         "| model | K | seeds | -ELBO | paper | -IWAE | cluster accuracy, % | best seed | majority, % | NMI | used |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -134,10 +136,34 @@ def markdown(config, folder):
     return "\n".join(lines)
 
 
+def _budgets(configs):
+    """What all runs were given, one line for each budget that occurs."""
+    budgets = {}
+    for one in configs:
+        decay = ", falling to 0 along a cosine" if one["decay"] else ""
+        words = (
+            f"{one['epochs']} epochs of batches of {one['batch_size']}, Adam {one['lr']:g} (prior {one['prior_lr']:g})"
+            f"{decay}, KL warm-up over {one['warmup_epochs']} epochs"
+        )
+        budgets.setdefault(words, []).append(one["seed"])
+    every = len(budgets) == 1
+    return [f"{'Every run' if every else f'{len(runs)} runs'} had {words}." for words, runs in budgets.items()]
+
+
+def _title(row, config):
+    """The row, and for CP-VAE how it was trained."""
+    if row != "cp":
+        return ROWS[row][0]
+    summed = f"sum over the {config['kept']} most probable c" if config["kept"] else "sum over c"
+    how = {"gumbel": "Gumbel-Softmax", "enumerate": summed}
+    blind = f", categories from epoch {config['blind_epochs'] + 1} on" if config["blind_epochs"] else ""
+    return f"{ROWS[row][0]}, {how[config['estimator']]}{blind}"
+
+
 def _line(row, count, results, paper):
     tests = [one["test"] for one in results]
     bounds = [kept.mean([-test[bound] for test in tests]) for bound in ("elbo", "iwae")]
-    cells = [ROWS[row][0], str(count or ""), str(len(results)), bounds[0], paper, bounds[1]]
+    cells = [_title(row, results[0]["config"]), str(count or ""), str(len(results)), bounds[0], paper, bounds[1]]
     clusters = [test["clusters"] for test in tests if "clusters" in test]
     if clusters:
         accuracy = [100 * one["accuracy"] for one in clusters]
