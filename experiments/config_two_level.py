@@ -40,7 +40,7 @@ class CategoricalConfig(PaperConfig):
 
     categories: int = 10  # K; 1 is CP1, one learnable Gaussian.
     estimator: Literal["enumerate", "gumbel"] = "enumerate"  # Sum over c, or draw a relaxed c (large K; the paper's).
-    blind_epochs: int = 0  # Epochs without categories; then the prior is set from clusters of the codes.
+    blind_epochs: int = 0  # Epochs without categories; then all is set from clusters of codes, --decay starts anew.
     kept: int | None = None  # Most probable categories of each picture that the sum keeps in the end; None: all.
     kept_epochs: int = 10  # Epochs (after the blind ones) over which the others are given up, one after the other.
     told: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) sees of c (the paper's first).

@@ -29,7 +29,10 @@ def _fit_all(config, model, images, run_dir):
         objective = _bound(config)
         callbacks = _callbacks(config, model, images, objective, len(batches))
     if getattr(config, "decay", False):
-        callbacks.append(inference.CosineDecay(config.epochs * len(batches)))
+        # Blind epochs end with steady codes, whose clusters can be told.
+        cycles = [epochs for epochs in (getattr(config, "blind_epochs", 0),) if 0 < epochs < config.epochs]
+        cycles.append(config.epochs - sum(cycles))
+        callbacks.append(inference.CosineDecay(*(epochs * len(batches) for epochs in cycles)))
     return inference.fit(
         inference.OptimizationStep(objective, build.optimizer(config, model)),
         model,

@@ -27,6 +27,16 @@ from inference.objectives import (
     LogLikelihoodTerms,
 )
 from inference.queries import classify, generate, impute
+from inference.regularisers import (
+    CapacityELBO,
+    DensityRatio,
+    Discriminator,
+    FactorELBO,
+    InfoELBO,
+    RegularisedTerms,
+    TotalCorrelationELBO,
+    squared_mmd,
+)
 from inference.schedules import EarlyStopping, LinearWarmup, Until
 
 __all__ = [
@@ -35,13 +45,17 @@ __all__ = [
     "Bounds",
     "Calibration",
     "Callback",
+    "CapacityELBO",
     "CategoryDecomposition",
     "CategoryMetrics",
     "Clusters",
     "CosineDecay",
     "Coverage",
+    "DensityRatio",
+    "Discriminator",
     "ELBOTerms",
     "EarlyStopping",
+    "FactorELBO",
     "FitResult",
     "FitState",
     "GradientMoments",
@@ -49,11 +63,14 @@ __all__ = [
     "ImportanceWeightedELBO",
     "ImportanceWeightedTerms",
     "Imputation",
+    "InfoELBO",
     "LinearWarmup",
     "LogLikelihood",
     "LogLikelihoodTerms",
     "OptimizationStep",
+    "RegularisedTerms",
     "Reinitialize",
+    "TotalCorrelationELBO",
     "Until",
     "accuracy_coverage",
     "calibration",
@@ -73,6 +90,7 @@ __all__ = [
     "mutual_information",
     "replace_file",
     "save_weights",
+    "squared_mmd",
     "to_arviz",
     "write_table",
 ]

@@ -65,6 +65,8 @@ class Anneal(Callback):
 class CosineDecay(Callback):
     """Let the learning rates of all optimizers fall from what they are to 0 over `steps` steps, along half a cosine.
 
+    With several counts of steps they start anew after each but the last (warm restarts).
+
     References:
         Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, eq. 5.
 
@@ -79,14 +81,19 @@ class CosineDecay(Callback):
         [0.5, 0.427, 0.25, 0.073, 0.0]
     """
 
-    def __init__(self, steps: int) -> None:
-        self.steps, self._start = check_count("steps", steps), None
+    def __init__(self, *steps: int) -> None:
+        self.steps, self._start = [check_count("steps", count) for count in steps], None
 
     def on_step_start(self, state: FitState) -> None:
         groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
         if self._start is None:
             self._start = [group["lr"] for group in groups]
-        share = (1 + math.cos(math.pi * min(state.step / self.steps, 1))) / 2
+        step, cycle = state.step, self.steps[0]
+        for longer in self.steps[1:]:
+            if step < cycle:
+                break
+            step, cycle = step - cycle, longer
+        share = (1 + math.cos(math.pi * min(step / cycle, 1))) / 2
         for group, start in zip(groups, self._start, strict=True):
             group["lr"] = share * start
 

@@ -12,7 +12,7 @@ import pyro
 import torch
 from torch import Tensor
 
-from inference.traces import Program, log_terms
+from inference.traces import LogTerms, Program, log_terms
 from pyro_priors.checks import check_count
 
 
@@ -73,12 +73,17 @@ class ELBO:
         self.latent, self.kl_weight, self.unweighted = latent, kl_weight, frozenset(unweighted)
         self.how = {"enumerate": enumerate, "max_plate_nesting": max_plate_nesting}
 
-    def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ELBOTerms]:
+    def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, NamedTuple]:
         terms = log_terms(model, guide, batch, latent=self.latent, **self.how)
         reconstruction, kl = terms.observed.mean(), terms.kl.mean()
         weights = {name: 1.0 if name in self.unweighted else self.kl_weight for name in terms.kls}
-        loss = sum(weights[name] * one.mean() for name, one in terms.kls.items()) - reconstruction
-        return loss, ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
+        weighted = sum(weights[name] * one.mean() for name, one in terms.kls.items())
+        told = ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
+        return self.loss(reconstruction, weighted, told, terms)
+
+    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms) -> tuple[Tensor, NamedTuple]:
+        """The loss and what is told of it, from the mean reconstruction and the weighted KL; for regularised bounds."""
+        return kl - reconstruction, told
 
 
 class ImportanceWeightedTerms(NamedTuple):

@@ -21,16 +21,26 @@ Program = Callable[..., Any]
 PARTICLES = "_particles"  # the name of our plate, which no plate of a program should bear
 
 
+class LatentSite(NamedTuple):
+    """A latent as the guide drew it, and its two laws: q given the example, and p given the latents before it."""
+
+    value: Tensor
+    posterior: Any
+    prior: Any
+
+
 class LogTerms(NamedTuple):
     """Log-densities in nats, `(examples,)`, or `(particles, examples)` where particles were asked for.
 
     `observed` is log p of the observed sites given the latents; `latent` is log q - log p of the latents at the draw;
-    `kls` has one term for each latent with the same expectations, in closed form where that is known.
+    `kls` has one term for each latent with the same expectations, in closed form where that is known; `site` is the
+    latent that was named.
     """
 
     observed: Tensor
     latent: Tensor
     kls: dict[str, Tensor]
+    site: LatentSite | None = None
 
     @property
     def kl(self) -> Tensor:
@@ -88,7 +98,9 @@ def log_terms(
         drawn = {name: log_prob - prior.get(name, 0.0) for name, log_prob in sampled.items()}
         closed = {name: reader(site) for name, site in _closed_form_kls(model_trace, guide_trace)}
         kls = {name: reader.expand(kl, particles) for name, kl in (drawn | closed).items()}
-    return LogTerms(reader.expand(observed, particles), reader.expand(sum(drawn.values()), particles), kls)
+    named = guide_trace.nodes[latent]
+    site = LatentSite(named["value"], named["fn"], model_trace.nodes[latent]["fn"])
+    return LogTerms(reader.expand(observed, particles), reader.expand(sum(drawn.values()), particles), kls, site)
 
 
 def trace_pair(model: Program, guide: Program, batch: tuple) -> tuple[poutine.Trace, poutine.Trace]:

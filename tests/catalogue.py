@@ -117,6 +117,10 @@ PRIORS = {
     "TRIP train": lambda: pp.TRIP(3, components=4, rank=3, boundary="train"),
     "TRIP noise": lambda: pp.TRIP(3, components=4, rank=3, init="noise"),
     "TRIP fixed": lambda: pp.TRIP(3, components=4, rank=3, fixed=True),
+    "FlowNormal": lambda: pp.FlowNormal(3, layers=3, hidden=(8,)),
+    "FlowNormal spline": lambda: pp.FlowNormal(3, layers=2, hidden=(8,), transform="spline"),
+    "FlowNormal fixed": lambda: pp.FlowNormal(3, layers=2, hidden=(8,), fixed=True),
+    "FlowNormal over TRIP": lambda: pp.FlowNormal(3, layers=2, hidden=(8,), base=pp.TRIP(3, components=4, rank=3)),
     "TTLP of latents": lambda: pp.TTLP(3, {}, components=4, rank=3),
 }
 """Priors with an event of three real latents."""

@@ -9,7 +9,7 @@ from torch import nn
 
 import pyro_priors as pp
 from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
-from inference.callbacks import FitState
+from inference.callbacks import CosineDecay, FitState
 from inference.checkpoints import write_table
 from models import VAE, GatedMLPDecoder, GatedMLPEncoder
 
@@ -129,6 +129,18 @@ def test_the_learnable_priors_are_moved_to_the_codes_and_go_on_learning(prior):
         ({"samples": 0}, "samples: expected at least 1, got 0"),
     ],
 )
+def test_warm_restarts():
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    decay, rates = CosineDecay(2, 4), []
+    for step in range(8):
+        decay.on_step_start(FitState(None, None, [optimizer], step=step))
+        rates.append(optimizer.param_groups[0]["lr"])
+    half = 0.5**0.5
+    torch.testing.assert_close(
+        torch.tensor(rates), torch.tensor([1, 0.5, 1, (1 + half) / 2, 0.5, (1 - half) / 2, 0, 0])
+    )
+
+
 def test_bad_counts(kwargs, message):
     with pytest.raises(ValueError, match=message):
         Reinitialize(Noted(), IMAGES, encode=None, **kwargs)

@@ -107,6 +107,10 @@ def test_the_density_is_that_of_the_parameters(name):
         variables = law.variables if loc is None else law.variables.bind(loc, scale)
         case = Ring(law, prior.log_cores.detach(), variables, prior.boundary, tuple(order))
         expected = oracles.log_prob(case, value)
+    elif isinstance(prior, pp.FlowNormal):
+        jacobians = [torch.autograd.functional.jacobian(prior.to_generation, row) for row in value]
+        stretched = torch.stack(jacobians).det().abs().log()
+        expected = prior.base().log_prob(prior.to_generation(value)) + stretched
     elif name == "StandardNormal":
         expected = -0.5 * (value.square() + math.log(2 * math.pi)).sum(-1)
     else:

@@ -1,8 +1,9 @@
 """Densities: cheap immutable functions of tensors, as Pyro distributions."""
 
 from pyro_priors.distributions.categorical_gaussian import CategoricalGaussian
+from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 from pyro_priors.distributions.tensor_ring import TensorRing
 from pyro_priors.distributions.variables import Continuous, Discrete, Variables
 
-__all__ = ["CategoricalGaussian", "Continuous", "Discrete", "GaussianMixture", "TensorRing", "Variables"]
+__all__ = ["CategoricalGaussian", "Continuous", "Discrete", "FlowNormal", "GaussianMixture", "TensorRing", "Variables"]

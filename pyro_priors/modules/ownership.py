@@ -13,6 +13,14 @@ def own(module: nn.Module, name: str, value: Tensor | None, fixed: bool):
         module.register_parameter(name, nn.Parameter(value))
 
 
+def freeze(module: nn.Module):
+    """Make buffers of all parameters below a module."""
+    for part in module.modules():
+        for name, parameter in list(part.named_parameters(recurse=False)):
+            delattr(part, name)
+            part.register_buffer(name, parameter.detach())
+
+
 def check_codes(z: Tensor, latent_dim: int) -> Tensor:
     """Encoded data as finite floats ``(n, latent_dim)`` with n >= 1."""
     if not isinstance(z, Tensor) or z.dim() != 2 or z.shape[1] != latent_dim or len(z) == 0:

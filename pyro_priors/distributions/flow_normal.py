@@ -1,0 +1,60 @@
+"""A simple law pushed through an invertible network."""
+
+from collections.abc import Sequence
+
+import pyro.distributions as dist
+from torch import Tensor
+
+
+class FlowNormal(dist.TransformedDistribution):
+    r"""z = g^{-1}(z_0) with z_0 from a base law, N(0, I) as a rule, and an invertible g.
+
+    .. math:: p(z) = p_0(g(z)) \left| \det \frac{\partial g}{\partial z} \right|
+
+    dpVAE calls the space of z_0 the generation space and that of z the representation space. Build one per call:
+    transforms remember their last input and output, and what they remember is stale after an optimizer step.
+
+    Shapes:
+        batch shape ``()``, event shape ``(d,)``.
+
+    References:
+        dpVAE: Bhalodia, Lee, Elhabian, 2019, eq. 2-4, arXiv:1911.10506 (its eq. 6 leaves the Jacobian out).
+
+    Args:
+        base: law of z_0, event ``(d,)``.
+        steps: transforms that lead from z_0 to z, in this order.
+
+    See Also:
+        `pyro_priors.FlowNormal`, the module that owns the networks.
+
+    Example:
+        >>> import torch
+        >>> double_and_add_3 = dist.transforms.AffineTransform(3.0, 2.0)
+        >>> law = FlowNormal(dist.Normal(torch.zeros(2), 1.0).to_event(1), [double_and_add_3])
+        >>> law.to_generation(torch.tensor([3.0, 5.0])), law.to_representation(torch.tensor([0.0, 1.0]))
+        (tensor([0., 1.]), tensor([3., 5.]))
+    """
+
+    def __init__(
+        self,
+        base: dist.TorchDistribution,
+        steps: Sequence[dist.torch_transform.TransformModule],
+        validate_args: bool | None = None,
+    ):
+        super().__init__(base, list(steps), validate_args=validate_args)
+
+    def expand(self, batch_shape, _instance=None):
+        new = type(self).__new__(type(self)) if _instance is None else _instance
+        return super().expand(batch_shape, _instance=new)
+
+    def to_generation(self, z: Tensor) -> Tensor:
+        """z_0 = g(z), ``(*, d)``."""
+        for step in reversed(self.transforms):
+            z = step.inv(z)
+        return z
+
+    def to_representation(self, z0: Tensor) -> Tensor:
+        """z = g^{-1}(z_0), ``(*, d)``."""
+        for step in self.transforms:
+            z0 = step(z0)
+        return z0

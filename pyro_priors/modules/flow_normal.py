@@ -1,0 +1,145 @@
+"""A normal law, or another prior, pushed through an invertible network that is learned."""
+
+import copy
+import math
+
+import pyro.distributions as dist
+import torch
+from pyro.distributions import transforms
+from pyro.nn import DenseNN
+from torch import Tensor, nn
+
+from pyro_priors import distributions
+from pyro_priors.checks import check_choice, check_count
+from pyro_priors.modules.ownership import freeze
+from pyro_priors.modules.standard_normal import StandardNormal
+
+SPLINE_BINS, SPLINE_BOUND = 8, 5.0
+
+
+class FlowNormal(nn.Module):
+    r"""A learned bijection g between the representation z and a generation space, where the law is simple (dpVAE).
+
+    p(z) = p_0(g(z)) |det dg/dz|, with p_0 = N(0, I) or another prior module
+
+    g is a chain of couplings: half of the latents stay as they are and say how the others are scaled and shifted
+    (``"affine"``), or bent by a monotone spline within [-5, 5] (``"spline"``); from one coupling to the next the halves
+    swap. At the start g is nearly the identity. Cost: one pass of all networks for a density, one for a draw.
+
+    Shapes:
+        calling it returns a `pyro_priors.distributions.FlowNormal` with event ``(latent_dim,)``.
+
+    References:
+        dpVAE: Bhalodia, Lee, Elhabian, 2019, eq. 2-4, arXiv:1911.10506; for the splines Dolatabadi, Erfani, Leckie,
+        "Invertible generative modeling using linear rational splines", 2020, arXiv:2001.05168.
+
+    Args:
+        latent_dim: size d of z, at least 2.
+        layers: number of couplings.
+        hidden: widths of the hidden layers of each network.
+        transform: ``"affine"`` or ``"spline"``.
+        base: the prior module of z_0, such as `TRIP`; N(0, I) by default.
+        fixed: keep everything at its random initialisation, as buffers.
+
+    Raises:
+        ValueError: latent_dim < 2, another size below 1, an unknown transform, a base of another size.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> prior = FlowNormal(latent_dim=4)
+        >>> law = prior()
+        >>> z = law.sample((3,))
+        >>> torch.allclose(law.to_representation(law.to_generation(z)), z)
+        True
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        layers: int = 6,
+        hidden: tuple[int, ...] = (64, 64),
+        transform: str = "affine",
+        base: nn.Module | None = None,
+        *,
+        fixed: bool = False,
+    ) -> None:
+        super().__init__()
+        self.latent_dim, self.fixed, self.transform = check_count("latent_dim", latent_dim, least=2), fixed, transform
+        check_choice("transform", transform, ("affine", "spline"))
+        check_count("layers", layers)
+        hidden = [check_count("hidden", width) for width in hidden]
+        self.base = StandardNormal(latent_dim) if base is None else base
+        if getattr(self.base, "latent_dim", latent_dim) != latent_dim:
+            raise ValueError(f"base: expected one of {latent_dim} latents, got {self.base.latent_dim}")
+        coupling = _affine if transform == "affine" else _spline
+        self.couplings = nn.ModuleList(coupling(latent_dim, hidden) for _ in range(layers))
+        self.register_buffer("swap", torch.arange(latent_dim).roll(-(latent_dim // 2)), persistent=False)
+        if fixed:
+            freeze(self)
+
+    def forward(self) -> distributions.FlowNormal:
+        # Copies: what a transform remembers of its last call belongs to one distribution.
+        steps = [transforms.Permute(self.swap).inv]
+        for coupling in self.couplings:
+            steps += [_fresh(coupling).inv, transforms.Permute(self.swap).inv]
+        return distributions.FlowNormal(self.base(), steps[1:-1])
+
+    def to_generation(self, z: Tensor) -> Tensor:
+        """z_0 = g(z), ``(*, d)``."""
+        return self().to_generation(z)
+
+    def to_representation(self, z0: Tensor) -> Tensor:
+        """z = g^{-1}(z_0), ``(*, d)``."""
+        return self().to_representation(z0)
+
+    @torch.no_grad()
+    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
+        """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay."""
+        if self.fixed or not hasattr(self.base, "reinitialize"):
+            return False
+        return self.base.reinitialize(self.to_generation(z), force=force)
+
+    def extra_repr(self) -> str:
+        return f"{self.latent_dim}, layers={len(self.couplings)}, transform={self.transform}, fixed={self.fixed}"
+
+
+class _ScaleAndShift(nn.Module):
+    """The two networks of an affine coupling, which start near 0: shift and log scale, the latter within [-1, 1]."""
+
+    def __init__(self, inputs: int, outputs: int, hidden: list[int]) -> None:
+        super().__init__()
+        self.shift, self.scale = (_network(inputs, hidden, [outputs]) for _ in range(2))
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.shift(z), self.scale(z).tanh()
+
+
+def _network(inputs: int, hidden: list[int], outputs: list[int]) -> DenseNN:
+    """Dense layers whose outputs start near 0 (not at 0, where the layers below would have no gradient)."""
+    network = DenseNN(inputs, hidden, outputs, nn.LeakyReLU())
+    nn.init.normal_(network.layers[-1].weight, std=0.01)
+    nn.init.zeros_(network.layers[-1].bias)
+    return network
+
+
+def _affine(size: int, hidden: list[int]) -> dist.torch_transform.TransformModule:
+    split = size // 2
+    return transforms.AffineCoupling(split, _ScaleAndShift(split, size - split, hidden))
+
+
+def _spline(size: int, hidden: list[int]) -> dist.torch_transform.TransformModule:
+    split, bins = size // 2, SPLINE_BINS
+    outputs = [(size - split) * count for count in (bins, bins, bins - 1, bins)]
+    network = _network(split, hidden, outputs)
+    with torch.no_grad():  # slopes between bins are softplus of these: 1, so that the spline starts near the identity
+        network.layers[-1].bias[sum(outputs[:2]) : sum(outputs[:3])] = math.log(math.e - 1)
+    coupling = transforms.SplineCoupling(size, split, network, count_bins=bins, bound=SPLINE_BOUND, identity=True)
+    del coupling.lower_spline  # not used with identity: its parameters would never learn
+    return coupling
+
+
+def _fresh(transform: dist.torch_transform.TransformModule) -> dist.torch_transform.TransformModule:
+    """The same networks in a transform that remembers nothing."""
+    twin = copy.copy(transform)
+    twin._cached_x_y, twin._inv = (None, None), None
+    return twin
