@@ -121,14 +121,6 @@ def test_the_learnable_priors_are_moved_to_the_codes_and_go_on_learning(prior):
     assert vae.generate(2).isfinite().all()
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"first": 0}, "first: expected at least 1, got 0"),
-        ({"every": 0}, "every: expected at least 1, got 0"),
-        ({"samples": 0}, "samples: expected at least 1, got 0"),
-    ],
-)
 def test_warm_restarts():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     decay, rates = CosineDecay(2, 4), []
@@ -141,6 +133,14 @@ def test_warm_restarts():
     )
 
 
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"first": 0}, "first: expected at least 1, got 0"),
+        ({"every": 0}, "every: expected at least 1, got 0"),
+        ({"samples": 0}, "samples: expected at least 1, got 0"),
+    ],
+)
 def test_bad_counts(kwargs, message):
     with pytest.raises(ValueError, match=message):
         Reinitialize(Noted(), IMAGES, encode=None, **kwargs)
