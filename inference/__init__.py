@@ -17,6 +17,14 @@ from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
 from inference.frechet import frechet_distance
 from inference.gradient_moments import GradientMoments, gradient_moments
+from inference.latent_metrics import (
+    SymmetricKL,
+    aggregated_posterior,
+    high_posterior,
+    leakage,
+    low_posterior,
+    symmetric_kl,
+)
 from inference.metrics import Bounds, ImportanceNLL, evaluate_bounds, importance_nll
 from inference.objectives import (
     ELBO,
@@ -70,9 +78,11 @@ __all__ = [
     "OptimizationStep",
     "RegularisedTerms",
     "Reinitialize",
+    "SymmetricKL",
     "TotalCorrelationELBO",
     "Until",
     "accuracy_coverage",
+    "aggregated_posterior",
     "calibration",
     "category_decomposition",
     "classify",
@@ -83,14 +93,18 @@ __all__ = [
     "frechet_distance",
     "generate",
     "gradient_moments",
+    "high_posterior",
     "importance_nll",
     "imputation",
     "impute",
+    "leakage",
     "load_weights",
+    "low_posterior",
     "mutual_information",
     "replace_file",
     "save_weights",
     "squared_mmd",
+    "symmetric_kl",
     "to_arviz",
     "write_table",
 ]

@@ -82,6 +82,8 @@ class CosineDecay(Callback):
     """
 
     def __init__(self, *steps: int) -> None:
+        if not steps:
+            raise ValueError("steps: expected at least one count, got none")
         self.steps, self._start = [check_count("steps", count) for count in steps], None
 
     def on_step_start(self, state: FitState) -> None:

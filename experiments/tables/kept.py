@@ -78,7 +78,7 @@ def result(folder, config, beside=None, *, strict=True):
     if not path.is_file():
         return None
     kept = json.loads(path.read_text())
-    if _same(kept["config"], identity(config)) and kept.get("beside", {}) == (beside or {}):
+    if _same(kept["config"], identity(config), config) and kept.get("beside", {}) == (beside or {}):
         return kept
     if strict:
         raise UserError(
@@ -88,10 +88,12 @@ def result(folder, config, beside=None, *, strict=True):
     return None
 
 
-def _same(written, wanted):
-    """Whether a configuration that was written is the wanted one; a knob that it did not know yet was off."""
+def _same(written, wanted, config):
+    """Whether a configuration that was written is the wanted one; a knob not known then was off or at its default."""
+    defaults = {field.name: field.default for field in dataclasses.fields(config)}
     return not set(written) - set(wanted) and all(
-        written[key] == value if key in written else not value for key, value in wanted.items()
+        written[key] == value if key in written else not value or value == defaults[key]
+        for key, value in wanted.items()
     )
 
 
@@ -113,7 +115,7 @@ def newest(config):
     found, wanted = [], _decisive(to_json(config))
     for path in (config.runs_dir / config.name).glob("*/summary.json"):
         written = json.loads((path.parent / "config.json").read_text())["config"]
-        if _same(_decisive(written), wanted):
+        if _same(_decisive(written), wanted, config):
             found.append(path)
     return max(found, key=lambda path: path.stat().st_mtime_ns).parent if found else None
 
