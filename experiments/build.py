@@ -83,7 +83,11 @@ def _unlabelled(config, image_shape):
 
 def _likelihood(config):
     """p(x given z): its name, or the one that has a knob."""
-    return models.GaussianLikelihood(config.noise) if config.likelihood == "gaussian" else config.likelihood
+    if config.likelihood == "gaussian":
+        return models.GaussianLikelihood(config.noise)
+    if config.likelihood == "squared-error":
+        return models.SquaredErrorLikelihood(config.error_weight)
+    return config.likelihood
 
 
 def _prior(config, image_shape):
@@ -96,14 +100,16 @@ def _prior(config, image_shape):
     if config.prior == "vamp":
         bounds = (0.0, 1.0) if config.likelihood == "bernoulli" else None
         return pp.VampPrior(torch.rand(config.pseudo_inputs or 500, *image_shape), bounds)
-    return pp.TRIP(
-        config.latent_dim,
-        components=config.components,
-        rank=config.rank,
-        boundary=config.boundary,
-        init=config.init,
-        fixed=config.fixed,
-    )
+    if config.prior == "flow":
+        base = _trip(config) if config.flow_base == "trip" else None
+        how = {"base": base, "fixed": config.fixed}
+        return pp.FlowNormal(config.latent_dim, config.layers, config.flow_hidden, config.transform, **how)
+    return _trip(config)
+
+
+def _trip(config):
+    how = {"boundary": config.boundary, "init": config.init, "fixed": config.fixed}
+    return pp.TRIP(config.latent_dim, components=config.components, rank=config.rank, **how)
 
 
 def _networks(config, image_shape, features=0):

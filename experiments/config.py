@@ -85,6 +85,7 @@ class AutoencoderConfig(TrainingConfig):
     latent_dim: int = 32  # Number of latent dimensions, the size of z.
     likelihood: Literal["bernoulli", "gaussian", "squared-error"] = "bernoulli"  # Law of the pixels, p(x given z).
     noise: float = 0.3  # Standard deviation of a gaussian pixel at the start; it is learned.
+    error_weight: float = 1.0  # Weight of the squared error, with that likelihood.
     prior_lr: float = 1e-2  # Adam's learning rate of a learnable prior.
     warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
@@ -100,7 +101,7 @@ class AutoencoderConfig(TrainingConfig):
         "reinit_every",
         "reinit_samples",
     )
-    positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "prior_lr", "noise")
+    positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "prior_lr", "noise", "error_weight")
 
     def __post_init__(self):
         super().__post_init__()
@@ -128,7 +129,7 @@ class TrainConfig(AutoencoderConfig):
         experiments.config.UserError: rank: expected at least 1, got 0
     """
 
-    prior: Literal["trip", "gmm", "vamp", "normal"] = "trip"  # p(z): tensor ring, Gaussian mixture, VampPrior, N(0, I).
+    prior: Literal["trip", "gmm", "vamp", "flow", "normal"] = "trip"  # Tensor ring, mixture, VampPrior, flow, N(0, I).
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
     init: Literal["mixture", "noise"] = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
     boundary: Literal["ring", "train"] = "ring"  # How TRIP's chain closes.
@@ -138,6 +139,18 @@ class TrainConfig(AutoencoderConfig):
     gmm_equal: bool = False  # Give them equal weights (MG of CP-VAE), not learned ones.
     pseudo_inputs: int | None = None  # Of the VampPrior, which start at training pictures; None: 500.
     decay: bool = False  # Let the learning rates fall to 0 along a cosine.
+    layers: int = 6  # Couplings of the flow.
+    flow_hidden: tuple[int, ...] = (64, 64)  # Widths of the hidden layers of the flow's networks.
+    transform: Literal["affine", "spline"] = "affine"  # What the flow's couplings do to half of the latents.
+    flow_base: Literal["normal", "trip"] = "normal"  # What the flow transforms.
+    objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = (
+        "elbo"  # The bound or a regularised one.
+    )
+    strength: float | None = (
+        None  # Beta of beta-h (5), beta-tc (4), gamma of beta-b (15), factor (1000), lambda (1000).
+    )
+    capacity: float = 25.0  # Nats to which the capacity of beta-b rises along the training.
+    discriminator_lr: float = 1e-4  # Adam's learning rate of the discriminator of factor.
 
     model: ClassVar[str] = "vae"
     counts: ClassVar[tuple[str, ...]] = (
@@ -146,7 +159,16 @@ class TrainConfig(AutoencoderConfig):
         "rank",
         "gmm_components",
         "pseudo_inputs",
+        "layers",
     )
+    positive: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.positive, "strength", "capacity", "discriminator_lr")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.flow_hidden or min(self.flow_hidden) < 1:
+            raise UserError(f"flow_hidden: expected one width or more, each at least 1, got {self.flow_hidden}")
+        if self.prior == "flow" and self.latent_dim < 2:
+            raise UserError(f"latent_dim: expected at least 2 with a flow, got {self.latent_dim}")
 
     @property
     def run_name(self):

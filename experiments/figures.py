@@ -10,11 +10,13 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
 from inference import replace_file
+from pyro_priors.distributions import FlowNormal
 
 TITLES = {
     "normal": "N(0, I)",
     "gmm": "Gaussian mixture",
     "trip": "TRIP",
+    "flow": "flow",
     "ttlp": "TTLP",
     "vamp": "VampPrior",
     "joint-vae": "VAE-TTLP",
@@ -91,13 +93,11 @@ def prior_density(path, panels, resolution=200):
     figure, axes = _panels(panels)
     for axis, (prior, z) in zip(axes, panels.values(), strict=True):
         z = z[:, :2].cpu()
-        plane = first_two(prior)
-        around = torch.cat([z, plane.sample((1000,)).cpu()])
+        around = torch.cat([z, prior.sample((1000,))[:, :2].cpu()])
         low, high = around.quantile(torch.tensor([0.005, 0.995]), dim=0)
         margin = 0.15 * (high - low)
         sides = [torch.linspace(a, b, resolution) for a, b in zip(low - margin, high + margin, strict=True)]
-        grid = torch.stack(torch.meshgrid(*sides, indexing="xy"), -1)
-        density = plane.log_prob(grid.to(plane.sample().device)).exp().cpu()
+        density = _plane_density(prior, sides)
         extent = [side[end].item() for side in sides for end in (0, -1)]
         # The square root shows weak components beside a sharp peak.
         axis.imshow(density.numpy(), origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=PowerNorm(0.5))
@@ -106,13 +106,27 @@ def prior_density(path, panels, resolution=200):
     save(figure, path)
 
 
+def _plane_density(prior, sides):
+    """Density of the first two latents on a grid; a histogram of draws where their law has no closed form."""
+    plane = first_two(prior)
+    if plane is None:
+        drawn = prior.sample((200_000,))[:, :2].cpu()
+        return torch.histogramdd(drawn, [side[::4].contiguous() for side in sides], density=True).hist.T
+    grid = torch.stack(torch.meshgrid(*sides, indexing="xy"), -1)
+    return plane.log_prob(grid.to(plane.sample().device)).exp().cpu()
+
+
 def first_two(prior):
-    """The law of the first two latent dimensions: exact for each of our priors.
+    """The law of the first two latent dimensions: exact for each of our priors, None for a flow of more.
 
     Example:
         >>> first_two(dist.Normal(torch.zeros(5), torch.ones(5)).to_event(1)).event_shape
         torch.Size([2])
     """
+    if prior.event_shape == (2,):
+        return prior
+    if isinstance(prior, FlowNormal):
+        return None
     if hasattr(prior, "marginal"):  # a tensor ring
         return prior.marginal([0, 1])
     if isinstance(prior, torch.distributions.MixtureSameFamily):

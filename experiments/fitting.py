@@ -26,15 +26,20 @@ def _fit_all(config, model, images, run_dir):
     if config.model == "classifier":
         objective, callbacks = inference.LogLikelihood(), []
     else:
-        objective = _bound(config)
+        objective = _bound(config, len(images.train))
         callbacks = _callbacks(config, model, images, objective, len(batches))
     if getattr(config, "decay", False):
         # Blind epochs end with steady codes, whose clusters can be told.
         cycles = [epochs for epochs in (getattr(config, "blind_epochs", 0),) if 0 < epochs < config.epochs]
         cycles.append(config.epochs - sum(cycles))
         callbacks.append(inference.CosineDecay(*(epochs * len(batches) for epochs in cycles)))
+    steps = [inference.OptimizationStep(objective, build.optimizer(config, model))]
+    if isinstance(objective, inference.FactorELBO):
+        ratio = inference.DensityRatio(objective.discriminator)
+        optimizer = torch.optim.Adam(ratio.parameters(), lr=config.discriminator_lr, betas=(0.5, 0.9))
+        steps.append(inference.OptimizationStep(ratio, optimizer))
     return inference.fit(
-        inference.OptimizationStep(objective, build.optimizer(config, model)),
+        steps,
         model,
         batches,
         epochs=config.epochs,
@@ -51,12 +56,24 @@ def _fit_all(config, model, images, run_dir):
     )
 
 
-def _bound(config):
+def _bound(config, data_size):
     """The ELBO; where there are categories, by enumeration if that is wanted, and their KL in full from the start."""
-    if config.model != "cp-vae":
-        return inference.ELBO()
-    unweighted = () if config.warm_categories else ("c",)
-    return inference.ELBO(unweighted=unweighted, enumerate=config.estimator == "enumerate")
+    if config.model == "cp-vae":
+        unweighted = () if config.warm_categories else ("c",)
+        return inference.ELBO(unweighted=unweighted, enumerate=config.estimator == "enumerate")
+    objective = getattr(config, "objective", "elbo")
+    strength = getattr(config, "strength", None)
+    if objective == "beta-h":
+        return inference.ELBO(kl_weight=strength or 5.0)
+    if objective == "beta-b":
+        return inference.CapacityELBO(strength or 15.0, config.capacity)
+    if objective == "beta-tc":
+        return inference.TotalCorrelationELBO(strength or 4.0, data_size)
+    if objective == "factor":
+        return inference.FactorELBO(inference.Discriminator(config.latent_dim), strength or 1000.0)
+    if objective == "info":
+        return inference.InfoELBO(lambda_=strength or 1000.0)
+    return inference.ELBO()
 
 
 def _fit_prior(config, model, images, epochs):
@@ -78,8 +95,11 @@ def _callbacks(config, model, images, objective, steps):
     """KL warm-up, a label term or temperature that falls, a prior set from codes; an epoch has so many `steps`."""
     callbacks = []
     if config.warmup_epochs:
-        schedule = inference.LinearWarmup(config.warmup_epochs * steps)
+        schedule = inference.LinearWarmup(config.warmup_epochs * steps, end=objective.kl_weight)
         callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
+    if isinstance(objective, inference.CapacityELBO):
+        rise = inference.LinearWarmup(config.epochs * steps, end=config.capacity)
+        callbacks.append(inference.Anneal(objective, "capacity", rise))
     if getattr(config, "label_epochs", None) and config.label_weight:
         fall = inference.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
         callbacks.append(inference.Anneal(model, "label_weight", fall))

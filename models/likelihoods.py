@@ -28,7 +28,7 @@ class PixelBernoulli(dist.Bernoulli):
 
 
 class SquaredError(dist.TorchDistribution):
-    """Images scored by squared error: log p(x) = - sum over pixels of the mean over channels of (x - loc)^2.
+    """Images scored by squared error: log p(x) = - weight * sum over pixels of the mean over channels of (x - loc)^2.
 
     The scale of Kuznetsov et al. (arXiv:1910.13148), Table 1: a Gaussian of variance C / 2 without its constant, so
     bounds are comparable within this likelihood only. Drawing from it returns `loc`.
@@ -36,6 +36,10 @@ class SquaredError(dist.TorchDistribution):
     Shapes:
         - loc: `(*, C, H, W)`
         - event: `(C, H, W)`
+
+    Args:
+        loc: the picture.
+        weight: 1 for TRIP's scale; larger ones let a bound tell more of a picture (dpVAE: 1 to 100).
 
     Example:
         >>> SquaredError(torch.zeros(3, 2, 2)).log_prob(torch.ones(3, 2, 2))
@@ -46,8 +50,8 @@ class SquaredError(dist.TorchDistribution):
     support = constraints.independent(constraints.real, 3)
     has_rsample = True
 
-    def __init__(self, loc: Tensor, validate_args: bool | None = None) -> None:
-        self.loc = loc
+    def __init__(self, loc: Tensor, weight: float = 1.0, validate_args: bool | None = None) -> None:
+        self.loc, self.weight = loc, weight
         super().__init__(loc.shape[:-3], loc.shape[-3:], validate_args=validate_args)
 
     @property
@@ -60,11 +64,11 @@ class SquaredError(dist.TorchDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        return -(value - self.loc).square().mean(-3).sum((-2, -1))
+        return -self.weight * (value - self.loc).square().mean(-3).sum((-2, -1))
 
     def expand(self, batch_shape: torch.Size, _instance: "SquaredError | None" = None) -> "SquaredError":
         new = self._get_checked_instance(SquaredError, _instance)
-        new.loc = self.loc.expand(*batch_shape, *self.event_shape)
+        new.loc, new.weight = self.loc.expand(*batch_shape, *self.event_shape), self.weight
         super(SquaredError, new).__init__(torch.Size(batch_shape), self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
@@ -91,10 +95,16 @@ class GaussianLikelihood(nn.Module):
 
 
 class SquaredErrorLikelihood(nn.Module):
-    """Squared error around the raw tensor, on the scale of TRIP's Table 1 (see `SquaredError`)."""
+    """Squared error around the raw tensor, on the scale of TRIP's Table 1 times a weight (see `SquaredError`)."""
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        if not weight > 0:
+            raise ValueError(f"weight: expected a positive number, got {weight!r}")
+        self.weight = weight
 
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
-        return SquaredError(full_precision(raw))
+        return SquaredError(full_precision(raw), self.weight)
 
 
 LIKELIHOODS = {
