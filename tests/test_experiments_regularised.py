@@ -1,0 +1,45 @@
+"""Regularised objectives and flows from the command line to the files they leave, in miniature."""
+
+import json
+
+import pytest
+
+from experiments import build
+from experiments.__main__ import main
+
+TINY = ["--epochs", "1", "--latent-dim", "2", "--hidden", "8", "--particles", "2", "--no-progress"]
+POINTS = ["--data", "moons", "--binarize", "none", "--likelihood", "gaussian", "--noise", "0.1", "--batch-size", "500"]
+
+
+@pytest.mark.parametrize("objective", ["beta-h", "beta-b", "beta-tc", "factor", "info"])
+@pytest.mark.parametrize("prior", ["flow", "normal"])
+def test_every_objective_trains_with_and_without_the_flow(tmp_path, objective, prior):
+    flags = [*POINTS, *TINY, "--layers", "2", "--flow-hidden", "8", "--objective", objective, "--prior", prior]
+    assert main(["train", "vae", *flags, "--runs-dir", str(tmp_path)]) == 0
+    (summary,) = tmp_path.glob("*/*/summary.json")
+    assert json.loads(summary.read_text())["test"]["elbo"] < 0
+    assert "train_regulariser" in (summary.parent / "metrics.csv").read_text() or objective == "beta-h"
+
+
+def test_a_flow_over_a_ring_with_splines(tmp_path):
+    flags = ["--data", "digits", *TINY, "--latent-dim", "3", "--prior", "flow", "--flow-base", "trip"]
+    flags += ["--transform", "spline", "--layers", "2", "--components", "3", "--rank", "2"]
+    assert main(["train", "vae", *flags, "--runs-dir", str(tmp_path)]) == 0
+    (folder,) = tmp_path.glob("*/*")
+    assert build.trained(folder).model.generate(3).shape == (3, 1, 8, 8)
+    assert (folder / "prior.png").is_file()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--prior", "flow", "--latent-dim", "1"], "latent_dim: expected at least 2 with a flow"),
+        (["--layers", "0"], "layers: expected at least 1"),
+        (["--strength", "0"], "strength: expected a positive number"),
+        (["--capacity", "-1"], "capacity: expected a positive number"),
+        (["--flow-hidden", "0"], "flow_hidden: expected one width or more"),
+    ],
+)
+def test_mistakes(flags, message, capsys):
+    assert main(["train", "vae", *flags]) == 2
+    assert message in capsys.readouterr().err
