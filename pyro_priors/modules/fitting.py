@@ -1,7 +1,9 @@
 """Fits by scikit-learn, on tensors. It is imported when first needed: it takes a second and sets warning filters."""
 
 import warnings
+from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -32,28 +34,41 @@ def fit_mixture(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
     return loc * spread + centre, variance.sqrt() * spread, shared.log()[used].to(z)
 
 
-def clusters_of(z: Tensor, scale: Tensor, clusters: int, restarts: int = 10) -> Tensor:
+def clusters_of(z: Tensor, scale: Tensor, clusters: int, restarts: int = 4) -> Tensor:
     """Probabilities of each code's cluster under a Gaussian mixture, ``(n, d), (n, d) -> (n, K)``.
 
     The codes are means z of posteriors with standard deviations `scale`, in units of the spread of all posteriors
-    together: so a latent that says nothing, whose means hardly vary, counts for nothing. (On MNIST that makes the
-    difference between 70 and 94 % of the digits.) Where a cluster has ten codes for each latent, covariances are full,
-    and the best of `restarts` mixtures counts; otherwise they are diagonal, and one has to do. Clusters that the codes
-    cannot carry repeat others, sharing their probability.
+    together: so a latent that says nothing, whose means hardly vary, counts for nothing. Where a cluster has ten codes
+    for each latent, covariances are full, and the best of `restarts` mixtures counts; otherwise they are diagonal, and
+    one has to do. EM starts with covariances that are held wide, and lets go in steps: it is caught by fewer poor
+    mixtures. Clusters that the codes cannot carry repeat others, sharing their probability.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.mixture import GaussianMixture
-
     spread = (z.var(0, correction=0) + scale.square().mean(0)).sqrt().clamp(min=1e-6)
     rows = ((z - z.mean(0)) / spread).double().cpu()
     count = min(clusters, len(rows.unique(dim=0)))
-    how = {"covariance_type": "full", "n_init": restarts} if len(rows) >= 10 * count * rows.shape[1] else {}
-    fit = GaussianMixture(count, **({"covariance_type": "diag"} | how), reg_covar=1e-2, random_state=seed())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        found = fit.fit((rows if len(rows) > 1 else rows.repeat(2, 1)).numpy()).predict_proba(rows.numpy())
+    full = len(rows) >= 10 * count * rows.shape[1]
+    data = (rows if len(rows) > 1 else rows.repeat(2, 1)).numpy()
+    fits = [_annealed_mixture(data, count, "full" if full else "diag") for _ in range(restarts if full else 1)]
+    found = max(fits, key=lambda fit: fit.lower_bound_).predict_proba(rows.numpy())
     used = torch.arange(clusters) % count
     return (torch.from_numpy(found)[:, used] / torch.bincount(used, minlength=count)[used]).to(z)
+
+
+def _annealed_mixture(rows: numpy.ndarray, count: int, covariance: str) -> Any:
+    """A mixture fitted with less and less added to its variances."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    start = {}
+    for added in (0.3, 0.1, 0.01):
+        how = {"covariance_type": covariance, "reg_covar": added, "random_state": seed(), "max_iter": 50}
+        fit = GaussianMixture(count, **how, **start)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fit.fit(rows)
+        start = {"weights_init": fit.weights_, "means_init": fit.means_, "precisions_init": fit.precisions_}
+        start["init_params"] = "random_from_data"  # what it draws is replaced by the others
+    return fit
 
 
 def fit_clusters(features: Tensor, clusters: int) -> Tensor:
