@@ -143,12 +143,8 @@ class TrainConfig(AutoencoderConfig):
     flow_hidden: tuple[int, ...] = (64, 64)  # Widths of the hidden layers of the flow's networks.
     transform: Literal["affine", "spline"] = "affine"  # What the flow's couplings do to half of the latents.
     flow_base: Literal["normal", "trip"] = "normal"  # What the flow transforms.
-    objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = (
-        "elbo"  # The bound or a regularised one.
-    )
-    strength: float | None = (
-        None  # Beta of beta-h (5), beta-tc (4), gamma of beta-b (15), factor (1000), lambda (1000).
-    )
+    objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = "elbo"  # The bound, or regularised.
+    strength: float | None = None  # Of what regularises; None: 5, 15 (beta-b), 4 (beta-tc), 1000 (factor, info).
     capacity: float = 25.0  # Nats to which the capacity of beta-b rises along the training.
     discriminator_lr: float = 1e-4  # Adam's learning rate of the discriminator of factor.
 

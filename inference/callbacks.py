@@ -73,7 +73,7 @@ class CosineDecay(Callback):
     Example:
         >>> from inference import FitState
         >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-        >>> decay, rates = CosineDecay(steps=4), []
+        >>> decay, rates = CosineDecay(4), []
         >>> for step in range(5):
         ...     decay.on_step_start(FitState(None, None, [optimizer], step=step))
         ...     rates.append(round(optimizer.param_groups[0]["lr"], 3))

@@ -35,8 +35,8 @@ class CategoricalVAE(VAE):
         likelihood: as for `VAE`.
         estimator: ``"enumerate"`` or ``"gumbel"``.
         temperature: of the relaxed draws; an ordinary attribute, which a schedule may set before every step.
-        blind: the guide knows nothing of c yet, q(c given x) = p(c), and the model learns to do without it. Until codes
-            have taken shape there is nothing to tell categories by; afterwards call `reinitialize` and set it to False.
+        blind: nothing knows of c yet: it stands even in every place, and z is N(0, I), so that this is a VAE. Until
+            codes have taken shape there is nothing to tell categories by; then call `reinitialize` and set it to False.
         kept: how many of its most probable categories q(c given x) keeps (see `TruncatedCategorical`); None: all. Also
             for a schedule, which may leave it between two counts: the larger one holds.
         name: as for `VAE`.
@@ -90,7 +90,7 @@ class CategoricalVAE(VAE):
         law = self.prior()
         with pyro.plate("data", self._batch_size(x, n)):
             c = pyro.sample("c", self._site(law.categories()))
-            z = pyro.sample("z", law.component(c))
+            z = pyro.sample("z", self._component(law, c))
             return pyro.sample("x", self.decode(z, c), obs=x)
 
     def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
@@ -103,12 +103,18 @@ class CategoricalVAE(VAE):
             return pyro.sample("z", self.encoder.latents(hidden, told, c))
 
     def _site(self, categories: dist.Categorical) -> dist.TorchDistribution:
-        """What c is drawn from: in training a one-hot vector, relaxed or not, wherever it is not summed over."""
-        if self.training and self.blind:
-            return dist.OneHotCategoricalStraightThrough(logits=categories.logits)
+        """What c is drawn from."""
+        if self.blind:
+            return dist.Delta(self._even(categories.logits).probs, event_dim=1)
         if self.training and self.estimator == "gumbel":
             return GumbelSoftmax(categories.logits, self.temperature)
         return categories
+
+    def _component(self, law: dist.TorchDistribution, c: Tensor) -> dist.TorchDistribution:
+        """p(z given c)."""
+        if self.blind:
+            return dist.Normal(torch.zeros_like(law.loc[0]), 1.0).to_event(1)
+        return law.component(c)
 
     def _encode(self, x: Tensor) -> tuple[dist.Categorical, dist.Categorical, Tensor]:
         """q(c given x), what the latents' layer is told of it, the last hidden layer."""
@@ -120,9 +126,9 @@ class CategoricalVAE(VAE):
             return told, told, hidden
         return TruncatedCategorical(told.logits, math.ceil(self.kept)), told, hidden
 
-    def _even(self, hidden: Tensor) -> dist.Categorical:
-        """What a blind guide knows."""
-        return dist.Categorical(logits=hidden.new_zeros(*hidden.shape[:-1], self.prior.num_categories))
+    def _even(self, like: Tensor) -> dist.Categorical:
+        """What is known of c where nothing is, a row for each of ``(*, any)``."""
+        return dist.Categorical(logits=like.new_zeros(*like.shape[:-1], self.prior.num_categories))
 
     def classify(self, x: Tensor) -> Tensor:
         """q(c given x): `(batch, K)`."""
@@ -142,7 +148,7 @@ class CategoricalVAE(VAE):
     def _at_the_mode(self, x: Tensor) -> tuple[dist.TorchDistribution, Tensor]:
         """The most probable c `(batch,)`, and before it q(z given x, c)."""
         categories, told, hidden = self._encode(x)
-        c = categories.probs.argmax(-1)
+        c = categories.probs if self.blind else categories.probs.argmax(-1)
         return self.encoder.latents(hidden, told, c), c
 
     def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
@@ -196,7 +202,10 @@ class CategoricalVAE(VAE):
             c = torch.full((count,), category, device=law.loc.device)
         else:
             c = (law.categories() if probs is None else dist.Categorical(probs=probs)).sample((count,))
-        pixels = self.decode(law.component(c).sample(), c)
+        if self.blind:
+            c = self._even(law.loc[:1].expand(count, -1)).probs
+        z = self._component(law, c).expand((count,)).sample()
+        pixels = self.decode(z, c)
         return pixels.sample() if drawn else pixels.mean
 
     @torch.no_grad()

@@ -119,7 +119,7 @@ def compare(x):
     Example:
         >>> _ = torch.manual_seed(0)
         >>> found = compare(0.3 + 0.05 * torch.randn(1000))
-        >>> found["modes"][0]["share"], round(found["kolmogorov"], 2)
+        >>> round(found["modes"][0]["share"], 2), round(found["kolmogorov"], 2)
         (1.0, 0.5)
     """
     modes = []

@@ -1,7 +1,6 @@
 """`figure dpvae-moons`: pockets and leaks of regularised VAEs, with and without a flow (dpVAE Figures 1 and 3)."""
 
 import dataclasses
-import math
 from pathlib import Path
 
 import pyro
@@ -124,17 +123,21 @@ def judge(model, data, config):
     return numbers, panel
 
 
-def moons_distance(points, steps=2000):
+def moons_distance(points):
     """Distance of points `(n, 2)` from the nearest of the two half circles that the moons scatter around.
 
     Example:
         >>> moons_distance(torch.tensor([[0.0, 1.0], [1.0, -0.7]])).round(decimals=4)
         tensor([0.0000, 0.2000])
     """
-    angle = torch.linspace(0, math.pi, steps)
-    upper = torch.stack([angle.cos(), angle.sin()], -1)
-    lower = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], -1)
-    return torch.cdist(points, torch.cat([upper, lower]), compute_mode="donot_use_mm_for_euclid_dist").min(-1).values
+    turned = torch.stack([1 - points[..., 0], 0.5 - points[..., 1]], -1)  # the lower half circle becomes the upper one
+    return torch.minimum(_arc_distance(points), _arc_distance(turned))
+
+
+def _arc_distance(points):
+    """Distance from the upper half of the unit circle: along the radius, or below it from the nearer end."""
+    ends = torch.stack([points[..., 0].abs() - 1, points[..., 1]], -1)
+    return torch.where(points[..., 1] >= 0, (points.norm(dim=-1) - 1).abs(), ends.norm(dim=-1))
 
 
 def markdown(found):
