@@ -172,9 +172,10 @@ def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
 
 def test_a_run_that_did_not_know_a_knob_had_it_off(tmp_path):
     config = JointConfig(rank=3, name="a", runs_dir=tmp_path, progress=False)
-    written = {key: value for key, value in to_json(config).items() if key != "label_weight"}
+    written = {key: value for key, value in to_json(config).items() if key not in ("label_weight", "hidden")}
     runs.write_json(tmp_path / "a" / "1" / "config.json", {"config": {**written, "threads": 7, "name": "b"}})
     runs.write_json(tmp_path / "a" / "1" / "summary.json", {})
     assert kept.newest(config) == tmp_path / "a" / "1"
     assert kept.newest(dataclasses.replace(config, label_weight=1.0)) is None
+    assert kept.newest(dataclasses.replace(config, hidden=(7,))) is None
     assert kept.newest(dataclasses.replace(config, rank=4)) is None

@@ -91,6 +91,7 @@ def result(folder, config, beside=None, *, strict=True):
 def _same(written, wanted, config):
     """Whether a configuration that was written is the wanted one; a knob not known then was off or at its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
+    defaults = json.loads(json.dumps(defaults, default=str))
     return not set(written) - set(wanted) and all(
         written[key] == value if key in written else not value or value == defaults[key]
         for key, value in wanted.items()
