@@ -36,6 +36,7 @@ COMMANDS = {
     "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
     "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
     "table cp-vae": ("tables.cp_vae", "CpVaeConfig", "two-level priors and their baselines, CP-VAE Table 1"),
+    "table dpvae": ("tables.dpvae", "DpvaeConfig", "regularised VAEs with and without a flow, dpVAE Table 1"),
     "table category-gradients": (
         "tables.category_gradients",
         "CategoryGradientsConfig",

@@ -147,8 +147,8 @@ def load_data(config):
     labelled = {}
     if config.model not in UNLABELLED:
         labelled = {"attributes": config.attributes, "missing": config.missing}
-    elif config.model == "cp-vae" and config.data in CLASSED:
-        labelled = {"attributes": ()}
+    elif config.data == "shapes" or (config.model == "cp-vae" and config.data in CLASSED):
+        labelled = {"attributes": ()}  # for comparison only
     loaded = load(
         config.data,
         config.data_root,

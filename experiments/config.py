@@ -5,7 +5,17 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 DataName = Literal[
-    "digits", "mnist", "fashion-mnist", "omniglot", "celeba", "cifar10", "svhn", "moons", "gaussians", "folder"
+    "digits",
+    "mnist",
+    "fashion-mnist",
+    "omniglot",
+    "celeba",
+    "cifar10",
+    "svhn",
+    "shapes",
+    "moons",
+    "gaussians",
+    "folder",
 ]
 
 
@@ -19,6 +29,12 @@ def check_counts(config, *fields):
         value = getattr(config, field)
         if value is not None and value < 1:
             raise UserError(f"{field}: expected at least 1, got {value}")
+
+
+def check_widths(field, widths):
+    """`UserError` where there is no layer, or one without units."""
+    if not widths or min(widths) < 1:
+        raise UserError(f"{field}: expected one width or more, each at least 1, got {widths}")
 
 
 def check_seed(seed):
@@ -62,8 +78,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         check_counts(self, *self.counts, *self.optional_counts)
-        if not self.hidden or min(self.hidden) < 1:
-            raise UserError(f"hidden: expected one width or more, each at least 1, got {self.hidden}")
+        check_widths("hidden", self.hidden)
         for field in self.positive:
             value = getattr(self, field)
             if value is not None and not value > 0:
@@ -145,6 +160,7 @@ class TrainConfig(AutoencoderConfig):
     flow_base: Literal["normal", "trip"] = "normal"  # What the flow transforms.
     objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = "elbo"  # The bound, or regularised.
     strength: float | None = None  # Of what regularises; None: 5, 15 (beta-b), 4 (beta-tc), 1000 (factor, info).
+    discriminator_hidden: tuple[int, ...] = (1000,) * 5  # Widths of the hidden layers of the discriminator of factor.
     capacity: float = 25.0  # Nats to which the capacity of beta-b rises along the training.
     discriminator_lr: float = 1e-4  # Adam's learning rate of the discriminator of factor.
 
@@ -161,8 +177,8 @@ class TrainConfig(AutoencoderConfig):
 
     def __post_init__(self):
         super().__post_init__()
-        if not self.flow_hidden or min(self.flow_hidden) < 1:
-            raise UserError(f"flow_hidden: expected one width or more, each at least 1, got {self.flow_hidden}")
+        for field in ("flow_hidden", "discriminator_hidden"):
+            check_widths(field, getattr(self, field))
         if self.prior == "flow" and self.latent_dim < 2:
             raise UserError(f"latent_dim: expected at least 2 with a flow, got {self.latent_dim}")
 

@@ -70,7 +70,8 @@ def _bound(config, data_size):
     if objective == "beta-tc":
         return inference.TotalCorrelationELBO(strength or 4.0, data_size)
     if objective == "factor":
-        return inference.FactorELBO(inference.Discriminator(config.latent_dim), strength or 1000.0)
+        discriminator = inference.Discriminator(config.latent_dim, config.discriminator_hidden)
+        return inference.FactorELBO(discriminator, strength or 1000.0)
     if objective == "info":
         return inference.InfoELBO(lambda_=strength or 1000.0)
     return inference.ELBO()

@@ -12,34 +12,48 @@ import inference
 from experiments import build
 from experiments.config import UserError
 from experiments.data.images import loader
-from experiments.runs import hashed
+from experiments.runs import Run, hashed
 
 
 class Judge(NamedTuple):
-    """A trained classifier, the names of what it reads, and who it is."""
+    """A trained classifier, its run, the names of what it reads, and who it is."""
 
+    run: Run
     model: nn.Module
     attributes: tuple[str, ...]
     identity: dict
 
 
 def read(folder, run):
-    """The classifier in `folder`, for pictures that the model of `run` generates.
+    """The classifier in `folder`, for pictures that the model of `run` generates given attributes.
 
     Raises:
         UserError: the model of `run` generates nothing, or the classifier reads other pictures or attributes.
     """
+    judge = extractor(folder, run)
+    described = [[(a.name, a.categories) for a in one.attributes] for one in (run, judge.run)]
+    names = tuple(a.name for a in run.attributes if a.categories is not None)
+    if described[0] != described[1] or not names:
+        raise UserError(
+            f"classifier: expected a run of `train classifier` with the discrete attributes of {run.folder}, got "
+            f"{judge.run.folder}"
+        )
+    return judge
+
+
+def extractor(folder, run):
+    """The classifier in `folder`, whose features describe pictures that the model of `run` generates.
+
+    Raises:
+        UserError: the model of `run` generates nothing, or the classifier reads other pictures.
+    """
     _check_generates(run)
     judge = build.trained(folder)
-    described = [
-        (one.image_shape, one.config.data, one.config.binarize, [(a.name, a.categories) for a in one.attributes])
-        for one in (run, judge.run)
-    ]
-    names = tuple(a.name for a in run.attributes if a.categories is not None)
-    if judge.run.config.model != "classifier" or described[0] != described[1] or not names:
+    described = [(one.image_shape, one.config.data, one.config.binarize) for one in (run, judge.run)]
+    if judge.run.config.model != "classifier" or described[0] != described[1]:
         raise UserError(
-            f"classifier: expected a run of `train classifier` on the data of {run.folder} with the same discrete "
-            f"attributes, got {judge.run.folder} ({judge.run.config.model})"
+            f"classifier: expected a run of `train classifier` on the data of {run.folder} ({_words(described[0])}), "
+            f"got {judge.run.folder} ({judge.run.config.model}, {_words(described[1])})"
         )
     summary = judge.run.folder / "summary.json"
     test = json.loads(summary.read_text())["test"]["imputation"] if summary.is_file() else {}
@@ -49,7 +63,19 @@ def read(folder, run):
         "weights": hashed(judge.run.folder / "model.safetensors"),
         "accuracy": statistics.mean(known) if known else None,
     }
-    return Judge(judge.model, tuple(a.name for a in run.attributes), identity)
+    return Judge(judge.run, judge.model, tuple(a.name for a in judge.run.attributes), identity)
+
+
+def _words(described):
+    shape, data, binarize = described
+    return f"{data} {'x'.join(map(str, shape))}, binarize {binarize}"
+
+
+@torch.no_grad()
+def features(judge, images, batch_size=500):
+    """The judge's features of a part of the data, or of pictures `(n, C, H, W)`: `(n, F)`."""
+    batches = images.split(batch_size) if isinstance(images, torch.Tensor) else loader(images, batch_size)
+    return torch.cat([judge.model.features(batch[0] if isinstance(batch, tuple) else batch) for batch in batches])
 
 
 @torch.no_grad()

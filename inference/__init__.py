@@ -13,6 +13,7 @@ from inference.attribute_metrics import (
 from inference.callbacks import Anneal, Callback, CosineDecay, FitState, Reinitialize
 from inference.checkpoints import load_weights, replace_file, save_weights, write_table
 from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters, category_decomposition, clusters
+from inference.disentanglement import mutual_information_gap
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
 from inference.frechet import frechet_distance
@@ -101,6 +102,7 @@ __all__ = [
     "load_weights",
     "low_posterior",
     "mutual_information",
+    "mutual_information_gap",
     "replace_file",
     "save_weights",
     "squared_mmd",

@@ -109,7 +109,7 @@ def test_conditions_count_what_was_asked_and_found(trained):
             assert torch.equal(y.nan_to_num(-1), truth.nan_to_num(-1))
             return images.first()
 
-    found = judges.conditions(Copy(), judges.Judge(judge.model, ("side", "bright", "level"), {}), images, seed=0)
+    found = judges.conditions(Copy(), judges.Judge(None, judge.model, ("side", "bright", "level"), {}), images, seed=0)
     known = judge.model.log_probs(images.first())
     expected = {
         name: (probs.argmax(-1) == truth[:, column])[~truth[:, column].isnan()].double().mean().item()

@@ -99,7 +99,7 @@ def test_conditions_leave_out_labels_that_are_unknown():
         def generate(self, n, y):
             return torch.rand(n, 1, 4, 4)
 
-    found = judges.conditions(Model(), judges.Judge(Reader(), ("a", "b"), {"weights": "x"}), images, seed=0)
+    found = judges.conditions(Model(), judges.Judge(None, Reader(), ("a", "b"), {"weights": "x"}), images, seed=0)
     assert found["accuracy"] == {"a": 0.5, "b": None}
     assert found["mean_accuracy"] == 0.5
     assert found["judge"] == {"weights": "x"}

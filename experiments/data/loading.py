@@ -9,7 +9,7 @@ import torch
 from sklearn.datasets import load_digits, make_moons
 
 from experiments.config import DataName, UserError, check_seed
-from experiments.data import torchvision_sets, user_folder
+from experiments.data import shapes, torchvision_sets, user_folder
 from experiments.data.attributes import DIGITS, Attribute, moments, select
 from experiments.data.images import Images, split
 
@@ -28,7 +28,8 @@ class ImageData(NamedTuple):
 def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0):
     """Read a data set, downloading it where that is possible.
 
-    `moons` and `gaussians` are points: "pictures" of shape (1, 1, 2) and (1, 1, 1), values as drawn.
+    `moons` and `gaussians` are points: "pictures" of shape (1, 1, 2) and (1, 1, 1), values as drawn. `shapes` are
+    rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
 
     Args:
         name: one of `experiments.config.DataName`.
@@ -102,6 +103,8 @@ def _labels(name, root, columns, missing, seed):
     elif name == "digits":
         attributes = (Attribute("digit", DIGITS),)
         parts = split(torch.tensor(load_digits().target).float().unsqueeze(1), **SHARES)
+    elif name == "shapes":
+        attributes, parts = shapes.FACTORS, split(shapes.factors().float(), **SHARES)
     elif name in GENERATED:
         raise UserError(f"attributes: expected a data set that has some, got {name}")
     else:
@@ -162,4 +165,4 @@ def _gaussians():
 
 
 SHARES = {"validation": 0.1, "test": 0.2}
-GENERATED = {"digits": _digits, "moons": _moons, "gaussians": _gaussians}
+GENERATED = {"digits": _digits, "shapes": shapes.render, "moons": _moons, "gaussians": _gaussians}

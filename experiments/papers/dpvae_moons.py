@@ -13,16 +13,8 @@ from experiments.config import TrainConfig, check_counts
 from experiments.data.images import loader
 from experiments.figures import save
 from experiments.tables import kept
+from experiments.tables.dpvae import OBJECTIVES, PRIORS
 
-OBJECTIVES = {
-    "elbo": "VAE",
-    "beta-h": "beta-VAE-H",
-    "beta-b": "beta-VAE-B",
-    "beta-tc": "beta-TCVAE",
-    "factor": "FactorVAE",
-    "info": "InfoVAE",
-}
-PRIORS = {"normal": "N(0, I)", "flow": "flow"}
 SHARED = TrainConfig(
     data="moons",
     binarize="none",

@@ -1,0 +1,160 @@
+"""Shapes with known factors, what a prior's draws are worth, and the table of dpVAE in miniature."""
+
+import json
+from types import SimpleNamespace
+
+import pyro.distributions as dist
+import pytest
+import torch
+
+import pyro_priors as pp
+from experiments import generation, judges
+from experiments.__main__ import main
+from experiments.data import shapes
+from experiments.data.images import Images
+from experiments.data.loading import load
+from experiments.tables import kept
+from models import VAE, SquaredErrorLikelihood
+
+
+@pytest.fixture
+def few_shapes(monkeypatch):
+    """Three places each way instead of twelve, and tables that train in this process."""
+    places = shapes.PLACES[::5]
+    factors = [
+        one._replace(categories=tuple(map(str, places))) if one.name in ("left", "top") else one
+        for one in shapes.FACTORS
+    ]
+    monkeypatch.setattr(shapes, "PLACES", places)
+    monkeypatch.setattr(shapes, "FACTORS", tuple(factors))
+    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+
+
+def test_shapes_are_where_and_as_large_as_their_factors_say(few_shapes):
+    pictures, factors = shapes.render()[:, 0].double() / 255, shapes.factors()
+    assert len(pictures) == 3 * 4 * 6 * 3 * 3
+    kind, size, angle, left, top = factors.T
+    size, left, top = (
+        torch.tensor(v)[i] for v, i in ((shapes.SIZES, size), (shapes.PLACES, left), (shapes.PLACES, top))
+    )
+    mass = pictures.sum((1, 2))
+    # A half side a: rectangle 2a x a, ellipse pi a a/2, triangle of base a and height 2a.
+    area = torch.tensor([2.0, torch.pi / 2, 1.0])[kind] * (32 * size) ** 2
+    torch.testing.assert_close(mass, area.double(), rtol=0.03, atol=0.5)
+    axis = (torch.arange(32) + 0.5) / 32
+    across, down = (pictures.sum(1) @ axis.double()) / mass, (pictures.sum(2) @ axis.double()) / mass
+    even = kind < 2  # the centroid of a triangle is a sixth of its height before the middle
+    assert (across - left)[even].abs().max() < 0.004
+    assert (down - top)[even].abs().max() < 0.004
+    tilt = torch.tensor(shapes.ANGLES)[angle] * torch.pi / 180
+    torch.testing.assert_close(across[~even], (left - size / 3 * tilt.cos())[~even].double(), rtol=0, atol=0.006)
+    torch.testing.assert_close(down[~even], (top - size / 3 * tilt.sin())[~even].double(), rtol=0, atol=0.006)
+    assert len(pictures.flatten(1).unique(dim=0)) == len(pictures)
+
+
+def test_shapes_come_with_their_factors(few_shapes):
+    data = load("shapes", attributes=())
+    assert data.image_shape == (1, 32, 32)
+    assert [a.name for a in data.attributes] == ["kind", "size", "angle", "left", "top"]
+    everything, table = shapes.render(), shapes.factors()
+    pictures, labels = data.train[[0, 7]]
+    rows = [(table == row).all(-1).nonzero().item() for row in labels]
+    assert torch.equal(pictures, everything[rows].float() / 255)
+
+
+class Same(torch.nn.Module):
+    """q(z given x) is one law for all."""
+
+    def __init__(self, loc):
+        super().__init__()
+        self.loc = loc
+
+    def forward(self, x):
+        return dist.Normal(self.loc.expand(len(x), -1), 1.0).to_event(1)
+
+
+class Spread(torch.nn.Module):
+    """A picture of two pixels: the latents."""
+
+    def forward(self, z):
+        return z.view(*z.shape[:-1], 1, 1, 2)
+
+
+def data_of(pictures):
+    parts = (Images(part) for part in pictures.split([len(pictures) - 20, 20]))
+    return SimpleNamespace(**dict(zip(("train", "test"), parts, strict=True)))
+
+
+def test_what_draws_are_worth_where_it_is_known():
+    """N(0, I) against q(z) = N(m, I): KL = |m|^2 / 2 each way; x = z + N(0, 1 / 2w) has a Gaussian density."""
+    torch.manual_seed(0)
+    m, weight, pictures = torch.tensor([0.6, 0.0]), 3.0, torch.randn(60, 1, 1, 2)
+    vae = VAE(Same(m), Spread(), pp.StandardNormal(2), SquaredErrorLikelihood(weight))
+    judge = judges.Judge(None, SimpleNamespace(features=lambda x: x.flatten(1)), (), {})
+    real = judges.features(judge, Images(torch.randn(4000, 1, 1, 2)))
+    found = generation.results(vae, data_of(pictures), 0, judge, real, nll_samples=4000, nll_pictures=5)
+    assert abs(found["skl"] - 0.36) < 4.5 * found["skl_se"] < 0.08
+    assert found["kl_of_posterior"] == pytest.approx(0.18, abs=0.05)
+    assert (
+        found["leakage"]["scores"][-1]
+        == pytest.approx(found["leakage"]["share_scores"][-1])
+        == pytest.approx(0.18, abs=0.05)
+    )
+    assert found["leakage"]["scores"][0] == 0  # nothing lies that far out
+    variance = 1 + 1 / (2 * weight)
+    log_p = dist.Normal(0.0, variance**0.5).log_prob(pictures[40:45]).sum((1, 2, 3))
+    # The squared error lacks the constant of N(z, 1 / 2w).
+    exact = -(log_p + torch.log(torch.tensor(torch.pi / weight))).mean()
+    assert abs(found["nll"] - float(exact)) < 5 * found["nll_se"] < 0.2
+    assert found["frechet"] < 0.02 < 0.5 < found["frechet_low"]  # least q(z): far from m, on one side
+    assert "mig" not in found
+
+
+def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, few_shapes):
+    small = ["--hidden", "8", "--latent-dim", "2", "--epochs", "1", "--particles", "2"]
+    runs = tmp_path / "runs"
+    classifier = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(runs)]
+    assert main(["train", "classifier", *classifier]) == 0
+    (judge,) = runs.glob("*/*")
+    table = [part.replace("--", "--train.") for part in ["--data", "shapes", "--flow-hidden", "8", *small]]
+    table += ["--train.runs-dir", str(runs), "--classifier", str(judge), "--rows", "elbo", "--seeds", "0", "1"]
+    table += ["--samples", "60", "--lowest", "20", "--nll-samples", "30", "--nll-pictures", "4"]
+    table += ["--results", str(tmp_path)]
+    assert main(["table", "dpvae", *table]) == 0
+    page = (tmp_path / "dpvae-shapes.md").read_text()
+    assert "| VAE | N(0, I) |" in page
+    assert "| VAE | flow |" in page
+    assert "MIG" in page
+    assert (tmp_path / "dpvae-shapes.png").is_file()
+    result = json.loads((tmp_path / "dpvae-shapes" / "elbo-flow-seed1.json").read_text())
+    assert result["beside"]["judge"]["extractor"] == "ConvClassifier.features"
+    assert result["generation"]["frechet"] > 0
+    trained = sorted(runs.glob("dpvae-shapes/*/*/summary.json"))
+    assert len(trained) == 4
+    capsys.readouterr()
+    assert main(["table", "dpvae", *table]) == 0
+    assert sorted(runs.glob("dpvae-shapes/*/*/summary.json")) == trained
+    assert (tmp_path / "dpvae-shapes.md").read_text() == page
+    assert main(["table", "dpvae", *[part if part != "60" else "61" for part in table]]) == 2
+    assert "results: expected a result of this configuration" in capsys.readouterr().err
+
+
+def test_a_judge_of_other_pictures(tmp_path, capsys, few_shapes):
+    flags = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(tmp_path)]
+    assert main(["train", "classifier", *flags, "--binarize", "dynamic"]) == 0
+    (judge,) = tmp_path.glob("*/*")
+    assert main(["table", "dpvae", "--train.data", "shapes", "--classifier", str(judge)]) == 2
+    assert "(classifier, shapes 1x32x32, binarize dynamic)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--rows", "hat"], "rows: expected some of elbo, beta-h"),
+        (["--train.prior", "flow"], "train.prior: expected its default"),
+        (["--lowest", "0"], "lowest: expected at least 1"),
+    ],
+)
+def test_mistakes(flags, message, capsys):
+    assert main(["table", "dpvae", *flags]) == 2
+    assert message in capsys.readouterr().err
