@@ -44,8 +44,9 @@ SHARED = TrainConfig(
     latent_dim=2,
     hidden=(200, 200),
     discriminator_hidden=(200,) * 5,
-    epochs=10,
+    epochs=5,
     batch_size=200,
+    lr=2e-3,
     prior_lr=1e-3,
     decay=True,
     threads=1,
@@ -70,7 +71,7 @@ class DpvaeConfig:
     samples: int = 5000  # Draws of prior and aggregated posterior.
     lowest: int = 1000  # How many of them are low-posterior samples.
     nll_samples: int = 21_000  # Importance samples of each picture.
-    nll_pictures: int = 100  # Test pictures whose likelihood is estimated.
+    nll_pictures: int = 50  # Test pictures whose likelihood is estimated.
     jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
