@@ -27,6 +27,11 @@ COMMANDS = {
     "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
     "figure cp-vae": ("papers.cp_vae", "CpVaeFiguresConfig", "trained runs side by side, CP-VAE Figures 5 to 9"),
     "figure cp-vae-toy": ("papers.cp_vae_toy", "CpVaeToyConfig", "two Gaussians on a line, CP-VAE Figures 3 and 4"),
+    "figure dpvae": (
+        "papers.dpvae",
+        "DpvaeFiguresConfig",
+        "ways through the latents of trained runs, dpVAE Figures 5, 6",
+    ),
     "figure dpvae-moons": ("papers.dpvae_moons", "DpvaeMoonsConfig", "pockets and leaks on moons, dpVAE Figures 1, 3"),
     "bench tensor-ring": (
         "bench.tensor_ring",

@@ -13,6 +13,7 @@ from experiments.__main__ import main
 from experiments.data import shapes
 from experiments.data.images import Images
 from experiments.data.loading import load
+from experiments.papers import dpvae
 from experiments.tables import kept
 from models import VAE, SquaredErrorLikelihood
 
@@ -158,3 +159,48 @@ def test_a_judge_of_other_pictures(tmp_path, capsys, few_shapes):
 def test_mistakes(flags, message, capsys):
     assert main(["table", "dpvae", *flags]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_way_is_straight_in_its_space():
+    torch.manual_seed(0)
+    prior = pp.FlowNormal(3, layers=2, hidden=(8,))()
+    ends = torch.randn(5, 2, 3)
+    straight, bent = (dpvae.way(prior, ends, 7, space) for space in dpvae.spaces(prior))
+    for path, turned in ((straight, straight), (bent, prior.to_generation(bent))):
+        assert path.shape == (5, 7, 3)
+        torch.testing.assert_close(path[:, [0, -1]], ends, atol=1e-5, rtol=1e-5)
+        steps = turned.diff(dim=1)
+        torch.testing.assert_close(steps, steps[:, :1].expand_as(steps), atol=1e-5, rtol=1e-4)
+    assert (straight - bent).abs().max() > 0.01
+    assert dpvae.spaces(pp.StandardNormal(3)()) == ("z",)
+
+
+def test_one_latent_is_moved_by_deviations_of_q():
+    law = pp.distributions.GaussianMixture(torch.zeros(1), torch.tensor([[1.0, 2.0]]), torch.tensor([[0.5, 3.0]]))
+    codes = dpvae.varied(torch.tensor([7.0, 8.0]), law, 1, deviations=5, steps=3)
+    torch.testing.assert_close(codes, torch.tensor([[7.0, -7.0], [7.0, 8.0], [7.0, 23.0]]))
+
+
+def test_figures_of_runs(tmp_path, capsys):
+    flags = ["--data", "digits", "--latent-dim", "2", "--hidden", "8", "--epochs", "1", "--no-progress"]
+    flags += ["--particles", "2", "--runs-dir", str(tmp_path)]
+    for prior in ("normal", "flow"):
+        assert main(["train", "vae", *flags, "--prior", prior]) == 0
+    runs = [str(next(tmp_path.glob(f"digits-{prior}/*"))) for prior in ("normal", "flow")]
+    folder = tmp_path / "figures"
+    assert main(["figure", "dpvae", *runs, "--folder", str(folder), "--pairs", "20"]) == 0
+    measured = json.loads((folder / "traversals.json").read_text())["lowest_log_q"]
+    assert {title: list(spaces) for title, spaces in measured.items()} == {
+        "VAE, N(0, I)": ["z"],
+        "VAE, flow": ["z", "z0"],
+    }
+    assert (folder / "traversals.png").is_file()
+    assert (folder / "dimensions.png").is_file()
+    capsys.readouterr()
+    for wrong, message in (
+        (["--between", "0", "5000"], "between: expected numbers below 359"),
+        (["--between", "-1", "0"], "between: expected numbers of test pictures"),
+        (["--deviations", "0"], "deviations: expected a positive number"),
+    ):
+        assert main(["figure", "dpvae", *runs, *wrong]) == 2
+        assert message in capsys.readouterr().err
