@@ -179,6 +179,8 @@ class TrainConfig(AutoencoderConfig):
         super().__post_init__()
         for field in ("flow_hidden", "discriminator_hidden"):
             check_widths(field, getattr(self, field))
+        if self.objective == "factor" and self.patience is not None:
+            raise UserError(f"patience: expected none with objective factor, whose losses move, got {self.patience}")
         if self.prior == "flow" and self.latent_dim < 2:
             raise UserError(f"latent_dim: expected at least 2 with a flow, got {self.latent_dim}")
 

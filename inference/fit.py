@@ -52,7 +52,9 @@ def fit(
     progress: bool = True,
     seed: int | None = None,
 ) -> FitResult:
-    """Train a model, and leave it with its best weights by the validation loss (its last, without validation data).
+    """Train a model, and leave it with its best weights by the validation loss.
+
+    These are its last, without validation data and with an objective that says that it is not `steady` (`FactorELBO`).
 
     Every batch makes one update per step, in order. The validation loss is that of the first step, with the same
     random numbers in every epoch. Pyro validates the programs during the first batch only: on every batch it would
@@ -77,7 +79,8 @@ def fit(
         seed: seed of every random number generator, plus the rank.
 
     Raises:
-        ValueError: no step, epochs or clip_norm not positive, early stopping without validation data, no batches.
+        ValueError: no step, epochs or clip_norm not positive, early stopping without validation data or with an
+            objective that is not steady, no batches.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
             a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
     """
@@ -113,6 +116,7 @@ class _Loop:
     def __init__(self, fabric: Any, steps: list, model: nn.Module, callbacks: Sequence, clip_norm: float, precision):
         self.fabric, self.model, self.callbacks = fabric, model, callbacks
         self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.steady = _steady(steps)
         self.scaled = precision.startswith("16-mixed")  # its gradient scaler meets, and skips, infinite gradients
         optimizers = [step.optimizer for step in steps]
         losses = _Losses([step.objective for step in steps], model)
@@ -133,7 +137,7 @@ class _Loop:
             for callback in self.callbacks:
                 row |= callback.on_epoch_end(self.state) or {}
             history.append(row | {"step": self.state.step, "seconds": round(time.perf_counter() - start, 3)})
-            best = validation is None or loss < best_loss
+            best = validation is None or not self.steady or loss < best_loss
             if best:
                 best_epoch, best_loss = epoch, loss
             if best and validation is not None:
@@ -251,11 +255,21 @@ def _mode_restored(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
+def _steady(steps: list) -> bool:
+    """Whether the validation losses of different epochs may be compared."""
+    return getattr(steps[0].objective, "steady", True)
+
+
 def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: float | None) -> None:
     if not steps:
         raise ValueError("steps: expected at least one OptimizationStep, got none")
     check_count("epochs", epochs)
     if early_stopping is not None and validation is None:
         raise ValueError("early_stopping: expected validation data beside it, got validation=None")
+    if early_stopping is not None and not _steady(steps):
+        raise ValueError(
+            f"early_stopping: expected None with {type(steps[0].objective).__name__}, whose losses in different epochs "
+            "do not compare"
+        )
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm: expected a positive number or None, got {clip_norm!r}")

@@ -124,7 +124,8 @@ class FactorELBO(ELBO):
     """FactorVAE: the ELBO - gamma times the total correlation, read off a discriminator.
 
     Train the discriminator beside it, by an optimizer of its own: two `OptimizationStep`s, this one with the model's
-    parameters, `DensityRatio` with the discriminator's.
+    parameters, `DensityRatio` with the discriminator's. As the discriminator changes, losses of different epochs do not
+    compare: `inference.fit` keeps the last weights, not those of the least validation loss.
 
     References:
         Kim, Mnih, "Disentangling by factorising", 2018, eq. 2-3, arXiv:1802.05983.
@@ -133,7 +134,12 @@ class FactorELBO(ELBO):
         discriminator: as `Discriminator`.
         gamma: weight of the total correlation; 0 for the ELBO.
         latent, kwargs: as for `ELBO`.
+
+    Raises:
+        ValueError: a negative weight; on a call, codes that are no `(batch, d)`.
     """
+
+    steady = False
 
     def __init__(self, discriminator: nn.Module, gamma: float, latent: str = "z", **kwargs) -> None:
         super().__init__(latent, **kwargs)

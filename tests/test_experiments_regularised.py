@@ -34,6 +34,7 @@ def test_a_flow_over_a_ring_with_splines(tmp_path):
     ("flags", "message"),
     [
         (["--prior", "flow", "--latent-dim", "1"], "latent_dim: expected at least 2 with a flow"),
+        (["--objective", "factor", "--patience", "3"], "patience: expected none with objective factor"),
         (["--layers", "0"], "layers: expected at least 1"),
         (["--strength", "0"], "strength: expected a positive number"),
         (["--capacity", "-1"], "capacity: expected a positive number"),

@@ -231,3 +231,19 @@ def test_bad_arguments(call, message):
 def test_early_stopping_ignores_gains_below_min_delta():
     stopping = EarlyStopping(patience=2, min_delta=0.5)
     assert [stopping.update(loss) for loss in (5.0, 4.6, 4.4, 4.2, 4.1)] == [False, False, False, False, True]
+
+
+def test_losses_that_do_not_compare_choose_no_epoch():
+    """An objective that says so leaves the last weights, whatever the validation losses were, and stops nothing."""
+
+    class Moving(ELBO):
+        steady = False
+
+    line = Line()
+    step = OptimizationStep(Moving(), torch.optim.SGD(line.parameters(), lr=-0.01))  # ascends: every epoch is worse
+    result = fit(step, line, [X], epochs=3, validation=[X], **QUIET)
+    losses = [row["validation_loss"] for row in result.history]
+    assert losses == sorted(losses)
+    assert (result.best_epoch, result.best_loss) == (3, losses[-1])
+    with pytest.raises(ValueError, match="early_stopping: expected None with Moving"):
+        fit(step, line, [X], epochs=1, validation=[X], early_stopping=EarlyStopping(2), **QUIET)

@@ -140,8 +140,9 @@ def keep(folder, config, found, beside=None):
 
 
 def train_and_keep(folder, config):
-    """Train in a process of its own and keep what its `summary.json` says."""
-    keep(folder, config, json.loads((train(config) / "summary.json").read_text()))
+    """Train in a process of its own, unless a run has finished, and keep what its `summary.json` says."""
+    finished = newest(config) or train(config)
+    keep(folder, config, json.loads((finished / "summary.json").read_text()))
 
 
 def anywhere(config):
