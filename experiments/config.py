@@ -173,12 +173,18 @@ class TrainConfig(AutoencoderConfig):
         "pseudo_inputs",
         "layers",
     )
-    positive: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.positive, "strength", "capacity", "discriminator_lr")
+    positive: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.positive, "strength", "discriminator_lr")
 
     def __post_init__(self):
         super().__post_init__()
         for field in ("flow_hidden", "discriminator_hidden"):
             check_widths(field, getattr(self, field))
+        if not self.capacity >= 0:
+            raise UserError(f"capacity: expected 0 or more, got {self.capacity}")
+        if self.prior == "vamp" and self.prior_epochs:
+            raise UserError(
+                f"prior_epochs: expected 0 with a VampPrior, which has no law of its own, got {self.prior_epochs}"
+            )
         if self.objective == "factor" and self.patience is not None:
             raise UserError(f"patience: expected none with objective factor, whose losses move, got {self.patience}")
         if self.prior == "flow" and self.latent_dim < 2:
@@ -210,8 +216,8 @@ def from_json(values, kind=TrainConfig):
     return kind(**restored)
 
 
-def to_flags(config):
-    """The command-line flags that build `config`, those at their default left out.
+def to_flags(config, default=None):
+    """The command-line flags that build `config`, those at their default left out, or as in another configuration.
 
     Example:
         >>> to_flags(TrainConfig(prior="gmm", fixed=True, hidden=(64, 32)))
@@ -220,7 +226,7 @@ def to_flags(config):
     flags = []
     for field in dataclasses.fields(config):
         value, flag = getattr(config, field.name), field.name.replace("_", "-")
-        if value == field.default:
+        if value == (field.default if default is None else getattr(default, field.name)):
             continue
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")

@@ -60,6 +60,13 @@ class CategoricalConfig(PaperConfig):
         for field in ("blind_epochs", "kept_epochs"):
             if getattr(self, field) < 0:
                 raise UserError(f"{field}: expected 0 or more, got {getattr(self, field)}")
+        if self.blind_epochs and not self.blind_epochs < self.epochs:
+            raise UserError(f"blind_epochs: expected fewer than epochs = {self.epochs}, got {self.blind_epochs}")
+        if self.patience is not None and self.patience <= self.blind_epochs:
+            raise UserError(
+                f"patience: expected more than blind_epochs = {self.blind_epochs}, in which no bound improves, got "
+                f"{self.patience}"
+            )
         if self.kept is not None and (self.estimator == "gumbel" or self.kept > self.categories):
             raise UserError(
                 f"kept: expected at most {self.categories}, and none with --estimator gumbel, got {self.kept}"

@@ -5,11 +5,18 @@ import torch
 
 import inference
 from experiments import fitting, judges
+from experiments.config import UserError
 from experiments.data.images import loader
 from inference.latent_metrics import log_prob
 
 THRESHOLDS = tuple(float(tau) for tau in range(-20, 5))  # of log p(z), in nats
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the prior's own draws that lie below a threshold
+
+
+def check_draws(samples, lowest):
+    """`UserError` where there are not at least two low-posterior samples among the draws."""
+    if not 2 <= lowest <= samples:
+        raise UserError(f"lowest: expected 2 to samples = {samples}, got {lowest}")
 
 
 @torch.no_grad()

@@ -7,8 +7,6 @@ import numpy
 import pyro.distributions as dist
 import torch
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import normalized_mutual_info_score
-from sklearn.metrics.cluster import contingency_matrix
 from torch import Tensor, nn
 
 from inference.callbacks import Callback, FitState
@@ -56,6 +54,9 @@ def clusters(probs: Tensor, labels: Tensor) -> Clusters:
         >>> clusters(probs, torch.tensor([7, 7, 4, 4, 7]))
         Clusters(accuracy=0.8, majority_accuracy=0.8, nmi=0.432..., used=2)
     """
+    from sklearn.metrics import normalized_mutual_info_score  # here, since it takes a second to import
+    from sklearn.metrics.cluster import contingency_matrix
+
     if probs.dim() != 2 or len(probs) == 0 or labels.shape != probs.shape[:1]:
         raise ValueError(
             f"probs, labels: expected shapes (n, K) and (n,) with n >= 1, got {tuple(probs.shape)} and "

@@ -1,7 +1,6 @@
 """Whether single latents tell single factors of the data."""
 
 import torch
-from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
 from pyro_priors.checks import check_count
@@ -42,6 +41,9 @@ def mutual_information_gap(codes: Tensor, factors: Tensor, bins: int = 20) -> fl
     check_count("bins", bins, least=2)
     if bool((factors == factors[0]).all(0).any()):
         raise ValueError("factors: expected each to vary, got one that never does")
+    from sklearn.metrics import mutual_info_score  # here, since it takes a second to import
+
+    codes = codes.double()
     low, high = codes.min(0).values, codes.max(0).values
     shares = (codes - low) / (high - low).clamp(min=torch.finfo(codes.dtype).tiny)
     cells = (bins * shares).long().clamp(max=bins - 1).T.cpu().numpy()

@@ -19,6 +19,8 @@ from inference.objectives import ELBO, ELBOTerms
 from inference.traces import LatentSite, LogTerms, Program, log_terms
 from pyro_priors.checks import check_choice, check_count
 
+KERNELS = ("rbf", "imq")
+
 
 class RegularisedTerms(NamedTuple):
     """Means over the batch, as `ELBOTerms`, and the regularising quantity before its weight."""
@@ -146,7 +148,7 @@ class FactorELBO(ELBO):
         self.discriminator, self.gamma = discriminator, _check_weight("gamma", gamma)
 
     def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
-        correlation = self.discriminator(terms.site.value).mean()
+        correlation = self.discriminator(_codes(terms.site.value)).mean()
         return kl - reconstruction + self.gamma * correlation, _told(told, correlation)
 
 
@@ -161,9 +163,15 @@ class DensityRatio(nn.Module):
 
     Each latent is permuted by itself over the examples, which makes draws of prod_d q(z_d) of draws of q(z).
 
+    References:
+        Kim, Mnih, "Disentangling by factorising", 2018, algorithm 1 and 2, arXiv:1802.05983.
+
     Args:
         discriminator: as `Discriminator`.
         latent: the site of the latents.
+
+    Raises:
+        ValueError: on a call, codes that are no `(batch, d)`.
     """
 
     def __init__(self, discriminator: nn.Module, latent: str = "z") -> None:
@@ -172,7 +180,7 @@ class DensityRatio(nn.Module):
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, DensityRatioTerms]:
         with torch.no_grad():
-            z = log_terms(model, guide, batch, latent=self.latent).site.value
+            z = _codes(log_terms(model, guide, batch, latent=self.latent).site.value)
         half = (len(z) + 1) // 2
         codes, permuted = z[:half], permute_latents(z[-half:])
         logits = self.discriminator(torch.cat([codes, permuted]))
@@ -215,15 +223,14 @@ class InfoELBO(ELBO):
         **kwargs,
     ) -> None:
         super().__init__(latent, **kwargs)
-        check_choice("kernel", kernel, ("rbf", "imq"))
-        if width is not None and not width > 0:
-            raise ValueError(f"width: expected a positive number or None, got {width}")
-        if alpha + lambda_ < 1:
+        check_choice("kernel", kernel, KERNELS)
+        _check_width(width)
+        if not alpha + lambda_ >= 1:
             raise ValueError(f"alpha, lambda_: expected a sum of at least 1, got {alpha} and {lambda_}")
         self.alpha, self.lambda_, self.kernel, self.width = alpha, lambda_, kernel, width
 
     def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
-        z, prior = terms.site.value, terms.site.prior
+        z, prior = _codes(terms.site.value), terms.site.prior
         # The plate has expanded the prior to the batch.
         draws = prior.rsample() if prior.has_rsample else prior.sample()
         discrepancy = squared_mmd(z, draws.expand_as(z), self.kernel, self.width)
@@ -234,11 +241,20 @@ class InfoELBO(ELBO):
 def squared_mmd(a: Tensor, b: Tensor, kernel: str = "rbf", width: float | None = None) -> Tensor:
     """The squared maximum mean discrepancy of two sets of draws, `(n, d)` and `(m, d)`, without bias: a scalar.
 
+    Args:
+        a, b: draws of the two laws.
+        kernel, width: as for `InfoELBO`.
+
     Raises:
-        ValueError: fewer than two rows.
+        ValueError: shapes that do not fit, fewer than two rows, an unknown kernel, a width that is not positive.
     """
-    if min(len(a), len(b)) < 2:
-        raise ValueError(f"a, b: expected two draws of each law or more, got {len(a)} and {len(b)}")
+    if a.dim() != 2 or b.dim() != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(
+            "a, b: expected shapes (n, d) and (m, d), two draws of each law or more, got "
+            f"{tuple(a.shape)} and {tuple(b.shape)}"
+        )
+    check_choice("kernel", kernel, KERNELS)
+    _check_width(width)
     width = a.shape[-1] if width is None else width
 
     def mean(x: Tensor, y: Tensor, same: bool) -> Tensor:
@@ -255,6 +271,18 @@ def _diagonal(site: LatentSite) -> dist.Normal:
     if not isinstance(law, torch.distributions.Normal) or law.loc.dim() != 2:
         raise ValueError(f"guide: expected a diagonal Gaussian over (batch, d) for the latents, got {site.posterior}")
     return law
+
+
+def _codes(z: Tensor) -> Tensor:
+    """Draws of the latents of a batch, `(batch, d)`."""
+    if z.dim() != 2:
+        raise ValueError(f"guide: expected codes of shape (batch, d), got {tuple(z.shape)}")
+    return z
+
+
+def _check_width(width: float | None) -> None:
+    if width is not None and not width > 0:
+        raise ValueError(f"width: expected a positive number or None, got {width}")
 
 
 def _check_weight(name: str, weight: float) -> float:

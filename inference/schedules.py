@@ -21,7 +21,9 @@ class LinearWarmup:
         self.steps, self.start, self.end, self.delay = steps, start, end, delay
 
     def __call__(self, step: int) -> float:
-        step = max(step - self.delay, 0)
+        step -= self.delay
+        if step < 0:
+            return self.start
         if step >= self.steps:
             return self.end
         return self.start + (self.end - self.start) * step / self.steps

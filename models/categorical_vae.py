@@ -67,8 +67,12 @@ class CategoricalVAE(VAE):
         name: str | None = None,
     ) -> None:
         check_choice("estimator", estimator, ("enumerate", "gumbel"))
-        if kept is not None and estimator == "gumbel":
-            raise ValueError(f"kept: expected None with the estimator 'gumbel', got {kept}")
+        if kept is not None and (estimator == "gumbel" or not 0 < kept <= getattr(prior, "num_categories", kept)):
+            raise ValueError(
+                f"kept: expected at most the prior's categories, and None with the estimator 'gumbel', got {kept}"
+            )
+        if not temperature > 0:
+            raise ValueError(f"temperature: expected a positive number, got {temperature}")
         super().__init__(encoder, decoder, prior, likelihood, name)
         self.estimator, self.temperature, self.blind, self.kept = estimator, temperature, blind, kept
 
@@ -138,6 +142,7 @@ class CategoricalVAE(VAE):
         """q(c given x) `(batch,)` and q(z given x, c) `(K, batch, d)`, `(1, batch, d)` where c makes no difference."""
         categories, told, hidden = self._encode(x)
         every = torch.arange(self.prior.num_categories, device=hidden.device)[:, None]
+        every = self._even(hidden).probs.expand(len(every), -1, -1) if self.blind else every
         law = self.encoder.latents(hidden, told, every).base_dist
         return categories, law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
 
@@ -191,13 +196,15 @@ class CategoricalVAE(VAE):
             drawn: draws of x instead of means.
 
         Raises:
-            ValueError: n < 1, an unknown category, a category and probs at once.
+            ValueError: n < 1, an unknown category, probs of another shape, a category and probs at once.
         """
         count, law = self._batch_size(None, n), self.prior()
         if category is not None and probs is not None:
             raise ValueError("category, probs: expected one of them, got both")
+        if probs is not None and probs.shape != (self.prior.num_categories,):
+            raise ValueError(f"probs: expected shape ({self.prior.num_categories},), got {tuple(probs.shape)}")
         if category is not None:
-            if not 0 <= category < self.prior.num_categories:
+            if not isinstance(category, int) or not 0 <= category < self.prior.num_categories:
                 raise ValueError(f"category: expected 0..{self.prior.num_categories - 1}, got {category}")
             c = torch.full((count,), category, device=law.loc.device)
         else:

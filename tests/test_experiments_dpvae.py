@@ -153,7 +153,8 @@ def test_a_judge_of_other_pictures(tmp_path, capsys, few_shapes):
     [
         (["--rows", "hat"], "rows: expected some of elbo, beta-h"),
         (["--train.prior", "flow"], "train.prior: expected its default"),
-        (["--lowest", "0"], "lowest: expected at least 1"),
+        (["--lowest", "1"], "lowest: expected 2 to samples = 5000, got 1"),
+        (["--samples", "50"], "lowest: expected 2 to samples = 50, got 1000"),
     ],
 )
 def test_mistakes(flags, message, capsys):

@@ -34,10 +34,11 @@ def test_a_flow_over_a_ring_with_splines(tmp_path):
     ("flags", "message"),
     [
         (["--prior", "flow", "--latent-dim", "1"], "latent_dim: expected at least 2 with a flow"),
+        (["--prior", "vamp", "--prior-epochs", "1"], "prior_epochs: expected 0 with a VampPrior"),
         (["--objective", "factor", "--patience", "3"], "patience: expected none with objective factor"),
         (["--layers", "0"], "layers: expected at least 1"),
         (["--strength", "0"], "strength: expected a positive number"),
-        (["--capacity", "-1"], "capacity: expected a positive number"),
+        (["--capacity", "-1"], "capacity: expected 0 or more"),
         (["--flow-hidden", "0"], "flow_hidden: expected one width or more"),
     ],
 )

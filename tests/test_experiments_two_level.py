@@ -127,6 +127,8 @@ def test_more_pseudo_inputs_than_pictures_are_refused(tmp_path, capsys):
         (["--kept", "11"], "kept: expected at most 10"),
         (["--kept", "2", "--estimator", "gumbel"], "kept: expected at most 10, and none with --estimator gumbel"),
         (["--blind-epochs", "-1"], "blind_epochs: expected 0 or more"),
+        (["--blind-epochs", "5", "--epochs", "5"], "blind_epochs: expected fewer than epochs = 5"),
+        (["--blind-epochs", "5", "--patience", "5"], "patience: expected more than blind_epochs = 5"),
         (["--last-temperature", "0"], "last_temperature: expected a positive number"),
     ],
 )

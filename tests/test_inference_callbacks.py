@@ -11,6 +11,7 @@ import pyro_priors as pp
 from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
 from inference.callbacks import CosineDecay, FitState
 from inference.checkpoints import write_table
+from inference.schedules import LinearWarmup
 from models import VAE, GatedMLPDecoder, GatedMLPEncoder
 
 
@@ -213,3 +214,8 @@ def test_bad_weight_files(tmp_path):
     with pytest.raises(ValueError, match=r"another architecture \(bias: expected \(3,\), got None\)"):
         load_weights(linear, path)
     assert torch.equal(linear.weight, kept)
+
+
+def test_a_warmup_of_no_steps_waits_for_its_delay():
+    jump = LinearWarmup(0, start=7.0, end=1.0, delay=5)
+    assert [jump(step) for step in (0, 4, 5)] == [7.0, 7.0, 1.0]

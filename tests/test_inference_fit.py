@@ -240,7 +240,9 @@ def test_losses_that_do_not_compare_choose_no_epoch():
         steady = False
 
     line = Line()
-    step = OptimizationStep(Moving(), torch.optim.SGD(line.parameters(), lr=-0.01))  # ascends: every epoch is worse
+    step = OptimizationStep(
+        Moving(), torch.optim.SGD(line.parameters(), lr=0.01, maximize=True)
+    )  # every epoch is worse
     result = fit(step, line, [X], epochs=3, validation=[X], **QUIET)
     losses = [row["validation_loss"] for row in result.history]
     assert losses == sorted(losses)

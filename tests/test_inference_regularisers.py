@@ -116,6 +116,29 @@ def test_total_correlation():
     torch.testing.assert_close(loss, -terms.elbo + 5 * terms.regulariser)
 
 
+def test_the_three_parts_of_beta_tcvae_in_closed_form():
+    """Information + beta total correlation + dimension-wise KL, each exact, against the loss (error about 0.1)."""
+    x = torch.randn(3000, 2)
+    covariance = MIX.T @ MIX + SCALE.square().diag()
+    information = 0.5 * (covariance.logdet() - SCALE.square().log().sum())  # I(x, z)
+    variances = covariance.diagonal()
+    each = 0.5 * (variances - 1 - variances.log()).sum()  # sum of KL(q(z_d), N(0, 1))
+    torch.testing.assert_close(information + exact_correlation() + each, kl_of(x), rtol=0.05, atol=0.0)
+    loss, terms = TotalCorrelationELBO(4.0, 500)(normal, guide, x)
+    exact = information + 4 * exact_correlation() + each - terms.reconstruction
+    assert abs(loss - 3 * math.log(500) - exact) < 0.35
+
+
+def test_latents_that_are_no_vectors():
+    def scalar(x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Normal(torch.zeros(len(x)), 1.0))
+
+    for objective in (InfoELBO(), FactorELBO(Discriminator(1), 1.0), DensityRatio(Discriminator(1))):
+        with pytest.raises(ValueError, match=r"guide: expected codes of shape \(batch, d\), got \(5,\)"):
+            objective(scalar, scalar, torch.zeros(5, 1))
+
+
 def test_a_posterior_that_is_no_diagonal_gaussian_has_no_total_correlation():
     def laplace(x):
         with pyro.plate("data", len(x)):
@@ -164,7 +187,7 @@ def test_squared_mmd():
     rows_a, rows_b = list(a), list(b)
     exact = mean(rows_a, rows_a) / 12 + mean(rows_b, rows_b) / 6 - 2 * mean(rows_a, rows_b) / 12
     torch.testing.assert_close(squared_mmd(a, b, "imq"), exact)
-    with pytest.raises(ValueError, match="expected two draws"):
+    with pytest.raises(ValueError, match="two draws of each law"):
         squared_mmd(a[:1], b)
 
 
@@ -212,6 +235,11 @@ def test_mistakes():
         (lambda: TotalCorrelationELBO(1.0, 0), "data_size: expected an integer of at least 1"),
         (lambda: InfoELBO(kernel="linear"), "kernel: expected one of"),
         (lambda: InfoELBO(width=0.0), "width: expected a positive number"),
+        (lambda: InfoELBO(alpha=math.nan), "alpha, lambda_: expected a sum of at least 1"),
+        (lambda: squared_mmd(torch.zeros(5), torch.zeros(5)), r"a, b: expected shapes \(n, d\) and \(m, d\)"),
+        (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 3)), "a, b: expected shapes"),
+        (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 1), "linear"), "kernel: expected one of"),
+        (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 1), width=-1.0), "width: expected a positive number"),
         (lambda: InfoELBO(alpha=0.0, lambda_=0.5), "alpha, lambda_: expected a sum of at least 1"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -163,6 +163,7 @@ def test_blind_to_categories_it_is_a_vae(told, estimator):
     assert idle == {"encoder.logits.weight", "encoder.logits.bias", "prior.loc", "prior.log_scale"}
     assert vae.generate(3).shape == (3, *SHAPE)
     assert vae.reconstruct(x).shape == x.shape
+    torch.testing.assert_close(vae.posterior(x)[1].loc[0], vae.encode(x).mean)
     assert Trace_ELBO().loss(vae.model, vae.guide, x) > 0
 
 
@@ -226,6 +227,8 @@ def test_generation():
     torch.testing.assert_close(vae.classify(images()).sum(-1), torch.ones(6))
     for kwargs, message in (
         ({"category": K}, "category: expected 0..2, got 3"),
+        ({"category": 1.5}, "category: expected 0..2, got 1.5"),
+        ({"probs": torch.ones(K - 1)}, r"probs: expected shape \(3,\), got \(2,\)"),
         ({"category": 0, "probs": torch.ones(K)}, "category, probs: expected one of them, got both"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -242,8 +245,14 @@ def test_parts_that_do_not_fit():
     ):
         with pytest.raises(ValueError, match=message):
             CategoricalVAE(*parts, **kwargs)
-    with pytest.raises(ValueError, match="kept: expected None with the estimator 'gumbel', got 2"):
-        CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(K, D), estimator="gumbel", kept=2)
+    for kwargs, message in (
+        ({"estimator": "gumbel", "kept": 2}, "kept: expected .* None with the estimator 'gumbel', got 2"),
+        ({"kept": K + 1}, "kept: expected at most the prior's categories"),
+        ({"kept": 0}, "kept: expected at most the prior's categories"),
+        ({"temperature": 0.0}, "temperature: expected a positive number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(K, D), **kwargs)
     with pytest.raises(ValueError, match="told: expected one of"):
         GatedMLPCategoricalEncoder(SHAPE, K, D, told="nothing")
 

@@ -49,6 +49,8 @@ def test_mistakes_with_categories():
     for call, message in (
         (lambda: prior.component(torch.tensor(4)), "c: expected categories 0..3, got 4..4"),
         (lambda: prior.component(torch.zeros(2, 3)), "c: expected a last dimension of 4"),
+        (lambda: prior.component(torch.arange(4.0)), "c: expected floats that are not negative and sum to one"),
+        (lambda: prior.component(torch.tensor([-1.0, 1.0, 1.0, 0.0])), "c: expected floats that are not negative"),
         (lambda: prior().posterior(torch.zeros(2)), "z: expected a last dimension of 3"),
         (lambda: pp.CategoricalGaussian(0, 3), "categories: expected an integer of at least 1"),
         (lambda: pp.CategoricalGaussian(2, 3, spread=0.0), "spread: expected a positive number"),
@@ -86,6 +88,26 @@ def test_it_is_set_from_clusters_of_codes():
     assert prior.reinitialize(z[:60], scale=scale[:60], force=True)
 
 
+def test_codes_far_from_the_origin_keep_their_spread():
+    """Squares of 1,000 +- 0.1 leave nothing of the spread in 32 bits."""
+    z, _ = clustered()
+    near, far = pp.CategoricalGaussian(3, 3), pp.CategoricalGaussian(3, 3)
+    probs = torch.eye(3)[torch.arange(len(z)) % 3]
+    for prior, shift in ((near, 0.0), (far, 1000.0)):
+        torch.manual_seed(1)
+        prior.reinitialize(0.1 * z + shift, probs=probs, force=True)
+    torch.testing.assert_close(far.loc - 1000, near.loc, atol=1e-3, rtol=0)
+    torch.testing.assert_close(far().scale[:, :2], near().scale[:, :2], atol=0.0, rtol=1e-3)
+
+
+def test_the_posterior_of_far_codes_is_that_of_64_bits():
+    """Log densities of 4.5 million nats, whose difference 32 bits cannot hold."""
+    loc, z = torch.tensor([[0.0], [7.1e-4]]), torch.tensor([3000.3])
+    exact = pp.distributions.CategoricalGaussian(loc.double(), torch.ones(2, 1).double()).posterior(z.double()).probs
+    found = pp.distributions.CategoricalGaussian(loc, torch.ones(2, 1)).posterior(z).probs
+    torch.testing.assert_close(found, exact.float(), atol=1e-4, rtol=0)
+
+
 def test_odd_codes_for_categories():
     for z in (torch.randn(2, 3), torch.zeros(50, 3), torch.randn(40, 3) * torch.tensor([1.0, 0.0, 1e4])):
         prior = pp.CategoricalGaussian(5, 3)
@@ -117,6 +139,7 @@ def test_mistakes_with_pseudo_inputs():
     for call, message in (
         (lambda: pp.VampPrior(torch.rand(3)), r"pseudo_inputs: expected shape \(K, \*x\)"),
         (lambda: pp.VampPrior(inputs[:0]), "pseudo_inputs: expected shape"),
+        (lambda: pp.VampPrior(inputs.to(torch.uint8)), "pseudo_inputs: expected floats, got torch.uint8"),
         (lambda: pp.VampPrior(inputs / 0), "pseudo_inputs: expected finite values"),
         (lambda: pp.VampPrior(inputs, (1, 0)), "bounds: expected"),
         (lambda: pp.VampPrior(inputs)(lambda u: dist.Normal(u, 1.0)), "encoder: expected a distribution"),

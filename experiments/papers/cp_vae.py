@@ -12,7 +12,7 @@ from experiments.config import UserError, check_counts, check_seed
 from experiments.figures_attributes import attribute_grid
 
 TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels"}
-PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "trip": "TRIP"}
+PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "flow": "flow", "trip": "TRIP"}
 
 
 @dataclasses.dataclass(frozen=True)

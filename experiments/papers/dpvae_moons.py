@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 import inference
-from experiments import build, runs
+from experiments import build, generation, runs
 from experiments.config import TrainConfig, check_counts
 from experiments.data.images import loader
 from experiments.figures import save
@@ -22,6 +22,7 @@ SHARED = TrainConfig(
     error_weight=50.0,
     latent_dim=2,
     hidden=(64, 64),
+    discriminator_hidden=(200,) * 5,
     batch_size=100,
     epochs=60,
     lr=1e-3,
@@ -49,8 +50,9 @@ class DpvaeMoonsConfig:
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        kept.check_rows(self.objectives, OBJECTIVES)
-        check_counts(self, "epochs", "samples", "lowest")
+        kept.check_rows(self.objectives, OBJECTIVES, "objectives")
+        check_counts(self, "epochs")
+        generation.check_draws(self.samples, max(self.lowest, EXTREME))
 
 
 def main(config: DpvaeMoonsConfig):
@@ -79,6 +81,7 @@ def main(config: DpvaeMoonsConfig):
         found["rows"][f"{objective}, {prior}"] = numbers | {"config": kept.identity(train)}
     found |= {
         "data_distance": float(moons_distance(data.test.first(config.lowest).flatten(1)).mean()),
+        "seed": config.seed,
         "provenance": runs.provenance(),
     }
     text = markdown(found)
@@ -150,6 +153,7 @@ def markdown(found):
         cells += [f"{one['skl']:.2f} +- {one['skl_se']:.2f}", f"{one['elbo']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "![Samples, q(z), generation space](dpvae-moons.png)", ""]
+    lines += [f"Seed {found['seed']}. {kept.measured([found['provenance']], 'dpvae-moons.json')}", ""]
     return "\n".join(lines)
 
 

@@ -60,6 +60,12 @@ class CpVaeConfig:
 
     def __post_init__(self):
         kept.check_asked(self, ROWS, {"seed", "name"}, some=("rows", "categories", "seeds"))
+        own = {field.name for field in dataclasses.fields(CategoricalConfig)} - SHARED - {"categories", "estimator"}
+        for field in dataclasses.fields(self.cp):
+            if field.name not in own and getattr(self.cp, field.name) != field.default:
+                raise UserError(
+                    f"cp.{field.name}: expected its default (--train or --categories decide it), got another"
+                )
         if min(self.categories) < 1:
             raise UserError(f"categories: expected at least 1, got {min(self.categories)}")
 

@@ -55,6 +55,9 @@ SHARED = TrainConfig(
 )
 
 
+COUNTS = ("samples", "lowest", "nll_samples", "nll_pictures")
+
+
 @dataclasses.dataclass(frozen=True)
 class DpvaeConfig:
     """Train regularised VAEs under N(0, I) and under a flow, all else equal, and judge what their priors draw.
@@ -77,7 +80,8 @@ class DpvaeConfig:
 
     def __post_init__(self):
         kept.check_asked(self, OBJECTIVES, {"seed", "name", "objective", "prior"})
-        check_counts(self, "samples", "lowest", "nll_samples", "nll_pictures")
+        check_counts(self, "nll_samples", "nll_pictures")
+        generation.check_draws(self.samples, self.lowest)
 
     @property
     def title(self):
@@ -101,12 +105,14 @@ def main(config: DpvaeConfig):
         for prior in PRIORS
     }
     folder = config.results / config.title
-    counts = {name: getattr(config, name) for name in ("samples", "lowest", "nll_samples", "nll_pictures")}
+    counts = {name: getattr(config, name) for name in COUNTS}
     data, judge, real = build.load_data(config.train), None, None
     if config.classifier is not None:
         judge = judges.extractor(config.classifier, runs.Run(folder, config.train, data.image_shape, ()))
         real = judges.features(judge, data.test)
     beside = {**counts, "judge": judge and judge.identity}
+    if config.train.data == "folder":
+        beside["data"] = kept.fingerprint(config.train.data_root)
     missing = [train for train in wanted.values() if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
     kept.complete(config.jobs, kept.train, [train for train in missing if kept.newest(train) is None])
@@ -126,15 +132,15 @@ def markdown(config, results):
     """Every metric by bound and prior, and what the flow changes; `results` is `{(objective, prior, seed): result}`."""
     first, seeds = next(iter(results.values())), list(config.seeds)
     metrics = [name for name in METRICS if name in first["generation"]]
-    command = kept.command_of("table dpvae", config.train, ["--seeds", *seeds])
+    command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
     with_paper = config.train.data == "mnist"
     lines = [
         f"# Regularised VAEs with and without a flow on {config.train.data} (dpVAE Table 1 and Figure 4)",
         "",
         f"Every pair has the same hyperparameters. Mean +- standard error over {len(seeds)} seed(s), on the test part; "
         f"sKL against the aggregated posterior of the test part, by {config.samples} draws each way; NLL in nats of "
-        f"the first {config.nll_pictures} test pictures by {config.nll_samples} importance samples each (of a squared "
-        f"error of weight {config.train.error_weight:g}, without a Gaussian's constant).{_extractor(first, config)}",
+        f"the first {config.nll_pictures} test pictures by {config.nll_samples} importance samples each"
+        f"{_scale(config.train)}.{_extractor(first, config)}",
         *(["In brackets the paper's: FID and LP, sKL, NLL in thousands of another likelihood."] if with_paper else []),
         "",
         f"    {command}",
@@ -174,14 +180,34 @@ def markdown(config, results):
     return "\n".join(lines)
 
 
+def _scale(train):
+    if train.likelihood != "squared-error":
+        return ""
+    return f" (of a squared error of weight {train.error_weight:g}, without a Gaussian's constant)"
+
+
+def _own_flags(config):
+    """Flags of the table itself that are not at their default."""
+    judge = [] if config.classifier is None else ["--classifier", "CLASSIFIER_RUN"]
+    rows = [] if config.rows == tuple(OBJECTIVES) else ["--rows", *config.rows]
+    counts = [
+        part
+        for name in COUNTS
+        if getattr(config, name) != getattr(DpvaeConfig, name)
+        for part in (f"--{name.replace('_', '-')}", getattr(config, name))
+    ]
+    return ["--seeds", *config.seeds, *rows, *counts, *judge]
+
+
 def _extractor(result, config):
     judge = result["beside"]["judge"]
     if judge is None:
         return ""
+    right = "" if judge["accuracy"] is None else f", {100 * judge['accuracy']:.2f} % right on the test part"
     return (
         f" Frechet distance between the features of {config.samples} draws (and of the {config.lowest} of as many with "
         f"the least q(z)) and of the test pictures, all as they are: features of a convolutional classifier (weights "
-        f"{judge['weights'][:12]}, {100 * judge['accuracy']:.2f} % right on the test part), so comparable here only."
+        f"{judge['weights'][:12]}{right}), so comparable here only."
     )
 
 

@@ -41,12 +41,12 @@ def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
     check_counts(table, *counts)
 
 
-def check_rows(asked, rows):
+def check_rows(asked, rows, field="rows"):
     """`UserError` where a row is asked for that is none of `rows`, or none at all."""
     if unknown := [row for row in asked if row not in rows]:
-        raise UserError(f"rows: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
+        raise UserError(f"{field}: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
     if not asked:
-        raise UserError("rows: expected at least one, got none")
+        raise UserError(f"{field}: expected at least one, got none")
 
 
 def identity(config):
@@ -160,11 +160,10 @@ def write_page(path, found, text):
     replace_file(path.with_suffix(".md"), lambda temporary: temporary.write_text(text))
 
 
-def command_of(words, config, more=()):
-    """The command, for a shell, that makes a table whose runs share `config`."""
-    flags = [
-        flag.replace("--", "--train.", 1) if flag.startswith("--") else flag for flag in to_flags(anywhere(config))
-    ]
+def command_of(words, config, more=(), default=None):
+    """The command, for a shell, that makes a table whose runs share `config`, where it differs from the `default`."""
+    flags = to_flags(anywhere(config), default and anywhere(default))
+    flags = [flag.replace("--", "--train.", 1) if flag.startswith("--") else flag for flag in flags]
     return shlex.join(["python", "-m", "experiments", *words.split(), *flags, *map(str, more)])
 
 

@@ -59,11 +59,13 @@ class CategoricalGaussian(GaussianMixture):
                 mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
 
         Raises:
-            ValueError: other integers or another size.
+            ValueError: other integers or another size, floats that do not sum to one.
         """
         if c.is_floating_point():
             if c.shape[-1:] != self.loc.shape[:1]:
                 raise ValueError(f"c: expected a last dimension of {len(self.loc)}, got shape {tuple(c.shape)}")
+            if self._validate_args and not ((c >= 0).all() and ((c.sum(-1) - 1).abs() < 0.01).all()):
+                raise ValueError("c: expected floats that are not negative and sum to one along the last dimension")
             return dist.Normal(c @ self.loc, c @ self.scale).to_event(1)
         if self._validate_args and not constraints.integer_interval(0, len(self.loc) - 1).check(c).all():
             raise ValueError(f"c: expected categories 0..{len(self.loc) - 1}, got {int(c.min())}..{int(c.max())}")

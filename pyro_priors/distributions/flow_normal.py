@@ -22,7 +22,8 @@ class FlowNormal(dist.TransformedDistribution):
 
     Args:
         base: law of z_0, event ``(d,)``.
-        steps: transforms that lead from z_0 to z, in this order.
+        steps: transforms that lead from z_0 to z, in this order. A density and a draw cost one pass of each.
+        validate_args: whether Pyro checks what the law is asked of.
 
     See Also:
         `pyro_priors.FlowNormal`, the module that owns the networks.
@@ -38,7 +39,7 @@ class FlowNormal(dist.TransformedDistribution):
     def __init__(
         self,
         base: dist.TorchDistribution,
-        steps: Sequence[dist.torch_transform.TransformModule],
+        steps: Sequence[dist.transforms.Transform],
         validate_args: bool | None = None,
     ):
         super().__init__(base, list(steps), validate_args=validate_args)
@@ -48,13 +49,19 @@ class FlowNormal(dist.TransformedDistribution):
         return super().expand(batch_shape, _instance=new)
 
     def to_generation(self, z: Tensor) -> Tensor:
-        """z_0 = g(z), ``(*, d)``."""
+        """z_0 = g(z), ``(*, d)``; another size is a `ValueError`."""
+        self._check_size("z", z)
         for step in reversed(self.transforms):
             z = step.inv(z)
         return z
 
     def to_representation(self, z0: Tensor) -> Tensor:
-        """z = g^{-1}(z_0), ``(*, d)``."""
+        """z = g^{-1}(z_0), ``(*, d)``; another size is a `ValueError`."""
+        self._check_size("z0", z0)
         for step in self.transforms:
             z0 = step(z0)
         return z0
+
+    def _check_size(self, name: str, z: Tensor) -> None:
+        if z.shape[-1:] != self.event_shape:
+            raise ValueError(f"{name}: expected shape (*, {self.event_shape[0]}), got {tuple(z.shape)}")

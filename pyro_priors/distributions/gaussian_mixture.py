@@ -64,7 +64,7 @@ class GaussianMixture(dist.MixtureSameFamily):
         """p(c given z) for z ``(*, d)``: batch shape ``(*)``."""
         if z.shape[-1:] != self.event_shape:
             raise ValueError(f"z: expected a last dimension of {self.event_shape[0]}, got shape {tuple(z.shape)}")
-        return dist.Categorical(logits=self._log_joint(z).to(z.dtype))
+        return dist.Categorical(logits=self._log_joint(z).log_softmax(-1).to(z.dtype))
 
     def _log_joint(self, z: Tensor) -> Tensor:
         """log of weight times density, ``(*, K)``."""

@@ -92,10 +92,12 @@ class CategoricalGaussian(nn.Module):
         z, scale, probs = z[used], scale[used], None if probs is None else probs[used]
         probs = clusters_of(z, scale, self.num_categories) if probs is None else probs
         weights = (probs / probs.sum(0).clamp(min=1e-6)).T  # (K, n)
-        loc = weights @ z
-        variance = weights @ (z.square() + scale.square()) - loc.square()
+        centre = z.mean(0)
+        off = z - centre  # squares of large codes would swallow their spread
+        loc = weights @ off
+        variance = weights @ (off.square() + scale.square()) - loc.square()
         floor = 1e-4 * (z.var(0, correction=0) + scale.square().mean(0)).clamp(min=1e-8)
-        found = distributions.CategoricalGaussian(loc, variance.maximum(floor).sqrt())
+        found = distributions.CategoricalGaussian(centre + loc, variance.maximum(floor).sqrt())
         if not force and not improves(found, self(), held_out):
             return False
         self.loc.copy_(found.loc)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
-from pyro_priors.modules.ownership import freeze
+from pyro_priors.modules.ownership import check_codes, freeze
 from pyro_priors.modules.standard_normal import StandardNormal
 
 SPLINE_BINS, SPLINE_BOUND = 8, 5.0
@@ -23,8 +23,9 @@ class FlowNormal(nn.Module):
     p(z) = p_0(g(z)) |det dg/dz|, with p_0 = N(0, I) or another prior module
 
     g is a chain of couplings: half of the latents stay as they are and say how the others are scaled and shifted
-    (``"affine"``), or bent by a monotone spline within [-5, 5] (``"spline"``); from one coupling to the next the halves
-    swap. At the start g is nearly the identity. Cost: one pass of all networks for a density, one for a draw.
+    (``"affine"``), or bent by a monotone spline within [-5, 5] (``"spline"``). From one coupling to the next the
+    latents move on by half of their number. At the start g is nearly the identity. Cost: one pass of all networks for a
+    density, one for a draw.
 
     Shapes:
         calling it returns a `pyro_priors.distributions.FlowNormal` with event ``(latent_dim,)``.
@@ -79,10 +80,10 @@ class FlowNormal(nn.Module):
 
     def forward(self) -> distributions.FlowNormal:
         # Copies: what a transform remembers of its last call belongs to one distribution.
-        steps = [transforms.Permute(self.swap).inv]
-        for coupling in self.couplings:
-            steps += [_fresh(coupling).inv, transforms.Permute(self.swap).inv]
-        return distributions.FlowNormal(self.base(), steps[1:-1])
+        steps = [_fresh(self.couplings[0]).inv]
+        for coupling in self.couplings[1:]:
+            steps += [transforms.Permute(self.swap).inv, _fresh(coupling).inv]
+        return distributions.FlowNormal(self.base(), steps)
 
     def to_generation(self, z: Tensor) -> Tensor:
         """z_0 = g(z), ``(*, d)``."""
@@ -95,6 +96,7 @@ class FlowNormal(nn.Module):
     @torch.no_grad()
     def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
         """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay."""
+        z = check_codes(z, self.latent_dim)
         if self.fixed or not hasattr(self.base, "reinitialize"):
             return False
         return self.base.reinitialize(self.to_generation(z), force=force)

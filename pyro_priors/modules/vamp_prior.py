@@ -33,8 +33,8 @@ class VampPrior(nn.Module):
         fixed: keep them where they start, as a buffer.
 
     Raises:
-        ValueError: no pseudo-inputs, values that are not finite, bounds the wrong way round; on a call, an encoder
-            whose distribution has other shapes.
+        ValueError: no pseudo-inputs, values that are no floats or not finite, bounds the wrong way round; on a call, an
+            encoder whose distribution has other shapes.
 
     Example:
         >>> import torch
@@ -50,6 +50,8 @@ class VampPrior(nn.Module):
         super().__init__()
         if pseudo_inputs.dim() < 2 or pseudo_inputs.numel() == 0:
             raise ValueError(f"pseudo_inputs: expected shape (K, *x) with K >= 1, got {tuple(pseudo_inputs.shape)}")
+        if not pseudo_inputs.is_floating_point():
+            raise ValueError(f"pseudo_inputs: expected floats, got {pseudo_inputs.dtype}")
         if not pseudo_inputs.isfinite().all():
             raise ValueError("pseudo_inputs: expected finite values, got NaN or infinity")
         if bounds is not None and not bounds[0] < bounds[1]:
