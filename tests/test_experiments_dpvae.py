@@ -3,9 +3,13 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pyro.distributions as dist
 import pytest
+import scipy.io
 import torch
+from PIL import Image
+from torchvision import datasets
 
 import pyro_priors as pp
 from experiments import generation, judges
@@ -13,7 +17,7 @@ from experiments.__main__ import main
 from experiments.data import shapes
 from experiments.data.images import Images
 from experiments.data.loading import load
-from experiments.papers import dpvae
+from experiments.papers import dpvae, dpvae_moons
 from experiments.tables import kept
 from models import VAE, SquaredErrorLikelihood
 
@@ -205,3 +209,63 @@ def test_figures_of_runs(tmp_path, capsys):
     ):
         assert main(["figure", "dpvae", *runs, *wrong]) == 2
         assert message in capsys.readouterr().err
+
+
+def write_svhn(root, monkeypatch):
+    for part, count in (("train", 40), ("test", 6)):
+        url, file, _ = datasets.SVHN.split_list[part]
+        monkeypatch.setitem(datasets.SVHN.split_list, part, [url, file, None])
+        pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3, count), np.uint8)
+        scipy.io.savemat(root / file, {"X": pixels, "y": np.ones((count, 1))})
+
+
+def write_faces(root, monkeypatch):
+    (root / "images").mkdir()
+    for index in range(40):
+        Image.new("RGB", (40, 40), (6 * index, 0, 99)).save(root / "images" / f"{index:02d}.png")
+
+
+@pytest.mark.parametrize(
+    ("data", "write", "size"), [("svhn", write_svhn, []), ("folder", write_faces, ["--image-size", "32"])]
+)
+def test_colour_pictures_take_the_same_commands(tmp_path, monkeypatch, data, write, size):
+    """Files as torchvision and as a user keep them, a regulariser, a flow, and the table."""
+    write(tmp_path, monkeypatch)
+    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    flags = ["--data", data, "--data-root", str(tmp_path), *size, "--latent-dim", "3", "--hidden", "8", "--epochs", "1"]
+    flags += ["--flow-hidden", "8", "--discriminator-hidden", "8", "--particles", "2", "--batch-size", "10"]
+    where = ["--runs-dir", str(tmp_path / "runs")]
+    plain = ["--binarize", "none", "--likelihood", "squared-error", "--no-progress"]
+    for objective in ("factor", "info"):
+        assert main(["train", "vae", *flags, *plain, *where, "--objective", objective, "--prior", "flow"]) == 0
+    table = [flag.replace("--", "--train.", 1) for flag in [*flags, *where]]
+    table += ["--rows", "beta-tc", "--seeds", "0", "--samples", "20", "--lowest", "5", "--nll-samples", "20"]
+    assert main(["table", "dpvae", *table, "--nll-pictures", "2", "--results", str(tmp_path / "results")]) == 0
+    page = (tmp_path / "results" / f"dpvae-{data}.md").read_text()
+    assert "| beta-TCVAE | flow |" in page
+    assert "--rows beta-tc --samples 20 --lowest 5 --nll-samples 20 --nll-pictures 2" in page
+    assert "Frechet" not in page
+
+
+def test_moons_with_and_without_the_flow(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    flags = ["--objectives", "elbo", "--epochs", "1", "--samples", "50", "--lowest", "10"]
+    flags += ["--runs-dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
+    assert main(["figure", "dpvae-moons", *flags]) == 0
+    found = json.loads((tmp_path / "dpvae-moons.json").read_text())
+    assert set(found["rows"]) == {"elbo, normal", "elbo, flow"}
+    assert found["data_distance"] < 0.06
+    assert all(row["low_posterior_distance"] > 0 for row in found["rows"].values())
+    assert (tmp_path / "dpvae-moons.png").is_file()
+    assert "| VAE | flow |" in (tmp_path / "dpvae-moons.md").read_text()
+
+
+def test_distance_from_the_moons():
+    """Against the nearest of many points on the two half circles."""
+    torch.manual_seed(0)
+    points = 2 * torch.randn(300, 2) + torch.tensor([0.5, 0.25])
+    angle = torch.linspace(0, torch.pi, 20_001)
+    upper = torch.stack([angle.cos(), angle.sin()], -1)
+    lower = torch.stack([1 - angle.cos(), 0.5 - angle.sin()], -1)
+    exact = torch.cdist(points, torch.cat([upper, lower]), compute_mode="donot_use_mm_for_euclid_dist").min(-1).values
+    torch.testing.assert_close(dpvae_moons.moons_distance(points), exact, atol=1e-4, rtol=0)

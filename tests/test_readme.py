@@ -79,6 +79,20 @@ def test_what_it_says_of_faces_is_in_the_results():
     assert said("[experiments/results/ttlp-faces.md]") == percents(*wanted)
 
 
+def test_what_it_says_of_categories_is_in_the_results():
+    def tests(row):
+        paths = sorted((RESULTS / "cp-vae-mnist").glob(f"{row}-seed?.json"))
+        return [json.loads(path.read_text())["test"] for path in paths]
+
+    rows = ("cp-10", "vae", "mg-10", "vp-10", "hvae", "hvp-10")
+    bounds = [-statistics.mean(test["elbo"] for test in tests(row)) for row in rows]
+    (text,) = re.findall(r"\[experiments/results/cp-vae-mnist.*?\n\n", README, re.DOTALL)
+    assert re.findall(r"\b\d\d\.\d\d\b(?! %)", text) == [f"{bound:.2f}" for bound in bounds]
+    accuracy = [test["clusters"]["accuracy"] for test in tests("cp-10")]
+    assert len(accuracy) == 3
+    assert said("[experiments/results/cp-vae-mnist") == percents(statistics.mean(accuracy), max(accuracy))
+
+
 def test_what_it_says_of_speed_is_in_the_results():
     found = json.loads((RESULTS / "bench-tensor-ring-cpu.json").read_text())["sizes"]
     faster = {
