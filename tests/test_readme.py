@@ -80,8 +80,8 @@ def test_what_it_says_of_faces_is_in_the_results():
 
 
 def test_what_it_says_of_categories_is_in_the_results():
-    def tests(row):
-        paths = sorted((RESULTS / "cp-vae-mnist").glob(f"{row}-seed?.json"))
+    def tests(row, table="cp-vae-mnist"):
+        paths = sorted((RESULTS / table).glob(f"{row}-seed?.json"))
         return [json.loads(path.read_text())["test"] for path in paths]
 
     rows = ("cp-10", "vae", "mg-10", "vp-10", "hvae", "hvp-10")
@@ -91,6 +91,12 @@ def test_what_it_says_of_categories_is_in_the_results():
     accuracy = [test["clusters"]["accuracy"] for test in tests("cp-10")]
     assert len(accuracy) == 3
     assert said("[experiments/results/cp-vae-mnist") == percents(statistics.mean(accuracy), max(accuracy))
+    for count in (150, 500):
+        falls, holds = (tests(f"{row}-{count}", "cp-vae-mnist-many")[0]["elbo"] for row in ("cp", "mg"))
+        assert falls < holds
+    fifty, mixture, normal = (tests(row, "cp-vae-omniglot")[0]["elbo"] for row in ("cp-50", "mg-50", "vae"))
+    assert mixture + 1.8 < fifty < mixture + 2
+    assert fifty < normal
 
 
 def test_what_it_says_of_speed_is_in_the_results():
