@@ -13,6 +13,7 @@ from inference.attribute_metrics import (
 from inference.callbacks import Anneal, Callback, CosineDecay, FitState, Reinitialize
 from inference.checkpoints import load_weights, replace_file, save_weights, write_table
 from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters, category_decomposition, clusters
+from inference.discrepancy import InfoELBO, squared_mmd
 from inference.disentanglement import mutual_information_gap
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
@@ -36,17 +37,9 @@ from inference.objectives import (
     LogLikelihoodTerms,
 )
 from inference.queries import classify, generate, impute
-from inference.regularisers import (
-    CapacityELBO,
-    DensityRatio,
-    Discriminator,
-    FactorELBO,
-    InfoELBO,
-    RegularisedTerms,
-    TotalCorrelationELBO,
-    squared_mmd,
-)
+from inference.regularisers import CapacityELBO, RegularisedTerms
 from inference.schedules import EarlyStopping, LinearWarmup, Until
+from inference.total_correlation import DensityRatio, Discriminator, FactorELBO, TotalCorrelationELBO
 
 __all__ = [
     "ELBO",

@@ -21,7 +21,7 @@ from inference import (
     fit,
     squared_mmd,
 )
-from inference.regularisers import permute_latents, total_correlation
+from inference.total_correlation import permute_latents, total_correlation
 from inference.traces import log_terms
 from models import VAE, GatedMLPDecoder, GatedMLPEncoder
 
@@ -137,6 +137,8 @@ def test_latents_that_are_no_vectors():
     for objective in (InfoELBO(), FactorELBO(Discriminator(1), 1.0), DensityRatio(Discriminator(1))):
         with pytest.raises(ValueError, match=r"guide: expected codes of shape \(batch, d\), got \(5,\)"):
             objective(scalar, scalar, torch.zeros(5, 1))
+    with pytest.raises(ValueError, match="latent: expected a site of the guide, got 'w'"):
+        DensityRatio(Discriminator(2), latent="w")(normal, guide, torch.zeros(5, 2))
 
 
 def test_a_posterior_that_is_no_diagonal_gaussian_has_no_total_correlation():

@@ -13,7 +13,7 @@ import inference
 from experiments import build, figures, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data.images import loader
-from experiments.tables.dpvae import OBJECTIVES
+from experiments.tables.dpvae_page import OBJECTIVES
 from inference.latent_metrics import log_prob
 from pyro_priors.distributions import FlowNormal
 

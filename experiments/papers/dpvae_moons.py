@@ -13,7 +13,7 @@ from experiments.config import TrainConfig, check_counts
 from experiments.data.images import loader
 from experiments.figures import save
 from experiments.tables import kept
-from experiments.tables.dpvae import OBJECTIVES, PRIORS
+from experiments.tables.dpvae_page import OBJECTIVES, PRIORS
 
 SHARED = TrainConfig(
     data="moons",
