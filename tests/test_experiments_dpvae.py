@@ -140,6 +140,9 @@ def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, few_s
     assert main(["table", "dpvae", *table]) == 0
     assert sorted(runs.glob("dpvae-shapes/*/*/summary.json")) == trained
     assert (tmp_path / "dpvae-shapes.md").read_text() == page
+    one_seed = [*table[: table.index("--seeds")], "--seeds", "1", *table[table.index("--samples") :]]
+    assert main(["table", "dpvae", *one_seed]) == 0  # the page has all that is kept
+    assert (tmp_path / "dpvae-shapes.md").read_text() == page.replace("--seeds 0 1", "--seeds 1")
     assert main(["table", "dpvae", *[part if part != "60" else "61" for part in table]]) == 2
     assert "results: expected a result of this configuration" in capsys.readouterr().err
 

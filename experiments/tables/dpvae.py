@@ -1,6 +1,7 @@
 """`table dpvae`: Table 1 of dpVAE, regularised VAEs with and without a flow, and their leakage curves (Figure 4)."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from experiments import build, generation, judges, runs
@@ -60,22 +61,21 @@ class DpvaeConfig:
         """The name of the table."""
         return self.name or f"dpvae-{self.train.data}"
 
-
-def main(config: DpvaeConfig):
-    """Train and judge what is missing, then print and write the table."""
-    wanted = {
-        (objective, prior, seed): dataclasses.replace(
-            config.train,
+    def run(self, objective, prior, seed):
+        """The configuration of one training."""
+        return dataclasses.replace(
+            self.train,
             objective=objective,
             prior=prior,
             seed=seed,
             name=f"{objective}-{prior}-seed{seed}",
-            runs_dir=config.train.runs_dir / config.title,
+            runs_dir=self.train.runs_dir / self.title,
         )
-        for seed in config.seeds
-        for objective in config.rows
-        for prior in PRIORS
-    }
+
+
+def main(config: DpvaeConfig):
+    """Train and judge what is missing, then print and write the table of all that is kept."""
+    wanted = [config.run(*row) for row in itertools.product(config.rows, PRIORS, config.seeds)]
     folder = config.results / config.title
     counts = {name: getattr(config, name) for name in COUNTS}
     data, judge, real = build.load_data(config.train), None, None
@@ -85,7 +85,7 @@ def main(config: DpvaeConfig):
     beside = {**counts, "judge": judge and judge.identity}
     if config.train.data == "folder":
         beside["data"] = kept.fingerprint(config.train.data_root)
-    missing = [train for train in wanted.values() if kept.result(folder, train, beside) is None]
+    missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
     kept.complete(config.jobs, kept.train, [train for train in missing if kept.newest(train) is None])
     for train in missing:
@@ -93,12 +93,25 @@ def main(config: DpvaeConfig):
         found = generation.results(model, data, train.seed, judge, real, **counts)
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "generation": found}, beside)
-    results = {key: kept.result(folder, train, beside) for key, train in wanted.items()}
+    results = pairs(config, folder, beside)
     command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
     text = markdown(config, results, command)
     print(text)
     replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
     leakage(config.results / f"{config.title}.png", results)
+
+
+def pairs(config, folder, beside):
+    """What is kept of this configuration under both priors: `{(objective, prior, seed): result}`."""
+    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    for objective, seed in itertools.product(OBJECTIVES, seeds):
+        pair = {
+            (objective, prior, seed): kept.result(folder, config.run(objective, prior, seed), beside, strict=False)
+            for prior in PRIORS
+        }
+        if None not in pair.values():
+            found |= pair
+    return found
 
 
 def _own_flags(config):
