@@ -99,6 +99,34 @@ def test_what_it_says_of_categories_is_in_the_results():
     assert fifty < normal
 
 
+def test_what_it_says_of_flows_is_in_the_results():
+    def found(objective, prior):
+        paths = (RESULTS / "dpvae-mnist").glob(f"{objective}-{prior}-seed?.json")
+        return [json.loads(path.read_text())["generation"] for path in sorted(paths)]
+
+    def better(objective, metric):
+        pairs = zip(found(objective, "flow"), found(objective, "normal"), strict=True)
+        return [flow[metric] < normal[metric] for flow, normal in pairs]
+
+    def skl(objective, prior):
+        return f"{statistics.mean(one['skl'] for one in found(objective, prior)):.2f}"
+
+    metrics = ("frechet", "frechet_low", "skl", "nll")
+    (text,) = re.findall(r"\[experiments/results/dpvae-mnist.*?\n\n", README, re.DOTALL)
+    moons = json.loads((RESULTS / "dpvae-moons.json").read_text())["rows"]
+    near = {name: one["low_posterior_distance"] for name, one in moons.items()}
+    pairs = [(objective, prior) for objective in ("elbo", "beta-tc") for prior in ("normal", "flow")]
+    distances = [f"{near[name]:.3f}" for name in ("elbo, flow", "elbo, normal")]
+    assert re.findall(r"\d\.\d+", text) == [skl(*pair) for pair in pairs] + distances
+    for objective in ("elbo", "beta-tc"):
+        assert all(better(objective, metric) == [True] * 3 for metric in metrics)
+    assert [sum(better("beta-h", metric)) for metric in metrics] == [3, 1, 3, 3]
+    for objective, seeds in (("beta-b", 3), ("info", 1)):
+        assert better(objective, "frechet") == better(objective, "frechet_low") == [False] * seeds
+    objectives = {name.split(", ")[0] for name in near}
+    assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
+
+
 def test_what_it_says_of_speed_is_in_the_results():
     found = json.loads((RESULTS / "bench-tensor-ring-cpu.json").read_text())["sizes"]
     faster = {

@@ -150,7 +150,7 @@ def markdown(found):
     for name, one in found["rows"].items():
         objective, prior = name.split(", ")
         cells = [OBJECTIVES[objective], PRIORS[prior], f"{one['distance']:.3f}", f"{one['low_posterior_distance']:.3f}"]
-        cells += [f"{one['skl']:.2f} +- {one['skl_se']:.2f}", f"{one['elbo']:.2f}"]
+        cells += [f"{kept.number(one['skl'], 2)} +- {kept.number(one['skl_se'], 2)}", f"{one['elbo']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "![Samples, q(z), generation space](dpvae-moons.png)", ""]
     lines += [f"Seed {found['seed']}. {kept.measured([found['provenance']], 'dpvae-moons.json')}", ""]

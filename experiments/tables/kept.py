@@ -200,8 +200,20 @@ def mean(values, digits=2):
     """
     if None in values or not values:
         return ""
-    middle = f"{statistics.mean(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} +- {statistics.stdev(values) / len(values) ** 0.5:.{digits}f}"
+    middle = number(statistics.mean(values), digits)
+    return (
+        middle if len(values) == 1 else f"{middle} +- {number(statistics.stdev(values) / len(values) ** 0.5, digits)}"
+    )
+
+
+def number(value, digits):
+    """A number with so many digits after the point, a huge one by its power of ten.
+
+    Example:
+        >>> number(1.234, 1), number(25655859.6, 2)
+        ('1.2', '2.57e+07')
+    """
+    return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.2e}"
 
 
 def _tail(log, lines=5):
