@@ -13,6 +13,7 @@ import inference
 from experiments import build, figures, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data.images import loader
+from experiments.tables import kept
 from experiments.tables.dpvae_page import OBJECTIVES
 from inference.latent_metrics import log_prob
 from pyro_priors.distributions import FlowNormal
@@ -79,7 +80,8 @@ def main(config: DpvaeFiguresConfig):
         rows |= {f"{title}: straight in {space}": model.decode(path).mean for space, path in drawn.items()}
         walks.append((title, model, law, z, drawn))
     config.folder.mkdir(parents=True, exist_ok=True)
-    written = {"lowest_log_q": measured, "pairs": config.pairs, "steps": config.steps, "provenance": runs.provenance()}
+    written = {"lowest_log_q": measured, "pairs": config.pairs, "steps": config.steps}
+    written["provenance"] = kept.portable(runs.provenance())
     runs.write_json(config.folder / "traversals.json", written)
     for title, numbers in measured.items():
         words = ", ".join(f"straight in {space} {value:.2f}" for space, value in numbers.items())

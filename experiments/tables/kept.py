@@ -19,6 +19,7 @@ from inference import replace_file
 FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress"}
+WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where things lie
 
 
 def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
@@ -153,10 +154,26 @@ def anywhere(config):
     return dataclasses.replace(config, **{field.name: field.default for field in fields})
 
 
+def portable(provenance):
+    """The same without what its command says of the machine: where data, runs and results lie.
+
+    Example:
+        >>> portable({"command": ["python", "figure", "x", "/", "--runs-dir", "here", "--seed", "1"]})["command"]
+        ['python', 'figure', 'x', 'RUN', '--seed', '1']
+    """
+    command, words = [], iter(provenance["command"])
+    for word in words:
+        if word.rpartition(".")[2].lstrip("-") in WHERE and word.startswith("--"):
+            next(words, None)
+        else:
+            command.append("RUN" if "/" in word and Path(word).is_dir() else word)
+    return {**provenance, "command": command}
+
+
 def write_page(path, found, text):
     """What was `found` as PATH.json, and the page made of it as PATH.md."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path.with_suffix(".json"), found)
+    write_json(path.with_suffix(".json"), {**found, "provenance": portable(found["provenance"])})
     replace_file(path.with_suffix(".md"), lambda temporary: temporary.write_text(text))
 
 
