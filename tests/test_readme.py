@@ -123,6 +123,12 @@ def test_what_it_says_of_flows_is_in_the_results():
     assert [sum(better("beta-h", metric)) for metric in metrics] == [3, 1, 3, 3]
     for objective, seeds in (("beta-b", 3), ("info", 1)):
         assert better(objective, "frechet") == better(objective, "frechet_low") == [False] * seeds
+    for objective in ("elbo", "beta-tc"):
+        flow, normal = (
+            json.loads((RESULTS / "dpvae-shapes" / f"{objective}-{prior}-seed0.json").read_text())["generation"]["mig"]
+            for prior in ("flow", "normal")
+        )
+        assert flow > normal
     objectives = {name.split(", ")[0] for name in near}
     assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
 
