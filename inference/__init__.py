@@ -15,6 +15,7 @@ from inference.checkpoints import load_weights, replace_file, save_weights, writ
 from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters, category_decomposition, clusters
 from inference.discrepancy import InfoELBO, squared_mmd
 from inference.disentanglement import mutual_information_gap
+from inference.estimators import Drawn, Pathwise, ScoreFunction, make_estimator
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
 from inference.frechet import frechet_distance
@@ -55,6 +56,7 @@ __all__ = [
     "Coverage",
     "DensityRatio",
     "Discriminator",
+    "Drawn",
     "ELBOTerms",
     "EarlyStopping",
     "FactorELBO",
@@ -70,8 +72,10 @@ __all__ = [
     "LogLikelihood",
     "LogLikelihoodTerms",
     "OptimizationStep",
+    "Pathwise",
     "RegularisedTerms",
     "Reinitialize",
+    "ScoreFunction",
     "SymmetricKL",
     "TotalCorrelationELBO",
     "Until",
@@ -94,6 +98,7 @@ __all__ = [
     "leakage",
     "load_weights",
     "low_posterior",
+    "make_estimator",
     "mutual_information",
     "mutual_information_gap",
     "replace_file",

@@ -1,9 +1,12 @@
 """A mixture of Gaussians with diagonal covariance."""
 
+from collections.abc import Sequence
+
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 
+from pyro_priors.ops import mixture_pathwise
 from pyro_priors.ops.gaussians import log_normal_pairs
 
 
@@ -14,7 +17,8 @@ class GaussianMixture(dist.MixtureSameFamily):
 
     with w = softmax(logits).
 
-    A `MixtureSameFamily` whose density is one matrix product of rows and components. Cost: O(K d) a row, memory O(K).
+    A `MixtureSameFamily` whose density is one matrix product of rows and components, and whose draws have pathwise
+    gradients. Cost: O(K d) a row, memory O(K).
 
     Shapes:
         batch shape ``()``, event shape ``(d,)``.
@@ -39,6 +43,8 @@ class GaussianMixture(dist.MixtureSameFamily):
                 [0.1192, 0.8808]])
     """
 
+    has_rsample = True
+
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, validate_args: bool | None = None):
         if loc.dim() != 2 or loc.shape != scale.shape or 0 in loc.shape:
             raise ValueError(f"loc, scale: expected one shape (K, d), got {tuple(loc.shape)} and {tuple(scale.shape)}")
@@ -51,7 +57,7 @@ class GaussianMixture(dist.MixtureSameFamily):
 
     def expand(self, batch_shape, _instance=None):
         new = type(self).__new__(type(self)) if _instance is None else _instance
-        new.logits, new.loc, new.scale = self.logits, self.loc, self.scale
+        new.logits, new.loc, new.scale, new.has_rsample = self.logits, self.loc, self.scale, self.has_rsample
         return super().expand(batch_shape, _instance=new)
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -59,6 +65,14 @@ class GaussianMixture(dist.MixtureSameFamily):
             self._validate_sample(value)
         log_prob = self._log_joint(value).logsumexp(-1).to(value.dtype)
         return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        """Draws with pathwise gradients to logits, loc and scale, to first order only (`pyro_priors.ops.pathwise`)."""
+        draws = self.sample(sample_shape)
+        if not torch.is_grad_enabled():
+            return draws
+        flat = draws.reshape(-1, draws.shape[-1])
+        return mixture_pathwise(flat, self.logits, self.loc, self.scale).reshape(draws.shape)
 
     def posterior(self, z: Tensor) -> dist.Categorical:
         """p(c given z) for z ``(*, d)``: batch shape ``(*)``."""

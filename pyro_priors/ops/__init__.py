@@ -2,7 +2,7 @@
 
 from pyro_priors.ops.chain import log_contract, state_posterior
 from pyro_priors.ops.chain_sample import sample_states
-from pyro_priors.ops.pathwise import pathwise
+from pyro_priors.ops.pathwise import mixture_pathwise, pathwise
 from pyro_priors.ops.scaling import wide
 
-__all__ = ["log_contract", "pathwise", "sample_states", "state_posterior", "wide"]
+__all__ = ["log_contract", "mixture_pathwise", "pathwise", "sample_states", "state_posterior", "wide"]

@@ -63,6 +63,21 @@ def pathwise(
         return declared(torch.stack(result, -1), order, 1)
 
 
+def mixture_pathwise(draws: Tensor, logits: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """`pathwise` for a mixture of Gaussians over whole rows, which is a ring with diagonal cores.
+
+    Shapes:
+        ``draws (n, D)``, ``logits (K,)``, ``loc (K, D)``, ``scale (K, D)`` -> ``(n, D)``
+    """
+    with torch.autocast(draws.device.type, enabled=False):
+        log_weights, result = logits.expand(len(draws), -1), []
+        for value, a, b in zip(draws.detach().unbind(-1), loc.unbind(-1), scale.unbind(-1), strict=True):
+            moved = _implicit(value, log_weights.softmax(-1), a, b)
+            result.append(moved)
+            log_weights = log_weights - 0.5 * ((moved[:, None] - a) / b).square() - b.log()
+        return torch.stack(result, -1)
+
+
 def _implicit(value: Tensor, probs: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     """The value of a mixture with its implicit gradient: (n,), (n, N), (N,), (N,) -> (n,)"""
     standard = (value[:, None] - loc) / scale
