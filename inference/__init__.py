@@ -1,5 +1,13 @@
 """Algorithms for any model/guide pair: objectives, schedules, metrics, and the training loop."""
 
+from inference.adversarial import CriticLoss, GeneratorLoss, gradient_penalty, make_game
+from inference.adversarial_autoencoders import (
+    AdversarialELBO,
+    CodeCriticLoss,
+    SimilarityCriticLoss,
+    SimilarityLoss,
+)
+from inference.adversarial_tricks import Consensus, ExponentialAverage, clip_weights
 from inference.arviz_bridge import to_arviz
 from inference.attribute_metrics import (
     Calibration,
@@ -44,6 +52,7 @@ from inference.total_correlation import DensityRatio, Discriminator, FactorELBO,
 
 __all__ = [
     "ELBO",
+    "AdversarialELBO",
     "Anneal",
     "Bounds",
     "Calibration",
@@ -52,16 +61,21 @@ __all__ = [
     "CategoryDecomposition",
     "CategoryMetrics",
     "Clusters",
+    "CodeCriticLoss",
+    "Consensus",
     "CosineDecay",
     "Coverage",
+    "CriticLoss",
     "DensityRatio",
     "Discriminator",
     "Drawn",
     "ELBOTerms",
     "EarlyStopping",
+    "ExponentialAverage",
     "FactorELBO",
     "FitResult",
     "FitState",
+    "GeneratorLoss",
     "GradientMoments",
     "ImportanceNLL",
     "ImportanceWeightedELBO",
@@ -76,6 +90,8 @@ __all__ = [
     "RegularisedTerms",
     "Reinitialize",
     "ScoreFunction",
+    "SimilarityCriticLoss",
+    "SimilarityLoss",
     "SymmetricKL",
     "TotalCorrelationELBO",
     "Until",
@@ -84,6 +100,7 @@ __all__ = [
     "calibration",
     "category_decomposition",
     "classify",
+    "clip_weights",
     "clusters",
     "evaluate_bounds",
     "fit",
@@ -91,6 +108,7 @@ __all__ = [
     "frechet_distance",
     "generate",
     "gradient_moments",
+    "gradient_penalty",
     "high_posterior",
     "importance_nll",
     "imputation",
@@ -99,6 +117,7 @@ __all__ = [
     "load_weights",
     "low_posterior",
     "make_estimator",
+    "make_game",
     "mutual_information",
     "mutual_information_gap",
     "replace_file",

@@ -33,7 +33,13 @@ class Callback:
 
     def on_step_start(self, state: FitState) -> None: ...
 
+    def on_step_end(self, state: FitState) -> None: ...
+
     def on_validation_start(self, state: FitState) -> None: ...
+
+    def on_fit_end(self, state: FitState) -> bool:
+        """After the last epoch, the model having its best weights. Returns whether it has others now, to be kept."""
+        return False
 
     def on_epoch_end(self, state: FitState) -> dict[str, float] | None:
         """Further columns of the epoch's row in metrics.csv."""

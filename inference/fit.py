@@ -20,10 +20,14 @@ from pyro_priors.ops import wide
 
 
 class OptimizationStep(NamedTuple):
-    """One update: an objective (`loss, terms = objective(model, guide, *batch)`) and the optimizer it drives."""
+    """One update: an objective (`loss, terms = objective(model, guide, *batch)`) and the optimizer it drives.
+
+    It is made on every batch, or on every so many: a generator's `every=5` beside a critic's 1 gives five critic steps.
+    """
 
     objective: Any
     optimizer: torch.optim.Optimizer
+    every: int = 1
 
 
 class FitResult(NamedTuple):
@@ -56,9 +60,9 @@ def fit(
 
     These are its last, without validation data and with an objective that says that it is not `steady` (`FactorELBO`).
 
-    Every batch makes one update per step, in order. The validation loss is that of the first step, with the same
-    random numbers in every epoch. Pyro validates the programs during the first batch only: on every batch it would
-    cost tens of synchronisations.
+    Every batch makes one update per step that is due, in order. The validation loss is that of the first step, with
+    the same random numbers in every epoch. Pyro validates the programs during the first update of each step only: on
+    every batch it would cost tens of synchronisations.
 
     Note:
         The module stays on the device it was trained on. The state of Pyro's validation and the module's training
@@ -79,8 +83,8 @@ def fit(
         seed: seed of every random number generator, plus the rank.
 
     Raises:
-        ValueError: no step, epochs or clip_norm not positive, early stopping without validation data or with an
-            objective that is not steady, no batches.
+        ValueError: no step, a first step that is not due on every batch, epochs or clip_norm not positive, early
+            stopping without validation data or with an objective that is not steady, no batches.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
             a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
     """
@@ -88,7 +92,7 @@ def fit(
     _check(steps, epochs, validation, early_stopping, clip_norm)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
 
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)
+    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=_strategy(devices, steps))
     fabric.launch()
     if seed is not None:
         pyro.set_rng_seed(seed + fabric.global_rank)
@@ -118,7 +122,7 @@ class _Loop:
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.steady = _steady(steps)
         self.scaled = precision.startswith("16-mixed")  # its gradient scaler meets, and skips, infinite gradients
-        optimizers = [step.optimizer for step in steps]
+        optimizers, self.every = [step.optimizer for step in steps], [step.every for step in steps]
         losses = _Losses([step.objective for step in steps], model)
         self.losses, *self.optimizers = fabric.setup(losses, *optimizers)
         self.state = FitState(fabric, model, optimizers)
@@ -150,6 +154,9 @@ class _Loop:
                 break
         if best_weights is not None:
             self.model.load_state_dict(best_weights)
+        changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
+        if any(changed) and run_dir is not None and self.fabric.is_global_zero:
+            self._write(Path(run_dir), history, best=True)
         return FitResult(history, best_epoch, best_loss, stop)
 
     def _train(self, data: Iterable) -> dict[str, float]:
@@ -159,14 +166,18 @@ class _Loop:
             batch = self.fabric.to_device(as_tuple(batch))
             self._call("on_step_start")
             for index, optimizer in enumerate(self.optimizers):
-                with pyro.validation_enabled(self.state.step == 0):
+                if (self.state.step + 1) % self.every[index]:
+                    continue
+                with pyro.validation_enabled(self.state.step + 1 == self.every[index]):
                     loss, terms = self.losses(index, *batch)
                 self._update(loss, optimizer, batch, number)
                 means[index].add(len(batch[0]), loss=loss.detach(), **terms._asdict())
+            self._call("on_step_end")
             self.state.step += 1
             self.bar.update()
         prefixes = ["train", *(f"train_{index}" for index in range(1, len(means)))]
-        return {k: v for mean, prefix in zip(means, prefixes, strict=True) for k, v in mean.read(self.fabric, prefix)}
+        due = [(m, prefix) for m, prefix, n in zip(means, prefixes, self.every, strict=True) if m.count or n == 1]
+        return {name: value for mean, prefix in due for name, value in mean.read(self.fabric, prefix)}
 
     def _update(self, loss: Tensor, optimizer: Any, batch: tuple, number: int) -> None:
         where = f"epoch {self.state.epoch}, batch {number}"
@@ -255,6 +266,15 @@ def _mode_restored(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
+def _strategy(devices: int, steps: list) -> Any:
+    """Several processes must be told that a step has no gradient for the parameters of another."""
+    if devices == 1 or len(steps) == 1:
+        return "auto"
+    from lightning_fabric.strategies import DDPStrategy
+
+    return DDPStrategy(find_unused_parameters=True)
+
+
 def _steady(steps: list) -> bool:
     """Whether the validation losses of different epochs may be compared."""
     return getattr(steps[0].objective, "steady", True)
@@ -264,6 +284,10 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: floa
     if not steps:
         raise ValueError("steps: expected at least one OptimizationStep, got none")
     check_count("epochs", epochs)
+    for step in steps:
+        check_count("every", step.every)
+    if steps[0].every != 1:
+        raise ValueError(f"every: expected 1 for the first step, got {steps[0].every}")
     if early_stopping is not None and validation is None:
         raise ValueError("early_stopping: expected validation data beside it, got validation=None")
     if early_stopping is not None and not _steady(steps):

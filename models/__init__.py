@@ -4,6 +4,16 @@ from models.categorical_encoder import GatedMLPCategoricalEncoder
 from models.categorical_vae import CategoricalVAE
 from models.classifier import ConvClassifier
 from models.cvae import CVAE
+from models.gan import GAN, ConditionalCritic, ConditionalGAN, InfoGAN
+from models.gan_networks import (
+    AutoEncoderCritic,
+    ConvCritic,
+    ConvGenerator,
+    MinibatchDiscrimination,
+    MLPCritic,
+    MLPGenerator,
+    Recogniser,
+)
 from models.gumbel import GumbelSoftmax
 from models.hierarchical_vae import GatedMLPGaussian, GatedMLPJointDecoder, GatedMLPJointEncoder, HierarchicalVAE
 from models.joint_vae import JointVAE
@@ -14,12 +24,18 @@ from models.vae import VAE
 
 __all__ = [
     "CVAE",
+    "GAN",
     "VAE",
+    "AutoEncoderCritic",
     "BernoulliLikelihood",
     "CategoricalVAE",
+    "ConditionalCritic",
+    "ConditionalGAN",
     "ConvClassifier",
+    "ConvCritic",
     "ConvDecoder",
     "ConvEncoder",
+    "ConvGenerator",
     "GatedLinear",
     "GatedMLPCategoricalEncoder",
     "GatedMLPDecoder",
@@ -30,7 +46,12 @@ __all__ = [
     "GaussianLikelihood",
     "GumbelSoftmax",
     "HierarchicalVAE",
+    "InfoGAN",
     "JointVAE",
+    "MLPCritic",
+    "MLPGenerator",
+    "MinibatchDiscrimination",
+    "Recogniser",
     "SquaredErrorLikelihood",
     "TruncatedCategorical",
     "make_likelihood",

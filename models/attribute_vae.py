@@ -5,24 +5,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from models.program import Program
 from models.vae import VAE
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions import TensorRing
 from pyro_priors.distributions.variables import Kind
 
 
-class AttributeVAE(VAE):
-    """Base of `JointVAE` and `CVAE`: programs `model(x, y, n)` and `guide(x, y, n)` with attributes y, NaN = missing.
-
-    Besides them each answers `generate(n, **given)` and `attribute_law(x, draws)`, from which `inference.generate`,
-    `inference.impute` and `inference.classify` are made.
-    """
+class WithAttributes(Program):
+    """Programs `model(x, y, n)` and `guide(x, y, n)` with attributes y, NaN = missing."""
 
     attributes: Mapping[str, Kind]  # the columns of y, in their order
-
-    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
-        """p(y given x) as `draws` laws whose mean it is: batch `(draws, batch)`, event `(n_attributes,)`."""
-        raise NotImplementedError
 
     def _rows(self, x: Tensor | None, y: Tensor | None, n: int | None) -> int:
         """The size of the plate; errors where the three disagree."""
@@ -51,3 +44,15 @@ class AttributeVAE(VAE):
                 raise ValueError(f"{name}: expected a shape like {tuple(block.shape)}, got {tuple(value.shape)}")
             block.copy_(value)
         return y
+
+
+class AttributeVAE(WithAttributes, VAE):
+    """Base of `JointVAE` and `CVAE`: programs `model(x, y, n)` and `guide(x, y, n)` with attributes y, NaN = missing.
+
+    Besides them each answers `generate(n, **given)` and `attribute_law(x, draws)`, from which `inference.generate`,
+    `inference.impute` and `inference.classify` are made.
+    """
+
+    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
+        """p(y given x) as `draws` laws whose mean it is: batch `(draws, batch)`, event `(n_attributes,)`."""
+        raise NotImplementedError

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from models.categorical_encoder import one_hot
 from models.gumbel import GumbelSoftmax
 from models.networks import concatenated
+from models.program import check_agreement
 from models.truncated import TruncatedCategorical
-from models.vae import VAE, check_agreement
+from models.vae import VAE
 from pyro_priors.checks import check_choice
 from pyro_priors.modules.fitting import clusters_of
 

@@ -6,11 +6,10 @@ import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
+from models.attribute_numbers import attribute_features, attribute_numbers
 from models.attribute_vae import AttributeVAE
-from models.vae import check_agreement
-from pyro_priors import Discrete
+from models.program import check_agreement
 from pyro_priors.distributions import TensorRing
 from pyro_priors.distributions.variables import Kind
 
@@ -93,7 +92,7 @@ class CVAE(AttributeVAE):
     @staticmethod
     def attribute_features(attributes: Mapping[str, Kind]) -> int:
         """How many numbers F the attributes are to encoder and decoder."""
-        return sum(kind.categories - 1 if isinstance(kind, Discrete) else 1 for kind in attributes.values())
+        return attribute_features(attributes)
 
     def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
         """p(y) p(z) p(x given z, y). Sites "y", "z", "x" and, in training, "y_given_x" in the plate "data".
@@ -126,12 +125,12 @@ class CVAE(AttributeVAE):
     def encode(self, x: Tensor, y: Tensor | None = None) -> dist.TorchDistribution:
         """q(z given x, y): batch `(batch,)`, event `(latent_dim,)`; missing attributes are predicted."""
         self._check_images(x)
-        planes = self._numbers(self._filled(x, y))[..., None, None].expand(-1, -1, *x.shape[-2:])
+        planes = attribute_numbers(self._filled(x, y), self.attributes)[..., None, None].expand(-1, -1, *x.shape[-2:])
         return self.encoder(torch.cat([x, planes], -3))
 
     def decode(self, z: Tensor, y: Tensor) -> dist.TorchDistribution:
         """p(x given z, y) for z `(*, latent_dim)` and y `(*, n_attributes)` without NaN."""
-        numbers = self._numbers(y)
+        numbers = attribute_numbers(y, self.attributes)
         return self.likelihood(self.decoder(torch.cat([z, numbers.expand(*z.shape[:-1], -1)], -1)))
 
     @torch.no_grad()
@@ -159,11 +158,3 @@ class CVAE(AttributeVAE):
         return self.predictor(x).most_probable(
             x.new_full((len(x), len(self.attributes)), torch.nan) if y is None else y
         )
-
-    def _numbers(self, y: Tensor) -> Tensor:
-        """`(*, n_attributes) -> (*, F)`"""
-        columns = [
-            one_hot(column.long(), kind.categories)[..., 1:].to(y) if isinstance(kind, Discrete) else column[..., None]
-            for column, kind in zip(y.unbind(-1), self.attributes.values(), strict=True)
-        ]
-        return torch.cat(columns, -1)

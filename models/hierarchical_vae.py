@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, gated_layers, glorot
-from models.vae import VAE, check_agreement
+from models.program import check_agreement
+from models.vae import VAE
 from pyro_priors.checks import check_count
 
 

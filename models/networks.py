@@ -131,8 +131,8 @@ class ConvFeatures(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], channels: int = 32, hidden: int = 256) -> None:
         super().__init__()
-        self.image_shape = _check_conv_shape(image_shape)
-        widths, smallest = _pyramid(self.image_shape, check_count("channels", channels))
+        self.image_shape = check_conv_shape(image_shape)
+        widths, smallest = pyramid(self.image_shape, check_count("channels", channels))
         layers, side = [], self.image_shape[-1]
         for a, b in pairwise(widths):
             layers, side = [*layers, *_normalised(nn.Conv2d(a, b, 4, 2, 1, bias=False))], side // 2
@@ -170,8 +170,8 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, image_shape: tuple[int, int, int], latent_dim: int, channels: int = 32) -> None:
         super().__init__()
-        self.image_shape, self.latent_dim = _check_conv_shape(image_shape), check_count("latent_dim", latent_dim)
-        widths, side = _pyramid(self.image_shape, check_count("channels", channels))
+        self.image_shape, self.latent_dim = check_conv_shape(image_shape), check_count("latent_dim", latent_dim)
+        widths, side = pyramid(self.image_shape, check_count("channels", channels))
         layers = [nn.Sequential(nn.Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)) for a, b in pairwise(widths)]
         self.body = nn.Sequential(*layers)
         self.head = GaussianHead(widths[-1] * side**2, latent_dim)
@@ -196,8 +196,8 @@ class ConvDecoder(nn.Module):
 
     def __init__(self, latent_dim: int, image_shape: tuple[int, int, int], channels: int = 32) -> None:
         super().__init__()
-        self.image_shape, self.latent_dim = _check_conv_shape(image_shape), check_count("latent_dim", latent_dim)
-        widths, side = _pyramid(self.image_shape, check_count("channels", channels))
+        self.image_shape, self.latent_dim = check_conv_shape(image_shape), check_count("latent_dim", latent_dim)
+        widths, side = pyramid(self.image_shape, check_count("channels", channels))
         self._smallest = (widths[-1], side, side)
         self.head = nn.Linear(latent_dim, math.prod(self._smallest))
         layers: list[nn.Module] = []
@@ -238,7 +238,7 @@ def concatenated(a: Tensor, b: Tensor) -> Tensor:
     return torch.cat([a.expand(*lead, -1), b.expand(*lead, -1)], -1)
 
 
-def _pyramid(image_shape: tuple[int, int, int], channels: int) -> tuple[list[int], int]:
+def pyramid(image_shape: tuple[int, int, int], channels: int) -> tuple[list[int], int]:
     """Channels at every level, the image's first, and the side of the last level."""
     widths, side = [image_shape[0]], image_shape[-1]
     while side % 2 == 0 and side > 4:
@@ -254,7 +254,7 @@ def check_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
     return shape
 
 
-def _check_conv_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+def check_conv_shape(image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
     shape = check_shape(image_shape)
     if shape[1] != shape[2] or shape[2] not in CONV_SIZES:
         raise ValueError(f"image_shape: expected a square image of side {CONV_SIZES}, got {shape}")

@@ -120,3 +120,15 @@ def test_mistakes():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_a_draw_without_gradients_does_not_hide_those_of_its_density():
+    """The transforms remember a draw; its density must still depend on the networks (score-function gradients)."""
+    torch.manual_seed(0)
+    prior = pp.FlowNormal(3, layers=2, hidden=(4,))
+    law = prior()
+    z = law.sample((5,))
+    found = torch.autograd.grad(law.log_prob(z).sum(), list(prior.parameters()))
+    expected = torch.autograd.grad(prior().log_prob(z).sum(), list(prior.parameters()))
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, expected, strict=True))
+    assert all(grad.abs().sum() > 0 for grad in found)

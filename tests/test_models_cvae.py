@@ -10,6 +10,7 @@ from pyro.optim import ClippedAdam
 import inference
 import pyro_priors as pp
 from models import CVAE, ConvClassifier, GatedMLPDecoder, GatedMLPEncoder
+from models.attribute_numbers import attribute_numbers
 
 SHAPE = (1, 28, 28)
 ATTRIBUTES = {"digit": pp.Discrete(3), "sex": pp.Discrete(2), "age": pp.Continuous(2)}
@@ -38,7 +39,7 @@ def test_attributes_are_dummy_coded_and_missing_ones_predicted():
     cvae, (x, y) = make(), batch()
     assert CVAE.attribute_features(ATTRIBUTES) == FEATURES
     full = torch.tensor([[0.0, 1.0, 0.3], [2.0, 0.0, -1.0]])
-    assert cvae._numbers(full).tolist() == [[0, 0, 1, pytest.approx(0.3)], [0, 1, 0, -1]]
+    assert attribute_numbers(full, ATTRIBUTES).tolist() == [[0, 0, 1, pytest.approx(0.3)], [0, 1, 0, -1]]
     filled = cvae._filled(x, y)
     assert torch.equal(filled[~y.isnan()], y[~y.isnan()])
     digits = cvae.predictor.log_probs(x)["digit"].argmax(-1).float()

@@ -48,6 +48,11 @@ class FlowNormal(dist.TransformedDistribution):
         new = type(self).__new__(type(self)) if _instance is None else _instance
         return super().expand(batch_shape, _instance=new)
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        # A view, since transforms know a tensor that they returned again: for one drawn without gradients they would
+        # take g(z) and its determinant as constants.
+        return super().log_prob(value if value.requires_grad else value.view_as(value))
+
     def to_generation(self, z: Tensor) -> Tensor:
         """z_0 = g(z), ``(*, d)``; another size is a `ValueError`."""
         self._check_size("z", z)

@@ -1,0 +1,87 @@
+"""What all generative programs over images share: a name in Pyro's parameter store, and the size of a batch."""
+
+import itertools
+import weakref
+
+import pyro
+import pyro.distributions as dist
+from torch import Tensor, nn
+
+_instances = itertools.count()
+_living: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # name -> model
+
+
+class Program(nn.Module):
+    """Base of the models: a module with a `prior` whose `model` and `guide` call `pyro.module(self.name, self)`.
+
+    Note:
+        Pyro keeps parameters by name: a second model under a name already taken is silently not trained. Each
+        instance (and each copy of one) therefore has a name of its own.
+
+    Args:
+        prior: a module; `prior()` is the law of the latents, or `prior(encode)` where it says `takes_encoder`.
+        image_shape: (channels, height, width) of the images, None where it is not known.
+        name: prefix of the parameters in Pyro's store; chosen freshly by default.
+
+    Raises:
+        ValueError: the name is in use.
+    """
+
+    def __init__(self, prior: nn.Module, image_shape: tuple[int, int, int] | None, name: str | None) -> None:
+        super().__init__()
+        self.prior, self.image_shape = prior, image_shape
+        self.name = self._fresh_name() if name is None else _check_name(name)
+        _living[self.name] = self
+
+    def __setstate__(self, state: dict) -> None:
+        super().__setstate__(state)
+        self.name = self._fresh_name()  # a copy under its original's name would not be trained
+        _living[self.name] = self
+
+    def prior_law(self) -> dist.TorchDistribution:
+        """The law of the latents, built afresh: event `(latent_dim,)`."""
+        return self.prior(self.encode) if getattr(self.prior, "takes_encoder", False) else self.prior()
+
+    def extra_repr(self) -> str:
+        return f"name={self.name!r}, image_shape={self.image_shape}"
+
+    @classmethod
+    def _fresh_name(cls) -> str:
+        return next(name for number in _instances if not _in_use(name := f"{cls.__name__.lower()}_{number}"))
+
+    def _batch_size(self, x: Tensor | None, n: int | None) -> int:
+        if x is not None:
+            self._check_images(x)
+            if n is not None and n != len(x):
+                raise ValueError(f"n: expected the number of images, {len(x)}, or None, got {n!r}")
+            return len(x)
+        if not isinstance(n, int) or n < 1:
+            raise ValueError(f"n: expected a positive number of images where x is not given, got {n!r}")
+        return n
+
+    def _check_images(self, x: Tensor) -> None:
+        if self.image_shape is not None and (x.dim() != 4 or tuple(x.shape[1:]) != tuple(self.image_shape)):
+            raise ValueError(f"x: expected shape (batch, {str(self.image_shape)[1:]}, got {tuple(x.shape)}")
+        if len(x) == 0:
+            raise ValueError("x: expected at least one image, got an empty batch")
+
+
+def _check_name(name: str) -> str:
+    if _in_use(name):
+        raise ValueError(
+            f"name: expected one that neither another model nor Pyro's parameter store has, got {name!r}, under which "
+            "this model would silently not be trained; choose another or call pyro.clear_param_store()"
+        )
+    return name
+
+
+def _in_use(name: str) -> bool:
+    stored = (key.startswith(f"{name}$$$") for key in pyro.get_param_store().keys())  # noqa: SIM118 (not a dict)
+    return name in _living or any(stored)
+
+
+def check_agreement(attribute: str, **modules: nn.Module) -> None:
+    """Modules, by what they are to the model, that have `attribute` have the same: `ValueError` otherwise."""
+    sizes = {name: getattr(module, attribute) for name, module in modules.items() if hasattr(module, attribute)}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"{attribute}: expected the same in {', '.join(sizes)}, got {sizes}")

@@ -1,0 +1,326 @@
+"""Losses of critics and generators against their formulas, written out on small programs."""
+
+import math
+
+import pyro
+import pyro.distributions as dist
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import relu, softplus
+
+import inference.adversarial
+import pyro_priors as pp
+from inference import (
+    Consensus,
+    CriticLoss,
+    ExponentialAverage,
+    GeneratorLoss,
+    OptimizationStep,
+    Pathwise,
+    ScoreFunction,
+    clip_weights,
+    fit,
+    gradient_penalty,
+    make_game,
+)
+from models import GAN, MLPCritic, MLPGenerator
+
+REAL = torch.tensor([[0.5, -1.0], [2.0, 0.3], [0.0, 0.0]])
+
+
+class Linear(nn.Module):
+    """A critic whose features are known: x itself; with attributes, their sum weighs it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor([1.0, -2.0]))
+
+    def features(self, x, *given):
+        return x
+
+    def forward(self, x, *given):
+        return x @ self.weight + sum(y.nan_to_num().sum(-1) for y in given)
+
+
+class Shift(nn.Module):
+    """x = z + shift for z a point: the program is deterministic."""
+
+    def __init__(self):
+        super().__init__()
+        self.shift = nn.Parameter(torch.tensor([0.1, 0.2]))
+
+    def model(self, x, *given):
+        with pyro.plate("data", len(x)):
+            z = pyro.sample("z", dist.Delta(torch.zeros(len(x), 2), event_dim=1))
+            return z + self.shift
+
+    def guide(self, x, *given):
+        pass
+
+
+FORMULAS = {
+    "minimax": (lambda r, f: softplus(-r) + softplus(f), lambda f: torch.log(1 - torch.sigmoid(f))),
+    "non-saturating": (lambda r, f: softplus(-r) + softplus(f), lambda f: -torch.log(torch.sigmoid(f))),
+    "wasserstein": (lambda r, f: f - r, lambda f: -f),
+    "hinge": (lambda r, f: relu(1 - r) + relu(1 + f), lambda f: -f),
+    "energy": (lambda r, f: r + relu(10 - f), lambda f: f),
+}
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_losses_equal_their_formulas(kind):
+    program, critic = Shift(), Linear()
+    of_real, of_fake = critic(REAL), critic(program.shift.expand(3, 2))
+    of_critic, of_generator = FORMULAS[kind]
+    loss, terms = CriticLoss(critic, kind)(program.model, program.guide, REAL)
+    assert loss.item() == pytest.approx(of_critic(of_real, of_fake).mean().item(), abs=1e-6)
+    assert terms.real == of_real.mean()
+    assert terms.penalty == 0
+    loss, terms = GeneratorLoss(critic, kind)(program.model, program.guide, REAL)
+    assert loss.item() == pytest.approx(of_generator(of_fake).mean().item(), abs=1e-6)
+    assert torch.autograd.grad(loss, program.shift)[0].abs().sum() > 0
+
+
+def test_one_sided_smoothing_makes_the_label_the_best_answer_on_real_images():
+    game = make_game("non-saturating", real_label=0.9)
+    d = torch.tensor(math.log(9.0), requires_grad=True)  # sigmoid 0.9
+    assert torch.autograd.grad(game.real(d), d)[0].abs() < 1e-6
+    assert torch.equal(game.fake(REAL), make_game("minimax").fake(REAL))
+
+
+def test_each_player_moves_only_itself():
+    program, critic = Shift(), Linear()
+    CriticLoss(critic, penalty=10.0)(program.model, program.guide, REAL)[0].backward()
+    assert program.shift.grad is None
+    critic.weight.grad = None
+    GeneratorLoss(critic)(program.model, program.guide, REAL)[0].backward()
+    assert critic.weight.grad is None
+    assert critic.weight.requires_grad
+
+
+def test_the_penalty_equals_its_formula_and_its_gradient_autograd(monkeypatch):
+    """The critic a |x|^2 / 2 has gradient a x; the penalty at the midpoints, and its derivative to a, by hand."""
+    monkeypatch.setattr(inference.adversarial, "between", lambda real, fake: (real + fake) / 2)
+    a, fake = torch.tensor(1.5, requires_grad=True), torch.ones(3, 2)
+    penalty = gradient_penalty(lambda x: a * x.square().sum(-1) / 2, REAL, fake)
+    norms = ((REAL + fake) / 2).norm(dim=-1)
+    assert penalty.item() == pytest.approx((1.5 * norms - 1).square().mean().item(), rel=1e-5)
+    expected = (2 * (1.5 * norms - 1) * norms).mean()
+    assert torch.autograd.grad(penalty, a)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_points_of_the_penalty_lie_between():
+    torch.manual_seed(0)
+    share = inference.adversarial.between(torch.zeros(10_000, 1), torch.ones(10_000, 1))
+    assert 0 <= share.min() < 0.01
+    assert 0.99 < share.max() <= 1
+    assert share.mean().item() == pytest.approx(0.5, abs=0.02)  # four times its standard deviation, and more
+
+
+def test_feature_matching_has_the_gradient_of_the_squared_distance_of_means():
+    torch.manual_seed(0)
+    loc = torch.zeros(2, requires_grad=True)
+
+    def program(x):
+        with pyro.plate("data", len(x)):
+            return pyro.sample("z", dist.Normal(loc, 1.0).to_event(1))
+
+    torch.manual_seed(1)
+    loss, _ = GeneratorLoss(Linear(), matching=True)(program, None, REAL)
+    torch.manual_seed(1)
+    expected = (program(REAL).mean(0) - REAL.mean(0)).square().sum()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert torch.allclose(*torch.autograd.grad(loss, loc), *torch.autograd.grad(expected, loc))
+
+
+def test_attributes_count_with_their_density_and_reach_the_critic():
+    logits = torch.zeros(2, requires_grad=True)
+
+    def program(x, y):
+        law = pp.distributions.TensorRing(logits.view(1, 2, 1, 1), pp.distributions.Variables({"y": pp.Discrete(2)}))
+        with pyro.plate("data", len(x)):
+            pyro.sample("y", law, obs=y)
+            return pyro.sample("z", dist.Delta(torch.zeros(len(x), 2), event_dim=1))
+
+    y = torch.tensor([[1.0], [torch.nan], [1.0]])
+    loss, terms = GeneratorLoss(Linear())(program, None, REAL, y)
+    assert terms.observed.item() == pytest.approx(2 / 3 * math.log(0.5))
+    assert terms.cost.item() == pytest.approx(-2 / 3)
+    assert torch.autograd.grad(loss, logits)[0][0] > 0
+
+
+def test_images_with_the_attributes_of_others_are_half_of_the_fakes():
+    program, critic = Shift(), Linear()
+    y = torch.tensor([[0.0], [5.0], [torch.nan]])  # rolled: NaN, 0, 5; only the second is known to be wrong
+    loss, _ = CriticLoss(critic, mismatched=True)(program.model, program.guide, REAL, y)
+    of_fake, wrong = critic(program.shift.expand(3, 2), y).mean(), critic(REAL[1:2], y[:1])
+    assert loss.item() == pytest.approx(((of_fake + wrong) / 2 - critic(REAL, y).mean()).item(), rel=1e-5)
+    with pytest.raises(ValueError, match="mismatched: expected attributes"):
+        CriticLoss(critic, mismatched=True)(program.model, program.guide, REAL)
+
+
+def test_noise_falls_on_both_kinds_of_images():
+    torch.manual_seed(0)
+    seen = []
+
+    def critic(x):
+        seen.append(x)
+        return x.sum(-1)
+
+    program, real = Shift(), torch.zeros(5000, 2)
+    objective = CriticLoss(critic, noise=0.5)
+    objective(program.model, program.guide, real)
+    GeneratorLoss(critic, noise=0.5)(program.model, program.guide, real)
+    assert [x.std(0).mean().item() for x in seen] == pytest.approx([0.5] * 3, rel=0.05)  # five standard errors
+    objective.noise = 0.0
+    objective(program.model, program.guide, real)
+    assert torch.equal(seen[-2], real)
+
+
+def test_the_code_must_be_recognised():
+    def program(x):
+        with pyro.plate("data", len(x)):
+            c = pyro.sample("c", dist.Delta(torch.arange(len(x))))
+            z = pyro.sample("z", dist.Delta(torch.zeros(len(x), 2), event_dim=1))
+            return z + c[:, None]
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("c", dist.Categorical(logits=x @ torch.ones(2, 3) * torch.arange(3.0)))
+
+    loss, terms = GeneratorLoss(Linear(), information=2.0)(program, guide, REAL)
+    x = torch.arange(3.0)[:, None].expand(3, 2)
+    logits = x @ torch.ones(2, 3) * torch.arange(3.0)
+    expected = -logits.log_softmax(-1)[torch.arange(3), torch.arange(3)].mean()
+    assert terms.information.item() == pytest.approx(expected.item())
+    assert loss.item() == pytest.approx((2 * expected - Linear()(x).mean()).item(), rel=1e-5)
+
+
+def small_gan(prior=None):
+    shape = (1, 1, 2)
+    prior = pp.TRIP(3, components=2, rank=2) if prior is None else prior
+    return GAN(MLPGenerator(3, shape, (8,), "linear"), prior, MLPCritic(shape, (8,)), signed=False)
+
+
+def test_consensus_adds_half_the_squared_gradients_of_both_and_leaves_the_prior_alone():
+    torch.manual_seed(0)
+    gan, x = small_gan(), torch.randn(6, 1, 1, 2)
+    gan.critic.body[2] = gan.generator.body[1] = nn.Softplus()  # with second derivatives
+    consensus = Consensus(CriticLoss(gan.critic, "non-saturating"), gan.generator, weight=3.0)
+    torch.manual_seed(1)
+    found = consensus.squared_gradients(gan.model, x)
+    torch.manual_seed(1)
+    fake = gan.generator(gan.prior_law().sample((6,)))
+    d, g = list(gan.critic.parameters()), list(gan.generator.parameters())
+    of_critic = softplus(-gan.critic(x)).mean() + softplus(gan.critic(fake)).mean()
+    of_generator = softplus(-gan.critic(fake)).mean()
+    v = [*torch.autograd.grad(of_critic, d, retain_graph=True), *torch.autograd.grad(of_generator, g)]
+    assert found.item() == pytest.approx(sum(one.square().sum() for one in v).item() / 2, rel=1e-5)
+    found.backward()
+    assert all(p.grad is None for p in gan.prior.parameters())
+    assert all(p.grad is not None for p in gan.generator.parameters())
+    loss, terms = consensus(gan.model, gan.guide, x)
+    assert loss.item() == pytest.approx((terms.loss + 3 * terms.consensus).item(), rel=1e-5)
+
+
+def test_consensus_settles_a_game_that_circles():
+    """min_g max_d d g: simultaneous gradient steps spiral outwards, with the regulariser inwards."""
+
+    class Point(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.at = nn.Parameter(torch.tensor([1.0]))
+
+    def distance(weight):
+        generator, critic = Point(), Point()
+        critic.forward = lambda x: (x * critic.at).sum(-1)
+
+        def program(x):
+            with pyro.plate("data", len(x)):
+                pyro.sample("z", dist.Delta(torch.zeros(len(x), 1), event_dim=1))
+                return generator.at.expand(len(x), 1)
+
+        players = CriticLoss(critic), GeneratorLoss(critic)
+        steps = [torch.optim.SGD(part.parameters(), lr=0.1) for part in (critic, generator)]
+        for _ in range(60):
+            losses = [Consensus(player, generator, weight)(program, None, torch.zeros(2, 1))[0] for player in players]
+            for part, loss in zip((critic, generator), losses, strict=True):
+                (part.at.grad,) = torch.autograd.grad(loss, part.at)
+            for step in steps:
+                step.step()
+        return math.hypot(generator.at.item(), critic.at.item())
+
+    assert distance(0.0) > math.sqrt(2)
+    assert distance(1.0) < 0.1
+
+
+@pytest.mark.parametrize("estimator", [Pathwise(), ScoreFunction()])
+@pytest.mark.parametrize("prior", ["normal", "gmm", "trip", "flow", "fixed"])
+def test_every_parameter_moves_after_one_step_of_each_player(prior, estimator):
+    torch.manual_seed(0)
+    made = {
+        "normal": lambda: pp.StandardNormal(3),
+        "gmm": lambda: pp.GaussianMixture(3, 4),
+        "trip": lambda: pp.TRIP(3, components=2, rank=2),
+        "flow": lambda: pp.FlowNormal(3, layers=2, hidden=(4,)),
+        "fixed": lambda: pp.TRIP(3, components=2, rank=2, fixed=True),
+    }
+    gan, x = small_gan(made[prior]()), torch.randn(20, 1, 1, 2)
+    before = {name: p.detach().clone() for name, p in gan.named_parameters()}
+    theirs = [*gan.generator.parameters(), *gan.prior.parameters()]
+    steps = [
+        OptimizationStep(CriticLoss(gan.critic, penalty=10.0), torch.optim.Adam(gan.critic.parameters())),
+        OptimizationStep(GeneratorLoss(gan.critic, estimator=estimator), torch.optim.Adam(theirs), every=2),
+    ]
+    result = fit(steps, gan, x.split(10), epochs=1, progress=False)
+    still = [name for name, p in gan.named_parameters() if torch.equal(p, before[name])]
+    # Of the critic's last bias, which moves real and generated images alike, there is no gradient.
+    assert still in (["critic.head.bias"], [])
+    assert {"train_real", "train_1_cost"} <= set(result.history[0])
+
+
+def test_an_average_is_left_at_the_end(tmp_path):
+    torch.manual_seed(0)
+    gan, x, seen = small_gan(), torch.randn(30, 1, 1, 2), []
+    step = OptimizationStep(CriticLoss(gan.critic), torch.optim.Adam(gan.critic.parameters(), lr=0.1))
+    average = ExponentialAverage(gan.critic, decay=0.5)
+    kept = average.on_step_end
+    average.on_step_end = lambda state: (seen.append(gan.critic.head.weight.detach().clone()), kept(state))
+    fit(step, gan, x.split(10), epochs=1, callbacks=[average], run_dir=tmp_path, progress=False)
+    assert torch.allclose(gan.critic.head.weight, 0.25 * seen[0] + 0.25 * seen[1] + 0.5 * seen[2])
+    again = small_gan()
+    inference.load_weights(again, tmp_path / "model.safetensors")
+    assert torch.equal(again.critic.head.weight, gan.critic.head.weight)
+
+
+def test_weights_are_clipped_after_every_step():
+    torch.manual_seed(0)
+    gan, x = small_gan(), torch.randn(20, 1, 1, 2)
+    optimizer = torch.optim.Adam(gan.critic.parameters(), lr=0.5)
+    clip_weights(optimizer, 0.01)
+    assert max(p.abs().max() for p in gan.critic.parameters()) <= 0.01
+    fit(OptimizationStep(CriticLoss(gan.critic), optimizer), gan, x.split(10), epochs=1, progress=False)
+    assert 0.0099 < max(p.abs().max() for p in gan.critic.parameters()) <= 0.01
+
+
+def test_bad_arguments():
+    critic = Linear()
+    for wrong, words in (
+        (lambda: make_game("relativistic"), "kind: expected one of"),
+        (lambda: make_game("hinge", real_label=0.9), "real_label: expected 1, or"),
+        (lambda: make_game("minimax", real_label=1.1), "real_label: expected 1, or"),
+        (lambda: make_game("energy", margin=0.0), "margin: expected a positive number"),
+        (lambda: CriticLoss(critic, penalty=-1.0), "penalty: expected a number of at least 0"),
+        (lambda: CriticLoss(critic, noise=-1.0), "noise: expected a number of at least 0"),
+        (lambda: GeneratorLoss(critic, information=-1.0), "information: expected a number of at least 0"),
+        (lambda: Consensus(CriticLoss(critic), critic, -1.0), "weight: expected a number of at least 0"),
+        (lambda: clip_weights(torch.optim.SGD(critic.parameters()), 0.0), "bound: expected a positive number"),
+        (lambda: ExponentialAverage(critic, 1.0), r"decay: expected a number in \[0, 1\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            wrong()
+    gan = small_gan()
+    step = OptimizationStep(CriticLoss(gan.critic), torch.optim.Adam(gan.critic.parameters()), every=2)
+    with pytest.raises(ValueError, match="every: expected 1 for the first step, got 2"):
+        fit(step, gan, REAL.split(1), epochs=1)
