@@ -76,8 +76,10 @@ def test_nothing_is_stale_after_an_optimizer_step(transform):
 
 
 def test_a_remembering_transform_would_be_caught(monkeypatch):
-    """The bug that the last test is for, planted: the couplings themselves instead of copies."""
+    """The bug that the last test is for, planted: the couplings themselves, and densities of what they remember."""
     from pyro_priors.modules import flow_normal
+
+    monkeypatch.delattr(pp.distributions.FlowNormal, "log_prob")
 
     monkeypatch.setattr(flow_normal, "_fresh", lambda transform: transform)
     with pytest.raises(AssertionError):
