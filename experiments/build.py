@@ -9,12 +9,13 @@ from torch import nn
 import inference
 import models
 import pyro_priors as pp
-from experiments import runs
+from experiments import adversarial, runs
 from experiments.config import UserError
+from experiments.config_gan import GANS
 from experiments.data.attributes import kinds as kinds_of
 from experiments.data.loading import load, without_labels
 
-UNLABELLED = ("vae", "cp-vae", "hierarchical-vae")
+UNLABELLED = ("vae", "cp-vae", "hierarchical-vae", "aae", "vae-gan")
 CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match
 
 
@@ -36,6 +37,10 @@ def model(config, image_shape, attributes=()):
     pyro.set_rng_seed(config.seed)
     if config.model in UNLABELLED:
         return _unlabelled(config, image_shape)
+    if config.model in GANS:
+        if config.network == "conv":
+            _check_size(image_shape)
+        return adversarial.gan(config, image_shape, _prior(config, image_shape, attributes), attributes)
     kinds = kinds_of(attributes, config.components)
     if config.model == "classifier":
         _check_size(image_shape)
@@ -63,7 +68,7 @@ def model(config, image_shape, attributes=()):
 def _unlabelled(config, image_shape):
     """A model that is trained on pictures alone."""
     shape, latent_dim, hidden = image_shape, config.latent_dim, config.hidden
-    if config.model == "vae":
+    if config.model in ("vae", "aae", "vae-gan"):
         return models.VAE(*_networks(config, shape), _prior(config, shape), _likelihood(config))
     if config.model == "cp-vae":
         encoder = models.GatedMLPCategoricalEncoder(shape, config.categories, latent_dim, hidden, config.told)
@@ -90,8 +95,13 @@ def _likelihood(config):
     return config.likelihood
 
 
-def _prior(config, image_shape):
-    """The prior p(z) that `config` names, seeded by torch's global generator."""
+def unlabelled(config):
+    """Whether a model is trained on pictures alone."""
+    return config.model in UNLABELLED or (config.model in GANS and config.prior != "ttlp")
+
+
+def _prior(config, image_shape, attributes=()):
+    """The prior p(z), or p(z, y), that `config` names, seeded by torch's global generator."""
     if config.prior == "normal":
         return pp.StandardNormal(config.latent_dim)
     if config.prior == "gmm":
@@ -104,6 +114,9 @@ def _prior(config, image_shape):
         base = _trip(config) if config.flow_base == "trip" else None
         how = {"base": base, "fixed": config.fixed}
         return pp.FlowNormal(config.latent_dim, config.layers, config.flow_hidden, config.transform, **how)
+    if config.prior == "ttlp":
+        kinds = kinds_of(attributes, config.components)
+        return pp.TTLP(config.latent_dim, kinds, config.components, config.rank, init=config.init)
     return _trip(config)
 
 
@@ -145,9 +158,9 @@ def optimizer(config, model):
 def load_data(config):
     """The data of a run, with labels where its model has attributes; a likelihood that they do not fit is an error."""
     labelled = {}
-    if config.model not in UNLABELLED:
+    if not unlabelled(config):
         labelled = {"attributes": config.attributes, "missing": config.missing}
-    elif config.data == "shapes" or (config.model == "cp-vae" and config.data in CLASSED):
+    elif config.data == "shapes" or (config.model in ("cp-vae", "info-gan") and config.data in CLASSED):
         labelled = {"attributes": ()}  # for comparison only
     loaded = load(
         config.data,
@@ -157,7 +170,7 @@ def load_data(config):
         seed=config.seed,
         **labelled,
     )
-    if config.model in UNLABELLED:
+    if unlabelled(config):
         loaded = without_labels(loaded)
     pixels = loaded.train.pixels
     likelihood = getattr(config, "likelihood", None)

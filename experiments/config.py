@@ -15,6 +15,8 @@ DataName = Literal[
     "shapes",
     "moons",
     "gaussians",
+    "grid",
+    "ring",
     "folder",
 ]
 
@@ -132,7 +134,32 @@ class AutoencoderConfig(TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig(AutoencoderConfig):
+class PriorFields:
+    """Which prior of the latents; not a command itself."""
+
+    prior: Literal["trip", "gmm", "vamp", "flow", "normal"] = "trip"  # Tensor ring, mixture, VampPrior, flow, N(0, I).
+    fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
+    init: Literal["mixture", "noise"] = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
+    boundary: Literal["ring", "train"] = "ring"  # How TRIP's chain closes.
+    components: int = 10  # Gaussians per latent dimension of TRIP.
+    rank: int = 20  # Size of TRIP's cores.
+    gmm_components: int = 100  # Gaussians of the mixture prior.
+    gmm_equal: bool = False  # Give them equal weights (MG of CP-VAE), not learned ones.
+    layers: int = 6  # Couplings of the flow.
+    flow_hidden: tuple[int, ...] = (64, 64)  # Widths of the hidden layers of the flow's networks.
+    transform: Literal["affine", "spline"] = "affine"  # What the flow's couplings do to half of the latents.
+    flow_base: Literal["normal", "trip"] = "normal"  # What the flow transforms.
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_counts(self, "components", "rank", "gmm_components", "layers")
+        check_widths("flow_hidden", self.flow_hidden)
+        if self.prior == "flow" and self.latent_dim < 2:
+            raise UserError(f"latent_dim: expected at least 2 with a flow, got {self.latent_dim}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(PriorFields, AutoencoderConfig):
     """Train a variational autoencoder with the prior of your choice and evaluate it on the test set.
 
     Example:
@@ -144,20 +171,8 @@ class TrainConfig(AutoencoderConfig):
         experiments.config.UserError: rank: expected at least 1, got 0
     """
 
-    prior: Literal["trip", "gmm", "vamp", "flow", "normal"] = "trip"  # Tensor ring, mixture, VampPrior, flow, N(0, I).
-    fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
-    init: Literal["mixture", "noise"] = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
-    boundary: Literal["ring", "train"] = "ring"  # How TRIP's chain closes.
-    components: int = 10  # Gaussians per latent dimension of TRIP.
-    rank: int = 20  # Size of TRIP's cores.
-    gmm_components: int = 100  # Gaussians of the mixture prior.
-    gmm_equal: bool = False  # Give them equal weights (MG of CP-VAE), not learned ones.
     pseudo_inputs: int | None = None  # Of the VampPrior, which start at training pictures; None: 500.
     decay: bool = False  # Let the learning rates fall to 0 along a cosine.
-    layers: int = 6  # Couplings of the flow.
-    flow_hidden: tuple[int, ...] = (64, 64)  # Widths of the hidden layers of the flow's networks.
-    transform: Literal["affine", "spline"] = "affine"  # What the flow's couplings do to half of the latents.
-    flow_base: Literal["normal", "trip"] = "normal"  # What the flow transforms.
     objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = "elbo"  # The bound, or regularised.
     strength: float | None = None  # Of what regularises; None: 5, 15 (beta-b), 4 (beta-tc), 1000 (factor, info).
     discriminator_hidden: tuple[int, ...] = (1000,) * 5  # Widths of the hidden layers of the discriminator of factor.
@@ -165,20 +180,12 @@ class TrainConfig(AutoencoderConfig):
     discriminator_lr: float = 1e-4  # Adam's learning rate of the discriminator of factor.
 
     model: ClassVar[str] = "vae"
-    counts: ClassVar[tuple[str, ...]] = (
-        *AutoencoderConfig.counts,
-        "components",
-        "rank",
-        "gmm_components",
-        "pseudo_inputs",
-        "layers",
-    )
+    optional_counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.optional_counts, "pseudo_inputs")
     positive: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.positive, "strength", "discriminator_lr")
 
     def __post_init__(self):
         super().__post_init__()
-        for field in ("flow_hidden", "discriminator_hidden"):
-            check_widths(field, getattr(self, field))
+        check_widths("discriminator_hidden", self.discriminator_hidden)
         if not self.capacity >= 0:
             raise UserError(f"capacity: expected 0 or more, got {self.capacity}")
         if self.prior == "vamp" and self.prior_epochs:
@@ -187,8 +194,6 @@ class TrainConfig(AutoencoderConfig):
             )
         if self.objective == "factor" and self.patience is not None:
             raise UserError(f"patience: expected none with objective factor, whose losses move, got {self.patience}")
-        if self.prior == "flow" and self.latent_dim < 2:
-            raise UserError(f"latent_dim: expected at least 2 with a flow, got {self.latent_dim}")
 
     @property
     def run_name(self):

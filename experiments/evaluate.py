@@ -12,6 +12,8 @@ import tyro
 import inference
 from experiments import build, fitting, judges, runs
 from experiments.config import UserError, check_counts, check_seed
+from experiments.config_gan import GANS
+from experiments.data import points
 from experiments.data.images import Images, loader
 
 
@@ -65,14 +67,47 @@ def results(run, model, images, seed, particles=None):
         dict of numbers; {discrete attribute: its probabilities `(n, categories)`, all labels being hidden}
     """
     found, probs = {}, {}
+    if run.config.model in GANS:
+        return generated(run, model, images, seed), probs
     if run.config.model != "classifier":
         found |= bounds_of(model, images, particles or run.config.particles, seed)
     if run.config.model == "cp-vae":
         found |= categories(model, images)
+    if run.config.model == "aae":
+        found |= _skl(model, images)
     if run.attributes:
         hidden = Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
         found["imputation"], probs = imputations(model, hidden, run.attributes, seed)
     return found, probs
+
+
+@torch.no_grad()
+def generated(run, model, images, seed, count=5000):
+    """What a GAN's draws are worth: the critic's mean numbers for them and for real images; modes that points find.
+
+    With the code of an InfoGAN also how well it matches labels that there are.
+    """
+    pyro.set_rng_seed(seed)
+    x = images.first(count)
+    real = 2 * x - 1 if model.signed else x
+    given = () if images.labels is None else (images.labels[: len(x)],)
+    fake = model.model(real, *given)
+    found = {
+        "critic_real": model.critic(real, *given).mean().item(),
+        "critic_fake": model.critic(fake, *given).mean().item(),
+    }
+    if run.config.data in points.MODES:
+        found |= points.coverage(model.generate(count).flatten(1), run.config.data)._asdict()
+    labels = fitting.classes(images, count)
+    if run.config.model == "info-gan" and labels is not None:
+        found["clusters"] = inference.clusters(model.classify(x), labels)._asdict()
+    return {**found, "count": len(x)}
+
+
+def _skl(model, images):
+    posterior = inference.aggregated_posterior(model.encode, loader(images, 1000))
+    found = inference.symmetric_kl(model.prior_law(), posterior, min(5000, len(images)))
+    return {"skl": found.value, "skl_se": found.standard_error}
 
 
 @torch.no_grad()
@@ -143,11 +178,17 @@ def text(found):
             lines.append(
                 f"Images whose importance weights are unreliable (Pareto k-hat > 0.7): {found['pareto_k']:.1%}"
             )
+    if "critic_real" in found:
+        lines.append(f"critic: {found['critic_real']:.3f} for real, {found['critic_fake']:.3f} for generated images")
+    if "modes" in found:
+        lines.append(f"{found['modes']} modes found, {found['good']:.1%} good points, balance {found['balance']:.3f}")
+    if "skl" in found:
+        lines.append(f"sKL {found['skl']:.3f} +- {_se(found['skl_se'])} nats")
     if "clusters" in found:
         one = found["clusters"]
         lines.append(
             f"clusters: accuracy {one['accuracy']:.2%} (majority label {one['majority_accuracy']:.2%}), NMI "
-            f"{one['nmi']:.3f}, {one['used']} of {len(found['categories'])} categories used"
+            f"{one['nmi']:.3f}, {one['used']} categories used"
         )
     for name, one in found.get("imputation", {}).items():
         if not one["count"]:

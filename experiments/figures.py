@@ -49,6 +49,21 @@ def draw(folder, models, test, count=100):
         prior_density(Path(folder) / "prior.png", panels)
 
 
+@torch.no_grad()
+def draw_gan(folder, prior, model, test, count=100):
+    """Write samples.png and prior.png of a GAN; `prior` is its name."""
+    some = test.first(2000)
+    if some[0].numel() <= 2:
+        points(Path(folder) / "samples.png", some, {prior: model.generate(len(some))})
+    else:
+        samples(Path(folder) / "samples.png", {prior: model.generate(count)})
+    law = model.prior_law()
+    if hasattr(model, "attributes"):
+        law = law.marginal("z")
+    if law.event_shape[0] >= 2:
+        prior_density(Path(folder) / "prior.png", {prior: (law, law.sample((2000,)))})
+
+
 def samples(path, images):
     """One grid of pictures `(n, C, H, W)` per entry of `images`."""
     figure, axes = _panels(images)

@@ -3,7 +3,9 @@
 import torch
 
 import inference
-from experiments import build
+from experiments import adversarial, build
+from experiments.config_gan import CONFIGS as ADVERSARIAL
+from experiments.config_gan import GANS, POINTS
 from experiments.data.images import loader
 
 
@@ -22,28 +24,23 @@ def fit(config, model, images, run_dir):
 
 def _fit_all(config, model, images, run_dir):
     """Everything that learns, by the model's own objective."""
-    batches = loader(images.train, config.batch_size, shuffle=True)
-    if config.model == "classifier":
-        objective, callbacks = inference.LogLikelihood(), []
+    signed = config.model in GANS and config.data not in POINTS
+    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed)
+    if config.model in ADVERSARIAL:
+        steps, callbacks = adversarial.steps(config, model, len(batches))
     else:
-        objective = _bound(config, len(images.train))
-        callbacks = _callbacks(config, model, images, objective, len(batches))
+        steps, callbacks = _steps(config, model, images, len(batches))
     if getattr(config, "decay", False):
         # Blind epochs end with steady codes, whose clusters can be told.
         cycles = [epochs for epochs in (getattr(config, "blind_epochs", 0),) if 0 < epochs < config.epochs]
         cycles.append(config.epochs - sum(cycles))
         callbacks.append(inference.CosineDecay(*(epochs * len(batches) for epochs in cycles)))
-    steps = [inference.OptimizationStep(objective, build.optimizer(config, model))]
-    if isinstance(objective, inference.FactorELBO):
-        ratio = inference.DensityRatio(objective.discriminator)
-        optimizer = torch.optim.Adam(ratio.parameters(), lr=config.discriminator_lr, betas=(0.5, 0.9))
-        steps.append(inference.OptimizationStep(ratio, optimizer))
     return inference.fit(
         steps,
         model,
         batches,
         epochs=config.epochs,
-        validation=loader(images.validation, 1000),
+        validation=None if config.model in GANS else loader(images.validation, 1000),
         callbacks=callbacks,
         early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
         run_dir=run_dir,
@@ -54,6 +51,21 @@ def _fit_all(config, model, images, run_dir):
         progress=config.progress,
         seed=config.seed,
     )
+
+
+def _steps(config, model, images, batches):
+    """The step of a bound or likelihood, with that of a discriminator where it has one, and callbacks."""
+    if config.model == "classifier":
+        objective, callbacks = inference.LogLikelihood(), []
+    else:
+        objective = _bound(config, len(images.train))
+        callbacks = _callbacks(config, model, images, objective, batches)
+    steps = [inference.OptimizationStep(objective, build.optimizer(config, model))]
+    if isinstance(objective, inference.FactorELBO):
+        ratio = inference.DensityRatio(objective.discriminator)
+        optimizer = torch.optim.Adam(ratio.parameters(), lr=config.discriminator_lr, betas=(0.5, 0.9))
+        steps.append(inference.OptimizationStep(ratio, optimizer))
+    return steps, callbacks
 
 
 def _bound(config, data_size):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from experiments.config import TrainConfig, TrainingConfig, UserError, from_json, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from experiments.config_gan import CONFIGS as ADVERSARIAL
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
 from experiments.data import attributes
 from inference import replace_file
@@ -20,7 +21,7 @@ FORMAT = 2  # raised when a run folder of this version can no longer be read by 
 CONFIGS = {
     config.model: config
     for config in (TrainConfig, CategoricalConfig, HierarchicalConfig, JointConfig, CVAEConfig, ClassifierConfig)
-}
+} | ADVERSARIAL
 
 
 class Run(NamedTuple):

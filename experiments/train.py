@@ -8,15 +8,34 @@ import torch
 from experiments import build, evaluate, figures, figures_attributes, fitting, runs
 from experiments.config import TrainConfig, TrainingConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from experiments.config_gan import (
+    GANS,
+    AaeConfig,
+    EbGanConfig,
+    GanConfig,
+    InfoGanConfig,
+    SnGanConfig,
+    VaeGanConfig,
+    WganConfig,
+    WganGpConfig,
+)
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
 
 __all__ = [
+    "AaeConfig",
     "CVAEConfig",
     "CategoricalConfig",
     "ClassifierConfig",
+    "EbGanConfig",
+    "GanConfig",
     "HierarchicalConfig",
+    "InfoGanConfig",
     "JointConfig",
+    "SnGanConfig",
     "TrainConfig",
+    "VaeGanConfig",
+    "WganConfig",
+    "WganGpConfig",
     "main",
     "train",
 ]
@@ -97,9 +116,11 @@ def draw(run, model, images, probs):
 
     `probs` are the model's answers about the test pictures, as `evaluate.results` returns them.
     """
-    if run.config.model in (*build.UNLABELLED, "joint-vae"):
+    if run.config.model in GANS:
+        figures.draw_gan(run.folder, run.config.prior, model, images.test)
+    elif run.config.model in (*build.UNLABELLED, "joint-vae"):
         title = {"vae": getattr(run.config, "prior", ""), "joint-vae": "ttlp"}.get(run.config.model, run.config.model)
         figures.draw(run.folder, {title: model}, images.test)
-    if run.attributes:
+    if run.attributes and probs:
         pyro.set_rng_seed(run.config.seed)
         figures_attributes.draw(run.folder, model, images.test, run.attributes, probs)

@@ -56,10 +56,18 @@ def split(pixels, validation, test):
     return pixels[order].split([len(pixels) - sum(sizes), *sizes])
 
 
-def loader(images, batch_size, shuffle=False):
-    """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`."""
-    return DataLoader(images, batch_size, shuffle=shuffle, collate_fn=_as_is)
+def loader(images, batch_size, shuffle=False, signed=False):
+    """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`; `signed` takes [0, 1] to [-1, 1].
+
+    A signed one leaves out a last batch that is smaller.
+    """
+    how = {"collate_fn": _signed, "drop_last": True} if signed else {"collate_fn": _as_is}
+    return DataLoader(images, batch_size, shuffle=shuffle, **how)
 
 
 def _as_is(batch):
     return batch
+
+
+def _signed(batch):
+    return (2 * batch[0] - 1, batch[1]) if isinstance(batch, tuple) else 2 * batch - 1

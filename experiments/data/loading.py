@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-import numpy as np
 import torch
-from sklearn.datasets import load_digits, make_moons
+from sklearn.datasets import load_digits
 
 from experiments.config import DataName, UserError, check_seed
-from experiments.data import shapes, torchvision_sets, user_folder
+from experiments.data import points, shapes, torchvision_sets, user_folder
 from experiments.data.attributes import DIGITS, Attribute, moments, select
 from experiments.data.images import Images, split
 
@@ -28,7 +27,7 @@ class ImageData(NamedTuple):
 def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0):
     """Read a data set, downloading it where that is possible.
 
-    `moons` and `gaussians` are points: "pictures" of shape (1, 1, 2) and (1, 1, 1), values as drawn. `shapes` are
+    `moons`, `grid`, `ring` and `gaussians` are points: "pictures" of shape (1, 1, 2), or (1, 1, 1), values as drawn. `shapes` are
     rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
 
     Args:
@@ -38,7 +37,7 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
         binarize: "none", or "dynamic": the training part draws 0/1 pixels afresh at every reading, validation and test
             are drawn once, always the same.
         attributes: None: pictures without labels. Else names of those to read, () for all there are, as in
-            `attributes.read_csv`. `omniglot`, `moons` and `gaussians` have none; `folder` has those of attributes.csv.
+            `attributes.read_csv`. `omniglot` and points have none; `folder` has those of attributes.csv.
             Continuous ones are standardised by what is visible in the training part.
         missing: share of the known labels of training and validation that is hidden, in [0, 1); `Images.hidden` keeps
             them. The test part keeps all.
@@ -152,17 +151,5 @@ def _digits():
     return torch.tensor(load_digits().images, dtype=torch.float32).unsqueeze(1) / 16
 
 
-def _moons():
-    points, _ = make_moons(10_000, noise=0.05, random_state=0)
-    return torch.tensor(points, dtype=torch.float32).view(-1, 1, 1, 2)
-
-
-def _gaussians():
-    """CP-VAE's toy: 50,000 draws of 1/2 N(0.3, 0.05) + 1/2 N(0.7, 0.05), scales being standard deviations."""
-    draw = np.random.default_rng(0)
-    points = draw.choice([0.3, 0.7], 50_000) + 0.05 * draw.standard_normal(50_000)
-    return torch.tensor(points, dtype=torch.float32).view(-1, 1, 1, 1)
-
-
 SHARES = {"validation": 0.1, "test": 0.2}
-GENERATED = {"digits": _digits, "shapes": shapes.render, "moons": _moons, "gaussians": _gaussians}
+GENERATED = {"digits": _digits, "shapes": shapes.render, **points.SETS}
