@@ -57,9 +57,9 @@ def split(pixels, validation, test):
 
 
 def loader(images, batch_size, shuffle=False, signed=False):
-    """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`; `signed` takes [0, 1] to [-1, 1].
+    """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`.
 
-    A signed one leaves out a last batch that is smaller.
+    `signed` takes [0, 1] to [-1, 1], and leaves out a last batch that is smaller.
     """
     how = {"collate_fn": _signed, "drop_last": True} if signed else {"collate_fn": _as_is}
     return DataLoader(images, batch_size, shuffle=shuffle, **how)

@@ -27,8 +27,8 @@ class ImageData(NamedTuple):
 def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0):
     """Read a data set, downloading it where that is possible.
 
-    `moons`, `grid`, `ring` and `gaussians` are points: "pictures" of shape (1, 1, 2), or (1, 1, 1), values as drawn. `shapes` are
-    rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
+    `moons`, `grid`, `ring` and `gaussians` are points: "pictures" of shape (1, 1, 2), or (1, 1, 1), values as drawn.
+    `shapes` are rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
 
     Args:
         name: one of `experiments.config.DataName`.
