@@ -41,6 +41,8 @@ COMMANDS = {
         "ways through the latents of trained runs, dpVAE Figures 5, 6",
     ),
     "figure dpvae-moons": ("papers.dpvae_moons", "DpvaeMoonsConfig", "pockets and leaks on moons, dpVAE Figures 1, 3"),
+    "figure mode-hopping": ("papers.mode_hopping", "ModeHoppingConfig", "some latents drawn anew, TRIP Figure 5"),
+    "figure estimators": ("papers.estimators", "EstimatorsConfig", "variance of a sampled prior's gradients"),
     "bench tensor-ring": (
         "bench.tensor_ring",
         "BenchTensorRingConfig",
@@ -55,6 +57,7 @@ COMMANDS = {
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
+    "table trip": ("tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
     "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 

@@ -1,0 +1,154 @@
+"""`table trip`: Frechet distances by prior for WGAN, WGAN-GP and VAE, the rows of TRIP Table 1."""
+
+import dataclasses
+from pathlib import Path
+
+import pyro
+
+import inference
+from experiments import build, judges, runs
+from experiments.config import TrainConfig, UserError
+from experiments.config_gan import WganConfig, WganGpConfig
+from experiments.tables import kept
+from inference import replace_file
+
+# Prior -> title, what it changes in a configuration.
+PRIORS = {
+    "normal": ("N(0, I)", {"prior": "normal"}),
+    "gmm-fixed": ("GMM, fixed", {"prior": "gmm", "fixed": True}),
+    "gmm": ("GMM, learnable", {"prior": "gmm"}),
+    "gmm-reinforce": ("GMM, learnable by REINFORCE", {"prior": "gmm", "estimator": "reinforce"}),
+    "trip-fixed": ("TRIP, fixed", {"prior": "trip", "fixed": True}),
+    "trip": ("TRIP, learnable", {"prior": "trip"}),
+    "trip-reinforce": ("TRIP, learnable by REINFORCE", {"prior": "trip", "estimator": "reinforce"}),
+}
+MODELS = {"wgan": "WGAN", "wgan-gp": "WGAN-GP", "vae": "VAE"}
+PAPER = {  # FID on CelebA, TRIP Table 1
+    ("wgan", "normal"): 63.46,
+    ("wgan", "gmm-fixed"): 67.10,
+    ("wgan", "gmm"): 61.82,
+    ("wgan", "trip-fixed"): 62.48,
+    ("wgan", "trip"): 57.6,
+    ("wgan-gp", "normal"): 54.71,
+    ("wgan-gp", "gmm-fixed"): 57.82,
+    ("wgan-gp", "gmm"): 62.10,
+    ("wgan-gp", "trip-fixed"): 63.06,
+    ("wgan-gp", "trip"): 52.86,
+}
+LATENTS = {"latent_dim": 32, "rank": 10, "progress": False, "threads": 1}
+SHARED = WganGpConfig(epochs=10, lr=2e-4, prior_lr=1e-3, **LATENTS)
+SHARED_VAE = TrainConfig(epochs=10, binarize="none", hidden=(256, 256), batch_size=64, particles=10, **LATENTS)
+DECIDED = {"seed", "name"}.union(*(changes for _, changes in PRIORS.values()))
+
+
+@dataclasses.dataclass(frozen=True)
+class TripConfig:
+    """Train generators under every prior of TRIP Table 1, all else equal, and compare their draws with test pictures.
+
+    Results land in RESULTS/NAME/MODEL-PRIOR-seedS.json, the table in RESULTS/NAME.md. What is there is not repeated.
+    """
+
+    classifier: Path  # Run of `train classifier`, whose features the Frechet distance compares.
+    name: str | None = None  # Of the table; default trip-DATA.
+    train: WganGpConfig = SHARED  # What all GANs share; WGAN has clipped weights instead of the penalty.
+    vae: TrainConfig = SHARED_VAE  # What all VAEs share.
+    models: tuple[str, ...] = tuple(MODELS)  # Models to train.
+    rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE needs no REINFORCE.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
+    jobs: int = 1  # Trainings at a time.
+    results: Path = kept.FOLDER  # Where results are kept.
+
+    def __post_init__(self):
+        kept.check_rows(self.models, MODELS, "models")
+        kept.check_asked(self, PRIORS, DECIDED)
+        if self.vae.data != self.train.data:
+            raise UserError(f"vae.data: expected {self.train.data} as train.data, got {self.vae.data}")
+
+    @property
+    def title(self):
+        """The name of the table."""
+        return self.name or f"trip-{self.train.data}"
+
+    def run(self, model, prior, seed):
+        """The configuration of one training, None where there is none."""
+        if model == "vae" and prior.endswith("reinforce"):
+            return None
+        shared = self.vae if model == "vae" else self.train
+        if model == "wgan":
+            fields = {field.name for field in dataclasses.fields(WganConfig)}
+            shared = WganConfig(**{k: v for k, v in _values(self.train).items() if k in fields})
+        where = {
+            "data_root": self.train.data_root,
+            "runs_dir": self.train.runs_dir / self.title,
+            "name": f"{model}-{prior}-seed{seed}",
+        }
+        return dataclasses.replace(shared, **PRIORS[prior][1], seed=seed, **where)
+
+
+def main(config: TripConfig):
+    """Train and judge what is missing, then print and write the table of all that is kept."""
+    folder = config.results / config.title
+    data = build.load_data(config.train)
+    judge = judges.extractor(config.classifier, runs.Run(folder, config.train, data.image_shape, ()))
+    real = judges.features(judge, data.test)
+    beside = {"judge": judge.identity, "count": len(data.test)}
+    wanted = [config.run(m, prior, seed) for seed in config.seeds for m in config.models for prior in config.rows]
+    missing = [train for train in wanted if train and kept.result(folder, train, beside) is None]
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def make(train):
+        run, model = build.trained(kept.newest(train) or kept.train(train))
+        pyro.set_rng_seed(train.seed)
+        drawn = judges.features(judge, model.generate(len(real)))
+        found = {"frechet": inference.frechet_distance(drawn, real)}
+        kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, beside)
+
+    kept.complete(config.jobs, make, missing)
+    text = markdown(config, results(config, folder, beside))
+    print(text)
+    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+
+
+def results(config, folder, beside):
+    """What is kept of this configuration: `{(model, prior): [result of each seed]}`."""
+    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    for model in MODELS:
+        for prior in PRIORS:
+            trains = [train for seed in seeds if (train := config.run(model, prior, seed))]
+            kept_ones = [kept.result(folder, train, beside, strict=False) for train in trains]
+            if any(kept_ones):
+                found[model, prior] = [one for one in kept_ones if one]
+    return found
+
+
+def markdown(config, found):
+    """Mean and standard error of the Frechet distance by model and prior, beside the paper's."""
+    some = next(iter(found.values()))[0]
+    judge, train = some["beside"]["judge"], config.train
+    command = kept.command_of("table trip", train, ["--classifier", "RUN"], SHARED)
+    lines = [
+        f"# Frechet distance by prior on {train.data} (the rows of TRIP Table 1)",
+        "",
+        f"Between {some['beside']['count']} generated pictures and the test pictures, in the features of our own "
+        f"classifier ({judge['extractor']}, weights {judge['weights']}, right on {judge['accuracy']:.2%}): no FID. "
+        f"Equal budgets: {train.epochs} epochs of batches of {train.batch_size}, {train.critic_steps} critic steps for "
+        f"one of the generator, {train.latent_dim} latents, {train.components} Gaussians a latent, cores of "
+        f"{train.rank}. Mean +- standard error over seeds. The paper's columns are Inception's on CelebA: compare the "
+        "order.",
+        "",
+        f"    {command}",
+        "",
+        "| model | prior | Frechet distance | seeds | parameters of the prior | minutes | paper's FID (CelebA) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (model, prior), ones in found.items():
+        cells = [MODELS[model], PRIORS[prior][0], kept.mean([one["frechet"] for one in ones], 3), str(len(ones))]
+        cells += [str(ones[0]["parameters"]["prior"]), f"{sum(one['seconds'] for one in ones) / len(ones) / 60:.1f}"]
+        paper = PAPER.get((model, prior))
+        lines.append(f"| {' | '.join([*cells, '' if paper is None else f'{paper:.2f}'])} |")
+    provenances = [one["provenance"] for ones in found.values() for one in ones]
+    return "\n".join([*lines, "", kept.measured(provenances, f"{config.title}/"), ""])
+
+
+def _values(config):
+    return {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
