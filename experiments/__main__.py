@@ -57,6 +57,7 @@ COMMANDS = {
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
+    "table gan-points": ("tables.gan_points", "GanPointsConfig", "modes that GANs find on a grid and a ring"),
     "table trip": ("tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
     "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
