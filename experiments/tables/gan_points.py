@@ -49,8 +49,8 @@ SHARED = GanConfig(
 class GanPointsConfig:
     """Train every kind of GAN under every prior, all else equal, and count the modes that 5,000 draws find.
 
-    Results land in RESULTS/gan-points/DATA-KIND-PRIOR-seedS.json, the table in RESULTS/gan-points.md, draws of the first
-    seed in RESULTS/gan-points-DATA.png. What is there is not repeated.
+    Results land in RESULTS/gan-points/DATA-KIND-PRIOR-seedS.json, the table in RESULTS/gan-points.md, draws of the
+    first seed in RESULTS/gan-points-DATA.png. What is there is not repeated.
     """
 
     train: GanConfig = SHARED  # What all runs share.
@@ -111,7 +111,7 @@ def markdown(config, found):
     lines = [
         "# Modes that GANs find by prior",
         "",
-        f"Of 5,000 draws: modes with a good point, and the share of good points, those within three standard deviations "
+        "Of 5,000 draws: modes with a good point, and the share of good points, those within three standard deviations "
         "of a mode (98.9 % of the data are). Mean +- standard error over seeds. All have the same networks and see "
         f"{train.epochs} epochs of 35,000 points; the Wasserstein ones make a step of the generator on every fifth "
         "batch, the others on each.",
@@ -135,7 +135,7 @@ def markdown(config, found):
 
 @torch.no_grad()
 def draw(config, data):
-    """Draws of the first seed's models that were trained here, kinds down, priors across; nothing where there is none."""
+    """Draws of the first seed's models, kinds down, priors across; nothing where not all were trained here."""
     folders = {
         (kind, prior): kept.newest(config.run(data, kind, prior, config.seeds[0]))
         for kind, prior in itertools.product(config.kinds, config.rows)
