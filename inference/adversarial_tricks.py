@@ -15,9 +15,9 @@ from inference.traces import Program
 
 
 class ConsensusTerms(NamedTuple):
-    """The loss of the player, and half the squared length of both players' gradients."""
+    """The player's own loss, and half the squared length of both players' gradients."""
 
-    loss: Tensor
+    own: Tensor
     consensus: Tensor
 
 

@@ -221,7 +221,7 @@ def test_consensus_adds_half_the_squared_gradients_of_both_and_leaves_the_prior_
     assert all(p.grad is None for p in gan.prior.parameters())
     assert all(p.grad is not None for p in gan.generator.parameters())
     loss, terms = consensus(gan.model, gan.guide, x)
-    assert loss.item() == pytest.approx((terms.loss + 3 * terms.consensus).item(), rel=1e-5)
+    assert loss.item() == pytest.approx((terms.own + 3 * terms.consensus).item(), rel=1e-5)
 
 
 def test_consensus_settles_a_game_that_circles():
