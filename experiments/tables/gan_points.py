@@ -39,7 +39,7 @@ SHARED = GanConfig(
     components=10,
     rank=10,
     gmm_components=25,
-    epochs=40,
+    epochs=20,
     threads=1,
     progress=False,
 )
@@ -56,7 +56,7 @@ class GanPointsConfig:
     train: GanConfig = SHARED  # What all runs share.
     data: tuple[str, ...] = tuple(MODES)  # Laws to learn.
     kinds: tuple[str, ...] = tuple(KINDS)  # Kinds of GAN.
-    rows: tuple[str, ...] = tuple(PRIORS)  # Priors.
+    rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
     jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
@@ -84,7 +84,8 @@ class GanPointsConfig:
 def main(config: GanPointsConfig):
     """Train what is missing, then print and write the table of all that is kept."""
     folder = config.results / "gan-points"
-    wanted = [config.run(*run) for run in itertools.product(config.data, config.kinds, config.rows, config.seeds)]
+    runs = itertools.product(config.seeds, config.data, config.kinds, config.rows)  # all once, then all again
+    wanted = [config.run(*run, seed) for seed, *run in runs]
     missing = [train for train in wanted if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
     kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
