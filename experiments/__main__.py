@@ -58,6 +58,12 @@ COMMANDS = {
         "bias and variance of CP-VAE's gradients",
     ),
     "table gan-points": ("tables.gan_points", "GanPointsConfig", "modes that GANs find on a grid and a ring"),
+    "table gan-tricks": ("tables.gan_tricks", "GanTricksConfig", "each trick and kind of GAN with a number"),
+    "table conditional-gan": (
+        "tables.conditional_gan",
+        "ConditionalGanConfig",
+        "pictures given labels by a GAN with a joint prior",
+    ),
     "table trip": ("tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
     "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }

@@ -1,0 +1,127 @@
+"""`table conditional-gan`: pictures given labels by a GAN with a joint prior, by how its prior gets gradients."""
+
+import dataclasses
+import itertools
+import math
+from pathlib import Path
+
+from experiments import build, judges, runs
+from experiments.config import UserError
+from experiments.config_gan import WganGpConfig
+from experiments.tables import kept
+from inference import replace_file
+
+ROWS = {
+    "pathwise": ("pathwise", {}),
+    "reinforce": ("REINFORCE (batch mean)", {"estimator": "reinforce"}),
+    "rloo": ("REINFORCE (leave-one-out)", {"estimator": "rloo"}),
+    "mismatched": ("pathwise, matching-aware critic", {"mismatched": True}),
+    "missing": ("pathwise, 70 % of the labels hidden", {"missing": 0.7}),
+}
+SHARED = WganGpConfig(
+    prior="ttlp",
+    init="mixture",
+    latent_dim=32,
+    components=10,
+    rank=10,
+    lr=2e-4,
+    prior_lr=3e-3,
+    epochs=10,
+    threads=1,
+    progress=False,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ConditionalGanConfig:
+    """Train a conditional WGAN-GP with a TTLP prior by several estimators; a classifier reads what it draws for labels.
+
+    Results land in RESULTS/NAME/ROW-seedS.json, the table in RESULTS/NAME.md. What is there is not repeated; a training
+    that diverges is a result too.
+    """
+
+    classifier: Path  # Run of `train classifier` that reads the pictures.
+    name: str | None = None  # Of the table; default conditional-gan-DATA.
+    train: WganGpConfig = SHARED  # What all rows share.
+    rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
+    jobs: int = 1  # Trainings at a time.
+    results: Path = kept.FOLDER  # Where results are kept.
+
+    def __post_init__(self):
+        kept.check_asked(self, ROWS, {"seed", "name", "estimator", "mismatched", "missing"})
+        if self.train.prior != "ttlp":
+            raise UserError(f"train.prior: expected ttlp, got {self.train.prior}")
+
+    @property
+    def title(self):
+        """The name of the table."""
+        return self.name or f"conditional-gan-{self.train.data}"
+
+    def run(self, row, seed):
+        """The configuration of one training."""
+        where = {"name": f"{row}-seed{seed}", "runs_dir": self.train.runs_dir / self.title}
+        return dataclasses.replace(self.train, **ROWS[row][1], seed=seed, **where)
+
+
+def main(config: ConditionalGanConfig):
+    """Train and judge what is missing, then print and write the table of all that is kept."""
+    folder = config.results / config.title
+    data = build.load_data(config.train)
+    judge = judges.read(config.classifier, runs.Run(folder, config.train, data.image_shape, data.attributes))
+    beside = {"judge": judge.identity}
+    wanted = [config.run(row, seed) for seed, row in itertools.product(config.seeds, config.rows)]
+    missing = [train for train in wanted if kept.result(folder, train, beside) is None]
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def make(train):
+        try:
+            run, model = build.trained(kept.newest(train) or kept.train(train))
+        except UserError as error:  # among others of a loss that is not finite
+            if "expected a finite" not in str(error):
+                raise
+            kept.keep(folder, train, {"diverged": str(error), "provenance": runs.provenance()}, beside)
+            return
+        found = judges.conditions(model, judge, data.test, train.seed)
+        kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), "conditions": found}, beside)
+
+    kept.complete(config.jobs, make, missing)
+    text = markdown(config, results(config, folder, beside))
+    print(text)
+    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+
+
+def results(config, folder, beside):
+    """What is kept of this configuration: `{row: [result of each seed]}`."""
+    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    for row in ROWS:
+        ones = [kept.result(folder, config.run(row, seed), beside, strict=False) for seed in seeds]
+        if any(ones):
+            found[row] = [one for one in ones if one]
+    return found
+
+
+def markdown(config, found):
+    """Condition accuracy and Frechet distance by row, mean and standard error over seeds."""
+    train, judge = config.train, next(iter(found.values()))[0]["beside"]["judge"]
+    lines = [
+        f"# Conditional GAN with a joint prior on {train.data}",
+        "",
+        f"WGAN-GP under TTLP, z ~ p(z given y), {train.epochs} epochs of batches of {train.batch_size}. A picture is "
+        "drawn for every test label; accuracy: share in which our own classifier (right on "
+        f"{judge['accuracy']:.2%} of the test pictures) sees the label asked for; Frechet distance in its features "
+        f"({judge['extractor']}, weights {judge['weights']}). Mean +- standard error over seeds, and the worst seed.",
+        "",
+        f"    {kept.command_of('table conditional-gan', train, ['--classifier', 'RUN'], SHARED)}",
+        "",
+        "| gradients of the prior | accuracy | worst seed | Frechet distance | seeds | diverged |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row, ones in found.items():
+        done = [one["conditions"] for one in ones if "conditions" in one]
+        shares = [100 * one["mean_accuracy"] for one in done]
+        cells = [ROWS[row][0], f"{kept.mean(shares, 1)} %", f"{min(shares, default=math.nan):.1f} %"]
+        cells += [kept.mean([one["frechet"] for one in done], 2), str(len(ones)), str(len(ones) - len(done))]
+        lines.append(f"| {' | '.join(cells)} |")
+    provenances = [one["provenance"] for ones in found.values() for one in ones]
+    return "\n".join([*lines, "", kept.measured(provenances, f"{config.title}/"), ""])
