@@ -79,7 +79,7 @@ def train(config, images, name=None):
         },
         "provenance": runs.provenance(),
     }
-    if images.train.hidden is not None and getattr(config, "missing", 0):
+    if images.train.hidden is not None and getattr(config, "missing", 0) and config.model not in GANS:
         summary["hidden"], _ = evaluate.imputations(trained, images.train, images.attributes, config.seed)
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)

@@ -1,7 +1,6 @@
 """Data sets: reading by the batch, torchvision's layouts in miniature, the user's folder, and what goes wrong."""
 
 import gzip
-import pickle
 import struct
 from urllib.error import URLError
 
@@ -11,6 +10,7 @@ import scipy.io
 import torch
 from PIL import Image
 from torchvision import datasets
+from torchvision_files import write_celeba, write_cifar10
 
 from experiments.config import UserError
 from experiments.data.attributes import Attribute
@@ -127,17 +127,7 @@ def test_data_root_from_the_environment(tmp_path, monkeypatch):
 
 
 def test_cifar10_layout(tmp_path, monkeypatch):
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    for kind in ("train_list", "test_list"):
-        files = [name for name, _ in getattr(datasets.CIFAR10, kind)]
-        monkeypatch.setattr(datasets.CIFAR10, kind, [[name, None] for name in files])
-        for index, name in enumerate(files):
-            red = np.full((4, 3, 1024), 0, np.uint8)
-            red[:, 0] = index
-            (folder / name).write_bytes(pickle.dumps({"data": red.reshape(4, -1), "labels": [index] * 4}))
-    monkeypatch.setattr(datasets.CIFAR10, "meta", {**datasets.CIFAR10.meta, "md5": None})
-    (folder / "batches.meta").write_bytes(pickle.dumps({"label_names": ["a"]}))
+    write_cifar10(tmp_path, monkeypatch)
     data = load("cifar10", tmp_path)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 18, 2, 4)
     assert data.train.pixels[17].amax((1, 2)).tolist() == [4, 0, 0]
@@ -161,20 +151,8 @@ def test_svhn_layout(tmp_path, monkeypatch):
 
 
 def test_celeba_layout(tmp_path, monkeypatch):
+    names = write_celeba(tmp_path, monkeypatch)
     folder = tmp_path / "celeba"
-    (folder / "img_align_celeba").mkdir(parents=True)
-    monkeypatch.setattr(datasets.CelebA, "file_list", [(a, None, c) for a, _, c in datasets.CelebA.file_list])
-    names = [f"{index:06d}.jpg" for index in range(7)]
-    for name in names:
-        Image.new("RGB", (178, 218), (200, 0, 0)).save(folder / "img_align_celeba" / name)
-    rows = {"list_eval_partition": ["0", "0", "0", "1", "1", "2", "2"], "identity_CelebA": ["1"] * 7}
-    rows |= {file: ["1"] * 7 for file in ("list_bbox_celeba", "list_landmarks_align_celeba")}
-    rows["list_attr_celeba"] = ["1 -1", "-1 -1", "1 1", "-1 1", "1 -1", "-1 -1", "1 -1"]
-    for file, values in rows.items():
-        head = "" if file in ("list_eval_partition", "identity_CelebA") else "7\nvalue\n"
-        head = "7\nMale No_Beard \n" if file == "list_attr_celeba" else head  # as in the original, a blank at the end
-        lines = "".join(f"{name} {value}\n" for name, value in zip(names, values, strict=True))
-        (folder / f"{file}.txt").write_text(head + lines)
     data = load("celeba", tmp_path, image_size=32)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((3, 32, 32), 3, 2, 2)
     assert (data.train.pixels[:, 0] > 190).all()

@@ -1,0 +1,221 @@
+"""Commands of adversarial models: every kind, prior and trick on small data, tables, figures, mistakes."""
+
+import json
+
+import pytest
+import torch
+from torchvision_files import write_celeba, write_cifar10
+
+from experiments import build
+from experiments.__main__ import main
+from experiments.data.points import MODES, coverage
+from experiments.tables import gan_points, gan_tricks, kept
+from experiments.tables.conditional_gan import ConditionalGanConfig, markdown
+
+SMALL = ["--hidden", "8", "--components", "2", "--rank", "2", "--epochs", "1", "--threads", "1", "--no-progress"]
+
+
+def train(kind, *flags):
+    assert main(["train", kind, *SMALL, *flags]) == 0
+
+
+def newest(folder):
+    return max(folder.glob("*/*/summary.json"), key=lambda path: path.stat().st_mtime_ns).parent
+
+
+def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
+    where = ["--runs-dir", str(tmp_path), "--latent-dim", "3", "--batch-size", "600"]
+    for kind, flags in {
+        "gan": ["--prior", "normal", "--minimax", "--consensus", "0.1", "--average", "0.9"],
+        "wgan": ["--prior", "gmm", "--gmm-components", "3", "--estimator", "reinforce", "--normalize"],
+        "wgan-gp": ["--prior", "flow", "--layers", "2", "--flow-hidden", "4", "--matching"],
+        "sn-gan": ["--prior", "trip", "--fixed", "--minibatch", "2"],
+        "info-gan": ["--prior", "trip", "--noise", "0.1", "--noise-epochs", "1", "--real-label", "0.9"],
+        "eb-gan": ["--prior", "trip", "--estimator", "rloo", "--critic-lr", "1e-3"],
+    }.items():
+        train(kind, "--data", "digits", *where, *flags)
+        run = newest(tmp_path)
+        assert (run / "samples.png").is_file()
+        assert (run / "prior.png").is_file()
+        found = json.loads((run / "summary.json").read_text())["test"]
+        assert {"critic_real", "critic_fake"} <= set(found)
+        assert ("clusters" in found) == (kind == "info-gan")
+        model = build.trained(run).model
+        assert 0 <= model.generate(5).min() <= model.generate(5).max() <= 1
+    capsys.readouterr()
+    assert main(["evaluate", str(run)]) == 0
+    assert "critic: " in capsys.readouterr().out
+    assert main(["sample", str(run), "--n", "4", "--output", str(tmp_path / "four.png")]) == 0
+    assert main(["figure", "mode-hopping", str(run), "--dimensions", "2", "--hops", "2", "--ways", "2"]) == 0
+    assert (run / "mode-hopping.png").is_file()
+    assert main(["figure", "mode-hopping", str(run), "--dimensions", "4"]) == 2
+    assert "dimensions: expected at most the 3 latents, got 4" in capsys.readouterr().err
+
+
+def test_autoencoders_with_a_critic(tmp_path, capsys):
+    where = ["--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3", "--particles", "2"]
+    train("aae", *where, "--prior", "trip", "--critic-hidden", "8")
+    assert "skl" in json.loads((newest(tmp_path) / "summary.json").read_text())["test"]
+    train("vae-gan", *where, "--prior", "gmm", "--critic-hidden", "8")
+    assert (newest(tmp_path) / "reconstructions.png").is_file()
+    assert main(["train", "aae", "--objective", "factor"]) == 2
+    assert "expected their defaults and no VampPrior with aae" in capsys.readouterr().err
+
+
+def test_given_attributes_some_of_them_missing(tmp_path, capsys):
+    where = ["--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3"]
+    train("wgan-gp", *where, "--prior", "ttlp", "--missing", "0.5", "--mismatched")
+    run = newest(tmp_path)
+    assert main(["sample", str(run), "--given", "digit=3", "--n", "4", "--output", str(tmp_path / "four.png")]) == 0
+    assert (tmp_path / "four.png").is_file()
+    assert main(["figure", "mode-hopping", str(run), "--dimensions", "1", "--hops", "1", "--ways", "1"]) == 0
+    history = (run / "metrics.csv").read_text()
+    assert "train_1_observed" in history
+
+
+def test_points_and_modes(tmp_path):
+    train("gan", "--data", "ring", "--runs-dir", str(tmp_path), "--latent-dim", "2", "--batch-size", "5000")
+    found = json.loads((newest(tmp_path) / "summary.json").read_text())["test"]
+    assert 0 <= found["modes"] <= 8
+    for name, (centres, scale) in MODES.items():
+        torch.manual_seed(0)
+        drawn = centres[torch.randint(len(centres), (20_000,))] + scale * torch.randn(20_000, 2)
+        modes, good, balance = coverage(drawn, name)
+        assert modes == len(centres)
+        assert good == pytest.approx(1 - 2.718281828**-4.5, abs=0.004)  # five standard errors
+        assert balance > 0.999
+        assert coverage(centres[:1].expand(10, 2), name) == (1, 1.0, 0.0)
+        assert coverage(torch.full((3, 2), 50.0), name) == (0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_the_papers_configurations_on_files_as_torchvision_keeps_them(tmp_path, monkeypatch, size):
+    """CIFAR-10 at 32 pixels, CelebA at 64: convolutions, penalty, TRIP, its noise, five critic steps."""
+    name = "cifar10" if size == 32 else "celeba"
+    (write_cifar10 if size == 32 else write_celeba)(tmp_path, monkeypatch)
+    flags = [
+        "--data",
+        name,
+        "--data-root",
+        str(tmp_path),
+        "--network",
+        "conv",
+        "--channels",
+        "2",
+        "--critic-steps",
+        "1",
+    ]
+    train("wgan-gp", *flags, "--latent-dim", "5", "--batch-size", "3", "--runs-dir", str(tmp_path / "runs"))
+    run = newest(tmp_path / "runs")
+    assert build.trained(run).model.generate(2).shape == (2, 3, size, size)
+    assert json.loads((run / "config.json").read_text())["config"]["penalty"] == 10.0
+
+
+def test_tables(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    where = ["--results", str(tmp_path / "results")]
+    runs = ["--train.runs-dir", str(tmp_path / "runs"), "--train.epochs", "1", "--train.batch-size", "5000"]
+    flags = ["--data", "ring", "--kinds", "gan", "--rows", "normal", "trip-fixed", "--seeds", "0"]
+    for _ in range(2):  # the second time nothing is trained
+        assert main(["table", "gan-points", *flags, *runs, *where]) == 0
+    page = (tmp_path / "results" / "gan-points.md").read_text()
+    assert page.count("| GAN | ") == 1 + 2  # with the head
+    assert (tmp_path / "results" / "gan-points-ring.png").is_file()
+    assert len(list((tmp_path / "runs" / "gan-points").glob("*/*/summary.json"))) == 2
+    monkeypatch.setattr(gan_tricks, "BASE", gan_points.GanPointsConfig().run("ring", "gan", "normal", 0))
+    monkeypatch.setattr(
+        gan_tricks, "TRICKS", {"average": ("average", {"average": 0.9, "epochs": 1, "batch_size": 5000})}
+    )
+    flags = ["--rows", "average", "--runs-dir", str(tmp_path / "runs"), *where]
+    assert main(["table", "gan-tricks", *flags]) == 0
+    assert "| average | " in (tmp_path / "results" / "gan-tricks.md").read_text()
+
+
+def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    write_cifar10(tmp_path, monkeypatch)
+    data = ["--data", "cifar10", "--data-root", str(tmp_path)]
+    runs = tmp_path / "runs"
+    judge = ["--channels", "2", "--epochs", "1", "--runs-dir", str(runs), "--no-progress", "--binarize", "none"]
+    assert main(["train", "classifier", *data, *judge]) == 0
+    judge = ["--classifier", str(newest(runs)), "--results", str(tmp_path / "results"), "--seeds", "0"]
+    small = [
+        *data,
+        *SMALL[:-1],
+        "--latent-dim",
+        "3",
+        "--batch-size",
+        "9",
+        "--critic-steps",
+        "1",
+        "--runs-dir",
+        str(runs),
+    ]
+    small = [flag.replace("--", "--train.", 1) for flag in small]
+    vae = [*data, *SMALL[:-1], "--likelihood", "squared-error", "--particles", "2", "--latent-dim", "3"]
+    vae = [flag.replace("--", "--vae.", 1) for flag in vae]
+    rows = ["--models", "wgan", "vae", "--rows", "normal", "trip-reinforce"]
+    assert main(["table", "trip", *judge, *small, *vae, *rows]) == 0
+    page = (tmp_path / "results" / "trip-cifar10.md").read_text()
+    assert page.count("| WGAN | ") == 2
+    assert page.count("| VAE | ") == 1
+    assert main(["table", "conditional-gan", *judge, *small, "--rows", "rloo"]) == 0
+    assert "| REINFORCE (leave-one-out) | " in (tmp_path / "results" / "conditional-gan-cifar10.md").read_text()
+
+
+def test_a_training_that_diverged_is_counted():
+    some = {"versions": {"torch": "2"}, "commit": "abc", "uncommitted_changes": False}
+    beside = {"judge": {"accuracy": 0.9, "extractor": "e", "weights": "w"}}
+    done = {"conditions": {"mean_accuracy": 0.5, "frechet": 2.0}, "provenance": some, "beside": beside}
+    gone = {"diverged": "loss: expected a finite number", "provenance": some, "beside": beside}
+    page = markdown(ConditionalGanConfig("J"), {"reinforce": [done, gone], "rloo": [gone]})
+    assert "| REINFORCE (batch mean) | 50.0 % | 50.0 % | 2.00 | 2 | 1 |" in page
+    assert "| REINFORCE (leave-one-out) |  % | nan % |  | 1 | 1 |" in page
+
+
+def test_figure_estimators(tmp_path, monkeypatch):
+    for prior in ("trip", "gmm"):
+        flags = ["--latents", "1", "2", "--batches", "4", "--draws", "5", "--prior", prior]
+        assert main(["figure", "estimators", *flags, "--results", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "estimators.json").read_text())
+    assert len(found["rows"]) == 2 * 4
+    assert (tmp_path / "estimators-gmm.png").is_file()
+    assert "## Batches of 4" in (tmp_path / "estimators-gmm.md").read_text()
+
+
+def test_the_exact_gradient_of_figure_estimators():
+    """Against finite differences of the exact expectation, and the estimators' mean."""
+    from experiments.papers.estimators import EstimatorsConfig, rows_of
+
+    rows = rows_of(EstimatorsConfig(components=2, rank=2, draws=100, batches=(64,)), 2)
+    for row in rows:
+        expected = 1 / 64 if row["estimator"] == "reinforce" else 0.0
+        assert row["bias"] <= expected + 4 * row["bias_noise"]
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["gan", "--minibatch", "3", "--estimator", "rloo"], "minibatch: expected 0 with a score function"),
+        (["gan", "--normalize"], "normalize: expected --estimator reinforce or rloo"),
+        (["gan", "--patience", "3"], "patience: expected none"),
+        (["gan", "--binarize", "dynamic"], "binarize: expected none"),
+        (["sn-gan", "--real-label", "0.9"], "real_label: expected 1, or with gan"),
+        (["wgan", "--minimax"], "minimax: expected train gan or info-gan"),
+        (["gan", "--average", "1"], "average: expected a number in [0, 1)"),
+        (["gan", "--missing", "0.5"], "expected --prior ttlp beside them"),
+        (["gan", "--prior", "ttlp", "--data", "grid"], "prior: expected another than ttlp"),
+        (["gan", "--noise", "-1"], "noise: expected 0 or more"),
+        (["info-gan", "--categories", "1"], "categories: expected at least 2"),
+        (["info-gan", "--matching"], "prior, matching: expected"),
+        (["eb-gan", "--network", "conv"], "network, minibatch, prior: expected mlp"),
+        (["wgan", "--clip", "0"], "clip: expected a positive number"),
+        (["gan", "--critic-steps", "0"], "critic_steps: expected at least 1"),
+        (["gan", "--prior", "flow", "--latent-dim", "1"], "latent_dim: expected at least 2 with a flow"),
+        (["gan", "--network", "conv", "--data", "digits"], "network: conv expected pictures of 28, 32 or 64 pixels"),
+        (["vae-gan", "--prior", "vamp"], "expected their defaults and no VampPrior with vae-gan"),
+    ],
+)
+def test_mistakes(command, message, capsys):
+    assert main(["train", *command]) == 2
+    assert message in capsys.readouterr().err
