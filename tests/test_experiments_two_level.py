@@ -7,6 +7,7 @@ import json
 import pytest
 import torch
 
+import experiments.train
 from experiments import build
 from experiments.__main__ import main
 from experiments.data import loading
@@ -62,7 +63,8 @@ def test_categories_that_wait_and_are_given_up(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_figures_of_runs(tmp_path, capsys):
+def test_figures_of_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments.train, "draw", lambda *_: None)  # the pictures of each run
     runs = [
         train(tmp_path / "cp", "cp-vae", "--categories", "4")[0],
         train(tmp_path / "vamp", "hierarchical-vae", "--prior", "vamp", "--pseudo-inputs", "3")[0],
@@ -77,7 +79,8 @@ def test_figures_of_runs(tmp_path, capsys):
 
 
 def test_the_toy(tmp_path, monkeypatch):
-    """On a fifth of the points, in shorter epochs, and in this process."""
+    """On a fifth of the points, in shorter epochs, in this process and without each run's pictures."""
+    monkeypatch.setattr(experiments.train, "draw", lambda *_: None)
     points = loading.GENERATED["gaussians"]()[:10_000]
     monkeypatch.setitem(loading.GENERATED, "gaussians", lambda: points)
     for row, small in (("cp-2", {"blind_epochs": 2}), ("vp-2", {})):
