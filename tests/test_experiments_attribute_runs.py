@@ -1,6 +1,7 @@
 """Commands on pictures with attributes, from the command line to the files they leave, in miniature."""
 
 import csv
+import dataclasses
 import json
 
 import matplotlib.image
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 import inference
-from experiments import build, figures, judges, quickstart, runs
+from experiments import build, figures, judges, quickstart, runs, train
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
@@ -149,9 +150,10 @@ def test_sample_and_impute(trained, folder, word, tmp_path, capsys):
             assert bool(filled["side_probability"]) == (not given["side"])
 
 
-def test_from_a_vae_that_was_trained_without_labels(trained, folder, tmp_path, capsys):
+def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train, "draw", lambda *_: None)
     flags = ["--data", "folder", "--image-size", "28", "--data-root", str(folder), "--no-progress"]
-    flags += ["--epochs", "2", "--channels", "4", "--latent-dim", "3", "--runs-dir", str(tmp_path), "--particles", "5"]
+    flags += ["--epochs", "1", "--channels", "2", "--latent-dim", "3", "--runs-dir", str(tmp_path), "--particles", "5"]
     unlabelled = ["--network", "conv", "--likelihood", "squared-error", "--binarize", "none", "--prior", "normal"]
     assert main(["train", "vae", *flags, *unlabelled]) == 0
     (start,) = tmp_path.glob("folder-normal/*")
@@ -208,8 +210,14 @@ def test_a_frozen_start_needs_a_start():
         JointConfig(frozen=True)
 
 
-def test_quickstart(tmp_path, capsys):
-    quickstart.main(quickstart.QuickstartConfig(epochs=2, runs_dir=tmp_path, progress=False))
+def test_quickstart(tmp_path, monkeypatch, capsys):
+    """With a smaller model than a user gets, trained for less long."""
+
+    def smaller(**knobs):
+        return dataclasses.replace(JointConfig(**knobs), rank=8, hidden=(32,), particles=5)
+
+    monkeypatch.setattr(quickstart, "JointConfig", smaller)
+    quickstart.main(quickstart.QuickstartConfig(epochs=1, runs_dir=tmp_path, progress=False))
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.splitlines()[1:12]]
     assert [line[0] for line in lines] == [*map(str, range(10)), "all"]

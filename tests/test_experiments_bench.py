@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pyro_priors as pp
 from experiments.__main__ import main
-from experiments.bench import floors, plain
+from experiments.bench import floors, plain, tensor_ring
 from experiments.bench.timing import interleaved, peak_memory
 
 both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
@@ -98,7 +98,8 @@ class LP:
 """
 
 
-def test_bench_tensor_ring(tmp_path, capsys):
+def test_bench_tensor_ring(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(tensor_ring, "BASE", (4, 2, 2, 4))
     (tmp_path / "gentrl").mkdir()
     (tmp_path / "gentrl" / "lp.py").write_text(REFERENCE)
     flags = ["--sizes", "6,2,3,4", "--turns", "1", "--threads", "1", "--reference", str(tmp_path)]

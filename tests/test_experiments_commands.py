@@ -112,6 +112,13 @@ def test_runs_of_the_same_second_have_folders_of_their_own(tmp_path):
     assert len({runs.new_folder(tmp_path, "name") for _ in range(3)}) == 3
 
 
+def test_runs_of_tables_are_processes_with_a_log(tmp_path):
+    kept.run(["--help"], tmp_path / "logs" / "help.log", "help")
+    assert "usage: python -m experiments COMMAND" in (tmp_path / "logs" / "help.log").read_text()
+    with pytest.raises(UserError, match=r"a-run: train ended with status 2; .*\.log ends:\n(.*\n)*  table trip-elbo"):
+        kept.run(["train", "gan"], tmp_path / "logs" / "gan.log", "a-run")
+
+
 def test_json_is_written_whole_or_not_at_all(tmp_path):
     runs.write_json(tmp_path / "a.json", {"a": 1})
     with pytest.raises(TypeError):

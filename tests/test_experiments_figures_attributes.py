@@ -37,12 +37,12 @@ COVERAGE = Coverage(torch.linspace(0.01, 1, 100), torch.linspace(1, 0.9, 100))
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Keeps the figures that are written -> list of them."""
-    kept, save = [], figures.save
+    """Keeps the figures that would be written, laid out but not rendered -> list of them."""
+    kept = []
 
     def keep(figure, path):
         kept.append(figure)
-        save(figure, path)
+        figure.draw_without_rendering()
 
     monkeypatch.setattr(figures_attributes, "save", keep)
     return kept

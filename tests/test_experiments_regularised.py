@@ -14,7 +14,8 @@ POINTS = ["--data", "moons", "--binarize", "none", "--likelihood", "gaussian", "
 @pytest.mark.parametrize("objective", ["beta-h", "beta-b", "beta-tc", "factor", "info"])
 @pytest.mark.parametrize("prior", ["flow", "normal"])
 def test_every_objective_trains_with_and_without_the_flow(tmp_path, objective, prior):
-    flags = [*POINTS, *TINY, "--layers", "2", "--flow-hidden", "8", "--objective", objective, "--prior", prior]
+    flags = [*POINTS, *TINY, "--layers", "2", "--flow-hidden", "8", "--discriminator-hidden", "8"]
+    flags += ["--objective", objective, "--prior", prior]
     assert main(["train", "vae", *flags, "--runs-dir", str(tmp_path)]) == 0
     (summary,) = tmp_path.glob("*/*/summary.json")
     assert json.loads(summary.read_text())["test"]["elbo"] < 0

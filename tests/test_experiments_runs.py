@@ -1,6 +1,7 @@
 """Runs from the command line to the files they leave, in miniature."""
 
 import csv
+import functools
 import json
 import subprocess
 import sys
@@ -28,6 +29,12 @@ def train(tmp_path, *flags):
     return folder
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """`plain(prior)` -> the folder of a run with that prior and nothing else, trained once; to be read only."""
+    return functools.cache(lambda prior: train(tmp_path_factory.mktemp(prior), "--prior", prior))
+
+
 @pytest.mark.parametrize(
     "flags", ["--prior trip", "--prior gmm --fixed", "--prior normal", "--prior trip --init noise"]
 )
@@ -53,12 +60,10 @@ def test_a_run_leaves_its_files_and_can_be_read_back(tmp_path, flags, capsys):
     assert output.read_bytes() == first
 
 
-def test_the_same_seed_gives_the_same_run(tmp_path):
-    summaries = []
-    for name in ("a", "b"):
-        folder = train(tmp_path / name, "--prior", "trip", "--epochs", "2")
-        summaries.append(json.loads((folder / "summary.json").read_text())["test"])
-    assert summaries[0] == summaries[1]
+def test_the_same_seed_gives_the_same_run(tmp_path, plain):
+    folders = plain("trip"), train(tmp_path, "--prior", "trip")
+    first, second = (json.loads((folder / "summary.json").read_text())["test"] for folder in folders)
+    assert first == second
 
 
 @pytest.mark.parametrize(("data", "latent_dim"), [("moons", "2"), ("gaussians", "1")])
@@ -101,12 +106,11 @@ def test_two_devices_make_one_run(tmp_path):
 
 
 @pytest.mark.parametrize("prior", ["trip", "normal"])
-def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, prior):
-    plain = train(tmp_path / "plain", "--prior", prior)
-    fitted = train(tmp_path / "fitted", "--prior", prior, "--prior-epochs", "20")
-    weights = [build.trained(folder).model.state_dict() for folder in (plain, fitted)]
+def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, plain, prior):
+    folders = plain(prior), (fitted := train(tmp_path, "--prior", prior, "--prior-epochs", "20"))
+    weights = [build.trained(folder).model.state_dict() for folder in folders]
     moved = {name for name, value in weights[0].items() if not torch.equal(value, weights[1][name])}
-    bounds = [json.loads((folder / "summary.json").read_text())["test"]["elbo"] for folder in (plain, fitted)]
+    bounds = [json.loads((folder / "summary.json").read_text())["test"]["elbo"] for folder in folders]
     if prior == "normal":  # there is nothing to fit
         assert not moved
         assert bounds[0] == bounds[1]

@@ -1,14 +1,18 @@
 """CP-VAE, two levels and the VampPrior from the command line to the files they leave, in miniature."""
 
 import csv
+import dataclasses
 import json
 
 import pytest
 import torch
 
+import experiments.train
 from experiments import build
 from experiments.__main__ import main
-from experiments.tables import cp_vae
+from experiments.data import loading
+from experiments.papers import cp_vae_toy
+from experiments.tables import cp_vae, kept
 
 TINY = ["--data", "digits", "--epochs", "2", "--latent-dim", "3", "--hidden", "16", "16", "--particles", "5"]
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
@@ -59,7 +63,8 @@ def test_categories_that_wait_and_are_given_up(tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
-def test_figures_of_runs(tmp_path, capsys):
+def test_figures_of_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(experiments.train, "draw", lambda *_: None)  # the pictures of each run
     runs = [
         train(tmp_path / "cp", "cp-vae", "--categories", "4")[0],
         train(tmp_path / "vamp", "hierarchical-vae", "--prior", "vamp", "--pseudo-inputs", "3")[0],
@@ -73,9 +78,18 @@ def test_figures_of_runs(tmp_path, capsys):
     assert "category: expected a run with categories" in capsys.readouterr().err
 
 
-def test_the_toy(tmp_path):
+def test_the_toy(tmp_path, monkeypatch):
+    """On a fifth of the points, in shorter epochs, in this process and without each run's pictures."""
+    monkeypatch.setattr(experiments.train, "draw", lambda *_: None)
+    points = loading.GENERATED["gaussians"]()[:10_000]
+    monkeypatch.setitem(loading.GENERATED, "gaussians", lambda: points)
+    for row, small in (("cp-2", {"blind_epochs": 2}), ("vp-2", {})):
+        name, train = cp_vae_toy.ROWS[row]
+        train = dataclasses.replace(train, batch_size=100, particles=10, **small)
+        monkeypatch.setitem(cp_vae_toy.ROWS, row, (name, train))
+    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
     paths = ["--runs-dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
-    flags = ["--rows", "cp-2", "vp-2", "--epochs", "6", "--draws", "2000"]
+    flags = ["--rows", "cp-2", "vp-2", "--epochs", "4", "--draws", "2000"]
     assert main(["figure", "cp-vae-toy", *flags, *paths]) == 0
     found = json.loads((tmp_path / "cp-vae-toy.json").read_text())["rows"]
     assert found["cp-2"]["used"] == 2
@@ -169,7 +183,7 @@ def test_the_table(tmp_path, monkeypatch):
         (folder / "summary.json").write_text(json.dumps({"test": test, "provenance": provenance}))
         return folder
 
-    monkeypatch.setattr(cp_vae.kept, "train", kept_train)
+    monkeypatch.setattr(kept, "train", kept_train)
     arguments = ["table", "cp-vae", "--rows", "cp", "vae", "--seeds", "0", "1", "--results", str(tmp_path / "results")]
     assert main(arguments) == 0
     page = (tmp_path / "results" / "cp-vae-mnist.md").read_text()

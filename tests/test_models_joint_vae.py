@@ -88,8 +88,9 @@ def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed():
     expected = inference.classify(vae, x, y, draws=2000)["digit"]
     prior_share = vae.prior().categorical("digit").probs
     assert (expected[1:3] - prior_share).abs().max() > 0.15  # forgetting z would be noticed
-    through_pyro = Predictive(vae.model, guide=vae.guide, num_samples=2000)(x, y)["y_imputed"]
-    for draws in (through_pyro, inference.impute(vae, x, y, draws=2000)):
+    copies = x.repeat(20, 1, 1, 1), y.repeat(20, 1)
+    through_pyro = Predictive(vae.model, guide=vae.guide, num_samples=100)(*copies)["y_imputed"]
+    for draws in (through_pyro.reshape(2000, 4, 3), inference.impute(vae, x, y, draws=2000)):
         assert draws.shape == (2000, 4, 3)
         assert torch.equal(draws[:, ~y.isnan()], y[~y.isnan()].expand(2000, -1))
         share = torch.stack([(draws[..., 0] == digit).float().mean(0) for digit in range(3)], -1)
