@@ -24,9 +24,10 @@ SHARED = WganGpConfig(
     latent_dim=32,
     components=10,
     rank=10,
-    lr=2e-4,
+    hidden=(128, 128),
+    lr=1e-3,
     prior_lr=3e-3,
-    epochs=10,
+    epochs=8,
     threads=1,
     progress=False,
 )

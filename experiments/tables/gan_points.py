@@ -39,7 +39,7 @@ SHARED = GanConfig(
     components=10,
     rank=10,
     gmm_components=25,
-    epochs=20,
+    epochs=10,
     threads=1,
     progress=False,
 )

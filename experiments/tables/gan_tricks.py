@@ -16,24 +16,24 @@ TRICKS = {
     "minimax": ("minimax instead of the non-saturating loss", {"minimax": True}),
     "matching": ("feature matching", {"matching": True}),
     "minibatch": ("minibatch discrimination, 8 kernels", {"minibatch": 8}),
-    "noise": ("instance noise 0.5, falling to 0", {"noise": 0.5, "noise_epochs": 15}),
+    "noise": ("instance noise 0.5, falling to 0", {"noise": 0.5, "noise_epochs": 8}),
     "smoothing": ("one-sided label smoothing, 0.9", {"real_label": 0.9}),
     "two-rates": ("two time-scale rates, critic 3 times as fast", {"critic_lr": 3e-3}),
     "consensus": ("consensus optimisation, 0.1", {"consensus": 0.1}),
     "average": ("moving average of the generator, 0.999", {"average": 0.999}),
 }
-MNIST = {"data": "mnist", "epochs": 10, **QUIET}
+MNIST = {"data": "mnist", "epochs": 5, **QUIET}
 # Row -> title, its configuration, what its number is, and the number of its test results.
 KINDS = {
     "info-gan": (
         "InfoGAN",
-        InfoGanConfig(prior="normal", latent_dim=32, lr=2e-4, information=1.0, **MNIST),
+        InfoGanConfig(prior="normal", latent_dim=32, lr=5e-4, information=1.0, **MNIST),
         "cluster accuracy of the code on test pictures",
         lambda test: f"{test['clusters']['accuracy']:.2%}",
     ),
     "eb-gan": (
         "EBGAN",
-        EbGanConfig(prior="normal", latent_dim=32, lr=2e-4, **MNIST),
+        EbGanConfig(prior="normal", latent_dim=32, lr=5e-4, **MNIST),
         "mean energy of test, and of generated pictures",
         lambda test: f"{test['critic_real']:.2f}, {test['critic_fake']:.2f}",
     ),

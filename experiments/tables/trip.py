@@ -36,8 +36,8 @@ PAPER = {  # FID on CelebA, TRIP Table 1
     ("wgan-gp", "trip"): 52.86,
 }
 LATENTS = {"latent_dim": 32, "rank": 10, "progress": False, "threads": 1}
-SHARED = WganGpConfig(epochs=10, lr=2e-4, prior_lr=1e-3, **LATENTS)
-SHARED_VAE = TrainConfig(epochs=10, binarize="none", hidden=(256, 256), batch_size=64, particles=10, **LATENTS)
+SHARED = WganGpConfig(epochs=8, hidden=(128, 128), lr=1e-3, prior_lr=1e-3, **LATENTS)
+SHARED_VAE = TrainConfig(epochs=8, binarize="none", hidden=(128, 128), batch_size=64, particles=10, **LATENTS)
 DECIDED = {"seed", "name"}.union(*(changes for _, changes in PRIORS.values()))
 
 
