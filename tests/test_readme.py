@@ -131,6 +131,10 @@ def test_what_it_says_of_why_flows_fail_is_in_the_results():
     assert lower("mnist-strength-10", "factor", *CLAIM) == lower("mnist-strength-10", "info", *CLAIM) == [1, 1, 1]
     assert lower("mnist-imq", "info", *CLAIM) == [0, 0, 0]
     assert lower("mnist-refitted", "beta-b", *CLAIM) == [1, 1, 0]
+    assert lower("mnist-refitted", "beta-h", *CLAIM) == [1, 0, 1]
+    (once,), (again,) = (flows(table, "beta-h", "flow", seeds=0) for table in ("mnist", "mnist-refitted"))
+    assert again["skl"] < once["skl"]
+    assert again["frechet_low"] > once["frechet_low"]
     assert lower("mnist-capacity-5", "beta-b", *CLAIM) == [1, 0, 1]
 
 
