@@ -147,6 +147,7 @@ def test_what_it_says_of_flows_elsewhere_is_in_the_results():
     assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
     risen = {one for one in objectives if lower("shapes", one, "mig") == [0]}
     assert risen == objectives - {"beta-b", "info"}
+    assert lower("faces", "elbo", "skl", "nll") == [1, 1]
     assert lower("faces", "factor", "skl", "nll") == [0, 0]
 
 
