@@ -145,8 +145,13 @@ def test_what_it_says_of_flows_elsewhere_is_in_the_results():
     assert re.findall(r"\d\.\d+", text) == [f"{near[name]:.3f}" for name in ("elbo, flow", "elbo, normal")]
     objectives = {name.split(", ")[0] for name in near}
     assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
-    risen = {one for one in objectives if lower("shapes", one, "mig") == [0]}
-    assert risen == objectives - {"beta-b", "info"}
+    fallen = {one: lower("shapes", one, "mig")[0] for one in objectives}
+    assert fallen == {**dict.fromkeys(objectives, 0), "beta-b": 1, "info": 2}
+    gaps = [[one["mig"] for one in flows("shapes", "info", prior)] for prior in ("normal", "flow")]
+    assert [len(gap) for gap in gaps] == [3, 3]
+    spread = sum(statistics.stdev(gap) for gap in gaps)
+    assert abs(statistics.mean(gaps[0]) - statistics.mean(gaps[1])) < spread / 10
+    assert max(one["mig"] for one in (*flows("shapes", "*", "normal"), *flows("shapes", "*", "flow"))) < 0.11
     assert lower("faces", "elbo", "skl", "nll") == [1, 1]
     assert lower("faces", "factor", "skl", "nll") == [0, 0]
 
