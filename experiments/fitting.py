@@ -85,7 +85,7 @@ def _bound(config, data_size):
         discriminator = inference.Discriminator(config.latent_dim, config.discriminator_hidden)
         return inference.FactorELBO(discriminator, strength or 1000.0)
     if objective == "info":
-        return inference.InfoELBO(lambda_=strength or 1000.0)
+        return inference.InfoELBO(lambda_=strength or 1000.0, kernel=config.kernel)
     return inference.ELBO()
 
 
