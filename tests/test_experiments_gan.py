@@ -69,8 +69,19 @@ def test_given_attributes_some_of_them_missing(tmp_path, capsys):
     assert main(["sample", str(run), "--given", "digit=3", "--n", "4", "--output", str(tmp_path / "four.png")]) == 0
     assert (tmp_path / "four.png").is_file()
     assert main(["figure", "mode-hopping", str(run), "--dimensions", "1", "--hops", "1", "--ways", "1"]) == 0
-    history = (run / "metrics.csv").read_text()
-    assert "train_1_observed" in history
+    assert "train_1_observed" in (run / "metrics.csv").read_text()
+    capsys.readouterr()
+    (tmp_path / "labels.csv").write_text("image,digit\na.png,\n")
+    files = [
+        "--images",
+        str(tmp_path),
+        "--attributes",
+        str(tmp_path / "labels.csv"),
+        "--out",
+        str(tmp_path / "out.csv"),
+    ]
+    assert main(["impute", str(run), *files]) == 2
+    assert "run: expected one that infers attributes (train joint-vae)" in capsys.readouterr().err
 
 
 def test_points_and_modes(tmp_path):

@@ -12,7 +12,7 @@ from experiments.config import UserError, check_counts, check_seed
 from experiments.figures_attributes import attribute_grid
 from experiments.papers import compared
 
-TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels"}
+TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "aae": "AAE", "vae-gan": "VAE/GAN"}
 PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "flow": "flow", "trip": "TRIP"}
 
 

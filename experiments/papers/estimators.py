@@ -36,7 +36,7 @@ class EstimatorsConfig:
     batches: tuple[int, ...] = (16, 64, 256)  # Batch sizes.
     components: int = 5  # Gaussians per dimension of TRIP, or of the mixture.
     rank: int = 5  # Size of TRIP's cores.
-    draws: int = 400  # Of every gradient.
+    draws: int = 200  # Of every gradient.
     seed: int = 0  # Of prior, targets and draws.
     results: Path = kept.FOLDER  # Where results are kept.
 
