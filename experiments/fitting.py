@@ -4,6 +4,7 @@ import torch
 
 import inference
 from experiments import adversarial, build
+from experiments.config import UserError
 from experiments.config_gan import CONFIGS as ADVERSARIAL
 from experiments.config_gan import GANS, POINTS
 from experiments.data.images import loader
@@ -25,9 +26,17 @@ def fit(config, model, images, run_dir):
 def _fit_all(config, model, images, run_dir):
     """Everything that learns, by the model's own objective."""
     signed = config.model in GANS and config.data not in POINTS
-    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed)
+    if config.model in ADVERSARIAL and config.batch_size > len(images.train):
+        raise UserError(f"batch_size: expected at most the {len(images.train)} examples, got {config.batch_size}")
+    whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
+    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed, whole=whole)
+    if config.model in GANS and config.epochs * len(batches) < config.critic_steps:
+        most = config.epochs * len(batches)
+        raise UserError(f"critic_steps: expected at most the {most} batches of the training, got {config.critic_steps}")
     if config.model in ADVERSARIAL:
         steps, callbacks = adversarial.steps(config, model, len(batches))
+        if config.model not in GANS:
+            callbacks = callbacks + _reinitialisation(config, model, images)
     else:
         steps, callbacks = _steps(config, model, images, len(batches))
     if getattr(config, "decay", False):
@@ -118,15 +127,18 @@ def _callbacks(config, model, images, objective, steps):
         callbacks.append(inference.Anneal(model, "label_weight", fall))
     if config.model == "cp-vae":
         return callbacks + _category_callbacks(config, model, images, steps)
+    return callbacks + _reinitialisation(config, model, images)
+
+
+def _reinitialisation(config, model, images):
+    """A learnable prior is set from codes between epochs, where that is wanted."""
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
-    if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
-        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
-        if config.reinit_samples:
-            encoded["samples"] = config.reinit_samples
-        callbacks.append(
-            inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
-        )
-    return callbacks
+    if not config.reinit_first or fixed or pretrained is not None or not hasattr(model.prior, "reinitialize"):
+        return []
+    encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
+    if config.reinit_samples:
+        encoded["samples"] = config.reinit_samples
+    return [inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)]
 
 
 def _category_callbacks(config, model, images, steps):

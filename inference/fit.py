@@ -58,7 +58,8 @@ def fit(
 ) -> FitResult:
     """Train a model, and leave it with its best weights by the validation loss.
 
-    These are its last, without validation data and with an objective that says that it is not `steady` (`FactorELBO`).
+    These are its last, without validation data and with an objective that says that it is not `steady` (`FactorELBO`,
+    and all that play against a critic).
 
     Every batch makes one update per step that is due, in order. The validation loss is that of the first step, with
     the same random numbers in every epoch. Pyro validates the programs during the first update of each step only: on
@@ -83,8 +84,8 @@ def fit(
         seed: seed of every random number generator, plus the rank.
 
     Raises:
-        ValueError: no step, a first step that is not due on every batch, epochs or clip_norm not positive, early
-            stopping without validation data or with an objective that is not steady, no batches.
+        ValueError: no step, a first step that is not due on every batch, another that is never due, epochs or clip_norm
+            not positive, early stopping without validation data or with an objective that is not steady, no batches.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
             a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
     """
@@ -129,6 +130,9 @@ class _Loop:
         self.bar = None
 
     def run(self, data, validation, epochs: int, early_stopping: EarlyStopping | None, run_dir) -> FitResult:
+        if hasattr(data, "__len__") and 0 < epochs * len(data) < max(self.every):
+            batches = epochs * len(data)
+            raise ValueError(f"every: expected at most the {batches} batches of the training, got {max(self.every)}")
         history, best_epoch, best_loss, best_weights, stop = [], 0, math.inf, None, False
         for epoch in range(1, epochs + 1):
             self.state.epoch, start = epoch, time.perf_counter()

@@ -24,10 +24,12 @@ SHARED = WganGpConfig(
     latent_dim=32,
     components=10,
     rank=10,
+    boundary="train",
     hidden=(128, 128),
+    batch_size=64,
     lr=1e-3,
     prior_lr=3e-3,
-    epochs=8,
+    epochs=5,
     threads=1,
     progress=False,
 )
@@ -75,21 +77,27 @@ def main(config: ConditionalGanConfig):
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    def make(train):
-        try:
-            run, model = build.trained(kept.newest(train) or kept.train(train))
-        except UserError as error:  # among others of a loss that is not finite
-            if "expected a finite" not in str(error):
-                raise
-            kept.keep(folder, train, {"diverged": str(error), "provenance": runs.provenance()}, beside)
-            return
+    ends = kept.complete(config.jobs, trained_or_diverged, missing)
+    for train, end in zip(missing, ends, strict=True):
+        if isinstance(end, str):
+            kept.keep(folder, train, {"diverged": end, "provenance": runs.provenance()}, beside)
+            continue
+        run, model = build.trained(end)
         found = judges.conditions(model, judge, data.test, train.seed)
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), "conditions": found}, beside)
-
-    kept.complete(config.jobs, make, missing)
     text = markdown(config, results(config, folder, beside))
     print(text)
     replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+
+
+def trained_or_diverged(train):
+    """The run folder of a training, or what it said of a number that was not finite."""
+    try:
+        return kept.newest(train) or kept.train(train)
+    except UserError as error:
+        if "expected a finite" not in str(error):
+            raise
+        return str(error)
 
 
 def results(config, folder, beside):
