@@ -4,6 +4,7 @@ import torch
 
 import inference
 import models
+from experiments.config import UserError
 from experiments.config_gan import POINTS
 from experiments.data.attributes import kinds as kinds_of
 from models.attribute_numbers import attribute_numbers
@@ -33,6 +34,15 @@ def gan(config, image_shape, prior, attributes=()):
         recogniser = models.Recogniser(_critic(config, image_shape), config.categories)
         return models.InfoGAN(generator, prior, critic, recogniser, config.categories, signed=signed)
     return models.GAN(generator, prior, critic, signed=signed)
+
+
+def check(config, examples):
+    """`UserError` where so many examples make no batch, or too few for a step of the generator."""
+    if config.batch_size > examples:
+        raise UserError(f"batch_size: expected at most the {examples} examples, got {config.batch_size}")
+    batches, every = config.epochs * (examples // config.batch_size), getattr(config, "critic_steps", 1)
+    if batches < every:
+        raise UserError(f"critic_steps: expected at most the {batches} batches of the training, got {every}")
 
 
 @torch.no_grad()

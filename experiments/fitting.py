@@ -4,7 +4,6 @@ import torch
 
 import inference
 from experiments import adversarial, build
-from experiments.config import UserError
 from experiments.config_gan import CONFIGS as ADVERSARIAL
 from experiments.config_gan import GANS, POINTS
 from experiments.data.images import loader
@@ -26,13 +25,8 @@ def fit(config, model, images, run_dir):
 def _fit_all(config, model, images, run_dir):
     """Everything that learns, by the model's own objective."""
     signed = config.model in GANS and config.data not in POINTS
-    if config.model in ADVERSARIAL and config.batch_size > len(images.train):
-        raise UserError(f"batch_size: expected at most the {len(images.train)} examples, got {config.batch_size}")
     whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
     batches = loader(images.train, config.batch_size, shuffle=True, signed=signed, whole=whole)
-    if config.model in GANS and config.epochs * len(batches) < config.critic_steps:
-        most = config.epochs * len(batches)
-        raise UserError(f"critic_steps: expected at most the {most} batches of the training, got {config.critic_steps}")
     if config.model in ADVERSARIAL:
         steps, callbacks = adversarial.steps(config, model, len(batches))
         if config.model not in GANS:

@@ -9,6 +9,7 @@ from experiments import adversarial, build, evaluate, figures, figures_attribute
 from experiments.config import TrainConfig, TrainingConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.config_gan import (
+    CONFIGS,
     GANS,
     AaeConfig,
     EbGanConfig,
@@ -92,6 +93,8 @@ def start(config, images):
 
     Pseudo-inputs start at pictures, the clusters of a conditional GAN's prior at labels.
     """
+    if config.model in CONFIGS:
+        adversarial.check(config, len(images.train))
     model = build.model(config, images.image_shape, images.attributes)
     if getattr(config, "prior", None) == "vamp":
         inputs = model.prior.pseudo_inputs

@@ -66,7 +66,7 @@ def test_autoencoders_with_a_critic(tmp_path, capsys):
 
 
 def test_given_attributes_some_of_them_missing(tmp_path, capsys):
-    where = ["--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3"]
+    where = ["--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3", "--critic-steps", "1"]
     train("wgan-gp", *where, "--prior", "ttlp", "--missing", "0.5", "--mismatched")
     run = newest(tmp_path)
     assert main(["sample", str(run), "--given", "digit=3", "--n", "4", "--output", str(tmp_path / "four.png")]) == 0
@@ -235,7 +235,7 @@ def test_the_exact_gradient_of_figure_estimators():
         (["gan", "--data", "digits", "--batch-size", "5000"], "batch_size: expected at most the 1258 examples"),
         (
             ["wgan-gp", "--data", "digits", "--batch-size", "600", "--epochs", "2"],
-            "every: expected at most the 4 batches",
+            "critic_steps: expected at most the 4 batches",
         ),
         (["wgan-gp", "--minibatch", "3"], "minibatch: expected 0 with the gradient penalty"),
         (["vae-gan", "--likelihood", "gaussian", "--binarize", "none"], "likelihood: expected bernoulli or squared"),
@@ -252,3 +252,4 @@ def test_the_exact_gradient_of_figure_estimators():
 def test_mistakes(command, message, capsys, tmp_path):
     assert main(["train", *command, "--runs-dir", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
