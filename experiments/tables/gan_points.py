@@ -35,11 +35,11 @@ SHARED = GanConfig(
     hidden=(64, 64),
     batch_size=128,
     lr=1e-3,
-    prior_lr=1e-2,
+    prior_lr=1e-3,
     components=10,
     rank=10,
     gmm_components=25,
-    epochs=10,
+    epochs=20,
     threads=1,
     progress=False,
 )
