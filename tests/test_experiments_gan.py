@@ -7,8 +7,10 @@ import pytest
 import torch
 from torchvision_files import write_celeba, write_cifar10
 
+import pyro_priors as pp
 from experiments import build
 from experiments.__main__ import main
+from experiments.adversarial import tie
 from experiments.config import UserError
 from experiments.data.points import MODES, coverage
 from experiments.tables import gan_points, gan_tricks, kept
@@ -253,3 +255,19 @@ def test_mistakes(command, message, capsys, tmp_path):
     assert main(["train", *command, "--runs-dir", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_joint_prior_starts_with_latents_that_tell_the_labels():
+    torch.manual_seed(0)
+    prior = pp.TTLP(8, {"digit": pp.Discrete(4), "age": pp.Continuous(2)}, components=4, rank=4)
+    y = torch.stack([torch.randint(4, (800,)).float(), torch.full((800,), torch.nan)], -1)
+
+    def told():
+        joint = prior()
+        z = joint.condition(y=y).marginal("z").sample()
+        return (joint.condition(z=z).categorical("digit").probs.argmax(-1) == y[:, 0]).float().mean()
+
+    assert told() < 0.6
+    tie(prior, y)
+    assert told() > 0.9
+    assert all(p.isfinite().all() for p in prior.parameters())
