@@ -102,7 +102,7 @@ def trained_or_diverged(train):
 
 def results(config, folder, beside):
     """What is kept of this configuration: `{row: [result of each seed]}`."""
-    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    seeds, found = kept.seeds(folder), {}
     for row in ROWS:
         ones = [kept.result(folder, config.run(row, seed), beside, strict=False) for seed in seeds]
         if any(ones):

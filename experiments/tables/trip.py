@@ -113,7 +113,7 @@ def main(config: TripConfig):
 
 def results(config, folder, beside):
     """What is kept of this configuration: `{(model, prior): [result of each seed]}`."""
-    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    seeds, found = kept.seeds(folder), {}
     for model in MODELS:
         for prior in PRIORS:
             trains = [train for seed in seeds if (train := config.run(model, prior, seed))]
