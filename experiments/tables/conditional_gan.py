@@ -31,7 +31,7 @@ SHARED = WganGpConfig(
     prior_lr=1e-3,
     critic_steps=2,
     mismatched=True,
-    epochs=4,
+    epochs=1,
     threads=1,
     progress=False,
 )
@@ -118,7 +118,7 @@ def markdown(config, found):
     lines = [
         f"# Conditional GAN with a joint prior on {train.data}",
         "",
-        f"WGAN-GP under TTLP, z ~ p(z given y), {train.epochs} epochs of batches of {train.batch_size}, "
+        f"WGAN-GP under TTLP, z ~ p(z given y), {train.epochs} epoch(s) of batches of {train.batch_size}, "
         f"{train.critic_steps} critic steps for one of the generator, a matching-aware critic. A picture is "
         "drawn for every test label; accuracy: share in which our own classifier (right on "
         f"{judge['accuracy']:.2%} of the test pictures) sees the label asked for; Frechet distance in its features "
