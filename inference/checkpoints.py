@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -25,9 +25,7 @@ class CheckpointError(ValueError):
 
 def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
     """Write the parameters and buffers of a module to a safetensors file, atomically; folders are made."""
-    # a copy each: safetensors refuses tensors that share memory
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    replace_file(path, lambda temporary: save_file(tensors, temporary))
+    _write_tensors(_copies(model.state_dict()), None, path)
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
@@ -76,9 +74,9 @@ def save_state(state: Any, path: str | os.PathLike) -> None:
     """
     tensors, names = {}, {}
     arrangement = json.dumps(_packed(state, "state", tensors, names))
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    tensors = _copies(tensors)
     header = {"format": FORMAT, "arrangement": arrangement, "sha256": _checksum(arrangement, tensors)}
-    replace_file(path, lambda temporary: save_file(tensors, temporary, header))
+    _write_tensors(tensors, header, path)
 
 
 def load_state(path: str | os.PathLike) -> Any:
@@ -97,13 +95,25 @@ def load_state(path: str | os.PathLike) -> Any:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
         found = header["format"]
         intact = found == FORMAT and header["sha256"] == _checksum(header["arrangement"], tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise CheckpointError(f"path: expected a checkpoint, got {path}, which cannot be read ({error})") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CheckpointError(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
     if found != FORMAT:
         raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {found}")
     if not intact:
         raise CheckpointError(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
     return _unpacked(json.loads(header["arrangement"]), tensors)
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, one each: safetensors refuses tensors that share memory."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _write_tensors(tensors: dict[str, Tensor], header: dict[str, str] | None, path: str | os.PathLike) -> None:
+    content = save(tensors, header)  # its save_file has temporary files of its own, which a kill would leave
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def _packed(value: Any, where: str, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
@@ -175,10 +185,9 @@ def replace_file(path: str | os.PathLike, write: Callable[[Path], object]) -> No
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
         os.replace(temporary, path)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        told = f"path: expected to write {path}, got: {reason} (what was there before is unchanged)"
-        raise OSError(*filter(None, [getattr(error, "errno", None)]), told) from error
+    except OSError as error:
+        told = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
+        raise OSError(*filter(None, [error.errno]), told) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

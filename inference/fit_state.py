@@ -91,7 +91,6 @@ class Restorable:
         """What a checkpoint must agree with."""
         data = self.loaders[0]
         return {
-            "weights": _shapes([self.losses, *self.held()]),
             "steps": [
                 (type(step.objective).__name__, type(step.optimizer).__name__, step.every, _sizes(step.optimizer))
                 for step in self.steps
@@ -100,6 +99,7 @@ class Restorable:
             "early_stopping": self.early_stopping is not None,
             "batches of an epoch": len(data) if hasattr(data, "__len__") else None,
             "devices": self.fabric.world_size,
+            "weights": _shapes([self.losses, *self.held()]),
         }
 
     def began(self) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from models import GAN, VAE, GatedMLPDecoder, GatedMLPEncoder, MLPCritic, MLPGen
 
 SHAPE = (1, 4, 4)
 EPOCHS = 5
-BATCHES = 5  # of an epoch
+BATCHES = 3  # of an epoch
+SEED = 7
 
 
 class Noisy(Dataset):
@@ -32,8 +33,8 @@ class Noisy(Dataset):
         return torch.bernoulli(self.grey[indices] * 0.5 * flips)
 
 
-def loader(count, **kwargs):
-    return DataLoader(Noisy(count), 8, collate_fn=lambda batch: batch, **kwargs)
+def loader(count, size=8, **kwargs):
+    return DataLoader(Noisy(count), size, collate_fn=lambda batch: batch, **kwargs)
 
 
 class Stop(inf.Callback):
@@ -77,13 +78,13 @@ def trip():
     return SimpleNamespace(
         steps=[inf.OptimizationStep(objective, adam(vae))],
         model=vae,
-        data=loader(39, shuffle=True),
-        validation=loader(16),
+        data=loader(23, shuffle=True),
+        validation=loader(12),
         callbacks=[
-            inf.Anneal(objective, "kl_weight", inf.LinearWarmup(13)),
+            inf.Anneal(objective, "kl_weight", inf.LinearWarmup(8)),
             inf.CosineDecay(EPOCHS * BATCHES),
             inf.Reinitialize(
-                vae.prior, loader(40, shuffle=True, generator=own), encode=vae.encode, every=1, samples=30
+                vae.prior, loader(24, shuffle=True, generator=own), encode=vae.encode, every=1, samples=20
             ),
         ],
         early_stopping=inf.EarlyStopping(2),
@@ -99,29 +100,29 @@ def factor():
             inf.OptimizationStep(ratio, torch.optim.RMSprop(ratio.parameters(), momentum=0.9)),
         ],
         model=vae,
-        data=loader(39, shuffle=True, generator=torch.Generator().manual_seed(1)),
-        validation=loader(16, shuffle=True),
+        data=loader(23, shuffle=True, generator=torch.Generator().manual_seed(1)),
+        validation=loader(12, shuffle=True),
         callbacks=[],
         early_stopping=None,
     )
 
 
-def gan():
+def gan(hidden=8):
     prior = pp.TRIP(2, components=2, rank=2)
-    model = GAN(MLPGenerator(2, SHAPE, (8,)), prior, MLPCritic(SHAPE, (8,), norm="spectral"))
+    model = GAN(MLPGenerator(2, SHAPE, (hidden,)), prior, MLPCritic(SHAPE, (hidden,), norm="spectral"))
     critic = inf.CriticLoss(model.critic, penalty=10.0, noise=0.1)
     generator = inf.GeneratorLoss(model.critic, noise=0.1)
     return SimpleNamespace(
         steps=[
             inf.OptimizationStep(critic, adam(model.critic)),
-            inf.OptimizationStep(generator, adam(model.generator, model.prior), every=3),
+            inf.OptimizationStep(generator, adam(model.generator, model.prior), every=2),
         ],
         model=model,
-        data=loader(39, shuffle=True),
+        data=loader(23, shuffle=True),
         validation=None,
         callbacks=[
             inf.ExponentialAverage(model.generator, 0.9),
-            *(inf.Anneal(one, "noise", inf.LinearWarmup(15, 0.1, 0.0)) for one in (critic, generator)),
+            *(inf.Anneal(one, "noise", inf.LinearWarmup(9, 0.1, 0.0)) for one in (critic, generator)),
         ],
         early_stopping=None,
     )
@@ -131,9 +132,9 @@ MAKE = {"trip": trip, "factor": factor, "gan": gan}
 
 
 def train(name, folder, act=lambda hook, state: None, **kwargs):
-    """One call of `fit` on a fresh model -> the model, and the result."""
+    """One call of `fit` on what `MAKE[name]` makes, or `name` itself -> the model, and the result."""
     pyro.set_rng_seed(5)
-    one = MAKE[name]()
+    one = MAKE.get(name, name)()
     if kwargs.get("resume"):
         pyro.set_rng_seed(6)  # nothing rests on how the process that resumes starts
     result = inf.fit(
@@ -144,7 +145,7 @@ def train(name, folder, act=lambda hook, state: None, **kwargs):
         callbacks=[*one.callbacks, Stop(act)],
         early_stopping=one.early_stopping,
         run_dir=folder,
-        **{"epochs": EPOCHS, "seed": 7, "progress": False, **kwargs},
+        **{"epochs": EPOCHS, "seed": SEED, "progress": False, **kwargs},
     )
     return one.model, result
 
