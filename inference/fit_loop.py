@@ -218,7 +218,7 @@ class Loop:
         place = f"after batch {self.progress.batches} of epoch {self.state.epoch}"
         if not self.progress.batches:
             place = f"after epoch {self.state.epoch}"
-        return f"{place}; to go on from the checkpoint in {self.files.folder}, resume it"
+        return f"{place}; to go on from its checkpoint, resume {self.files.folder}"
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:

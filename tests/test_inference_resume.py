@@ -155,7 +155,9 @@ def test_a_signal_stops_it_after_the_batch(tmp_path, undisturbed, number):
             os.kill(os.getpid(), number)
 
     kind = KeyboardInterrupt if number == signal.SIGINT else inf.Terminated
-    with pytest.raises(kind, match=r"stopped by .* after batch 3 of epoch 2; to go on .* resume it") as stopped:
+    with pytest.raises(
+        kind, match=r"stopped by .* after batch 3 of epoch 2; to go on from its checkpoint, resume "
+    ) as stopped:
         train("trip", tmp_path, act)
     assert str(tmp_path) in str(stopped.value)
     assert seen[-1] == ("step_end", BATCHES + 2)
