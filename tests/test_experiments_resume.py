@@ -77,18 +77,14 @@ def outcome(folder):
 @pytest.mark.parametrize("flags", [VAE, GAN], ids=["vae", "gan"])
 def test_cut_off_four_times_it_ends_as_if_never(tmp_path, monkeypatch, flags):
     assert start(tmp_path / "whole", *flags) == 0
-    whole = folder_of(tmp_path / "whole")
+    whole, cut_off = folder_of(tmp_path / "whole"), tmp_path / "cut"
 
     drawing = "draw" if flags is VAE else "draw_gan"
     cuts = [(fit_loop, "save_state", 1, False), (fit_loop, "save_state", 2), (fit_loop, "save_state", 1)]
     for number, cut in enumerate([*cuts, (figures, drawing, 1)]):
-        die(
-            monkeypatch,
-            lambda: resume(folder_of(tmp_path / "cut")) if number else start(tmp_path / "cut", *flags),
-            *cut,
-        )
-        assert (folder_of(tmp_path / "cut") / CHECKPOINT).is_file() == (number > 0)
-    folder = folder_of(tmp_path / "cut")
+        die(monkeypatch, lambda: resume(folder_of(cut_off)) if number else start(cut_off, *flags), *cut)
+        assert (folder_of(cut_off) / CHECKPOINT).is_file() == (number > 0)
+    folder = folder_of(cut_off)
     assert resume(folder) == 0
     found, expected = outcome(folder), outcome(whole)
     assert found.keys() == expected.keys()

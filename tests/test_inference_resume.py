@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from resumable import BATCHES, MAKE, SHAPE, gan, loader, outcome, train
+from resumable import BATCHES, MAKE, SHAPE, factor, gan, loader, outcome, train
 
 import inference as inf
 from inference import CHECKPOINT, CheckpointError, checkpoints, load_state, save_state
@@ -41,7 +41,7 @@ def undisturbed(tmp_path_factory):
 
     @functools.cache
     def run(name):
-        folder = tmp_path_factory.mktemp(name)
+        folder = tmp_path_factory.mktemp("whole")
         return *train(name, folder), outcome(folder)
 
     return run
@@ -85,6 +85,19 @@ LAST = 4 * BATCHES - 1
 def test_it_ends_as_if_nothing_had_happened(tmp_path, undisturbed, name, every, hook, count):
     cut_off(name, tmp_path, (hook, count), checkpoint_every=every)
     check_resumed(name, tmp_path, undisturbed)
+
+
+def test_a_discriminator_that_only_a_plain_objective_holds_is_kept(tmp_path, undisturbed):
+    """A function that trains it is no module whose parameters would be found."""
+
+    def apart():
+        one = factor()
+        ratio = one.steps[1].objective
+        one.steps[1] = one.steps[1]._replace(objective=lambda *batch: ratio(*batch))
+        return one
+
+    cut_off(apart, tmp_path, ("step_end", 4), checkpoint_every=1)
+    check_resumed(apart, tmp_path, undisturbed)
 
 
 def test_early_stopping_and_the_best_epoch_are_not_those_of_a_run_to_the_end(undisturbed):
@@ -395,6 +408,9 @@ for attempt in range(10 * kills):
         pid = child(run, resume=True, checkpoint_every=1)
         if not last:
             time.sleep(draws.uniform(0.0, 2 * seconds / kills))
+            until = time.perf_counter() + seconds * (killed % 2)  # every other one while a file is written
+            while time.perf_counter() < until and not any(run.glob(".*.tmp")):
+                pass
             os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         if status == 0:
@@ -430,3 +446,44 @@ def test_killed_at_random_moments(tmp_path):
 def test_killed_at_many_random_moments(tmp_path, name):
     told = kill(name, tmp_path, 10)
     assert ", 0 of them" not in told
+
+
+RANKS = """
+import sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from resumable import train
+
+
+def act(hook, state):
+    if len(sys.argv) > 2 and (hook, state.step) == ("step_start", 4):
+        sys.exit(3)
+
+
+model, _ = train("factor", Path(sys.argv[1]), act, devices=2, resume=True, checkpoint_every=1)
+rank = torch.distributed.get_rank()
+torch.save(model.state_dict(), Path(sys.argv[1]) / f"rank{rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_resume_with_the_random_states_of_each(tmp_path):
+    """Both leave in the middle of an epoch; the order of a DistributedSampler is that of the epoch."""
+
+    def run(folder, *words):
+        (tmp_path / "script.py").write_text(RANKS)
+        root = Path(__file__).parent
+        environment = {**os.environ, "PYTHONPATH": f"{root.parent}:{root}", "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "script.py", str(folder), *words]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    assert (done := run(whole)).returncode == 0, done.stderr[-2000:]
+    assert run(cut, "cut").returncode == 3
+    assert load_state(cut / CHECKPOINT)["step"] == 4
+    assert (done := run(cut)).returncode == 0, done.stderr[-2000:]
+    assert outcome(cut) == outcome(whole)
+    for rank in range(2):
+        found, expected = (torch.load(folder / f"rank{rank}.pt", weights_only=True) for folder in (cut, whole))
+        assert all(torch.equal(found[name], expected[name]) for name in expected if "running" not in name)
