@@ -141,7 +141,7 @@ class Restorable:
         for module, training in zip(self.losses.modules(), found["modes"], strict=True):
             module.training = training
         for optimizer, state in zip(self.state.optimizers, found["optimizers"], strict=True):
-            _load_optimizer(optimizer, state)
+            load_optimizer(optimizer, state)
         for callback, state in zip(self.callbacks, found["callbacks"], strict=True):
             callback.load_state_dict(state)
         if self.early_stopping is not None:
@@ -183,7 +183,7 @@ def _sizes(optimizer: torch.optim.Optimizer) -> list[int]:
     return [len(group["params"]) for group in optimizer.param_groups]
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Its own `load_state_dict`, and moments that lie in memory as their parameters do: fused kernels rely on it."""
     optimizer.load_state_dict(state)
     for parameter, kept in optimizer.state.items():

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from resumable import BATCHES, MAKE, SHAPE, factor, gan, loader, outcome, train
+from resumable import BATCHES, MAKE, SHAPE, factor, gan, loader, outcome, train, trip
+from torch import nn
 
 import inference as inf
 from inference import CHECKPOINT, CheckpointError, checkpoints, load_state, save_state
+from inference.fit_state import load_optimizer
 
 
 class Killed(BaseException):
@@ -78,7 +80,6 @@ LAST = 4 * BATCHES - 1
         *((name, None, "epoch_end", 1) for name in MAKE),
         *((name, 2, "step_start", BATCHES + 2) for name in MAKE),
         *((name, 1, "step_end", LAST) for name in MAKE),  # all batches are done
-        ("trip", 2, "epoch_start", 1),
         ("factor", 1, "validation_start", 0),
     ],
 )
@@ -100,6 +101,45 @@ def test_a_discriminator_that_only_a_plain_objective_holds_is_kept(tmp_path, und
     check_resumed(apart, tmp_path, undisturbed)
 
 
+def test_what_a_schedule_has_set_stands_between_epochs(tmp_path):
+    """Validation leaves the last value, which a callback may read before the next step sets another."""
+    seen, objectives = [], []
+
+    def watched():
+        one = trip()
+        objectives.append(one.steps[0].objective)
+        objectives[-1].kl_weight = 0.5
+        return one
+
+    def act(hook, state):
+        if hook == "epoch_start":
+            seen.append((state.epoch, objectives[-1].kl_weight))
+
+    train(watched, tmp_path, act, epochs=1)
+    train(watched, tmp_path, act, epochs=2, resume=True)
+    assert seen == [(1, 0.5), (2, 1.0)]
+
+
+def test_moments_lie_as_their_parameters_do(tmp_path):
+    """A fused kernel goes through both in the order of memory; a file holds them row by row."""
+    start = torch.rand(3, 2).T
+    first, second = nn.Parameter(start.clone()), nn.Parameter(start.clone())
+    assert not first.is_contiguous()
+    optimizers = [torch.optim.Adam([parameter], fused=True) for parameter in (first, second)]
+
+    def step(parameter, optimizer):
+        parameter.grad = torch.empty_like(parameter).copy_(torch.arange(6.0).view(2, 3))
+        optimizer.step()
+
+    step(first, optimizers[0])
+    save_state(optimizers[0].state_dict(), tmp_path / "state")
+    load_optimizer(optimizers[1], load_state(tmp_path / "state"))
+    second.data.copy_(first)
+    for parameter, optimizer in zip((first, second), optimizers, strict=True):
+        step(parameter, optimizer)
+    assert torch.equal(first, second)
+
+
 def test_early_stopping_and_the_best_epoch_are_not_those_of_a_run_to_the_end(undisturbed):
     """Otherwise the tests above would not see them."""
     _, result, _ = undisturbed("trip")
@@ -112,7 +152,7 @@ def test_it_may_be_cut_off_again_and_again(tmp_path, undisturbed):
     check_resumed("trip", tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("renames", [0, 1, 2, 5])
+@pytest.mark.parametrize("renames", [0, 2, 5])
 def test_cut_off_before_a_rename(tmp_path, undisturbed, monkeypatch, renames):
     """Weights, table, checkpoint: each is written, none has its name yet."""
     left, replace = iter(range(renames)), os.replace
@@ -391,14 +431,14 @@ name, folder, kills, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), in
 def child(where, **kwargs):
     pid = os.fork()
     if pid == 0:
-        train(name, where, epochs=8, **kwargs)
+        train(name, where, epochs=5, **kwargs)
         os._exit(0)
     return pid
 
 
 train(name, folder / "warm", epochs=2)  # what is slow the first time, the children find done
 began = time.perf_counter()
-train(name, folder / "whole", epochs=8)
+train(name, folder / "whole", epochs=5)
 seconds, draws, killed, writing = time.perf_counter() - began, random.Random(seed), 0, 0
 expected = outcome(folder / "whole")
 for attempt in range(10 * kills):
