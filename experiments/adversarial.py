@@ -4,8 +4,10 @@ import torch
 
 import inference
 import models
+from experiments.config import UserError
 from experiments.config_gan import POINTS
 from experiments.data.attributes import kinds as kinds_of
+from models.attribute_numbers import attribute_numbers
 
 BETAS = (0.5, 0.9)
 
@@ -34,6 +36,28 @@ def gan(config, image_shape, prior, attributes=()):
     return models.GAN(generator, prior, critic, signed=signed)
 
 
+def check(config, examples):
+    """`UserError` where so many examples make no batch, or too few for a step of the generator."""
+    if config.batch_size > examples:
+        raise UserError(f"batch_size: expected at most the {examples} examples, got {config.batch_size}")
+    batches, every = config.epochs * (examples // config.batch_size), getattr(config, "critic_steps", 1)
+    if batches < every:
+        raise UserError(f"critic_steps: expected at most the {batches} batches of the training, got {every}")
+
+
+@torch.no_grad()
+def tie(prior, y, count=2000):
+    """Start a joint prior with latents that tell the labels y `(n, n_attributes)`, as those of a trained encoder do.
+
+    Latents of a GAN mean nothing yet: rows with the same labels get codes around a point of their own, at random.
+    """
+    y = y[:count]
+    numbers = attribute_numbers(y, prior.attributes, known=True)
+    z = numbers @ torch.randn(numbers.shape[1], prior.latent_dim)
+    z = (z - z.mean(0)) / z.std(0).clamp(min=1e-6)
+    prior.reinitialize(0.9 * z + 0.45 * torch.randn_like(z), y, force=True)
+
+
 def _critic(config, image_shape):
     if config.network == "conv":
         return models.ConvCritic(image_shape, config.channels, config.norm, config.minibatch)
@@ -58,7 +82,7 @@ def steps(config, model, batches):
         fall = inference.LinearWarmup(config.noise_epochs * batches, config.noise, 0.0)
         callbacks = [inference.Anneal(player, "noise", fall) for player in (critic, generator)]
     if config.average is not None:
-        callbacks.append(inference.ExponentialAverage(model.generator, config.average))
+        callbacks.append(inference.ExponentialAverage(model.generator, config.average, config.critic_steps))
     optimizer = _adam(config, [(model.critic, config.critic_lr or config.lr)])
     if clip := getattr(config, "clip", None):
         inference.clip_weights(optimizer, clip)

@@ -116,7 +116,7 @@ def _prior(config, image_shape, attributes=()):
         return pp.FlowNormal(config.latent_dim, config.layers, config.flow_hidden, config.transform, **how)
     if config.prior == "ttlp":
         kinds = kinds_of(attributes, config.components)
-        return pp.TTLP(config.latent_dim, kinds, config.components, config.rank, init=config.init)
+        return pp.TTLP(config.latent_dim, kinds, config.components, config.rank, config.boundary, init=config.init)
     return _trip(config)
 
 

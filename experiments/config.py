@@ -178,6 +178,7 @@ class TrainConfig(PriorFields, AutoencoderConfig):
     discriminator_hidden: tuple[int, ...] = (1000,) * 5  # Widths of the hidden layers of the discriminator of factor.
     capacity: float = 25.0  # Nats to which the capacity of beta-b rises along the training.
     discriminator_lr: float = 1e-4  # Adam's learning rate of the discriminator of factor.
+    kernel: Literal["rbf", "imq"] = "rbf"  # Of info: blind to what is far away, or not (inverse multiquadratic).
 
     model: ClassVar[str] = "vae"
     optional_counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.optional_counts, "pseudo_inputs")

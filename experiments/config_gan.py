@@ -25,14 +25,16 @@ class GanConfig(PriorFields, TrainingConfig):
     network: Literal["mlp", "conv"] = "mlp"  # Dense layers, or 5x5 stride-2 convolutions (28, 32 or 64 pixels).
     hidden: tuple[int, ...] = (256, 256)  # Widths of the hidden layers of `mlp`.
     channels: int = 64  # Base channels of `conv`.
-    batch_size: int = 64  # Images per step.
+    batch_size: int = 256  # Images per step.
     lr: float = 1e-4  # Adam's learning rate of the generator, with betas 0.5 and 0.9.
     critic_lr: float | None = None  # That of the critic (two time-scale rates); None: as the generator's.
     prior_lr: float = 1e-4  # That of a learnable prior.
     critic_steps: int = 1  # Steps of the critic for one of the generator.
 
     prior: Literal["trip", "gmm", "flow", "normal", "ttlp"] = "trip"  # Of the latents; ttlp: a joint law with y.
-    init: Literal["mixture", "noise"] = "noise"  # How cores start: as a mixture, or from noise (the paper's).
+    init: Literal["mixture", "noise"] = (
+        "noise"  # How cores start: from noise (the paper's), or a mixture (ttlp: of labels).
+    )
     rank: int = 40  # Size of TRIP's cores.
     latent_dim: int = 128  # Number of latent dimensions, the size of z.
     estimator: Literal["pathwise", "reinforce", "rloo"] = "pathwise"  # How gradients reach the prior.
@@ -74,6 +76,12 @@ class GanConfig(PriorFields, TrainingConfig):
                 "minibatch: expected 0 with a score function (a critic that sees the others of a batch has no cost of "
                 f"one example), got {self.minibatch}"
             )
+        if self.estimator != "pathwise" and self.batch_size < 2:
+            raise UserError(f"batch_size: expected at least 2 with a score function, got {self.batch_size}")
+        if self.noise_epochs and not self.noise:
+            raise UserError("noise_epochs: expected --noise beside it, got none")
+        if self.consensus and self.matching:
+            raise UserError("consensus: expected 0 with feature matching, which is no game of two losses")
         if self.normalize and self.estimator == "pathwise":
             raise UserError("normalize: expected --estimator reinforce or rloo beside it, got pathwise")
         if not 0 < self.real_label <= 1 or (self.real_label != 1 and self.game != "non-saturating"):
@@ -122,6 +130,14 @@ class WganGpConfig(GanConfig):
     game: ClassVar[str] = "wasserstein"
     norm: ClassVar[str] = "layer"
     positive: ClassVar[tuple[str, ...]] = (*GanConfig.positive, "penalty")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.minibatch:
+            raise UserError(
+                "minibatch: expected 0 with the gradient penalty, which is one of each image's own number, got "
+                f"{self.minibatch}"
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +217,7 @@ class VaeGanConfig(TrainConfig):
     """Train a VAE/GAN: pictures are alike where the features of a critic are."""
 
     binarize: Literal["dynamic", "none"] = "none"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
+    reinit_first: int | None = None  # Epoch after which a learnable prior is set from encoded data; None: never.
     prior_lr: float = 1e-3  # Adam's learning rate of a learnable prior.
     critic_hidden: tuple[int, ...] = (256, 256)  # Widths of the hidden layers of the critic, with --network mlp.
     critic_lr: float = 1e-4  # Adam's learning rate of the critic.
@@ -213,6 +230,10 @@ class VaeGanConfig(TrainConfig):
         super().__post_init__()
         check_widths("critic_hidden", self.critic_hidden)
         _check_plain(self)
+        if self.likelihood == "gaussian":
+            raise UserError(
+                "likelihood: expected bernoulli or squared-error with vae-gan, got gaussian (its mean alone)"
+            )
 
     @property
     def run_name(self):

@@ -89,19 +89,22 @@ def generated(run, model, images, seed, count=5000):
     """
     pyro.set_rng_seed(seed)
     x = images.first(count)
-    real = 2 * x - 1 if model.signed else x
     given = () if images.labels is None else (images.labels[: len(x)],)
-    fake = model.model(real, *given)
-    found = {
-        "critic_real": model.critic(real, *given).mean().item(),
-        "critic_fake": model.critic(fake, *given).mean().item(),
-    }
+    batches = zip(*(part.split(run.config.batch_size) for part in (x, *given)), strict=True)
+    told = torch.cat([_told(model, *batch) for batch in batches], 1).mean(1)
+    found = {"critic_real": told[0].item(), "critic_fake": told[1].item()}
     if run.config.data in points.MODES:
         found |= points.coverage(model.generate(count).flatten(1), run.config.data)._asdict()
     labels = fitting.classes(images, count)
     if run.config.model == "info-gan" and labels is not None:
         found["clusters"] = inference.clusters(model.classify(x), labels)._asdict()
     return {**found, "count": len(x)}
+
+
+def _told(model, x, *given):
+    """The critic's numbers for pictures and for generated ones, `(2, n)`."""
+    real = 2 * x - 1 if model.signed else x
+    return torch.stack([model.critic(images, *given) for images in (real, model.model(real, *given))])
 
 
 def _skl(model, images):

@@ -23,6 +23,8 @@ TITLES = {
     "cp-vae": "CP-VAE",
     "hierarchical-vae": "two-level VAE",
     "cvae": "CVAE",
+    "aae": "AAE",
+    "vae-gan": "VAE/GAN",
 }
 
 

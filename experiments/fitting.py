@@ -29,9 +29,12 @@ def fit(config, model, images, run_dir, resume=False):
 def _fit_all(config, model, images, run_dir, resume):
     """Everything that learns, by the model's own objective."""
     signed = config.model in GANS and config.data not in POINTS
-    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed)
+    whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
+    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed, whole=whole)
     if config.model in ADVERSARIAL:
         steps, callbacks = adversarial.steps(config, model, len(batches))
+        if config.model not in GANS:
+            callbacks = callbacks + _reinitialisation(config, model, images)
     else:
         steps, callbacks = _steps(config, model, images, len(batches))
     if getattr(config, "decay", False):
@@ -90,7 +93,7 @@ def _bound(config, data_size):
         discriminator = inference.Discriminator(config.latent_dim, config.discriminator_hidden)
         return inference.FactorELBO(discriminator, strength or 1000.0)
     if objective == "info":
-        return inference.InfoELBO(lambda_=strength or 1000.0)
+        return inference.InfoELBO(lambda_=strength or 1000.0, kernel=config.kernel)
     return inference.ELBO()
 
 
@@ -123,15 +126,18 @@ def _callbacks(config, model, images, objective, steps):
         callbacks.append(inference.Anneal(model, "label_weight", fall))
     if config.model == "cp-vae":
         return callbacks + _category_callbacks(config, model, images, steps)
+    return callbacks + _reinitialisation(config, model, images)
+
+
+def _reinitialisation(config, model, images):
+    """A learnable prior is set from codes between epochs, where that is wanted."""
     fixed, pretrained = getattr(config, "fixed", False), getattr(config, "pretrained", None)
-    if config.reinit_first and not fixed and pretrained is None and hasattr(model.prior, "reinitialize"):
-        encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
-        if config.reinit_samples:
-            encoded["samples"] = config.reinit_samples
-        callbacks.append(
-            inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)
-        )
-    return callbacks
+    if not config.reinit_first or fixed or pretrained is not None or not hasattr(model.prior, "reinitialize"):
+        return []
+    encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
+    if config.reinit_samples:
+        encoded["samples"] = config.reinit_samples
+    return [inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)]
 
 
 def _category_callbacks(config, model, images, steps):

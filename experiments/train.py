@@ -6,10 +6,11 @@ import pyro
 import torch
 
 import inference
-from experiments import build, evaluate, figures, figures_attributes, fitting, runs
+from experiments import adversarial, build, evaluate, figures, figures_attributes, fitting, runs
 from experiments.config import TrainConfig, TrainingConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.config_gan import (
+    CONFIGS,
     GANS,
     AaeConfig,
     EbGanConfig,
@@ -90,7 +91,12 @@ def train(config, images, name=None, begun=None):
 
 
 def start(config, images):
-    """The model before training: fresh, or with the networks of a pretrained VAE; pseudo-inputs start at pictures."""
+    """The model before training: fresh, or with the networks of a pretrained VAE.
+
+    Pseudo-inputs start at pictures, the clusters of a conditional GAN's prior at labels.
+    """
+    if config.model in CONFIGS:
+        adversarial.check(config, len(images.train))
     model = build.model(config, images.image_shape, images.attributes)
     if getattr(config, "prior", None) == "vamp":
         inputs = model.prior.pseudo_inputs
@@ -98,6 +104,8 @@ def start(config, images):
             raise UserError(f"pseudo_inputs: expected at most {len(images.train)}, one a picture, got {len(inputs)}")
         chosen = torch.randperm(len(images.train))[: len(inputs)]
         inputs.data.copy_(images.train.__getitems__(chosen))
+    if getattr(config, "prior", None) == "ttlp" and config.init == "mixture":
+        adversarial.tie(model.prior, images.train.labels)
     if getattr(config, "pretrained", None) is None:
         return model
     pretrained = build.trained(config.pretrained).model

@@ -76,7 +76,9 @@ class CriticLoss(nn.Module):
     """The critic's loss: of real images against those of a generator program.
 
     Note:
-        `noise` is an ordinary attribute, in units of the images; a schedule may lower it (`inference.Anneal`).
+        `noise` is an ordinary attribute, in units of the images; a schedule may lower it (`inference.Anneal`). Losses
+        of different epochs do not compare: `inference.fit` keeps the last weights. With several devices all means are
+        over each device's part of the batch.
 
     References:
         The gradient penalty: Gulrajani et al., 2017, eq. 3, arXiv:1704.00028. Instance noise: Soenderby et al., 2016,
@@ -91,8 +93,11 @@ class CriticLoss(nn.Module):
         kwargs: as for `make_game`.
 
     Raises:
-        ValueError: an unknown kind, a negative weight or noise; on a call, `mismatched` without attributes.
+        ValueError: an unknown kind, a negative weight or noise; on a call, `mismatched` without attributes, a critic
+            that gives another shape.
     """
+
+    steady = False
 
     def __init__(
         self,
@@ -112,10 +117,10 @@ class CriticLoss(nn.Module):
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, CriticTerms]:
         real, fake, given = self.pair(model, guide, batch)
         real, fake = noisy(real, self.noise), noisy(fake, self.noise)
-        of_real, of_fake = self.critic(real, *given), self.critic(fake, *given)
+        of_real, of_fake = numbers(self.critic, real, *given), numbers(self.critic, fake, *given)
         against = self.game.fake(of_fake).mean()
-        if self.mismatched:
-            against = (against + self._wrong(real, given)) / 2
+        if self.mismatched and (wrong := self._wrong(real, given)) is not None:
+            against = (against + wrong) / 2
         penalty = gradient_penalty(self.critic, real, fake, *given) if self.penalty else of_real.new_zeros(())
         loss = self.game.real(of_real).mean() + against + self.penalty * penalty
         return loss, CriticTerms(of_real.mean().detach(), of_fake.mean().detach(), penalty.detach())
@@ -125,16 +130,14 @@ class CriticLoss(nn.Module):
         with torch.no_grad():
             return batch[0], model(*batch), batch[1:]
 
-    def _wrong(self, real: Tensor, given: tuple) -> Tensor:
-        """The loss of real images with the attributes of the next, over those that differ in a known one."""
+    def _wrong(self, real: Tensor, given: tuple) -> Tensor | None:
+        """The loss of real images with the attributes of the next, over those that differ in a known one, if any."""
         if not given:
             raise ValueError("mismatched: expected attributes beside the images, got none")
         y = given[0]
         others = y.roll(1, 0)
         wrong = ((y != others) & ~y.isnan() & ~others.isnan()).any(-1)
-        if not wrong.any():
-            return real.new_zeros(())
-        return self.game.fake(self.critic(real[wrong], others[wrong], *(g[wrong] for g in given[1:]))).mean()
+        return self.game.fake(numbers(self.critic, real, others, *given[1:])[wrong]).mean() if wrong.any() else None
 
 
 class GeneratorTerms(NamedTuple):
@@ -162,8 +165,11 @@ class GeneratorLoss(nn.Module):
         code: the site of the code.
 
     Raises:
-        ValueError: an unknown kind, a negative weight; on a call, as the estimator.
+        ValueError: an unknown kind, a negative weight; on a call, as the estimator, and a code that the program does
+            not draw.
     """
+
+    steady = False
 
     def __init__(
         self,
@@ -188,22 +194,29 @@ class GeneratorLoss(nn.Module):
         observed = log_observed(drawn)
         information = cost.new_zeros(())
         if self.information:
-            told = poutine.condition(guide, data={self.code: drawn.trace.nodes[self.code]["value"]})
-            site = poutine.trace(told).get_trace(drawn.x, *batch[1:]).nodes[self.code]
-            unrecognised = -site["fn"].log_prob(site["value"])
+            unrecognised = self._unrecognised(drawn, guide, batch)
             cost, information = cost + self.information * unrecognised, unrecognised.mean()
         loss = self.estimator.loss(drawn, cost) - observed.mean()
         return loss, GeneratorTerms(cost.mean().detach(), observed.mean().detach(), information.detach())
+
+    def _unrecognised(self, drawn: Drawn, guide: Program, batch: tuple) -> Tensor:
+        """-log q(c given x) of each example's own code."""
+        if self.code not in drawn.trace.nodes:
+            sites = [name for name, _ in sample_sites(drawn.trace)]
+            raise ValueError(f"code: expected a site that the program draws, got {self.code!r} (it has {sites})")
+        told = poutine.condition(guide, data={self.code: drawn.trace.nodes[self.code]["value"]})
+        site = poutine.trace(told).get_trace(drawn.x, *batch[1:]).nodes[self.code]
+        return -site["fn"].log_prob(site["value"])
 
     def cost(self, fake: Tensor, real: Tensor, *given: Tensor) -> Tensor:
         """What each generated image costs, `(n,)`."""
         fake = noisy(fake, self.noise)
         with frozen(self.critic):
             if not self.matching:
-                return self.game.generator(self.critic(fake, *given))
-            features = self.critic.features(fake, *given)
+                return self.game.generator(numbers(self.critic, fake, *given))
+            features = _full(self.critic.features(fake, *given))
             with torch.no_grad():
-                wanted = self.critic.features(noisy(real, self.noise), *given).mean(0)
+                wanted = _full(self.critic.features(noisy(real, self.noise), *given)).mean(0)
             off = features.mean(0) - wanted
             # Linear in each example, so that it has a cost of its own; the gradient is that of the squared distance.
             linear = 2 * ((features - features.mean(0).detach()) @ off.detach())
@@ -212,6 +225,9 @@ class GeneratorLoss(nn.Module):
 
 def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tensor) -> Tensor:
     """How far the norm of the critic's gradient is from 1, squared, at points between real and generated images.
+
+    The critic must treat every image by itself: with batch normalisation or minibatch discrimination the gradient is
+    not one of each image's own number. In float32 under autocast too.
 
     Shapes:
         ``(n, *), (n, *) -> ()``
@@ -223,11 +239,24 @@ def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tenso
         >>> gradient_penalty(lambda x: 3 * x[:, 0], torch.zeros(5, 2), torch.ones(5, 2))
         tensor(4.)
     """
-    x = between(real.detach(), fake.detach()).requires_grad_()
+    x = between(_full(real.detach()), _full(fake.detach())).requires_grad_()
+    given = tuple(_full(one) for one in given)
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(critic(x, *given).sum(), x, create_graph=True)
     norm = (gradient.flatten(1).square().sum(-1) + 1e-12).sqrt()  # a gradient at 0
     return (norm - 1).square().mean()
+
+
+def numbers(critic: Callable, x: Tensor, *given: Tensor) -> Tensor:
+    """What a critic says of images, `(n,)`, in float32 at least."""
+    found = _full(critic(x, *given))
+    if found.shape != x.shape[:1]:
+        raise ValueError(f"critic: expected one number an image, ({len(x)},), got {tuple(found.shape)}")
+    return found
+
+
+def _full(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:

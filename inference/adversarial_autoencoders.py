@@ -9,13 +9,12 @@ import pyro
 import torch
 from pyro import poutine
 from torch import Tensor, nn
-from torch.distributions import kl_divergence
 
-from inference.adversarial import CriticLoss, frozen, make_game
+from inference.adversarial import CriticLoss, frozen, make_game, numbers
 from inference.estimators import Pathwise, ScoreFunction
 from inference.objectives import ELBO, ELBOTerms
 from inference.regularisers import check_weight, codes_of, with_regulariser
-from inference.traces import LogTerms, Program, trace_pair
+from inference.traces import LogTerms, Program, divergence, trace_pair
 from pyro_priors.checks import check_choice
 
 
@@ -56,10 +55,10 @@ class AdversarialELBO(ELBO):
 
     def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
         with frozen(self.critic):
-            verdict = self.game.generator(self.critic(codes_of(terms.site.value))).mean()
+            verdict = self.game.generator(numbers(self.critic, codes_of(terms.site.value))).mean()
             if self.estimator is not None:
                 drawn = self.estimator.draw(lambda: pyro.sample(self.estimator.latent, terms.site.prior))
-                verdict = verdict + self.estimator.loss(drawn, self.game.generator(-self.critic(drawn.x)))
+                verdict = verdict + self.estimator.loss(drawn, self.game.generator(-numbers(self.critic, drawn.x)))
         return self.weight * verdict - reconstruction, with_regulariser(told, verdict)
 
 
@@ -134,12 +133,12 @@ class SimilarityLoss(nn.Module):
         with frozen(self.critic):
             off = self.critic.features(made) - self.critic.features(batch[0]).detach()
             distance = off.square().sum(-1).mean() / 2
-            kl = _kl(guide_trace.nodes[self.latent], model_trace.nodes[self.latent]).mean()
+            kl = divergence(guide_trace.nodes[self.latent], model_trace.nodes[self.latent]).mean()
             if self.part == "encoder":
                 loss, verdict = kl + distance, kl.new_zeros(())
             else:
                 drawn = pictures(model, batch, self.image)
-                verdict = self.game.generator(self.critic(torch.cat([made, drawn]))).mean()
+                verdict = self.game.generator(numbers(self.critic, torch.cat([made, drawn]))).mean()
                 loss = self.gamma * distance + verdict
         return loss, SimilarityTerms(kl.detach(), distance.detach(), verdict.detach())
 
@@ -166,11 +165,3 @@ class SimilarityCriticLoss(CriticLoss):
 def pictures(model: Program, batch: tuple, image: str) -> Tensor:
     """Means of p(x given z) for draws of z from the prior, as many as examples."""
     return poutine.trace(model).get_trace(*batch).nodes[image]["fn"].mean
-
-
-def _kl(q: dict, p: dict) -> Tensor:
-    """KL(q, p) of each example; of one draw where it has no closed form."""
-    try:
-        return kl_divergence(q["fn"], p["fn"])
-    except NotImplementedError:
-        return q["fn"].log_prob(q["value"]) - p["fn"].log_prob(q["value"])

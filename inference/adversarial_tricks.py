@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from inference.adversarial import noisy
+from inference.adversarial import noisy, numbers
 from inference.callbacks import Callback, FitState
 from inference.estimators import ScoreFunction
 from inference.regularisers import check_weight
 from inference.traces import Program
+from pyro_priors.checks import check_count
 
 
 class ConsensusTerms(NamedTuple):
@@ -24,8 +25,10 @@ class ConsensusTerms(NamedTuple):
 class Consensus(nn.Module):
     """Consensus optimisation: to a player's loss half the squared length of the gradients of both is added.
 
-    It pulls both towards a point where neither wants to move. The networks only: draws of the prior enter without
-    gradients, since their pathwise ones are exact to first order only.
+    It pulls both towards a point where neither wants to move. The gradients are those of the game itself, without
+    penalty, further fakes, or the program's other terms. The networks only: draws of the prior enter without gradients,
+    since their pathwise ones are exact to first order only. With several devices it is the mean over their parts of
+    the batch.
 
     References:
         Mescheder, Nowozin, Geiger, "The numerics of GANs", 2017, eq. 9-10, arXiv:1705.10461.
@@ -37,11 +40,15 @@ class Consensus(nn.Module):
         latent: the site of the latents.
 
     Raises:
-        ValueError: a negative weight.
+        ValueError: a negative weight, a player that matches features.
     """
+
+    steady = False
 
     def __init__(self, player: nn.Module, generator: nn.Module, weight: float, latent: str = "z") -> None:
         super().__init__()
+        if getattr(player, "matching", False):
+            raise ValueError("player: expected a game of two losses, got one that matches features")
         self.player, self.generator, self.weight = player, generator, check_weight("weight", weight)
         self.detached = ScoreFunction("none", latent=latent)
 
@@ -50,11 +57,12 @@ class Consensus(nn.Module):
         consensus = self.squared_gradients(model, *batch)
         return loss + self.weight * consensus, ConsensusTerms(loss.detach(), consensus.detach())
 
+    @torch.enable_grad()
     def squared_gradients(self, model: Program, real: Tensor, *given: Tensor) -> Tensor:
         """1/2 |v|^2 for v the critic's gradient of its loss beside the generator's of its own, a scalar."""
         critic, game, noise = self.player.critic, self.player.game, self.player.noise
         fake = noisy(self.detached.draw(model, real, *given).x, noise)
-        of_real, of_fake = critic(noisy(real, noise), *given), critic(fake, *given)
+        of_real, of_fake = numbers(critic, noisy(real, noise), *given), numbers(critic, fake, *given)
         against = game.real(of_real).mean() + game.fake(of_fake).mean()
         gradients = _gradients(against, critic) + _gradients(game.generator(of_fake).mean(), self.generator)
         return sum(gradient.square().sum() for gradient in gradients) / 2
@@ -109,17 +117,20 @@ class ExponentialAverage(Callback):
     Args:
         module: such as a generator.
         decay: weight of the past, in [0, 1).
+        every: batches between its steps, as that of its `OptimizationStep`.
 
     Raises:
-        ValueError: a decay outside [0, 1).
+        ValueError: a decay outside [0, 1), every < 1.
     """
 
-    def __init__(self, module: nn.Module, decay: float = 0.999) -> None:
+    def __init__(self, module: nn.Module, decay: float = 0.999, every: int = 1) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number in [0, 1), got {decay}")
-        self.module, self.decay, self.average = module, decay, None
+        self.module, self.decay, self.every, self.average = module, decay, check_count("every", every), None
 
     def on_step_end(self, state: FitState) -> None:
+        if (state.step + 1) % self.every:
+            return
         if self.average is None:
             self._start()
         self.average.update_parameters(self.module)

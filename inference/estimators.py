@@ -42,7 +42,7 @@ class Pathwise:
         latent: the site of the latents.
 
     Raises:
-        ValueError: on a call, a program that does not draw the latent, or whose law of it has no `rsample`.
+        ValueError: on a call, a program that does not draw the latent, or whose law of it learns and has no `rsample`.
 
     Example:
         >>> import pyro, pyro.distributions as dist
@@ -63,12 +63,13 @@ class Pathwise:
     def draw(self, program: Program, *batch: Any) -> Drawn:
         """Run the program; its latents carry gradients to the prior."""
         x, trace, site = _traced(program, self.latent, batch)
-        if torch.is_grad_enabled() and not site["fn"].has_rsample:
+        law, z = site["fn"], site["value"]
+        if torch.is_grad_enabled() and not law.has_rsample and law.log_prob(z).requires_grad:
             raise ValueError(
-                f"estimator: pathwise expected a law of {self.latent!r} with rsample, got {site['fn']} (a score "
+                f"estimator: pathwise expected a law of {self.latent!r} with rsample, got {law} (a score "
                 "function takes any)"
             )
-        return Drawn(x, site["value"], None, trace)
+        return Drawn(x, z, None, trace)
 
     def loss(self, drawn: Drawn, cost: Tensor) -> Tensor:
         """The mean of the costs `(n,)`."""
@@ -126,6 +127,8 @@ class ScoreFunction:
     def loss(self, drawn: Drawn, cost: Tensor) -> Tensor:
         """The mean of the costs `(n,)`; its gradient to the prior is the estimate."""
         advantage, count = _checked(cost, drawn).detach(), len(cost)
+        if not torch.is_grad_enabled():
+            return cost.mean()
         if count < 2 and (self.baseline != "none" or self.normalize):
             raise ValueError(f"cost: expected at least two examples for a baseline, got {count}")
         if self.baseline != "none":

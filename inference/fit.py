@@ -51,7 +51,8 @@ def fit(
 ) -> FitResult:
     """Train a model, and leave it with its best weights by the validation loss.
 
-    These are its last, without validation data and with an objective that says that it is not `steady` (`FactorELBO`).
+    These are its last, without validation data and with an objective that says that it is not `steady` (`FactorELBO`,
+    and all that play against a critic).
 
     Every batch makes one update per step that is due, in order. The validation loss is that of the first step, with
     the same random numbers in every epoch. Pyro validates the programs during the first update of each step only: on
@@ -90,9 +91,9 @@ def fit(
         seed: seed of every random number generator, plus the rank.
 
     Raises:
-        ValueError: no step, a first step that is not due on every batch, epochs or clip_norm not positive, early
-            stopping without validation data or with an objective that is not steady, no batches, checkpoints without
-            a folder.
+        ValueError: no step, a first step that is not due on every batch, another that is never due, epochs or clip_norm
+            not positive, early stopping without validation data or with an objective that is not steady, no batches,
+            checkpoints without a folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or

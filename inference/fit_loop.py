@@ -80,6 +80,9 @@ class Loop:
         self.progress, self.signals, self.bar = Progress(), Signals(), None
 
     def run(self, epochs: int) -> FitResult:
+        if hasattr(self.data, "__len__") and 0 < epochs * len(self.data) < max(self.every):
+            batches = epochs * len(self.data)
+            raise ValueError(f"every: expected at most the {batches} batches of the training, got {max(self.every)}")
         progress = self.progress
         while progress.epochs < epochs and not progress.stopped:
             self._epoch()

@@ -120,7 +120,10 @@ def find_nonfinite(model: Program, guide: Program, batch: tuple) -> str | None:
     with torch.no_grad(), pyro.validation_enabled(False):
         for where, trace in zip(("guide", "model"), trace_pair(model, guide, batch), strict=True):
             for name, site in sample_sites(trace):
-                log_prob = site["fn"].log_prob(site["value"])
+                value = site["value"]
+                if site["infer"].get("_deterministic") and not value.isfinite().all():
+                    return f"site {name!r} of the {where}: {int((~value.isfinite()).sum())} values are not finite"
+                log_prob = site["fn"].log_prob(value)
                 if not log_prob.isfinite().all():
                     return f"site {name!r} of the {where}: log-density {float(log_prob.sum())}"
     return None
@@ -199,11 +202,23 @@ def _closed_form_kls(model_trace: poutine.Trace, guide_trace: poutine.Trace) -> 
     if list(latents[0]) != list(latents[1]):
         return
     for (name, q), p in zip(latents[0].items(), latents[1].values(), strict=True):
-        try:
-            kl = kl_divergence(q["fn"], p["fn"])
-        except NotImplementedError:
-            continue
-        yield name, {**q, "log_prob": scale_and_mask(kl, q["scale"], q["mask"])}
+        kl = _closed_form(q, p)
+        if kl is not None:
+            yield name, {**q, "log_prob": scale_and_mask(kl, q["scale"], q["mask"])}
+
+
+def _closed_form(q: dict, p: dict) -> Tensor | None:
+    try:
+        return kl_divergence(q["fn"], p["fn"])
+    except NotImplementedError:
+        return None
+
+
+def divergence(q: dict, p: dict) -> Tensor:
+    """KL(q, p) of the laws of two sites, for each example: in closed form where torch knows it, else at q's draw."""
+    with _float32(q["value"]):
+        kl = _closed_form(q, p)
+        return q["fn"].log_prob(q["value"]) - p["fn"].log_prob(q["value"]) if kl is None else kl
 
 
 def _check_sites(model_trace: poutine.Trace, guide_trace: poutine.Trace, latent: str) -> None:

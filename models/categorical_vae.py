@@ -26,6 +26,13 @@ class CategoricalVAE(VAE):
     and so is every bound that is reported. With `kept`, q(c given x) has only the most probable categories of each
     image: a bound of its own right, whose exact sum costs as many passes as are kept.
 
+    Shapes:
+        - images x: `(batch, C, H, W)`
+        - c: `(batch,)`; summed over `(K, 1)`, or `(kept, batch)`; relaxed or `blind` `(batch, K)`
+        - z: `(batch, latent_dim)`; before it K or `kept` where c is summed over and q(z given x, c) depends on it
+        - outputs p(x given z, c): batch `(batch,)`, `(K, batch)` or `(kept, batch)` where c is summed over, event
+          `(C, H, W)`
+
     References:
         CP-VAE: Lavda, Gregorova, Kalousis, 2019, eq. 3-8, arXiv:1911.10885.
 

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from models.attribute_numbers import attribute_features, attribute_numbers
-from models.attribute_vae import WithAttributes
-from models.program import Program, check_agreement
+from models.program import Program, WithAttributes, check_agreement
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import TensorRing
 from pyro_priors.distributions.variables import Kind
@@ -122,14 +121,13 @@ class InfoGAN(GAN):
         signed: bool = True,
         name: str | None = None,
     ) -> None:
-        self.categories = check_count("categories", categories, 2)
-        super().__init__(generator, prior, critic, signed=signed, name=name)
-        self.recogniser = recogniser
-
-    def _check_parts(self, generator: nn.Module, prior: nn.Module, critic: nn.Module) -> None:
-        wanted = getattr(prior, "latent_dim", 0) + self.categories
+        wanted = getattr(prior, "latent_dim", 0) + check_count("categories", categories, 2)
         if hasattr(prior, "latent_dim") and getattr(generator, "latent_dim", wanted) != wanted:
             raise ValueError(f"generator: expected {wanted} inputs, latents and code, got {generator.latent_dim}")
+        super().__init__(generator, prior, critic, signed=signed, name=name)
+        self.recogniser, self.categories = recogniser, categories
+
+    def _check_parts(self, generator: nn.Module, prior: nn.Module, critic: nn.Module) -> None:
         check_agreement("image_shape", generator=generator, critic=critic)
 
     def model(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
@@ -138,7 +136,7 @@ class InfoGAN(GAN):
         with pyro.plate("data", self._batch_size(x, n)):
             c = pyro.sample("c", self._code())
             z = pyro.sample("z", self.prior_law())
-            return pyro.deterministic("x", self._decode(z, c), event_dim=3)
+            return pyro.deterministic("x", self.decode(z, c), event_dim=3)
 
     def guide(self, x: Tensor, n: int | None = None) -> Tensor:
         """q(c given x)."""
@@ -149,7 +147,7 @@ class InfoGAN(GAN):
     def generate(self, n: int, c: Tensor | None = None, *, drawn: bool = False) -> Tensor:
         """n pictures; of categories c `(n,)`, or drawn ones."""
         z = self.prior_law().sample((self._batch_size(None, n),))
-        return self.picture(self._decode(z, self._code().sample((n,)) if c is None else c))
+        return self.picture(self.decode(z, self._code().sample((n,)) if c is None else c))
 
     @torch.no_grad()
     def classify(self, picture: Tensor) -> Tensor:
@@ -160,7 +158,8 @@ class InfoGAN(GAN):
         parameter = next(self.generator.parameters())
         return dist.Categorical(logits=parameter.new_zeros(self.categories))
 
-    def _decode(self, z: Tensor, c: Tensor) -> Tensor:
+    def decode(self, z: Tensor, c: Tensor) -> Tensor:
+        """Images of latents `(n, latent_dim)` and codes `(n,)`."""
         return self.generator(torch.cat([z, one_hot(c, self.categories).to(z)], -1))
 
 

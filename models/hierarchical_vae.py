@@ -19,6 +19,12 @@ class HierarchicalVAE(VAE):
     The guide is z ~ encoder(x), z_lower ~ lower_encoder(x, z). With N(0, I) above it is HVAE of CP-VAE's Table 1, and
     HVP with a `pyro_priors.VampPrior`, which reads the upper encoder.
 
+    Shapes:
+        - images x: `(batch, C, H, W)`
+        - z: `(batch, latent_dim)`, the upper latents
+        - z_lower: `(batch, lower_dim)`
+        - outputs p(x given z, z_lower): batch `(batch,)`, event `(C, H, W)`
+
     References:
         Tomczak, Welling, "VAE with a VampPrior", 2018, section 4, arXiv:1705.07120.
 

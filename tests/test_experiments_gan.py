@@ -1,16 +1,20 @@
 """Commands of adversarial models: every kind, prior and trick on small data, tables, figures, mistakes."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 from torchvision_files import write_celeba, write_cifar10
 
+import pyro_priors as pp
 from experiments import build
 from experiments.__main__ import main
+from experiments.adversarial import tie
+from experiments.config import UserError
 from experiments.data.points import MODES, coverage
 from experiments.tables import gan_points, gan_tricks, kept
-from experiments.tables.conditional_gan import ConditionalGanConfig, markdown
+from experiments.tables.conditional_gan import SHARED, ConditionalGanConfig, markdown, trained_or_diverged
 
 SMALL = ["--hidden", "8", "--components", "2", "--rank", "2", "--epochs", "1", "--threads", "1", "--no-progress"]
 
@@ -24,14 +28,14 @@ def newest(folder):
 
 
 def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
-    where = ["--runs-dir", str(tmp_path), "--latent-dim", "3", "--batch-size", "600"]
+    where = ["--runs-dir", str(tmp_path), "--latent-dim", "3", "--batch-size", "600", "--critic-steps", "1"]
     for kind, flags in {
         "gan": ["--prior", "normal", "--minimax", "--consensus", "0.1", "--average", "0.9"],
         "wgan": ["--prior", "gmm", "--gmm-components", "3", "--estimator", "reinforce", "--normalize"],
         "wgan-gp": ["--prior", "flow", "--layers", "2", "--flow-hidden", "4", "--matching"],
-        "sn-gan": ["--prior", "trip", "--fixed", "--minibatch", "2"],
-        "info-gan": ["--prior", "trip", "--noise", "0.1", "--noise-epochs", "1", "--real-label", "0.9"],
+        "sn-gan": ["--prior", "trip", "--fixed", "--minibatch", "2", "--init", "mixture"],
         "eb-gan": ["--prior", "trip", "--estimator", "rloo", "--critic-lr", "1e-3"],
+        "info-gan": ["--prior", "trip", "--noise", "0.1", "--noise-epochs", "1", "--real-label", "0.9"],
     }.items():
         train(kind, "--data", "digits", *where, *flags)
         run = newest(tmp_path)
@@ -39,6 +43,7 @@ def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
         assert (run / "prior.png").is_file()
         found = json.loads((run / "summary.json").read_text())["test"]
         assert {"critic_real", "critic_fake"} <= set(found)
+        assert "train_1_" in (run / "metrics.csv").read_text()  # the generator has moved
         assert ("clusters" in found) == (kind == "info-gan")
         model = build.trained(run).model
         assert 0 <= model.generate(5).min() <= model.generate(5).max() <= 1
@@ -63,14 +68,25 @@ def test_autoencoders_with_a_critic(tmp_path, capsys):
 
 
 def test_given_attributes_some_of_them_missing(tmp_path, capsys):
-    where = ["--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3"]
+    where = ["--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3", "--critic-steps", "1"]
     train("wgan-gp", *where, "--prior", "ttlp", "--missing", "0.5", "--mismatched")
     run = newest(tmp_path)
     assert main(["sample", str(run), "--given", "digit=3", "--n", "4", "--output", str(tmp_path / "four.png")]) == 0
     assert (tmp_path / "four.png").is_file()
     assert main(["figure", "mode-hopping", str(run), "--dimensions", "1", "--hops", "1", "--ways", "1"]) == 0
-    history = (run / "metrics.csv").read_text()
-    assert "train_1_observed" in history
+    assert "train_1_observed" in (run / "metrics.csv").read_text()
+    capsys.readouterr()
+    (tmp_path / "labels.csv").write_text("image,digit\na.png,\n")
+    files = [
+        "--images",
+        str(tmp_path),
+        "--attributes",
+        str(tmp_path / "labels.csv"),
+        "--out",
+        str(tmp_path / "out.csv"),
+    ]
+    assert main(["impute", str(run), *files]) == 2
+    assert "run: expected one that infers attributes (train joint-vae)" in capsys.readouterr().err
 
 
 def test_points_and_modes(tmp_path):
@@ -163,7 +179,16 @@ def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
     assert "| REINFORCE (leave-one-out) | " in (tmp_path / "results" / "conditional-gan-cifar10.md").read_text()
 
 
-def test_a_training_that_diverged_is_counted():
+def test_a_training_that_diverged_is_counted(tmp_path, monkeypatch):
+    def run(arguments, log, name):
+        raise UserError(f"{name}: train ended with status 2; log ends:\nerror: loss: expected a finite number, got nan")
+
+    monkeypatch.setattr(kept, "run", run)
+    train = ConditionalGanConfig("J", train=dataclasses.replace(SHARED, runs_dir=tmp_path)).run("rloo", 0)
+    assert "expected a finite number" in trained_or_diverged(train)
+    monkeypatch.setattr(kept, "run", lambda *_: (_ for _ in ()).throw(UserError("no data")))
+    with pytest.raises(UserError, match="no data"):
+        trained_or_diverged(train)
     some = {"versions": {"torch": "2"}, "commit": "abc", "uncommitted_changes": False}
     beside = {"judge": {"accuracy": 0.9, "extractor": "e", "weights": "w"}}
     done = {"conditions": {"mean_accuracy": 0.5, "frechet": 2.0}, "provenance": some, "beside": beside}
@@ -206,6 +231,16 @@ def test_the_exact_gradient_of_figure_estimators():
         (["gan", "--missing", "0.5"], "expected --prior ttlp beside them"),
         (["gan", "--prior", "ttlp", "--data", "grid"], "prior: expected another than ttlp"),
         (["gan", "--noise", "-1"], "noise: expected 0 or more"),
+        (["gan", "--noise-epochs", "1"], "noise_epochs: expected --noise"),
+        (["gan", "--consensus", "1", "--matching"], "consensus: expected 0 with feature matching"),
+        (["gan", "--estimator", "rloo", "--batch-size", "1"], "batch_size: expected at least 2"),
+        (["gan", "--data", "digits", "--batch-size", "5000"], "batch_size: expected at most the 1258 examples"),
+        (
+            ["wgan-gp", "--data", "digits", "--batch-size", "600", "--epochs", "2"],
+            "critic_steps: expected at most the 4 batches",
+        ),
+        (["wgan-gp", "--minibatch", "3"], "minibatch: expected 0 with the gradient penalty"),
+        (["vae-gan", "--likelihood", "gaussian", "--binarize", "none"], "likelihood: expected bernoulli or squared"),
         (["info-gan", "--categories", "1"], "categories: expected at least 2"),
         (["info-gan", "--matching"], "prior, matching: expected"),
         (["eb-gan", "--network", "conv"], "network, minibatch, prior: expected mlp"),
@@ -216,6 +251,23 @@ def test_the_exact_gradient_of_figure_estimators():
         (["vae-gan", "--prior", "vamp"], "expected their defaults and no VampPrior with vae-gan"),
     ],
 )
-def test_mistakes(command, message, capsys):
-    assert main(["train", *command]) == 2
+def test_mistakes(command, message, capsys, tmp_path):
+    assert main(["train", *command, "--runs-dir", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_joint_prior_starts_with_latents_that_tell_the_labels():
+    torch.manual_seed(0)
+    prior = pp.TTLP(8, {"digit": pp.Discrete(4), "age": pp.Continuous(2)}, components=4, rank=4)
+    y = torch.stack([torch.randint(4, (800,)).float(), torch.full((800,), torch.nan)], -1)
+
+    def told():
+        joint = prior()
+        z = joint.condition(y=y).marginal("z").sample()
+        return (joint.condition(z=z).categorical("digit").probs.argmax(-1) == y[:, 0]).float().mean()
+
+    assert told() < 0.6
+    tie(prior, y)
+    assert told() > 0.9
+    assert all(p.isfinite().all() for p in prior.parameters())

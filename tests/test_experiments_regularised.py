@@ -22,6 +22,16 @@ def test_every_objective_trains_with_and_without_the_flow(tmp_path, objective, p
     assert "train_regulariser" in (summary.parent / "metrics.csv").read_text() or objective == "beta-h"
 
 
+def test_the_kernel_of_info_is_the_one_asked_for(tmp_path):
+    told = []
+    for kernel in ("rbf", "imq"):
+        flags = [*POINTS, *TINY, "--prior", "normal", "--objective", "info", "--kernel", kernel]
+        assert main(["train", "vae", *flags, "--runs-dir", str(tmp_path / kernel)]) == 0
+        (metrics,) = (tmp_path / kernel).glob("*/*/metrics.csv")
+        told.append(metrics.read_text().splitlines()[1].split(",")[1])
+    assert told[0] != told[1]
+
+
 def test_a_flow_over_a_ring_with_splines(tmp_path):
     flags = ["--data", "digits", *TINY, "--latent-dim", "3", "--prior", "flow", "--flow-base", "trip"]
     flags += ["--transform", "spline", "--layers", "2", "--components", "3", "--rank", "2"]

@@ -134,3 +134,12 @@ def test_a_draw_without_gradients_does_not_hide_those_of_its_density():
     expected = torch.autograd.grad(prior().log_prob(z).sum(), list(prior.parameters()))
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, expected, strict=True))
     assert all(grad.abs().sum() > 0 for grad in found)
+
+
+def test_a_draw_may_be_moved_along_the_gradient_of_its_density():
+    torch.manual_seed(0)
+    law = pp.FlowNormal(3, layers=2, hidden=(4,))()
+    z = law.sample((5,)).requires_grad_()
+    (grad,) = torch.autograd.grad(law.log_prob(z).sum(), z)
+    again = z.detach().clone().requires_grad_()
+    assert torch.allclose(grad, torch.autograd.grad(law.log_prob(again).sum(), again)[0], atol=1e-6)

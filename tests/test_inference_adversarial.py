@@ -324,3 +324,44 @@ def test_bad_arguments():
     step = OptimizationStep(CriticLoss(gan.critic), torch.optim.Adam(gan.critic.parameters()), every=2)
     with pytest.raises(ValueError, match="every: expected 1 for the first step, got 2"):
         fit(step, gan, REAL.split(1), epochs=1)
+    steps = [step._replace(every=1), step._replace(every=5)]
+    with pytest.raises(ValueError, match="every: expected at most the 3 batches of the training, got 5"):
+        fit(steps, gan, torch.randn(3, 1, 1, 2).split(1), epochs=1, progress=False)
+    with pytest.raises(ValueError, match=r"code: expected a site that the program draws, got 'c' \(it has"):
+        GeneratorLoss(gan.critic, information=1.0)(gan.model, gan.guide, torch.randn(3, 1, 1, 2))
+    with pytest.raises(ValueError, match=r"critic: expected one number an image, \(3,\), got \(3, 2\)"):
+        CriticLoss(lambda x: x)(Shift().model, None, REAL)
+    with pytest.raises(ValueError, match="player: expected a game of two losses"):
+        Consensus(GeneratorLoss(critic, matching=True), critic, 1.0)
+
+
+def test_without_a_known_wrong_attribute_there_are_no_further_fakes():
+    program, critic = Shift(), Linear()
+    y = torch.full((3, 1), torch.nan)
+    loss, _ = CriticLoss(critic, mismatched=True)(program.model, program.guide, REAL, y)
+    plain, _ = CriticLoss(critic)(program.model, program.guide, REAL, y)
+    assert loss == plain
+
+
+@pytest.mark.parametrize("penalty", [0.0, 10.0])
+def test_mixed_precision_leaves_the_losses_in_full(penalty):
+    torch.manual_seed(0)
+    gan, x, seen = small_gan(), torch.randn(20, 1, 1, 2), []
+    critic, generator = CriticLoss(gan.critic, penalty=penalty), GeneratorLoss(gan.critic, estimator=ScoreFunction())
+    generator.register_forward_hook(lambda module, inputs, output: seen.append(output[1].cost.dtype))
+    steps = [
+        OptimizationStep(critic, torch.optim.Adam(gan.critic.parameters())),
+        OptimizationStep(generator, torch.optim.Adam([*gan.generator.parameters(), *gan.prior.parameters()])),
+    ]
+    fit(steps, gan, x.split(10), epochs=1, precision="bf16-mixed", progress=False)
+    assert set(seen) == {torch.float32}
+
+
+def test_validation_does_not_choose_the_epoch_in_which_the_critic_does_best():
+    torch.manual_seed(0)
+    gan, x = small_gan(), torch.randn(20, 1, 1, 2)
+    step = OptimizationStep(
+        Consensus(CriticLoss(gan.critic), gan.generator, 0.1), torch.optim.Adam(gan.critic.parameters(), lr=0.1)
+    )
+    result = fit(step, gan, x.split(10), epochs=4, validation=x.split(10), progress=False)
+    assert result.best_epoch == 4

@@ -173,7 +173,8 @@ def test_what_cannot_be_estimated_is_refused():
     with pytest.raises(ValueError, match=r"latent: expected a site that the program draws, got 'w' \(it draws \['z'\]"):
         Pathwise("w").draw(program, law)
     with pytest.raises(ValueError, match="pathwise expected a law of 'z' with rsample"):
-        Pathwise().draw(program, dist.Bernoulli(torch.full((2,), 0.5)).to_event(1))
+        Pathwise().draw(program, dist.Bernoulli(torch.full((2,), 0.5, requires_grad=True)).to_event(1))
+    Pathwise().draw(program, dist.Bernoulli(torch.full((2,), 0.5)).to_event(1))  # which does not learn
     with pytest.raises(ValueError, match=r"cost: expected one number an example, \(3,\), got \(\)"):
         Pathwise().loss(Pathwise().draw(program, law), torch.tensor(1.0))
     estimator = ScoreFunction()

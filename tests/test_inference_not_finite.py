@@ -75,3 +75,16 @@ def test_codes_that_are_not_finite_are_no_start_for_a_prior():
     callback = Reinitialize(Prior(), X[X != 0], encode=encode)
     with pytest.raises(FloatingPointError, match="codes: expected finite numbers, got NaN or infinity after epoch 1"):
         fit(sgd(line), line, [X], epochs=2, callbacks=[callback], **QUIET)
+
+
+def test_a_generator_that_makes_no_numbers_is_named():
+    import pyro_priors as pp
+    from inference import CriticLoss
+    from models import GAN, MLPCritic, MLPGenerator
+
+    shape = (1, 2, 2)
+    gan = GAN(MLPGenerator(3, shape, (4,)), pp.StandardNormal(3), MLPCritic(shape, (4,)))
+    gan.generator.body[0].bias.data.fill_(math.nan)
+    step = OptimizationStep(CriticLoss(gan.critic), torch.optim.Adam(gan.critic.parameters()))
+    with pytest.raises(FloatingPointError, match="batch 1: site 'x' of the model: 12 values are not finite"):
+        fit(step, gan, [torch.zeros(3, *shape)], epochs=1, **QUIET)

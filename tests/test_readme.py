@@ -99,38 +99,63 @@ def test_what_it_says_of_categories_is_in_the_results():
     assert fifty < normal
 
 
+def flows(table, objective, prior, seeds="?"):
+    """What was found of the kept runs of `table dpvae`, in the order of their seeds."""
+    paths = (RESULTS / f"dpvae-{table}").glob(f"{objective}-{prior}-seed{seeds}.json")
+    return [json.loads(path.read_text())["generation"] for path in sorted(paths)]
+
+
+def lower(table, objective, *metrics):
+    """In how many seeds the flow lowers each metric."""
+    pairs = list(zip(flows(table, objective, "flow"), flows(table, objective, "normal"), strict=True))
+    return [sum(flow[metric] < normal[metric] for flow, normal in pairs) for metric in metrics]
+
+
+CLAIM = ("frechet", "frechet_low", "skl")
+
+
 def test_what_it_says_of_flows_is_in_the_results():
-    def found(objective, prior):
-        paths = (RESULTS / "dpvae-mnist").glob(f"{objective}-{prior}-seed?.json")
-        return [json.loads(path.read_text())["generation"] for path in sorted(paths)]
+    (text,) = re.findall(r"\[experiments/results/dpvae-mnist.md.*?\n\n", README, re.DOTALL)
+    pairs = [(objective, prior) for objective in ("elbo", "beta-tc") for prior in ("normal", "flow")]
+    means = [statistics.mean(one["skl"] for one in flows("mnist", *pair)) for pair in pairs]
+    assert re.findall(r"\d\.\d+", text) == [f"{mean:.2f}" for mean in means]
+    wanted = {"elbo": 3 * [3], "beta-h": [3, 1, 3], "beta-b": 3 * [0], "beta-tc": 3 * [3], "factor": [2, 3, 3]}
+    wanted["info"] = [2, 1, 0]
+    for objective, counts in wanted.items():
+        assert len(flows("mnist", objective, "flow")) == 3
+        assert lower("mnist", objective, *CLAIM) == counts
+    assert lower("mnist", "elbo", "nll") == lower("mnist", "beta-tc", "nll") == [3]
 
-    def better(objective, metric):
-        pairs = zip(found(objective, "flow"), found(objective, "normal"), strict=True)
-        return [flow[metric] < normal[metric] for flow, normal in pairs]
 
-    def skl(objective, prior):
-        return f"{statistics.mean(one['skl'] for one in found(objective, prior)):.2f}"
+def test_what_it_says_of_why_flows_fail_is_in_the_results():
+    assert lower("mnist-strength-10", "factor", *CLAIM) == lower("mnist-strength-10", "info", *CLAIM) == [1, 1, 1]
+    assert lower("mnist-imq", "info", *CLAIM) == [0, 0, 0]
+    assert lower("mnist-refitted", "beta-b", *CLAIM) == [1, 1, 0]
+    assert lower("mnist-refitted", "beta-h", *CLAIM) == [1, 0, 1]
+    (once,), (again,) = (flows(table, "beta-h", "flow", seeds=0) for table in ("mnist", "mnist-refitted"))
+    assert again["skl"] < once["skl"]
+    assert again["frechet_low"] > once["frechet_low"]
+    assert lower("mnist-capacity-5", "beta-b", *CLAIM) == [1, 0, 1]
 
-    metrics = ("frechet", "frechet_low", "skl", "nll")
-    (text,) = re.findall(r"\[experiments/results/dpvae-mnist.*?\n\n", README, re.DOTALL)
+
+def test_what_it_says_of_flows_elsewhere_is_in_the_results():
     moons = json.loads((RESULTS / "dpvae-moons.json").read_text())["rows"]
     near = {name: one["low_posterior_distance"] for name, one in moons.items()}
-    pairs = [(objective, prior) for objective in ("elbo", "beta-tc") for prior in ("normal", "flow")]
-    distances = [f"{near[name]:.3f}" for name in ("elbo, flow", "elbo, normal")]
-    assert re.findall(r"\d\.\d+", text) == [skl(*pair) for pair in pairs] + distances
-    for objective in ("elbo", "beta-tc"):
-        assert all(better(objective, metric) == [True] * 3 for metric in metrics)
-    assert [sum(better("beta-h", metric)) for metric in metrics] == [3, 1, 3, 3]
-    for objective, seeds in (("beta-b", 3), ("info", 1)):
-        assert better(objective, "frechet") == better(objective, "frechet_low") == [False] * seeds
-    for objective in ("elbo", "beta-tc"):
-        flow, normal = (
-            json.loads((RESULTS / "dpvae-shapes" / f"{objective}-{prior}-seed0.json").read_text())["generation"]["mig"]
-            for prior in ("flow", "normal")
-        )
-        assert flow > normal
+    (text,) = re.findall(r"On \[moons\].*?\n\n", README, re.DOTALL)
+    assert re.findall(r"\d\.\d+", text) == [f"{near[name]:.3f}" for name in ("elbo, flow", "elbo, normal")]
     objectives = {name.split(", ")[0] for name in near}
     assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
+    for one in objectives:
+        gaps = [[found["mig"] for found in flows("shapes", one, prior)] for prior in ("normal", "flow")]
+        assert max(map(max, gaps)) < 0.15
+        changes = [flow - normal for normal, flow in zip(*gaps, strict=True)]
+        assert len(changes) == (1 if one == "factor" else 3)
+        if one == "elbo":
+            assert min(changes) > 0
+        elif one != "factor":
+            assert abs(statistics.mean(changes)) < statistics.stdev(changes) / len(changes) ** 0.5
+    assert lower("faces", "elbo", "skl", "nll") == [1, 1]
+    assert lower("faces", "factor", "skl", "nll") == [0, 0]
 
 
 def test_what_it_says_of_speed_is_in_the_results():

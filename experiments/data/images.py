@@ -56,13 +56,13 @@ def split(pixels, validation, test):
     return pixels[order].split([len(pixels) - sum(sizes), *sizes])
 
 
-def loader(images, batch_size, shuffle=False, signed=False):
+def loader(images, batch_size, shuffle=False, signed=False, whole=False):
     """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`.
 
-    `signed` takes [0, 1] to [-1, 1], and leaves out a last batch that is smaller.
+    `signed` takes [0, 1] to [-1, 1], `whole` leaves out a last batch that is smaller.
     """
-    how = {"collate_fn": _signed, "drop_last": True} if signed else {"collate_fn": _as_is}
-    return DataLoader(images, batch_size, shuffle=shuffle, **how)
+    collate = _signed if signed else _as_is
+    return DataLoader(images, batch_size, shuffle=shuffle, collate_fn=collate, drop_last=whole)
 
 
 def _as_is(batch):

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from sklearn.datasets import make_moons
 
-# Modes and standard deviation of two laws that GANs are tested on (Srivastava et al., VEEGAN, 2017, arXiv:1705.07761).
+# Modes and standard deviation of two laws that GANs are tested on: the grid as in Lin et al. (PacGAN), 2018,
+# arXiv:1712.04086, the ring as in Metz et al. (unrolled GANs), 2017, arXiv:1611.02163.
 MODES = {
     "grid": (torch.cartesian_prod(torch.arange(-4.0, 5, 2), torch.arange(-4.0, 5, 2)), 0.05),
     "ring": (2 * torch.stack([f(torch.arange(8) * math.pi / 4) for f in (torch.cos, torch.sin)], -1), 0.02),

@@ -10,8 +10,9 @@ import tyro
 from experiments import build, figures, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.figures_attributes import attribute_grid
+from experiments.papers import compared
 
-TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels"}
+TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "aae": "AAE", "vae-gan": "VAE/GAN"}
 PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "flow": "flow", "trip": "TRIP"}
 
 
@@ -40,14 +41,7 @@ class CpVaeFiguresConfig:
 
 def main(config: CpVaeFiguresConfig):
     """Read the runs, draw, and say where."""
-    found = [build.trained(folder) for folder in config.runs]
-    for one in found:
-        if one.run.config.model not in build.UNLABELLED:
-            raise UserError(f"runs: expected {', '.join(build.UNLABELLED)}, got a {one.run.config.model}")
-    if len({(one.run.config.data, one.run.image_shape) for one in found}) > 1:
-        raise UserError("runs: expected all of the same data, got different ones")
-    first = found[0].run.config
-    test = build.load_data(dataclasses.replace(first, data_root=config.data_root or first.data_root)).test
+    found, test = compared.read(config, build.UNLABELLED)
     pyro.set_rng_seed(config.seed)
     titles = _titles(found)
     config.folder.mkdir(parents=True, exist_ok=True)

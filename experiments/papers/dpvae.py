@@ -10,9 +10,10 @@ import tyro
 from matplotlib.figure import Figure
 
 import inference
-from experiments import build, figures, runs
+from experiments import figures, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data.images import loader
+from experiments.papers import compared
 from experiments.tables import kept
 from experiments.tables.dpvae_page import OBJECTIVES
 from inference.latent_metrics import log_prob
@@ -52,14 +53,7 @@ class DpvaeFiguresConfig:
 @torch.no_grad()
 def main(config: DpvaeFiguresConfig):
     """Read the runs, walk, print what was measured, and draw."""
-    found = [build.trained(folder) for folder in config.runs]
-    for one in found:
-        if one.run.config.model != "vae":
-            raise UserError(f"runs: expected runs of train vae, got a {one.run.config.model} in {one.run.folder}")
-    if len({(one.run.config.data, one.run.config.binarize, one.run.image_shape) for one in found}) > 1:
-        raise UserError("runs: expected all of the same data, got different ones")
-    first = found[0].run.config
-    test = build.load_data(dataclasses.replace(first, data_root=config.data_root or first.data_root)).test
+    found, test = compared.read(config, ("vae",), ("data", "binarize"), "runs of train vae")
     if max(config.between) >= len(test):
         raise UserError(f"between: expected numbers below {len(test)}, got {config.between}")
     generator = torch.Generator().manual_seed(config.seed)

@@ -28,7 +28,7 @@ PRIORS = {"trip": "TRIP", "gmm": "Gaussian mixture"}
 class EstimatorsConfig:
     """Draw the gradient of E |z - t|^2 / d, which is known, by every estimator, for several batch and latent sizes.
 
-    Results land in RESULTS/estimators.json, .md and .png.
+    Results land in RESULTS/estimators.json, .md and .png (estimators-gmm for the mixture).
     """
 
     prior: Literal["trip", "gmm"] = "trip"  # Whose parameters the gradient is of.
@@ -36,7 +36,7 @@ class EstimatorsConfig:
     batches: tuple[int, ...] = (16, 64, 256)  # Batch sizes.
     components: int = 5  # Gaussians per dimension of TRIP, or of the mixture.
     rank: int = 5  # Size of TRIP's cores.
-    draws: int = 400  # Of every gradient.
+    draws: int = 200  # Of every gradient.
     seed: int = 0  # Of prior, targets and draws.
     results: Path = kept.FOLDER  # Where results are kept.
 
@@ -115,7 +115,7 @@ def drawn_gradient(prior, target, parameters, name, batch, draws):
         return inference.gradient_moments(loss, parameters, draws)
 
 
-def markdown(found, name):
+def markdown(found, stem):
     """Variance by estimator, a table for each batch size, and how many times that of pathwise it is."""
     batches = list(dict.fromkeys(row["batch"] for row in found["rows"]))
     size = f", cores of {found['rank']}" if found["prior"] == "trip" else ""
@@ -141,8 +141,8 @@ def markdown(found, name):
                 times = "" if name == "pathwise" else f" ({one['variance'] / base['variance']:.3g} x)"
                 cells.append(f"{one['variance']:.3g}{times}, bias {_bias(one)}")
             lines.append(f"| {title} | {' | '.join(cells)} |")
-    lines += ["", f"![Variance by latent size]({name}.png)", ""]
-    lines += [f"Seed {found['seed']}. {kept.measured([found['provenance']], f'{name}.json')}", ""]
+    lines += ["", f"![Variance by latent size]({stem}.png)", ""]
+    lines += [f"Seed {found['seed']}. {kept.measured([found['provenance']], f'{stem}.json')}", ""]
     return "\n".join(lines)
 
 

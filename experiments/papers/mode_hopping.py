@@ -37,7 +37,8 @@ def main(config: ModeHoppingConfig):
     judge = None if config.classifier is None else judges.extractor(config.classifier, run)
     pyro.set_rng_seed(config.seed)
     z = way(latent_law(model, run), config.dimensions, config.hops, config.ways)
-    pictures = [decoded(model, part) for part in z]  # of each step, for all ways
+    code = {"c": torch.arange(config.ways) % model.categories} if hasattr(model, "categories") else {}  # stays
+    pictures = [decoded(model, part, **code) for part in z]  # of each step, for all ways
     rows = {str(number + 1): torch.stack([step[number] for step in pictures]) for number in range(config.ways)}
     path = config.output or run.folder / "mode-hopping.png"
     figures_attributes.attribute_grid(path, rows)
@@ -75,9 +76,11 @@ def way(law, dimensions, hops, count):
 
 
 @torch.no_grad()
-def decoded(model, z):
-    """Pictures of latents."""
-    return model.picture(model.generator(z)) if hasattr(model, "generator") else model.decode(z).mean
+def decoded(model, z, **code):
+    """Pictures of latents, and of the code of an InfoGAN."""
+    if not hasattr(model, "generator"):
+        return model.decode(z).mean
+    return model.picture(model.decode(z, **code) if code else model.generator(z))
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ ROWS = {
     "pathwise": ("pathwise", {}),
     "reinforce": ("REINFORCE (batch mean)", {"estimator": "reinforce"}),
     "rloo": ("REINFORCE (leave-one-out)", {"estimator": "rloo"}),
-    "mismatched": ("pathwise, matching-aware critic", {"mismatched": True}),
+    "plain": ("pathwise, no images with wrong labels", {"mismatched": False}),
     "missing": ("pathwise, 70 % of the labels hidden", {"missing": 0.7}),
 }
 SHARED = WganGpConfig(
@@ -24,10 +24,14 @@ SHARED = WganGpConfig(
     latent_dim=32,
     components=10,
     rank=10,
+    boundary="train",
     hidden=(128, 128),
+    batch_size=64,
     lr=1e-3,
-    prior_lr=3e-3,
-    epochs=8,
+    prior_lr=1e-3,
+    critic_steps=2,
+    mismatched=True,
+    epochs=4,
     threads=1,
     progress=False,
 )
@@ -75,26 +79,32 @@ def main(config: ConditionalGanConfig):
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    def make(train):
-        try:
-            run, model = build.trained(kept.newest(train) or kept.train(train))
-        except UserError as error:  # among others of a loss that is not finite
-            if "expected a finite" not in str(error):
-                raise
-            kept.keep(folder, train, {"diverged": str(error), "provenance": runs.provenance()}, beside)
-            return
+    ends = kept.complete(config.jobs, trained_or_diverged, missing)
+    for train, end in zip(missing, ends, strict=True):
+        if isinstance(end, str):
+            kept.keep(folder, train, {"diverged": end, "provenance": runs.provenance()}, beside)
+            continue
+        run, model = build.trained(end)
         found = judges.conditions(model, judge, data.test, train.seed)
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), "conditions": found}, beside)
-
-    kept.complete(config.jobs, make, missing)
     text = markdown(config, results(config, folder, beside))
     print(text)
     replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
 
 
+def trained_or_diverged(train):
+    """The run folder of a training, or what it said of a number that was not finite."""
+    try:
+        return kept.newest(train) or kept.train(train)
+    except UserError as error:
+        if "expected a finite" not in str(error):
+            raise
+        return str(error)
+
+
 def results(config, folder, beside):
     """What is kept of this configuration: `{row: [result of each seed]}`."""
-    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    seeds, found = kept.seeds(folder), {}
     for row in ROWS:
         ones = [kept.result(folder, config.run(row, seed), beside, strict=False) for seed in seeds]
         if any(ones):
@@ -108,7 +118,8 @@ def markdown(config, found):
     lines = [
         f"# Conditional GAN with a joint prior on {train.data}",
         "",
-        f"WGAN-GP under TTLP, z ~ p(z given y), {train.epochs} epochs of batches of {train.batch_size}. A picture is "
+        f"WGAN-GP under TTLP, z ~ p(z given y), {train.epochs} epochs of batches of {train.batch_size}, "
+        f"{train.critic_steps} critic steps for one of the generator, a matching-aware critic. A picture is "
         "drawn for every test label; accuracy: share in which our own classifier (right on "
         f"{judge['accuracy']:.2%} of the test pictures) sees the label asked for; Frechet distance in its features "
         f"({judge['extractor']}, weights {judge['weights']}). Mean +- standard error over seeds, and the worst seed.",

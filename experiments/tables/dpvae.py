@@ -103,7 +103,7 @@ def main(config: DpvaeConfig):
 
 def pairs(config, folder, beside):
     """What is kept of this configuration under both priors: `{(objective, prior, seed): result}`."""
-    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    seeds, found = kept.seeds(folder), {}
     for objective, seed in itertools.product(OBJECTIVES, seeds):
         pair = {
             (objective, prior, seed): kept.result(folder, config.run(objective, prior, seed), beside, strict=False)

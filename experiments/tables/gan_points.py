@@ -35,11 +35,11 @@ SHARED = GanConfig(
     hidden=(64, 64),
     batch_size=128,
     lr=1e-3,
-    prior_lr=1e-2,
+    prior_lr=1e-3,
     components=10,
     rank=10,
     gmm_components=25,
-    epochs=10,
+    epochs=20,
     threads=1,
     progress=False,
 )
@@ -98,7 +98,7 @@ def main(config: GanPointsConfig):
 
 def results(config, folder):
     """What is kept of this configuration: `{(data, kind, prior): [result of each seed]}`."""
-    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    seeds, found = kept.seeds(folder), {}
     for row in itertools.product(MODES, KINDS, PRIORS):
         kept_ones = [kept.result(folder, config.run(*row, seed), strict=False) for seed in seeds]
         if any(kept_ones):

@@ -22,7 +22,7 @@ TRICKS = {
     "consensus": ("consensus optimisation, 0.1", {"consensus": 0.1}),
     "average": ("moving average of the generator, 0.999", {"average": 0.999}),
 }
-MNIST = {"data": "mnist", "epochs": 5, **QUIET}
+MNIST = {"data": "mnist", "epochs": 5, "batch_size": 64, **QUIET}
 # Row -> title, its configuration, what its number is, and the number of its test results.
 KINDS = {
     "info-gan": (

@@ -99,6 +99,11 @@ def _same(written, wanted, config):
     )
 
 
+def seeds(folder):
+    """Of the results NAME-seedS.json in a folder."""
+    return sorted({int(path.stem.rpartition("seed")[2]) for path in Path(folder).glob("*-seed*.json")})
+
+
 def complete(jobs, make, missing):
     """Call `make` for everything that is missing, `jobs` at a time -> list of its results."""
     with ThreadPoolExecutor(jobs) as pool:

@@ -7,7 +7,7 @@ import pyro
 
 import inference
 from experiments import build, judges, runs
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig, UserError, to_flags
 from experiments.config_gan import WganConfig, WganGpConfig
 from experiments.tables import kept
 from inference import replace_file
@@ -36,7 +36,7 @@ PAPER = {  # FID on CelebA, TRIP Table 1
     ("wgan-gp", "trip"): 52.86,
 }
 LATENTS = {"latent_dim": 32, "rank": 10, "progress": False, "threads": 1}
-SHARED = WganGpConfig(epochs=8, hidden=(128, 128), lr=1e-3, prior_lr=1e-3, **LATENTS)
+SHARED = WganGpConfig(epochs=8, hidden=(128, 128), batch_size=64, lr=1e-3, prior_lr=1e-3, **LATENTS)
 SHARED_VAE = TrainConfig(epochs=8, binarize="none", hidden=(128, 128), batch_size=64, particles=10, **LATENTS)
 DECIDED = {"seed", "name"}.union(*(changes for _, changes in PRIORS.values()))
 
@@ -61,8 +61,11 @@ class TripConfig:
     def __post_init__(self):
         kept.check_rows(self.models, MODELS, "models")
         kept.check_asked(self, PRIORS, DECIDED)
-        if self.vae.data != self.train.data:
-            raise UserError(f"vae.data: expected {self.train.data} as train.data, got {self.vae.data}")
+        for field, wanted in (("data", self.train.data), ("prior", "trip"), ("seed", 0), ("fixed", False)):
+            if getattr(self.vae, field) != wanted:
+                raise UserError(f"vae.{field}: expected {wanted}, got {getattr(self.vae, field)}")
+        if not any(self.run(model, prior, 0) for model in self.models for prior in self.rows):
+            raise UserError("models, rows: expected a GAN with a prior learnt by REINFORCE, got a VAE")
 
     @property
     def title(self):
@@ -96,14 +99,13 @@ def main(config: TripConfig):
     missing = [train for train in wanted if train and kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    def make(train):
-        run, model = build.trained(kept.newest(train) or kept.train(train))
+    kept.complete(config.jobs, kept.train, [train for train in missing if kept.newest(train) is None])
+    for train in missing:
+        run, model = build.trained(kept.newest(train))
         pyro.set_rng_seed(train.seed)
         drawn = judges.features(judge, model.generate(len(real)))
         found = {"frechet": inference.frechet_distance(drawn, real)}
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, beside)
-
-    kept.complete(config.jobs, make, missing)
     text = markdown(config, results(config, folder, beside))
     print(text)
     replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
@@ -111,7 +113,7 @@ def main(config: TripConfig):
 
 def results(config, folder, beside):
     """What is kept of this configuration: `{(model, prior): [result of each seed]}`."""
-    seeds, found = sorted({int(path.stem.rpartition("seed")[2]) for path in folder.glob("*-seed*.json")}), {}
+    seeds, found = kept.seeds(folder), {}
     for model in MODELS:
         for prior in PRIORS:
             trains = [train for seed in seeds if (train := config.run(model, prior, seed))]
@@ -125,15 +127,19 @@ def markdown(config, found):
     """Mean and standard error of the Frechet distance by model and prior, beside the paper's."""
     some = next(iter(found.values()))[0]
     judge, train = some["beside"]["judge"], config.train
-    command = kept.command_of("table trip", train, ["--classifier", "RUN"], SHARED)
+    more = ["--classifier", "RUN", *(["--name", config.name] if config.name else [])]
+    changed = to_flags(kept.anywhere(config.vae), kept.anywhere(SHARED_VAE))
+    more += [flag.replace("--", "--vae.", 1) if flag.startswith("--") else flag for flag in changed]
+    command = kept.command_of("table trip", train, more, SHARED)
     lines = [
         f"# Frechet distance by prior on {train.data} (the rows of TRIP Table 1)",
         "",
         f"Between {some['beside']['count']} generated pictures and the test pictures, in the features of our own "
         f"classifier ({judge['extractor']}, weights {judge['weights']}, right on {judge['accuracy']:.2%}): no FID. "
-        f"Equal budgets: {train.epochs} epochs of batches of {train.batch_size}, {train.critic_steps} critic steps for "
-        f"one of the generator, {train.latent_dim} latents, {train.components} Gaussians a latent, cores of "
-        f"{train.rank}. Mean +- standard error over seeds. The paper's columns are Inception's on CelebA: compare the "
+        f"Equal budgets: {train.epochs} epochs of batches of {train.batch_size} (VAEs {config.vae.epochs} of "
+        f"{config.vae.batch_size}), {train.critic_steps} critic steps for one of the generator, {train.latent_dim} "
+        f"latents, {train.components} Gaussians a latent, cores of {train.rank}. Mean "
+        "+- standard error over seeds. The paper's columns are Inception's on CelebA: compare the "
         "order.",
         "",
         f"    {command}",

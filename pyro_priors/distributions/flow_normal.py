@@ -51,7 +51,7 @@ class FlowNormal(dist.TransformedDistribution):
     def log_prob(self, value: Tensor) -> Tensor:
         # A view, since transforms know a tensor that they returned again: for one drawn without gradients they would
         # take g(z) and its determinant as constants.
-        return super().log_prob(value if value.requires_grad else value.view_as(value))
+        return super().log_prob(value.view_as(value) if value.grad_fn is None else value)
 
     def to_generation(self, z: Tensor) -> Tensor:
         """z_0 = g(z), ``(*, d)``; another size is a `ValueError`."""
