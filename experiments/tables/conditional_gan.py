@@ -54,7 +54,7 @@ class ConditionalGanConfig:
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        kept.check_asked(self, ROWS, {"seed", "name", "estimator", "mismatched", "missing"})
+        kept.check_asked(self, ROWS, {"seed", "name", "estimator", "missing"})
         if self.train.prior != "ttlp":
             raise UserError(f"train.prior: expected ttlp, got {self.train.prior}")
 
