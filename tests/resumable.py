@@ -1,10 +1,14 @@
 """Small trainings with everything that holds state, to be cut off and resumed."""
 
+import functools
 import random
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pyro
+import pytest
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
@@ -155,3 +159,44 @@ def outcome(folder):
     rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
     seconds = rows[0].index("seconds")
     return (folder / "model.safetensors").read_bytes(), [row[:seconds] + row[seconds + 1 :] for row in rows]
+
+
+class Killed(BaseException):
+    """Nothing catches it."""
+
+
+def same(model, other):
+    mine, theirs = model.state_dict(), other.state_dict()
+    return mine.keys() == theirs.keys() and all(torch.equal(mine[name], theirs[name]) for name in mine)
+
+
+def results(result):
+    return result._replace(history=[{k: v for k, v in row.items() if k != "seconds"} for row in result.history])
+
+
+@functools.cache
+def undisturbed(name):
+    """A whole training -> model, result and outcome."""
+    with tempfile.TemporaryDirectory() as folder:
+        return *train(name, folder), outcome(Path(folder))
+
+
+def cut_off(name, folder, at, **kwargs):
+    """Train until the `at`-th call of some hook (from 0), then die."""
+    hook, count = at
+    calls = iter(range(1000))
+
+    def act(called, state):
+        if called == hook and next(calls) == count:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(name, folder, act, **kwargs)
+
+
+def check_resumed(name, folder):
+    model, result = train(name, folder, resume=True)
+    whole, expected, files = undisturbed(name)
+    assert outcome(folder) == files
+    assert same(model, whole)
+    assert results(result) == results(expected)
