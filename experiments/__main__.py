@@ -30,6 +30,7 @@ COMMANDS = {
     "train vae-gan": ("train", "VaeGanConfig", "train a VAE whose pictures a critic compares"),
     "train aae": ("train", "AaeConfig", "train an adversarial autoencoder"),
     "train classifier": ("train", "ClassifierConfig", "train a classifier of the attributes, to judge others"),
+    "train --resume": ("resume", "ResumeConfig", "go on with a training in RUN that was cut off"),
     "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
     "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
     "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
@@ -82,6 +83,12 @@ def main(arguments):
             except (UserError, FloatingPointError, OSError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 2
+            except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
+                return _stopped(stopped, 130)
+            except SystemExit as stopped:
+                if stopped.code != 143:
+                    raise
+                return _stopped(stopped, 143)
             return 0
     asked = " ".join(arguments)
     if asked in ("", "-h", "--help", "help"):
@@ -89,6 +96,12 @@ def main(arguments):
         return 0
     print(f"error: expected one of the commands below, got {asked!r}\n\n{usage()}", file=sys.stderr)
     return 2
+
+
+def _stopped(error, status):
+    """Say so, after the line of a progress bar."""
+    print(f"\n{error or 'stopped by Ctrl-C'}", file=sys.stderr)
+    return status
 
 
 def parse(config, words, flags):

@@ -9,20 +9,24 @@ from experiments.config_gan import GANS, POINTS
 from experiments.data.images import loader
 
 
-def fit(config, model, images, run_dir):
-    """Train `model` in place; weights and metrics go to `run_dir`, or nowhere where it is None -> `FitResult`."""
-    if getattr(config, "pretrained", None) is not None:
+def fit(config, model, images, run_dir, resume=False):
+    """Train `model` in place; weights and metrics go to `run_dir`, or nowhere where it is None -> `FitResult`.
+
+    With `resume` it goes on from the checkpoint in `run_dir`, if there is one.
+    """
+    begun = resume and (run_dir / inference.CHECKPOINT).is_file()
+    if getattr(config, "pretrained", None) is not None and not begun:
         result = _fit_prior(config, model, images, config.epochs if config.frozen else config.start_epochs or 10)
         if config.frozen:
             _write(run_dir, model, result, "metrics.csv")
             return result
-    result = _fit_all(config, model, images, run_dir)
+    result = _fit_all(config, model, images, run_dir, resume)
     if getattr(config, "prior_epochs", 0) and build.count_parameters(model.prior):
         _write(run_dir, model, _fit_prior(config, model, images, config.prior_epochs), "prior.csv")
     return result
 
 
-def _fit_all(config, model, images, run_dir):
+def _fit_all(config, model, images, run_dir, resume):
     """Everything that learns, by the model's own objective."""
     signed = config.model in GANS and config.data not in POINTS
     whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
@@ -47,6 +51,7 @@ def _fit_all(config, model, images, run_dir):
         callbacks=callbacks,
         early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
         run_dir=run_dir,
+        resume=resume,
         accelerator=config.accelerator,
         devices=config.devices,
         precision=config.precision,

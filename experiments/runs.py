@@ -60,16 +60,16 @@ def start(config, image_shape, meanings=(), name=None):
     return Run(folder, config, tuple(image_shape), tuple(meanings))
 
 
-def read(folder):
-    """The run in `folder`.
+def read(folder, needed=("config.json", "model.safetensors")):
+    """The run in `folder`, where these files must be.
 
     Raises:
         UserError: no run there, no trained model in it, a run of another version, or a damaged `config.json`.
     """
     folder = Path(folder)
-    for needed in ("config.json", "model.safetensors"):
-        if not (folder / needed).is_file():
-            raise UserError(f"run: expected {needed} in {folder.absolute()}, got none (which folder did `train` name?)")
+    for name in needed:
+        if not (folder / name).is_file():
+            raise UserError(f"run: expected {name} in {folder.absolute()}, got none (which folder did `train` name?)")
     path = folder / "config.json"
     try:
         written = json.loads(path.read_text())

@@ -5,6 +5,7 @@ import time
 import pyro
 import torch
 
+import inference
 from experiments import adversarial, build, evaluate, figures, figures_attributes, fitting, runs
 from experiments.config import TrainConfig, TrainingConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
@@ -42,8 +43,8 @@ __all__ = [
 ]
 
 
-def main(config: TrainingConfig):
-    """Train, evaluate, draw, and say where the results lie."""
+def main(config: TrainingConfig, begun=None):
+    """Train, evaluate, draw, and say where the results lie; `begun` is a `Run` to go on with."""
     rank = build.engine(config).global_rank
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -51,21 +52,21 @@ def main(config: TrainingConfig):
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
         fitting.fit(config, start(config, images), images, run_dir=None)
         return
-    run, summary = train(config, images)
+    run, summary = train(config, images, begun=begun)
     print(evaluate.text(summary["test"]))
     print(run.folder)
 
 
-def train(config, images, name=None):
+def train(config, images, name=None, begun=None):
     """Train `config` on `images` (`ImageData`) -> its `Run` and what stands in `summary.json`.
 
     The run folder gets config.json, metrics.csv, model.safetensors (the best epoch by validation loss), summary.json
-    and the pictures of `draw`.
+    and the pictures of `draw`; until all are there, a checkpoint. With `begun`, a `Run`, it goes on from that.
     """
     model = start(config, images)
-    run = runs.start(config, images.image_shape, images.attributes, name)
+    run = begun or runs.start(config, images.image_shape, images.attributes, name)
     began = time.perf_counter()
-    result = fitting.fit(config, model, images, run.folder)
+    result = fitting.fit(config, model, images, run.folder, resume=begun is not None)
     seconds = round(time.perf_counter() - began, 1)
     trained = build.trained(run.folder).model
     found, probs = evaluate.results(run, trained, images.test, config.seed)
@@ -85,6 +86,7 @@ def train(config, images, name=None):
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
     draw(run, trained, images, probs)
+    (run.folder / inference.CHECKPOINT).unlink(missing_ok=True)
     return run, summary
 
 

@@ -19,7 +19,16 @@ from inference.attribute_metrics import (
     mutual_information,
 )
 from inference.callbacks import Anneal, Callback, CosineDecay, FitState, Reinitialize
-from inference.checkpoints import load_weights, replace_file, save_weights, write_table
+from inference.checkpoints import (
+    CHECKPOINT,
+    CheckpointError,
+    load_state,
+    load_weights,
+    replace_file,
+    save_state,
+    save_weights,
+    write_table,
+)
 from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters, category_decomposition, clusters
 from inference.discrepancy import InfoELBO, squared_mmd
 from inference.disentanglement import mutual_information_gap
@@ -48,9 +57,11 @@ from inference.objectives import (
 from inference.queries import classify, generate, impute
 from inference.regularisers import CapacityELBO, RegularisedTerms
 from inference.schedules import EarlyStopping, LinearWarmup, Until
+from inference.signals import Terminated
 from inference.total_correlation import DensityRatio, Discriminator, FactorELBO, TotalCorrelationELBO
 
 __all__ = [
+    "CHECKPOINT",
     "ELBO",
     "AdversarialELBO",
     "Anneal",
@@ -60,6 +71,7 @@ __all__ = [
     "CapacityELBO",
     "CategoryDecomposition",
     "CategoryMetrics",
+    "CheckpointError",
     "Clusters",
     "CodeCriticLoss",
     "Consensus",
@@ -93,6 +105,7 @@ __all__ = [
     "SimilarityCriticLoss",
     "SimilarityLoss",
     "SymmetricKL",
+    "Terminated",
     "TotalCorrelationELBO",
     "Until",
     "accuracy_coverage",
@@ -114,6 +127,7 @@ __all__ = [
     "imputation",
     "impute",
     "leakage",
+    "load_state",
     "load_weights",
     "low_posterior",
     "make_estimator",
@@ -121,6 +135,7 @@ __all__ = [
     "mutual_information",
     "mutual_information_gap",
     "replace_file",
+    "save_state",
     "save_weights",
     "squared_mmd",
     "symmetric_kl",

@@ -132,8 +132,20 @@ class ExponentialAverage(Callback):
         if (state.step + 1) % self.every:
             return
         if self.average is None:
-            self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
+            self._start()
         self.average.update_parameters(self.module)
+
+    def _start(self) -> None:
+        self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"average": None if self.average is None else self.average.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.average = None
+        if state["average"] is not None:
+            self._start()
+            self.average.load_state_dict(state["average"])
 
     def on_fit_end(self, state: FitState) -> bool:
         if self.average is None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from inference.random_states import generators
 from inference.traces import as_tuple
 from pyro_priors.checks import check_count
 
@@ -44,6 +45,13 @@ class Callback:
     def on_epoch_end(self, state: FitState) -> dict[str, float] | None:
         """Further columns of the epoch's row in metrics.csv."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed training must know: dicts, lists and tuples of tensors, numbers, strings and None."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+
 
 class Anneal(Callback):
     """Set `target.attribute` to `schedule(step)` before every step, and to `schedule.end` for validation.
@@ -66,6 +74,12 @@ class Anneal(Callback):
 
     def on_validation_start(self, state: FitState) -> None:
         setattr(self.target, self.attribute, self.schedule.end)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"value": getattr(self.target, self.attribute)}  # the last stays until the next step
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        setattr(self.target, self.attribute, state["value"])
 
 
 class CosineDecay(Callback):
@@ -104,6 +118,12 @@ class CosineDecay(Callback):
         share = (1 + math.cos(math.pi * min(step / cycle, 1))) / 2
         for group, start in zip(groups, self._start, strict=True):
             group["lr"] = share * start
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"start": self._start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._start = state["start"]
 
 
 class Reinitialize(Callback):
@@ -160,6 +180,13 @@ class Reinitialize(Callback):
         for optimizer in state.optimizers:
             for parameter in self.prior.parameters():
                 optimizer.state.pop(parameter, None)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"generators": [generator.get_state() for generator in generators(self.data)]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for generator, kept in zip(generators(self.data), state["generators"], strict=True):
+            generator.set_state(kept)
 
     def _found(self, state: FitState) -> dict[str, Tensor] | None:
         """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""

@@ -1,20 +1,31 @@
 """Files of a run, each written to a temporary neighbour and renamed: a kill at any moment leaves the old or the new."""
 
 import csv
+import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import nn
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+CHECKPOINT = "checkpoint.safetensors"
+FORMAT = "1"  # raised when a checkpoint of this version can no longer be read by the next
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used: damaged, of another version, or of another training."""
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
     """Write the parameters and buffers of a module to a safetensors file, atomically; folders are made."""
-    # a copy each: safetensors refuses tensors that share memory
-    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    replace_file(path, lambda temporary: save_file(tensors, temporary))
+    _write_tensors(_copies(model.state_dict()), None, path)
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
@@ -33,11 +44,117 @@ def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if got != expected:
-        differing = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
-        listed = [f"{name}: expected {expected.get(name)}, got {got.get(name)}" for name in differing[:5]]
-        more = f" and {len(differing) - 5} more" if len(differing) > 5 else ""
-        raise ValueError(f"path: {path} holds the weights of another architecture ({'; '.join(listed)}{more})")
+        raise ValueError(f"path: {path} holds the weights of another architecture ({differences(expected, got)})")
     model.load_state_dict(tensors)
+
+
+def differences(expected: Mapping, got: Mapping) -> str:
+    """Where two mappings differ, at most five places."""
+    differing = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
+    listed = [f"{name}: expected {expected.get(name)}, got {got.get(name)}" for name in differing[:5]]
+    return "; ".join(listed) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
+
+
+def save_state(state: Any, path: str | os.PathLike) -> None:
+    """Write dicts, lists and tuples of tensors, numbers, strings and None to one safetensors file, atomically.
+
+    The tensors are named by where they stand; their arrangement is JSON in the file's header, beside a checksum of
+    everything and the number of the format. Nothing is pickled. A tensor that stands twice is written once.
+
+    Raises:
+        ValueError: something else in it.
+        OSError: the system refuses the file; what was there before is unchanged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "state.safetensors"
+        >>> save_state({"epoch": 3, "moments": {0: (torch.tensor([0.5]), None)}}, path)
+        >>> load_state(path)
+        {'epoch': 3, 'moments': {0: (tensor([0.5000]), None)}}
+    """
+    tensors, names = {}, {}
+    arrangement = json.dumps(_packed(state, "state", tensors, names))
+    tensors = _copies(tensors)
+    header = {"format": FORMAT, "arrangement": arrangement, "sha256": _checksum(arrangement, tensors)}
+    _write_tensors(tensors, header, path)
+
+
+def load_state(path: str | os.PathLike) -> Any:
+    """What `save_state` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: no such file, a damaged one, or one of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"path: expected a checkpoint, got {path} (there is no such file)")
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            # A copy each: those of safetensors lie in one block, off the bounds that torch allocates by.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
+        found = header["format"]
+        intact = found == FORMAT and header["sha256"] == _checksum(header["arrangement"], tensors)
+    except OSError as error:
+        raise CheckpointError(f"path: expected a checkpoint, got {path}, which cannot be read ({error})") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
+    if found != FORMAT:
+        raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {found}")
+    if not intact:
+        raise CheckpointError(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
+    return _unpacked(json.loads(header["arrangement"]), tensors)
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, one each: safetensors refuses tensors that share memory."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _write_tensors(tensors: dict[str, Tensor], header: dict[str, str] | None, path: str | os.PathLike) -> None:
+    content = save(tensors, header)  # its save_file has temporary files of its own, which a kill would leave
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
+
+
+def _packed(value: Any, where: str, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
+    """JSON values, `tensors` being filled by name; `names` tells which stand in it already, by id."""
+    if isinstance(value, Tensor):
+        if id(value) not in names:
+            if where in tensors:
+                raise ValueError(f"state: expected one value under each name, got two at {where}")
+            names[id(value)], tensors[where] = where, value
+        return {"tensor": names[id(value)]}
+    if isinstance(value, Mapping):
+        items = [[_packed(k, where, {}, {}), _packed(v, f"{where}.{k}", tensors, names)] for k, v in value.items()]
+        return {"dict": items}
+    if isinstance(value, list | tuple):
+        items = [_packed(item, f"{where}.{index}", tensors, names) for index, item in enumerate(value)]
+        return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"state: expected tensors, numbers and strings in a checkpoint, got {value!r} at {where}")
+
+
+def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "tuple" in value:
+        return tuple(_unpacked(item, tensors) for item in value["tuple"])
+    return {_unpacked(k, tensors): _unpacked(v, tensors) for k, v in value["dict"]}
+
+
+def _checksum(arrangement: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(arrangement.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
 
 
 def write_table(rows: Iterable[Mapping[str, object]], path: str | os.PathLike) -> None:
@@ -55,14 +172,28 @@ def write_table(rows: Iterable[Mapping[str, object]], path: str | os.PathLike) -
 
 
 def replace_file(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it over `path`."""
+    """Let `write` fill a temporary file beside `path`, then rename it over `path`.
+
+    Raises:
+        OSError: the system refuses it (a full disk, a read-only folder); what was there before is unchanged.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
         os.replace(temporary, path)
+    except OSError as error:
+        told = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
+        raise OSError(*filter(None, [error.errno]), told) from error
     finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: str | os.PathLike) -> None:
+    """Remove the temporary files of `replace_file` that a killed process has left."""
+    for temporary in Path(folder).glob(".*.*.tmp"):
         temporary.unlink(missing_ok=True)

@@ -1,22 +1,22 @@
 """One training loop for all models, on Lightning Fabric."""
 
 import contextlib
-import math
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyro
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from inference.callbacks import Callback, FitState
-from inference.checkpoints import save_weights, write_table
+from inference.callbacks import Callback
+from inference.checkpoints import CHECKPOINT, CheckpointError, load_state, remove_unfinished
+from inference.fit_loop import Files, FitResult, Loop, steady
 from inference.schedules import EarlyStopping
-from inference.traces import as_tuple, find_nonfinite
+from inference.signals import noted_signals
 from pyro_priors.checks import check_count
-from pyro_priors.ops import wide
+
+__all__ = ["FitResult", "OptimizationStep", "fit"]
 
 
 class OptimizationStep(NamedTuple):
@@ -30,15 +30,6 @@ class OptimizationStep(NamedTuple):
     every: int = 1
 
 
-class FitResult(NamedTuple):
-    """One dict per epoch, as in metrics.csv; the epoch (from 1) and loss of the weights the model is left with."""
-
-    history: list[dict[str, float]]
-    best_epoch: int
-    best_loss: float
-    stopped_early: bool
-
-
 def fit(
     steps: OptimizationStep | Sequence[OptimizationStep],
     model: nn.Module,
@@ -49,6 +40,8 @@ def fit(
     callbacks: Sequence[Callback] = (),
     early_stopping: EarlyStopping | None = None,
     run_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
     accelerator: str = "cpu",
     devices: int = 1,
     precision: str = "32-true",
@@ -65,7 +58,17 @@ def fit(
     the same random numbers in every epoch. Pyro validates the programs during the first update of each step only: on
     every batch it would cost tens of synchronisations.
 
+    With a folder, everything that decides how the training goes on is written there after every epoch, and a training
+    that was cut off, at whatever moment, is resumed by the same call with `resume`: on one CPU it ends with the same
+    numbers to the last bit. Ctrl-C and SIGTERM stop it after the batch under way with a checkpoint (one device; a
+    second one stops it at once).
+
     Note:
+        To resume amid an epoch its first batches are read again, so that the rest comes in the same order: what draws
+        it must draw from the generators of torch, numpy or python, or a loader's own, and at the beginning of the
+        epoch. Persistent workers that draw are the exception: resume those from whole epochs. A callback whose state
+        changes tells it by `state_dict`.
+
         The module stays on the device it was trained on. The state of Pyro's validation and the module's training
         mode are as before the call, also after an error; `seed` sets the global seeds.
 
@@ -77,7 +80,11 @@ def fit(
         validation: batches for the validation loss.
         callbacks: see `inference.callbacks`.
         early_stopping: when to stop, by the validation loss.
-        run_dir: folder for metrics.csv and model.safetensors (the best weights so far), both replaced atomically.
+        run_dir: folder for metrics.csv, model.safetensors (the best weights so far) and checkpoint.safetensors, all
+            replaced atomically.
+        checkpoint_every: write a checkpoint after so many batches of an epoch too.
+        resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
+            returned, and goes on where `epochs` is more now. The arguments must be as they were.
         accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...).
         clip_norm: largest norm of a gradient.
         progress: show a progress bar.
@@ -85,180 +92,59 @@ def fit(
 
     Raises:
         ValueError: no step, a first step that is not due on every batch, another that is never due, epochs or clip_norm
-            not positive, early stopping without validation data or with an objective that is not steady, no batches.
+            not positive, early stopping without validation data or with an objective that is not steady, no batches,
+            checkpoints without a folder.
+        CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
+        OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
             a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
     """
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
     _check(steps, epochs, validation, early_stopping, clip_norm)
+    _check_files(run_dir, checkpoint_every, resume)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
 
     fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=_strategy(devices, steps))
     fabric.launch()
     if seed is not None:
         pyro.set_rng_seed(seed + fabric.global_rank)
-    loop = _Loop(fabric, steps, model, callbacks, clip_norm, precision)
-    data, validation = loop.loader(data), None if validation is None else loop.loader(validation)
-    with pyro.validation_enabled(False), _mode_restored(model), loop.progress_bar(data, epochs, progress):
-        return loop.run(data, validation, epochs, early_stopping, run_dir)
+    files, found = _files(fabric, run_dir, checkpoint_every, resume)
+    loop = Loop(
+        fabric,
+        steps,
+        model,
+        data,
+        validation,
+        callbacks=callbacks,
+        early_stopping=early_stopping,
+        files=files,
+        clip_norm=clip_norm,
+        scaled=precision.startswith("16-mixed"),
+    )
+    with pyro.validation_enabled(False), _mode_restored(model):
+        if found is not None:
+            loop.progress = loop.restorable.restore(found, Path(run_dir or "") / CHECKPOINT)
+        with loop.progress_bar(epochs, progress), noted_signals(files.kept and fabric.world_size == 1) as loop.signals:
+            return loop.run(epochs)
 
 
-class _Losses(nn.Module):
-    """Objectives and model as one module whose forward is a loss, the form that Fabric's strategies wrap."""
-
-    def __init__(self, objectives: list, model: nn.Module) -> None:
-        super().__init__()
-        self.objectives, self.model = objectives, model
-        self.learned = nn.ModuleList(objective for objective in objectives if isinstance(objective, nn.Module))
-
-    def forward(self, index: int, *batch: Any) -> tuple[Tensor, NamedTuple]:
-        return self.objectives[index](self.model.model, self.model.guide, *batch)
-
-
-class _Loop:
-    """The state of one call of `fit`."""
-
-    def __init__(self, fabric: Any, steps: list, model: nn.Module, callbacks: Sequence, clip_norm: float, precision):
-        self.fabric, self.model, self.callbacks = fabric, model, callbacks
-        self.clip_norm = math.inf if clip_norm is None else clip_norm
-        self.steady = _steady(steps)
-        self.scaled = precision.startswith("16-mixed")  # its gradient scaler meets, and skips, infinite gradients
-        optimizers, self.every = [step.optimizer for step in steps], [step.every for step in steps]
-        losses = _Losses([step.objective for step in steps], model)
-        self.losses, *self.optimizers = fabric.setup(losses, *optimizers)
-        self.state = FitState(fabric, model, optimizers)
-        self.bar = None
-
-    def run(self, data, validation, epochs: int, early_stopping: EarlyStopping | None, run_dir) -> FitResult:
-        if hasattr(data, "__len__") and 0 < epochs * len(data) < max(self.every):
-            batches = epochs * len(data)
-            raise ValueError(f"every: expected at most the {batches} batches of the training, got {max(self.every)}")
-        history, best_epoch, best_loss, best_weights, stop = [], 0, math.inf, None, False
-        for epoch in range(1, epochs + 1):
-            self.state.epoch, start = epoch, time.perf_counter()
-            self._call("on_epoch_start")
-            row = {"epoch": epoch, **self._train(data)}
-            loss = row["train_loss"]
-            if validation is not None:
-                row |= self._validate(validation)
-                loss = row["validation_loss"]
-            for callback in self.callbacks:
-                row |= callback.on_epoch_end(self.state) or {}
-            history.append(row | {"step": self.state.step, "seconds": round(time.perf_counter() - start, 3)})
-            best = validation is None or not self.steady or loss < best_loss
-            if best:
-                best_epoch, best_loss = epoch, loss
-            if best and validation is not None:
-                best_weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-            if run_dir is not None and self.fabric.is_global_zero:
-                self._write(Path(run_dir), history, best)
-            self.bar.set_postfix_str(f"epoch {epoch}/{epochs}, loss {loss:.4g}, best {best_loss:.4g}")
-            stop = early_stopping is not None and early_stopping.update(loss)
-            if stop:
-                break
-        if best_weights is not None:
-            self.model.load_state_dict(best_weights)
-        changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
-        if any(changed) and run_dir is not None and self.fabric.is_global_zero:
-            self._write(Path(run_dir), history, best=True)
-        return FitResult(history, best_epoch, best_loss, stop)
-
-    def _train(self, data: Iterable) -> dict[str, float]:
-        self.losses.train()
-        means = [_Means() for _ in self.optimizers]
-        for number, batch in enumerate(data, start=1):
-            batch = self.fabric.to_device(as_tuple(batch))
-            self._call("on_step_start")
-            for index, optimizer in enumerate(self.optimizers):
-                if (self.state.step + 1) % self.every[index]:
-                    continue
-                with pyro.validation_enabled(self.state.step + 1 == self.every[index]):
-                    loss, terms = self.losses(index, *batch)
-                self._update(loss, optimizer, batch, number)
-                means[index].add(len(batch[0]), loss=loss.detach(), **terms._asdict())
-            self._call("on_step_end")
-            self.state.step += 1
-            self.bar.update()
-        prefixes = ["train", *(f"train_{index}" for index in range(1, len(means)))]
-        due = [(m, prefix) for m, prefix, n in zip(means, prefixes, self.every, strict=True) if m.count or n == 1]
-        return {name: value for mean, prefix in due for name, value in mean.read(self.fabric, prefix)}
-
-    def _update(self, loss: Tensor, optimizer: Any, batch: tuple, number: int) -> None:
-        where = f"epoch {self.state.epoch}, batch {number}"
-        if not torch.isfinite(loss):
-            site = find_nonfinite(self.model.model, self.model.guide, batch)
-            raise FloatingPointError(
-                f"loss: expected a finite number, got {loss.item()} in {where}: "
-                f"{site or 'every site has a finite log-density on a second pass'}"
-            )
-        optimizer.zero_grad()
-        self.fabric.backward(loss)
-        norm = self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
-        if not self.scaled and not torch.isfinite(norm):
-            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}")
-        optimizer.step()
-
-    @torch.no_grad()
-    def _validate(self, validation: Iterable) -> dict[str, float]:
-        self.losses.eval()
-        self._call("on_validation_start")
-        means, device = _Means(), self.fabric.device
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(self.fabric.global_rank)  # the same draws in every epoch
-            for batch in validation:
-                batch = self.fabric.to_device(as_tuple(batch))
-                loss, terms = self.losses(0, *batch)
-                means.add(len(batch[0]), loss=loss, **terms._asdict())
-        row = dict(means.read(self.fabric, "validation"))
-        if not math.isfinite(loss := row["validation_loss"]):
-            raise FloatingPointError(
-                f"validation loss: expected a finite number, got {loss} in epoch {self.state.epoch}"
-            )
-        return row
-
-    def _write(self, run_dir: Path, history: list[dict], best: bool) -> None:
-        if best:
-            save_weights(self.model, run_dir / "model.safetensors")
-        write_table(history, run_dir / "metrics.csv")
-
-    def _call(self, hook: str) -> None:
-        for callback in self.callbacks:
-            getattr(callback, hook)(self.state)
-
-    def loader(self, data: Iterable) -> Iterable:
-        if isinstance(data, torch.utils.data.DataLoader):
-            return self.fabric.setup_dataloaders(data)
-        if self.fabric.world_size > 1:
-            raise ValueError(f"data: expected a DataLoader, which several devices can share, got {type(data).__name__}")
-        return data
-
-    @contextlib.contextmanager
-    def progress_bar(self, data: Iterable, epochs: int, progress: bool) -> Iterator[None]:
-        from tqdm import tqdm
-
-        total = epochs * len(data) if hasattr(data, "__len__") else None
-        with tqdm(total=total, unit="batch", disable=not (progress and self.fabric.is_global_zero)) as self.bar:
-            yield
-
-
-class _Means:
-    """Means of named scalars weighted by batch size, kept on their device until read."""
-
-    def __init__(self) -> None:
-        self.count, self.totals = 0, {}
-
-    def add(self, count: int, **values: Tensor) -> None:
-        self.count += count
-        for name, value in values.items():
-            self.totals[name] = self.totals.get(name, 0.0) + count * wide(value)
-
-    def read(self, fabric: Any, prefix: str) -> Iterator[tuple[str, float]]:
-        """The means over all ranks, under `prefix_name`."""
-        if self.count == 0:
-            raise ValueError(f"{prefix} data: expected batches in every epoch, got none (a generator runs only once)")
-        count = fabric.all_reduce(torch.tensor(float(self.count), device=fabric.device), reduce_op="sum")
-        for name, total in self.totals.items():
-            yield f"{prefix}_{name}", float(fabric.all_reduce(total, reduce_op="sum") / count)
+def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: bool) -> tuple[Files, dict | None]:
+    """Where to write, and the state to resume from, which rank 0 reads for all."""
+    folder = Path(run_dir) if run_dir is not None and fabric.is_global_zero else None
+    found = None
+    if folder is not None:
+        remove_unfinished(folder)
+        if not resume:  # otherwise a later call might resume what this one has replaced
+            (folder / CHECKPOINT).unlink(missing_ok=True)
+        elif (folder / CHECKPOINT).is_file():
+            try:
+                found = load_state(folder / CHECKPOINT)
+            except CheckpointError as error:  # for all ranks: they would wait for ever
+                found = error
+    kept, every, found = fabric.broadcast((folder is not None, every, found))
+    if isinstance(found, CheckpointError):
+        raise found
+    return Files(folder, kept, every), found
 
 
 @contextlib.contextmanager
@@ -279,11 +165,6 @@ def _strategy(devices: int, steps: list) -> Any:
     return DDPStrategy(find_unused_parameters=True)
 
 
-def _steady(steps: list) -> bool:
-    """Whether the validation losses of different epochs may be compared."""
-    return getattr(steps[0].objective, "steady", True)
-
-
 def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: float | None) -> None:
     if not steps:
         raise ValueError("steps: expected at least one OptimizationStep, got none")
@@ -294,10 +175,17 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: floa
         raise ValueError(f"every: expected 1 for the first step, got {steps[0].every}")
     if early_stopping is not None and validation is None:
         raise ValueError("early_stopping: expected validation data beside it, got validation=None")
-    if early_stopping is not None and not _steady(steps):
+    if early_stopping is not None and not steady(steps):
         raise ValueError(
             f"early_stopping: expected None with {type(steps[0].objective).__name__}, whose losses in different epochs "
             "do not compare"
         )
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm: expected a positive number or None, got {clip_norm!r}")
+
+
+def _check_files(run_dir: str | Path | None, checkpoint_every: int | None, resume: bool) -> None:
+    if checkpoint_every is not None:
+        check_count("checkpoint_every", checkpoint_every)
+    if run_dir is None and (resume or checkpoint_every is not None):
+        raise ValueError("run_dir: expected a folder where checkpoints lie, got None")

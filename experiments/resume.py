@@ -1,0 +1,32 @@
+"""`train --resume RUN`: a training that was cut off goes on."""
+
+import dataclasses
+from pathlib import Path
+
+import tyro
+
+import inference
+from experiments import runs, train
+from experiments.config import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class ResumeConfig:
+    """Go on with a training that was cut off, from its last checkpoint; it ends as if nothing had happened.
+
+    Everything else stands in the run's config.json.
+    """
+
+    run: tyro.conf.Positional[Path]  # Run folder that `train` made.
+
+
+def main(config: ResumeConfig):
+    """As `train`, in the folder of the run."""
+    run = runs.read(config.run, needed=("config.json",))
+    finished = (run.folder / "summary.json").is_file() and not (run.folder / inference.CHECKPOINT).is_file()
+    if finished:
+        raise UserError(f"run: expected a training that was cut off, got {run.folder}, which has ended (summary.json)")
+    try:
+        train.main(run.config, run)
+    except inference.CheckpointError as error:
+        raise UserError(f"{error} (delete it to train from the beginning)") from error

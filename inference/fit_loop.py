@@ -1,0 +1,249 @@
+"""The loop of `fit`: batches, validation, files, and where it may be cut off and go on."""
+
+import contextlib
+import itertools
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyro
+import torch
+from torch import Tensor, nn
+
+from inference.callbacks import Callback, FitState
+from inference.checkpoints import CHECKPOINT, save_state, save_weights, write_table
+from inference.fit_state import Means, Progress, Restorable
+from inference.schedules import EarlyStopping
+from inference.signals import Signals
+from inference.traces import as_tuple, find_nonfinite
+
+
+class FitResult(NamedTuple):
+    """One dict per epoch, as in metrics.csv; the epoch (from 1) and loss of the weights the model is left with."""
+
+    history: list[dict[str, float]]
+    best_epoch: int
+    best_loss: float
+    stopped_early: bool
+
+
+class Losses(nn.Module):
+    """Objectives and model as one module whose forward is a loss, the form that Fabric's strategies wrap."""
+
+    def __init__(self, objectives: list, model: nn.Module) -> None:
+        super().__init__()
+        self.objectives, self.model = objectives, model
+        self.learned = nn.ModuleList(objective for objective in objectives if isinstance(objective, nn.Module))
+
+    def forward(self, index: int, *batch: Any) -> tuple[Tensor, NamedTuple]:
+        return self.objectives[index](self.model.model, self.model.guide, *batch)
+
+
+class Files(NamedTuple):
+    """Where a training is written (None on ranks other than 0), whether at all, and after how many batches too."""
+
+    folder: Path | None
+    kept: bool
+    every: int | None
+
+
+class Loop:
+    """The state of one call of `fit`."""
+
+    def __init__(
+        self,
+        fabric: Any,
+        steps: list,
+        model: nn.Module,
+        data: Iterable,
+        validation: Iterable | None,
+        *,
+        callbacks: Sequence[Callback],
+        early_stopping: EarlyStopping | None,
+        files: Files,
+        clip_norm: float | None,
+        scaled: bool,
+    ) -> None:
+        self.fabric, self.model, self.callbacks, self.early_stopping = fabric, model, callbacks, early_stopping
+        self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.steady = steady(steps)
+        self.scaled = scaled  # a gradient scaler meets, and skips, infinite gradients
+        optimizers, self.every = [step.optimizer for step in steps], [step.every for step in steps]
+        losses = Losses([step.objective for step in steps], model)
+        self.losses, *self.optimizers = fabric.setup(losses, *optimizers)
+        self.data, self.validation = self._loader(data), None if validation is None else self._loader(validation)
+        self.state, self.files = FitState(fabric, model, optimizers), files
+        loaders = [self.data, self.validation]
+        self.restorable = Restorable(losses, steps, self.state, callbacks, early_stopping, loaders)
+        self.progress, self.signals, self.bar = Progress(), Signals(), None
+
+    def run(self, epochs: int) -> FitResult:
+        if hasattr(self.data, "__len__") and 0 < epochs * len(self.data) < max(self.every):
+            batches = epochs * len(self.data)
+            raise ValueError(f"every: expected at most the {batches} batches of the training, got {max(self.every)}")
+        progress = self.progress
+        while progress.epochs < epochs and not progress.stopped:
+            self._epoch()
+            loss, best = progress.history[-1], progress.best_loss
+            loss = loss["train_loss" if self.validation is None else "validation_loss"]
+            self.bar.set_postfix_str(f"epoch {progress.epochs}/{epochs}, loss {loss:.4g}, best {best:.4g}")
+            self._checkpoint()
+            self.signals.stop(self._where())
+        if progress.best_weights is not None:
+            self.model.load_state_dict(progress.best_weights)
+        changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
+        if any(changed):
+            self._write(best=True)
+        return FitResult(progress.history, progress.best_epoch, progress.best_loss, progress.stopped)
+
+    def _epoch(self) -> None:
+        """One epoch, or what is left of it."""
+        progress, self.state.epoch = self.progress, self.progress.epochs + 1
+        self.started = time.perf_counter() - progress.seconds
+        if progress.batches == 0:
+            self._call("on_epoch_start")
+        row = {"epoch": self.state.epoch, **self._train()}
+        loss = row["train_loss"]
+        if self.validation is not None:
+            row |= self._validate()
+            loss = row["validation_loss"]
+        for callback in self.callbacks:
+            row |= callback.on_epoch_end(self.state) or {}
+        progress.history.append(row | {"step": self.state.step, "seconds": round(self._seconds(), 3)})
+        best = self.validation is None or not self.steady or loss < progress.best_loss
+        if best:
+            progress.best_epoch, progress.best_loss = self.state.epoch, loss
+        if best and self.validation is not None:
+            progress.best_weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self._write(best)
+        progress.stopped = self.early_stopping is not None and self.early_stopping.update(loss)
+        progress.epochs, progress.batches, progress.began, progress.totals = self.state.epoch, 0, None, []
+
+    def _train(self) -> dict[str, float]:
+        self.losses.train()
+        means = [Means(*total) for total in self.progress.totals] or [Means() for _ in self.optimizers]
+        for number, batch in self._batches():
+            batch = self.fabric.to_device(as_tuple(batch))
+            self._call("on_step_start")
+            for index, optimizer in enumerate(self.optimizers):
+                if (self.state.step + 1) % self.every[index]:
+                    continue
+                with pyro.validation_enabled(self.state.step + 1 == self.every[index]):
+                    loss, terms = self.losses(index, *batch)
+                self._update(loss, optimizer, batch, number)
+                means[index].add(len(batch[0]), loss=loss.detach(), **terms._asdict())
+            self._call("on_step_end")
+            self.state.step += 1
+            self.bar.update()
+            self.progress.batches = number
+            if self.signals.received or (self.files.every and number % self.files.every == 0):
+                self.progress.totals = [(mean.count, mean.totals) for mean in means]
+                self._checkpoint()
+                self.signals.stop(self._where())
+        prefixes = ["train", *(f"train_{index}" for index in range(1, len(means)))]
+        due = [(m, prefix) for m, prefix, n in zip(means, prefixes, self.every, strict=True) if m.count or n == 1]
+        return {name: value for mean, prefix in due for name, value in mean.read(self.fabric, prefix)}
+
+    def _batches(self) -> Iterator[tuple[int, Any]]:
+        """The batches of the epoch that are left, numbered from 1; those before are read again, in the same order."""
+        done, now = self.progress.batches, self.restorable.began() if self.progress.batches else None
+        if done:
+            self.restorable.set_random(self.progress.began)
+            self.restorable.set_generators(self.progress.began)
+        elif self.files.kept:
+            self.progress.began = self.restorable.began()
+        for loader in (self.data, self.validation):
+            if "_num_iter_calls" in getattr(loader, "__dict__", {}):  # Fabric's count, by which ranks share an order
+                loader._num_iter_calls = self.progress.epochs
+        numbered = enumerate(self.data, start=1)
+        if done:
+            again = sum(1 for _ in itertools.islice(numbered, done))
+            if again < done:
+                raise ValueError(f"data: expected at least {done} batches, as before the interruption, got {again}")
+            self.restorable.set_random(now)
+        return numbered
+
+    def _update(self, loss: Tensor, optimizer: Any, batch: tuple, number: int) -> None:
+        where = f"epoch {self.state.epoch}, batch {number}"
+        if not torch.isfinite(loss):
+            site = find_nonfinite(self.model.model, self.model.guide, batch)
+            raise FloatingPointError(
+                f"loss: expected a finite number, got {loss.item()} in {where}: "
+                f"{site or 'every site has a finite log-density on a second pass'}"
+            )
+        optimizer.zero_grad()
+        self.fabric.backward(loss)
+        norm = self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
+        if not self.scaled and not torch.isfinite(norm):
+            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}")
+        optimizer.step()
+
+    @torch.no_grad()
+    def _validate(self) -> dict[str, float]:
+        self.losses.eval()
+        self._call("on_validation_start")
+        means, device = Means(), self.fabric.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(self.fabric.global_rank)  # the same draws in every epoch
+            for batch in self.validation:
+                batch = self.fabric.to_device(as_tuple(batch))
+                loss, terms = self.losses(0, *batch)
+                means.add(len(batch[0]), loss=loss, **terms._asdict())
+        row = dict(means.read(self.fabric, "validation"))
+        if not math.isfinite(loss := row["validation_loss"]):
+            raise FloatingPointError(
+                f"validation loss: expected a finite number, got {loss} in epoch {self.state.epoch}"
+            )
+        return row
+
+    def _write(self, best: bool) -> None:
+        if self.files.folder is None:
+            return
+        if best:
+            save_weights(self.model, self.files.folder / "model.safetensors")
+        write_table(self.progress.history, self.files.folder / "metrics.csv")
+
+    def _checkpoint(self) -> None:
+        if not self.files.kept:
+            return
+        self.progress.seconds = self._seconds() if self.progress.batches else 0.0
+        captured = self.restorable.capture(self.progress)
+        if self.files.folder is not None:
+            save_state(captured, self.files.folder / CHECKPOINT)
+
+    def _seconds(self) -> float:
+        """Spent on this epoch."""
+        return time.perf_counter() - self.started
+
+    def _where(self) -> str:
+        place = f"after batch {self.progress.batches} of epoch {self.state.epoch}"
+        if not self.progress.batches:
+            place = f"after epoch {self.state.epoch}"
+        return f"{place}; to go on from its checkpoint, resume {self.files.folder}"
+
+    def _call(self, hook: str) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(self.state)
+
+    def _loader(self, data: Iterable) -> Iterable:
+        if isinstance(data, torch.utils.data.DataLoader):
+            return self.fabric.setup_dataloaders(data)
+        if self.fabric.world_size > 1:
+            raise ValueError(f"data: expected a DataLoader, which several devices can share, got {type(data).__name__}")
+        return data
+
+    @contextlib.contextmanager
+    def progress_bar(self, epochs: int, progress: bool) -> Iterator[None]:
+        from tqdm import tqdm
+
+        total = epochs * len(self.data) if hasattr(self.data, "__len__") else None
+        hidden = not (progress and self.fabric.is_global_zero)
+        with tqdm(total=total, initial=self.state.step, unit="batch", disable=hidden) as self.bar:
+            yield
+
+
+def steady(steps: list) -> bool:
+    """Whether the validation losses of different epochs may be compared."""
+    return getattr(steps[0].objective, "steady", True)
