@@ -60,13 +60,13 @@ def test_without_arguments_the_commands_are_listed(capsys):
 
 
 def test_unknown_command(capsys):
-    assert main(["train", "gan"]) == 2
-    assert "got 'train gan'" in capsys.readouterr().err
+    assert main(["train", "diffusion"]) == 2
+    assert "got 'train diffusion'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", COMMANDS)
 def test_help_explains_every_flag_and_unknown_flags_are_errors(words, capsys):
-    of_runs = ("evaluate", "sample", "impute", "train --resume")
+    of_runs = ("evaluate", "sample", "impute", "train --resume", "figure mode-hopping")
     with pytest.raises(SystemExit, match="0"):
         main([*words.split(), "--help"])
     assert "options" in capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_runs_of_tables_are_processes_with_a_log(tmp_path):
     kept.run(["--help"], tmp_path / "logs" / "help.log", "help")
     assert "usage: python -m experiments COMMAND" in (tmp_path / "logs" / "help.log").read_text()
     with pytest.raises(UserError, match=r"a-run: train ended with status 2; .*\.log ends:\n(.*\n)*  table trip-elbo"):
-        kept.run(["train", "gan"], tmp_path / "logs" / "gan.log", "a-run")
+        kept.run(["train", "diffusion"], tmp_path / "logs" / "gan.log", "a-run")
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
