@@ -174,3 +174,41 @@ def test_the_first_screen_shows_what_a_newcomer_needs():
     first_screen = README.splitlines()[:48]
     text = "\n".join(first_screen)
     assert all(word in text for word in ("```python", "| prior |", "quickstart", "pytest"))
+
+
+def said_numbers(start):
+    """The numbers with digits after the point, of the paragraph that starts so."""
+    (text,) = re.findall(rf"{re.escape(start)}.*?\n\n", README, re.DOTALL)
+    return re.findall(r"\b\d+\.\d+\b", text)
+
+
+def test_what_it_says_of_estimators_is_in_the_results():
+    rows = json.loads((RESULTS / "estimators.json").read_text())["rows"]
+    variance = {(row["estimator"], row["batch"], row["latents"]): row["variance"] for row in rows}
+    (text,) = re.findall(r"\[experiments/results/estimators.md.*?\n\n", README, re.DOTALL)
+    for d, times in re.findall(r"(24) times.*?(673) times", text, re.DOTALL):
+        assert round(variance["rloo", 16, 3] / variance["pathwise", 16, 3]) == int(d)
+        assert round(variance["rloo", 16, 100] / variance["pathwise", 16, 100]) == int(times)
+    assert "673 times" in text
+    for batch in (16, 64, 256):
+        assert variance["pathwise", batch, 100] < 1.5 * variance["pathwise", batch, 1]
+        assert 50 < variance["rloo", batch, 100] / variance["rloo", batch, 1] < 200
+
+
+def test_what_it_says_of_gans_is_in_the_results():
+    def frechet(table, *rows):
+        paths = [RESULTS / table / f"{row}-seed0.json" for row in rows]
+        return [f"{json.loads(path.read_text())['frechet']:.1f}" for path in paths]
+
+    gans = frechet("trip-mnist", *(f"wgan-gp-{prior}" for prior in ("trip", "trip-fixed", "trip-reinforce", "normal")))
+    vaes = frechet("trip-mnist", "vae-normal", "vae-trip", "vae-gmm")
+    wanted = [*gans, *frechet("trip-mnist-mixture", "wgan-gp-trip"), *vaes]
+    assert said_numbers("[experiments/results/trip-mnist.md]") == wanted
+
+    def accuracy(row):
+        ones = [json.loads(path.read_text()) for path in (RESULTS / "conditional-gan-mnist").glob(f"{row}-seed?.json")]
+        assert len(ones) == 3
+        return f"{100 * statistics.mean(one['conditions']['mean_accuracy'] for one in ones):.1f}"
+
+    wanted = [accuracy("pathwise"), accuracy("reinforce")]
+    assert said_numbers("[experiments/results/conditional-gan-mnist.md]") == wanted
