@@ -89,7 +89,7 @@ def main(config: ImputeConfig):
     """Write the filled file, and say how many cells were filled and how many were left empty."""
     _check(config)
     run, model = build.trained(config.run)
-    if not hasattr(model, "attribute_law"):
+    if not run.attributes or not hasattr(model, "attribute_law"):
         raise UserError(f"run: expected one that infers attributes (train joint-vae), got {run.folder.absolute()}")
     file, header = config.attributes.name, csv_files.rows(config.attributes)[0]
     layout = columns(file, header, run.attributes, run.config.attributes, config.other_columns == "copy")
