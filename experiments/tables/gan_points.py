@@ -17,8 +17,8 @@ from inference import replace_file
 
 KINDS = {
     "gan": ("GAN", GanConfig, {}),
-    "wgan": ("WGAN", WganConfig, {"clip": 0.05}),
-    "wgan-gp": ("WGAN-GP", WganGpConfig, {"penalty": 0.1}),
+    "wgan": ("WGAN", WganConfig, {"clip": 0.05, "critic_steps": 2}),
+    "wgan-gp": ("WGAN-GP", WganGpConfig, {"penalty": 0.1, "critic_steps": 2}),
     "sn-gan": ("SN-GAN", SnGanConfig, {}),
 }
 PRIORS = {
@@ -32,7 +32,7 @@ PRIORS = {
 SHARED = GanConfig(
     data="grid",
     latent_dim=2,
-    hidden=(64, 64),
+    hidden=(128, 128, 128),
     batch_size=128,
     lr=1e-3,
     prior_lr=1e-3,
@@ -117,7 +117,7 @@ def markdown(config, found):
         "Of 5,000 draws: modes with a good point, and the share of good points, those within three standard deviations "
         "of a mode (98.9 % of the data are). Mean +- standard error over seeds. All have the same networks and see "
         f"{train.epochs} epochs of 35,000 points, under noise of deviation {train.noise} that falls to 0 in the "
-        f"first {train.noise_epochs}; the Wasserstein ones make a step of the generator on every fifth batch, the "
+        f"first {train.noise_epochs}; the Wasserstein ones make a step of the generator on every second batch, the "
         "others on each.",
         "",
         f"    {kept.command_of('table gan-points', train, default=SHARED)}",
