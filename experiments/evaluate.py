@@ -74,7 +74,7 @@ def results(run, model, images, seed, particles=None):
     if run.config.model == "cp-vae":
         found |= categories(model, images)
     if run.config.model == "aae":
-        found |= _skl(model, images)
+        found |= _codes(model, images)
     if run.attributes:
         hidden = Images(images.pixels, images.binarize, torch.full_like(images.labels, torch.nan), images.labels)
         found["imputation"], probs = imputations(model, hidden, run.attributes, seed)
@@ -107,10 +107,13 @@ def _told(model, x, *given):
     return torch.stack([model.critic(images, *given) for images in (real, model.model(real, *given))])
 
 
-def _skl(model, images):
-    posterior = inference.aggregated_posterior(model.encode, loader(images, 1000))
-    found = inference.symmetric_kl(model.prior_law(), posterior, min(5000, len(images)))
-    return {"skl": found.value, "skl_se": found.standard_error}
+@torch.no_grad()
+def _codes(model, images, count=5000):
+    """How well a prior fits the codes: the sKL, and for codes of hardly any width, where it is of no use, the MMD."""
+    posterior, prior = inference.aggregated_posterior(model.encode, loader(images, 1000)), model.prior_law()
+    found = inference.symmetric_kl(prior, posterior, min(count, len(images)))
+    mmd = inference.squared_mmd(posterior.sample((count,)), prior.sample((count,)))
+    return {"skl": found.value, "skl_se": found.standard_error, "squared_mmd": mmd.item()}
 
 
 @torch.no_grad()
@@ -186,7 +189,7 @@ def text(found):
     if "modes" in found:
         lines.append(f"{found['modes']} modes found, {found['good']:.1%} good points, balance {found['balance']:.3f}")
     if "skl" in found:
-        lines.append(f"sKL {found['skl']:.3f} +- {_se(found['skl_se'])} nats")
+        lines.append(f"sKL {found['skl']:.3f} +- {_se(found['skl_se'])} nats, squared MMD {found['squared_mmd']:.2g}")
     if "clusters" in found:
         one = found["clusters"]
         lines.append(

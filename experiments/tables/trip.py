@@ -3,13 +3,9 @@
 import dataclasses
 from pathlib import Path
 
-import pyro
-
-import inference
-from experiments import build, judges, runs
 from experiments.config import TrainConfig, UserError, to_flags
 from experiments.config_gan import WganConfig, WganGpConfig
-from experiments.tables import kept
+from experiments.tables import judged, kept
 from inference import replace_file
 
 # Prior -> title, what it changes in a configuration.
@@ -91,22 +87,10 @@ class TripConfig:
 def main(config: TripConfig):
     """Train and judge what is missing, then print and write the table of all that is kept."""
     folder = config.results / config.title
-    data = build.load_data(config.train)
-    judge = judges.extractor(config.classifier, runs.Run(folder, config.train, data.image_shape, ()))
-    real = judges.features(judge, data.test)
-    beside = {"judge": judge.identity, "count": len(data.test)}
+    by = judged.judged(folder, config.classifier, config.train)
     wanted = [config.run(m, prior, seed) for seed in config.seeds for m in config.models for prior in config.rows]
-    missing = [train for train in wanted if train and kept.result(folder, train, beside) is None]
-    folder.mkdir(parents=True, exist_ok=True)
-
-    kept.complete(config.jobs, kept.train, [train for train in missing if kept.newest(train) is None])
-    for train in missing:
-        run, model = build.trained(kept.newest(train))
-        pyro.set_rng_seed(train.seed)
-        drawn = judges.features(judge, model.generate(len(real)))
-        found = {"frechet": inference.frechet_distance(drawn, real)}
-        kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, beside)
-    text = markdown(config, results(config, folder, beside))
+    judged.complete(folder, by, config.jobs, [train for train in wanted if train])
+    text = markdown(config, results(config, folder, by.beside))
     print(text)
     replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
 
