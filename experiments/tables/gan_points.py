@@ -39,9 +39,9 @@ SHARED = GanConfig(
     components=10,
     rank=10,
     gmm_components=25,
-    epochs=20,
+    epochs=10,
     noise=0.5,
-    noise_epochs=8,
+    noise_epochs=4,
     threads=1,
     progress=False,
 )
