@@ -31,7 +31,7 @@ def gan(config, image_shape, prior, attributes=()):
         return models.GAN(generator, prior, critic, signed=signed)
     critic = _critic(config, image_shape)
     if config.model == "info-gan":
-        recogniser = models.Recogniser(_critic(config, image_shape), config.categories)
+        recogniser = models.Recogniser(_critic(config, image_shape, "none"), config.categories)
         return models.InfoGAN(generator, prior, critic, recogniser, config.categories, signed=signed)
     return models.GAN(generator, prior, critic, signed=signed)
 
@@ -58,10 +58,11 @@ def tie(prior, y, count=2000):
     prior.reinitialize(0.9 * z + 0.45 * torch.randn_like(z), y, force=True)
 
 
-def _critic(config, image_shape):
+def _critic(config, image_shape, norm=None):
+    norm = norm or config.norm
     if config.network == "conv":
-        return models.ConvCritic(image_shape, config.channels, config.norm, config.minibatch)
-    return models.MLPCritic(image_shape, config.hidden, config.norm, config.minibatch)
+        return models.ConvCritic(image_shape, config.channels, norm, config.minibatch)
+    return models.MLPCritic(image_shape, config.hidden, norm, config.minibatch)
 
 
 def steps(config, model, batches):

@@ -72,10 +72,12 @@ class TrainingConfig:
     runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
     name: str | None = None  # Name of the run; default DATA-PRIOR or DATA-MODEL.
     progress: bool = True  # Show a progress bar.
+    tensorboard: bool = False  # Write the curves to RUN/tensorboard too.
+    figures_every: int | None = None  # Draw the pictures into RUN/figures after every so many epochs; None: at the end.
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
     counts: ClassVar[tuple[str, ...]] = ("image_size", "channels", "epochs", "batch_size", "devices")
-    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads")
+    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads", "figures_every")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
     def __post_init__(self):

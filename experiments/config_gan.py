@@ -151,12 +151,16 @@ class SnGanConfig(GanConfig):
 
 @dataclasses.dataclass(frozen=True)
 class InfoGanConfig(GanConfig):
-    """Train an InfoGAN: a categorical code beside the latents, which a network must recognise in the image."""
+    """Train an InfoGAN: a categorical code beside the latents, which a network must recognise in the image.
+
+    Its critic has spectral normalisation: without, its generator soon gives up.
+    """
 
     categories: int = 10  # Of the code.
     information: float = 1.0  # Weight of -log q(c given x).
 
     model: ClassVar[str] = "info-gan"
+    norm: ClassVar[str] = "spectral"
     positive: ClassVar[tuple[str, ...]] = (*GanConfig.positive, "information")
 
     def __post_init__(self):

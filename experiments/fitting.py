@@ -9,10 +9,10 @@ from experiments.config_gan import GANS, POINTS
 from experiments.data.images import loader
 
 
-def fit(config, model, images, run_dir, resume=False):
+def fit(config, model, images, run_dir, resume=False, callbacks=()):
     """Train `model` in place; weights and metrics go to `run_dir`, or nowhere where it is None -> `FitResult`.
 
-    With `resume` it goes on from the checkpoint in `run_dir`, if there is one.
+    With `resume` it goes on from the checkpoint in `run_dir`, if there is one. `callbacks` are further ones.
     """
     begun = resume and (run_dir / inference.CHECKPOINT).is_file()
     if getattr(config, "pretrained", None) is not None and not begun:
@@ -20,13 +20,13 @@ def fit(config, model, images, run_dir, resume=False):
         if config.frozen:
             _write(run_dir, model, result, "metrics.csv")
             return result
-    result = _fit_all(config, model, images, run_dir, resume)
+    result = _fit_all(config, model, images, run_dir, resume, callbacks)
     if getattr(config, "prior_epochs", 0) and build.count_parameters(model.prior):
         _write(run_dir, model, _fit_prior(config, model, images, config.prior_epochs), "prior.csv")
     return result
 
 
-def _fit_all(config, model, images, run_dir, resume):
+def _fit_all(config, model, images, run_dir, resume, more):
     """Everything that learns, by the model's own objective."""
     signed = config.model in GANS and config.data not in POINTS
     whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
@@ -48,7 +48,7 @@ def _fit_all(config, model, images, run_dir, resume):
         batches,
         epochs=config.epochs,
         validation=None if config.model in GANS else loader(images.validation, 1000),
-        callbacks=callbacks,
+        callbacks=[*callbacks, *more],
         early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
         run_dir=run_dir,
         resume=resume,

@@ -50,7 +50,8 @@ def main(config: TrainingConfig, begun=None):
         torch.set_num_threads(config.threads)
     images = build.load_data(config)
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
-        fitting.fit(config, start(config, images), images, run_dir=None)
+        shown = shows(config, None, images)
+        fitting.fit(config, start(config, images), images, run_dir=None, callbacks=shown)
         return
     run, summary = train(config, images, begun=begun)
     print(evaluate.text(summary["test"]))
@@ -66,7 +67,7 @@ def train(config, images, name=None, begun=None):
     model = start(config, images)
     run = begun or runs.start(config, images.image_shape, images.attributes, name)
     began = time.perf_counter()
-    result = fitting.fit(config, model, images, run.folder, resume=begun is not None)
+    result = fitting.fit(config, model, images, run.folder, begun is not None, shows(config, run, images))
     seconds = round(time.perf_counter() - began, 1)
     trained = build.trained(run.folder).model
     found, probs = evaluate.results(run, trained, images.test, config.seed)
@@ -88,6 +89,20 @@ def train(config, images, name=None, begun=None):
     draw(run, trained, images, probs)
     (run.folder / inference.CHECKPOINT).unlink(missing_ok=True)
     return run, summary
+
+
+def shows(config, run, images):
+    """Callbacks that show the training while it runs; `run` is None on ranks that write nothing."""
+    shown = [inference.TensorBoard(run.folder / "tensorboard" if run else "tensorboard")] if config.tensorboard else []
+    if config.figures_every:
+
+        def drawn(model, epoch):
+            folder = run.folder / "figures" / f"epoch-{epoch:04d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            draw(run._replace(folder=folder), model, images, None)
+
+        shown.append(inference.Draw(drawn, config.figures_every))
+    return shown
 
 
 def start(config, images):

@@ -56,6 +56,7 @@ from inference.objectives import (
 )
 from inference.queries import classify, generate, impute
 from inference.regularisers import CapacityELBO, RegularisedTerms
+from inference.reports import Draw, TensorBoard
 from inference.schedules import EarlyStopping, LinearWarmup, Until
 from inference.signals import Terminated
 from inference.total_correlation import DensityRatio, Discriminator, FactorELBO, TotalCorrelationELBO
@@ -80,6 +81,7 @@ __all__ = [
     "CriticLoss",
     "DensityRatio",
     "Discriminator",
+    "Draw",
     "Drawn",
     "ELBOTerms",
     "EarlyStopping",
@@ -105,6 +107,7 @@ __all__ = [
     "SimilarityCriticLoss",
     "SimilarityLoss",
     "SymmetricKL",
+    "TensorBoard",
     "Terminated",
     "TotalCorrelationELBO",
     "Until",

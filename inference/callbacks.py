@@ -45,6 +45,9 @@ class Callback:
     def on_epoch_end(self, state: FitState) -> dict[str, float] | None:
         """Further columns of the epoch's row in metrics.csv."""
 
+    def on_row(self, state: FitState, row: dict[str, float]) -> None:
+        """After every epoch, when its row of metrics.csv is known."""
+
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training must know: dicts, lists and tuples of tensors, numbers, strings and None."""
         return {}

@@ -112,6 +112,8 @@ class Loop:
         for callback in self.callbacks:
             row |= callback.on_epoch_end(self.state) or {}
         progress.history.append(row | {"step": self.state.step, "seconds": round(self._seconds(), 3)})
+        for callback in self.callbacks:
+            callback.on_row(self.state, dict(progress.history[-1]))
         best = self.validation is None or not self.steady or loss < progress.best_loss
         if best:
             progress.best_epoch, progress.best_loss = self.state.epoch, loss

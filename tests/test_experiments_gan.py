@@ -271,3 +271,13 @@ def test_a_joint_prior_starts_with_latents_that_tell_the_labels():
     tie(prior, y)
     assert told() > 0.9
     assert all(p.isfinite().all() for p in prior.parameters())
+
+
+def test_a_training_shows_itself(tmp_path):
+    flags = ["--data", "ring", "--prior", "normal", "--latent-dim", "2", "--hidden", "8", "--epochs", "3"]
+    flags += ["--batch-size", "10000", "--runs-dir", str(tmp_path), "--tensorboard", "--figures-every", "2"]
+    assert main(["train", "gan", *flags]) == 0
+    run = newest(tmp_path)
+    assert {path.name for path in (run / "figures").iterdir()} == {"epoch-0002"}
+    assert (run / "figures" / "epoch-0002" / "samples.png").is_file()
+    assert list((run / "tensorboard").glob("events.*"))
