@@ -50,6 +50,7 @@ COMMANDS = {
         "speed of the contraction against the textbook",
     ),
     "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
+    "bench training-loop": ("bench.training_loop", "BenchTrainingLoopConfig", "what `fit` adds to a bare torch loop"),
     "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
     "table cp-vae": ("tables.cp_vae", "CpVaeConfig", "two-level priors and their baselines, CP-VAE Table 1"),
     "table dpvae": ("tables.dpvae", "DpvaeConfig", "regularised VAEs with and without a flow, dpVAE Table 1"),

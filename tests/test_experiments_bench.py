@@ -126,6 +126,18 @@ def test_bench_training_step(tmp_path, capsys):
     assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 12
 
 
+def test_bench_training_loop(tmp_path, capsys):
+    flags = ["--batch", "4", "--latent-dim", "3", "--rank", "2", "--channels", "2", "--turns", "1", "--threads", "1"]
+    assert main(["bench", "training-loop", *flags, "--batches", "3", "--results", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "bench-training-loop.json").read_text())["networks"]
+    assert list(found) == ["dense", "convolutions"]
+    for one in found.values():
+        assert 0 < one["waiting"] < 1
+        assert one["overhead"] > -1
+        assert one["seconds"]["fit"] > 0
+    assert len((tmp_path / "bench-training-loop.md").read_text().splitlines()) == 8
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -136,6 +148,8 @@ def test_bench_training_step(tmp_path, capsys):
         ("tensor-ring --device nowhere", "device: expected one that is there, got nowhere"),
         ("tensor-ring --reference /nowhere", "reference: expected a checkout with core/learnable_priors/trip.py or"),
         ("training-step --rank 0", "rank: expected at least 1, got 0"),
+        ("training-loop --batches 0", "batches: expected at least 2, between whose ends time is read, got 0"),
+        ("training-loop --networks some", "networks: expected some of dense, convolutions, got some"),
     ],
 )
 def test_mistakes(tmp_path, capsys, flags, message):

@@ -1,0 +1,160 @@
+"""`bench training-loop`: what `inference.fit` adds to a bare torch loop, and how long a training waits for its data."""
+
+import dataclasses
+import statistics
+import time
+from pathlib import Path
+
+import pyro
+import torch
+
+import inference
+import models
+import pyro_priors as pp
+from experiments import runs
+from experiments.bench import report
+from experiments.bench.timing import interleaved
+from experiments.config import UserError, check_counts
+from experiments.data.images import Images, loader
+from experiments.tables import kept
+
+NETWORKS = ("dense", "convolutions")
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchTrainingLoopConfig:
+    """Time an epoch of `inference.fit` against the same batches, objective and optimizer in a bare torch loop.
+
+    Two VAEs under TRIP, as in `bench training-step`, on random pictures kept as bytes: dense layers on 0/1 pixels drawn
+    for every batch, and convolutions on 64 x 64 x 3. A callback reads the clock, after the first batch.
+    """
+
+    batch: int = 128  # Pictures per step.
+    batches: int = 20  # Steps of an epoch.
+    networks: tuple[str, ...] = NETWORKS  # Which of the two to time.
+    latent_dim: int = 40  # Latent dimensions.
+    components: int = 10  # Gaussians per latent dimension.
+    rank: int = 20  # Size of the cores.
+    channels: int = 32  # Base channels of the convolutions.
+    turns: int = 9  # Each contender's; the median counts.
+    threads: int = 2  # CPU threads.
+    results: Path = kept.FOLDER  # RESULTS/bench-training-loop.json and .md.
+
+    def __post_init__(self):
+        if self.batches < 2:
+            raise UserError(f"batches: expected at least 2, between whose ends time is read, got {self.batches}")
+        check_counts(self, "batch", "latent_dim", "components", "rank", "channels", "turns", "threads")
+        kept.check_rows(self.networks, NETWORKS, "networks")
+
+    @property
+    def device(self):
+        """For the page."""
+        return "cpu"
+
+
+class Clock(inference.Callback):
+    """When each batch ended."""
+
+    def __init__(self):
+        self.ends = []
+
+    def on_step_end(self, state):
+        self.ends.append(time.perf_counter())
+
+
+class Waiting:
+    """Batches, and the seconds spent on getting them."""
+
+    def __init__(self, batches):
+        self.batches, self.seconds = batches, 0.0
+
+    def __iter__(self):
+        batches = iter(self.batches)
+        while True:
+            began = time.perf_counter()
+            batch = next(batches, None)
+            self.seconds += time.perf_counter() - began
+            if batch is None:
+                return
+            yield batch
+
+
+def main(config: BenchTrainingLoopConfig):
+    """Measure, print, and write the files."""
+    torch.set_num_threads(config.threads)
+    found = {"device": report.device(config), "networks": {}, "provenance": runs.provenance()}
+    for network in config.networks:
+        found["networks"][network] = measure(config, network)
+    text = markdown(found, config)
+    print(text)
+    kept.write_page(config.results / "bench-training-loop", found, text)
+
+
+def measure(config, network):
+    """Milliseconds of a step in both loops, the median of their ratios, and the share of waiting for data."""
+    pyro.set_rng_seed(0)
+    d, shape = config.latent_dim, (1, 28, 28) if network == "dense" else (3, 64, 64)
+    if network == "dense":
+        parts = models.GatedMLPEncoder(shape, d), models.GatedMLPDecoder(d, shape)
+    else:
+        parts = models.ConvEncoder(shape, d, config.channels), models.ConvDecoder(d, shape, config.channels)
+    likelihood = "bernoulli" if network == "dense" else "squared-error"
+    model = models.VAE(*parts, pp.TRIP(d, config.components, config.rank), likelihood)
+    pixels = torch.randint(256, (config.batch * config.batches, *shape), dtype=torch.uint8)
+    waiting = Waiting(loader(Images(pixels, network == "dense"), config.batch, shuffle=True))
+    optimizer, times, shares = torch.optim.Adam(model.parameters(), fused=True), {"bare": [], "fit": []}, []
+
+    def note(loop, ends):
+        times[loop].append((ends[-1] - ends[0]) / (len(ends) - 1))
+
+    def with_fit():
+        clock = Clock()
+        step = inference.OptimizationStep(inference.ELBO(), optimizer)
+        inference.fit(step, model, waiting.batches, epochs=1, callbacks=[clock], progress=False)
+        note("fit", clock.ends)
+
+    def bare():
+        waiting.seconds, began = 0.0, time.perf_counter()
+        note("bare", bare_epoch(model, optimizer, waiting))
+        shares.append(waiting.seconds / (time.perf_counter() - began))
+
+    interleaved({"bare": bare, "fit": with_fit}, config.turns)
+    ratios = [b / a for a, b in zip(times["bare"][1:], times["fit"][1:], strict=True)]
+    return {
+        "seconds": {name: statistics.median(values[1:]) for name, values in times.items()},
+        "overhead": statistics.median(ratios) - 1,
+        "waiting": statistics.median(shares[1:]),
+    }
+
+
+def bare_epoch(model, optimizer, batches):
+    """What a user without `fit` would write -> when each batch ended."""
+    objective, ends = inference.ELBO(), []
+    with pyro.validation_enabled(False):
+        for x in batches:
+            loss, _ = objective(model.model, model.guide, x)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            ends.append(time.perf_counter())
+    return ends
+
+
+def markdown(found, config):
+    """The whole page."""
+    lines = [
+        "# What the training loop costs",
+        "",
+        f"A step of a VAE under TRIP, batch {config.batch}, {config.latent_dim} latents, N = {config.components}, m = "
+        f"{config.rank}, in `inference.fit` and in a bare torch loop with the same batches, objective and optimizer, "
+        f"measured on {found['device']}, float32, both taking turns, medians of {config.turns} epochs of "
+        f"{config.batches} batches. Waiting: the share of the bare loop's time that goes into getting batches.",
+        "",
+        "| VAE | bare loop, ms a step | fit, ms a step | overhead | waiting for data |",
+        "|---|---|---|---|---|",
+    ]
+    for network, one in found["networks"].items():
+        cells = [network, *(f"{1000 * one['seconds'][loop]:.1f}" for loop in ("bare", "fit"))]
+        cells += [f"{one['overhead']:.1%}", f"{one['waiting']:.1%}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
