@@ -152,6 +152,8 @@ class GeneratorLoss(nn.Module):
     """The loss of a generator program: the critic's verdict, which reaches networks and prior by an estimator.
 
     What the program observes (attributes, NaN = missing) counts with its log-density: a joint prior learns their law.
+    With several devices features are matched, and the baseline of a score function is taken, over each device's part of
+    the batch.
 
     References:
         Kuznetsov et al. (TRIP), 2019, eq. 9-10, arXiv:1910.13148. Feature matching: Salimans et al., 2016, section 3.1,

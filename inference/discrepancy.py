@@ -16,6 +16,10 @@ class InfoELBO(ELBO):
     The squared maximum mean discrepancy is estimated without bias from the codes of the batch and as many draws of the
     prior, with gradients to it where it has them (a flow through its inverse). alpha = 0 and lambda = 1 give the ELBO.
 
+    Note:
+        With several devices it is the mean of the estimates of each device's part of the batch: without bias too, of
+        more variance.
+
     References:
         Zhao, Song, Ermon, "InfoVAE", 2019, eq. 6, arXiv:1706.02262; Gretton et al., "A kernel two-sample test", 2012.
 

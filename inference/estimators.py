@@ -85,7 +85,7 @@ class ScoreFunction:
 
     Note:
         The cost of an example must not depend on the latents of another: not with minibatch discrimination, and only
-        nearly with batch normalisation.
+        nearly with batch normalisation. With several devices the baseline is that of each device's part of the batch.
 
     References:
         Kuznetsov et al. (TRIP), 2019, eq. 10, arXiv:1910.13148 (batch mean); Kool, van Hoof, Welling, "Buy 4 REINFORCE

@@ -69,6 +69,11 @@ def fit(
         epoch. Persistent workers that draw are the exception: resume those from whole epochs. A callback whose state
         changes tells it by `state_dict`.
 
+        With several devices each takes a part of every batch, and gradients and reported means are averaged over them:
+        where a loss is a mean over examples, that is one device with the joined batch. Objectives whose loss is none
+        say what they are then. BatchNorm normalises every part by itself and keeps the running statistics of the first.
+        Of data that do not divide evenly a few examples are read twice, in validation too.
+
         The module stays on the device it was trained on. The state of Pyro's validation and the module's training
         mode are as before the call, also after an error; `seed` sets the global seeds.
 

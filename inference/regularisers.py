@@ -2,8 +2,8 @@
 
 (beta-VAE-H is `ELBO(kl_weight=beta)`.) Each is the `ELBO` with one more term, which acts on the representation z,
 under any prior: a flow, a mixture or a tensor ring enters through log p(z) and its draws alone (dpVAE section 4.3).
-Without their regularisation all are the ELBO. Terms that are no means over examples are taken over the batch: with
-several devices, over each device's part.
+Without their regularisation all are the ELBO. Their terms are no means over examples, and each says what follows with
+several devices.
 """
 
 from typing import NamedTuple
@@ -45,6 +45,10 @@ class CapacityELBO(ELBO):
     """beta-VAE-B: reconstruction - gamma |KL - capacity|, KL the mean over the batch.
 
     `capacity` is an ordinary attribute, in nats; a schedule raises it from 0.
+
+    Note:
+        With several devices KL is the mean over each device's part of the batch. While the parts lie on both sides of
+        the capacity, the distance is larger than that of their mean, and its gradients cancel in part.
 
     References:
         Burgess et al., "Understanding disentangling in beta-VAE", 2018, eq. 8, arXiv:1804.03599.

@@ -23,6 +23,10 @@ class TotalCorrelationELBO(ELBO):
     KL(q(z), prod_d q(z_d)), estimated from the batch by minibatch-weighted sampling. Where posteriors overlap much the
     estimate exceeds it by the constant (d - 1) log data_size, which no gradient sees.
 
+    Note:
+        With several devices a code is compared with those of its device's part of the batch only: the estimate is that
+        of a smaller batch, which is larger.
+
     References:
         Chen, Li, Grosse, Duvenaud, "Isolating sources of disentanglement in VAEs", 2018, eq. 2-4, arXiv:1802.04942.
 
@@ -124,7 +128,8 @@ class DensityRatioTerms(NamedTuple):
 class DensityRatio(nn.Module):
     """The discriminator's own loss: codes of one half of the batch against permuted codes of the other.
 
-    Each latent is permuted by itself over the examples, which makes draws of prod_d q(z_d) of draws of q(z).
+    Each latent is permuted by itself over the examples, which makes draws of prod_d q(z_d) of draws of q(z). With
+    several devices it is permuted within each device's part of the batch.
 
     References:
         Kim, Mnih, "Disentangling by factorising", 2018, algorithm 1 and 2, arXiv:1802.05983.

@@ -90,7 +90,8 @@ class Critic(nn.Module):
         body: from images to features.
         width: how many.
         norm: of the layers; "spectral" holds for the last one too.
-        minibatch: kernels of minibatch discrimination before the last layer; 0 for none.
+        minibatch: kernels of minibatch discrimination before the last layer; 0 for none. With several devices it sees
+            each device's part of the batch, as batch normalisation does.
     """
 
     def __init__(self, image_shape: tuple[int, int, int], body: nn.Module, width: int, norm: str, minibatch: int):

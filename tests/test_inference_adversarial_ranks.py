@@ -4,24 +4,19 @@ Latents and the points of the penalty are functions of the images, so that every
 is trained.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
+import pyro
+import pyro.distributions as dist
+import pytest
 import torch
-
-SCRIPT = """
-import sys
-import pyro, pyro.distributions as dist
-import torch
+from ranks import in_processes
 from torch.utils.data import DataLoader
+
 import inference.adversarial
 import pyro_priors as pp
-from inference import CriticLoss, GeneratorLoss, OptimizationStep, fit
+from inference import Callback, CriticLoss, GeneratorLoss, OptimizationStep, fit
 from models import GAN, MLPCritic, MLPGenerator
 
-devices, batch = int(sys.argv[1]), int(sys.argv[2])
+SHAPE = (1, 2, 2)
 
 
 class Told(GAN):
@@ -34,42 +29,46 @@ class Told(GAN):
             return self.generator(z)
 
 
-inference.adversarial.between = lambda real, fake: torch.lerp(real, fake, real.flatten(1)[:, :1, None, None].sigmoid())
-torch.manual_seed(0)
-shape = (1, 2, 2)
-prior = pp.TRIP(2, components=2, rank=2)
-gan = Told(MLPGenerator(2, shape, (8,)), prior, MLPCritic(shape, (8,), norm="layer"))
-x = torch.rand(64, *shape) * 2 - 1
-theirs = [*gan.generator.parameters(), *gan.prior.parameters()]
-steps = [
-    OptimizationStep(CriticLoss(gan.critic, penalty=10.0), torch.optim.SGD(gan.critic.parameters(), lr=0.05)),
-    OptimizationStep(GeneratorLoss(gan.critic), torch.optim.SGD(theirs, lr=0.05), every=2),
-]
-result = fit(steps, gan, DataLoader(x, batch), epochs=2, devices=devices, seed=0, progress=False)
-rank = torch.distributed.get_rank() if devices > 1 else 0
-kept = {name: p.detach() for name, p in gan.named_parameters()}
-torch.save((kept, result.history[-1]), f"{devices}-{rank}.pt")
-"""
+class Parameters(Callback):
+    """Those after every batch."""
+
+    def __init__(self):
+        self.kept = []
+
+    def on_step_end(self, state):
+        self.kept.append({name: p.detach().clone() for name, p in state.model.named_parameters()})
 
 
-def test_two_processes_equal_one_with_the_joined_batch(tmp_path):
-    (tmp_path / "script.py").write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
-    for devices, batch in ((2, 8), (1, 16)):
-        done = subprocess.run(
-            [sys.executable, "script.py", str(devices), str(batch)],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
+def train(devices, batch):
+    torch.manual_seed(0)
+    gan = Told(MLPGenerator(2, SHAPE, (8,)), pp.TRIP(2, components=2, rank=2), MLPCritic(SHAPE, (8,), norm="layer"))
+    x = torch.rand(64, *SHAPE) * 2 - 1
+    theirs, parameters = [*gan.generator.parameters(), *gan.prior.parameters()], Parameters()
+    steps = [
+        OptimizationStep(CriticLoss(gan.critic, penalty=10.0), torch.optim.SGD(gan.critic.parameters(), lr=0.05)),
+        OptimizationStep(GeneratorLoss(gan.critic), torch.optim.SGD(theirs, lr=0.05), every=2),
+    ]
+    how = {"epochs": 2, "devices": devices, "callbacks": [parameters], "seed": 0, "progress": False}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            inference.adversarial,
+            "between",
+            lambda real, fake: torch.lerp(real, fake, real.flatten(1)[:, :1, None, None].sigmoid()),
         )
-        assert done.returncode == 0, done.stderr[-2000:]
-    (first, of_first), (second, _), (joined, of_joined) = (
-        torch.load(tmp_path / name) for name in ("2-0.pt", "2-1.pt", "1-0.pt")
-    )
-    for name in first:
-        assert torch.equal(first[name], second[name])
-        assert torch.allclose(first[name], joined[name], rtol=0, atol=1e-5), name
+        result = fit(steps, gan, DataLoader(x, batch), **how)
+    return parameters.kept, result.history[-1]
+
+
+def test_two_processes_equal_one_with_the_joined_batch():
+    (first, of_first), (second, _) = in_processes(2, train, 2, 8)
+    joined, of_joined = train(1, 16)
+    assert len(first) == len(second) == len(joined) == 8
+    for one, other, both in zip(first, second, joined, strict=True):
+        for name in one:
+            assert torch.equal(one[name], other[name])
+            assert torch.allclose(one[name], both[name], rtol=0, atol=1e-5), name
+    for part in ("generator", "prior", "critic"):  # all of it moved, far more than they may differ
+        moved = [(value - joined[0][name]).abs().max() for name, value in joined[-1].items() if name.startswith(part)]
+        assert max(moved) > 1e-3
     for name in ("train_real", "train_penalty", "train_1_cost"):
         assert abs(of_first[name] - of_joined[name]) < 1e-5
