@@ -88,11 +88,13 @@ def main(config: GanTricksConfig):
     folder = config.results / "gan-tricks"
     missing = [train for row in config.rows if kept.result(folder, train := config.run(row)) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
     found = {row: kept.result(folder, config.run(row), strict=False) for row in (*TRICKS, *KINDS)}
-    text = markdown({row: one for row, one in found.items() if one})
-    print(text)
-    replace_file(config.results / "gan-tricks.md", lambda temporary: temporary.write_text(text))
+    if any(found.values()):
+        text = markdown({row: one for row, one in found.items() if one})
+        print(text)
+        replace_file(config.results / "gan-tricks.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def markdown(found):

@@ -99,16 +99,18 @@ def main(config: TripConfig):
     missing = [train for train in wanted if train and kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    kept.complete(config.jobs, kept.train, [train for train in missing if kept.newest(train) is None])
-    for train in missing:
-        run, model = build.trained(kept.newest(train))
+    done = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), missing)
+    for train, end in done.made.items():
+        run, model = build.trained(end)
         pyro.set_rng_seed(train.seed)
         drawn = judges.features(judge, model.generate(len(real)))
         found = {"frechet": inference.frechet_distance(drawn, real)}
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, beside)
-    text = markdown(config, results(config, folder, beside))
-    print(text)
-    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    if every := results(config, folder, beside):
+        text = markdown(config, every)
+        print(text)
+        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def results(config, folder, beside):
