@@ -187,7 +187,8 @@ def engine(config):
     from lightning_fabric import Fabric  # here, since it is slow to import and `evaluate` and `sample` do without it
 
     try:
-        return Fabric(accelerator=config.accelerator, devices=config.devices, precision=config.precision)
+        machines = {"devices": config.devices, "num_nodes": config.nodes}
+        return Fabric(accelerator=config.accelerator, precision=config.precision, **machines)
     except Exception as error:  # of five kinds, by what is wrong
         raise UserError(
             "accelerator, devices, precision: expected what Lightning Fabric can do on this machine, got "

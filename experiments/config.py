@@ -67,7 +67,8 @@ class TrainingConfig:
     seed: int = 0  # Seed of weights, batches and draws.
     threads: int | None = None  # CPU threads; None: torch's default.
     accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
-    devices: int = 1  # How many of them.
+    devices: int = 1  # How many of them, on every node.
+    nodes: int = 1  # Machines, on which torchrun or SLURM starts the command once a device.
     precision: str = "32-true"  # Lightning Fabric's precision, for example bf16-mixed.
     runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
     name: str | None = None  # Name of the run; default DATA-PRIOR or DATA-MODEL.
@@ -76,7 +77,7 @@ class TrainingConfig:
     figures_every: int | None = None  # Draw the pictures into RUN/figures after every so many epochs; None: at the end.
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
-    counts: ClassVar[tuple[str, ...]] = ("image_size", "channels", "epochs", "batch_size", "devices")
+    counts: ClassVar[tuple[str, ...]] = ("image_size", "channels", "epochs", "batch_size", "devices", "nodes")
     optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads", "figures_every")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
@@ -127,7 +128,7 @@ class AutoencoderConfig(TrainingConfig):
         for field in ("warmup_epochs", "prior_epochs"):
             if getattr(self, field) < 0:
                 raise UserError(f"{field}: expected 0 or more, got {getattr(self, field)}")
-        if self.prior_epochs and self.devices > 1:
+        if self.prior_epochs and self.devices * self.nodes > 1:
             raise UserError(f"prior_epochs: expected 0 with several devices, got {self.prior_epochs}")
         if self.binarize == "dynamic" and self.likelihood != "bernoulli":
             raise UserError(

@@ -54,6 +54,7 @@ def _fit_all(config, model, images, run_dir, resume, more):
         resume=resume,
         accelerator=config.accelerator,
         devices=config.devices,
+        nodes=config.nodes,
         precision=config.precision,
         clip_norm=config.clip_norm,
         progress=config.progress,

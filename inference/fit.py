@@ -44,6 +44,7 @@ def fit(
     resume: bool = False,
     accelerator: str = "cpu",
     devices: int = 1,
+    nodes: int = 1,
     precision: str = "32-true",
     clip_norm: float | None = None,
     progress: bool = True,
@@ -90,7 +91,9 @@ def fit(
         checkpoint_every: write a checkpoint after so many batches of an epoch too.
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
-        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...).
+        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...);
+            so many devices of every node.
+        nodes: machines, on each of which torchrun or SLURM has started the same program once a device.
         clip_norm: largest norm of a gradient.
         progress: show a progress bar.
         seed: seed of every random number generator, plus the rank.
@@ -109,7 +112,8 @@ def fit(
     _check_files(run_dir, checkpoint_every, resume)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
 
-    fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision, strategy=_strategy(devices, steps))
+    strategy = _strategy(devices * nodes, steps)
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes, precision=precision, strategy=strategy)
     fabric.launch()
     if seed is not None:
         pyro.set_rng_seed(seed + fabric.global_rank)
@@ -161,9 +165,9 @@ def _mode_restored(model: nn.Module) -> Iterator[None]:
         model.train(training)
 
 
-def _strategy(devices: int, steps: list) -> Any:
+def _strategy(processes: int, steps: list) -> Any:
     """Several processes must be told that a step has no gradient for the parameters of another."""
-    if devices == 1 or len(steps) == 1:
+    if processes == 1 or len(steps) == 1:
         return "auto"
     from lightning_fabric.strategies import DDPStrategy
 

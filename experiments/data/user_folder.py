@@ -1,20 +1,16 @@
 """The user's own pictures: a folder or zip archive of images, and optionally CSV files that list them."""
 
-import io
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from experiments.config import UserError
 from experiments.data import csv_files
 from experiments.data.attributes import read_csv
 from experiments.data.images import split
+from experiments.data.pictures import PictureFiles
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"}
 PARTS = ("training", "validation", "test")
 
 
@@ -26,15 +22,16 @@ def read(root, image_size):
     `partition` (0 train, 1 validation, 2 test), otherwise 80 / 10 / 10 % are drawn with a fixed seed. All are read as
     grey pictures if the first is one.
 
-    Pictures are turned upright as their EXIF orientation says; 16 bits a pixel become 8.
+    Pictures are turned upright as their EXIF orientation says; transparent parts become white, 16 bits a pixel 8,
+    palettes and CMYK colours RGB; of an animation the first frame is taken.
 
     Raises:
-        UserError: no pictures, too few for three parts, unreadable ones, or rows of the CSV files without a picture
-            (row and column are named).
+        UserError: no pictures, too few for three parts, unreadable or huge ones, links that lead out of the folder, or
+            rows of the CSV files without a picture (row and column are named).
     """
-    pictures = _pictures(Path(root))
-    names, parts = _listed(Path(root), sorted(pictures))
-    mode = "L" if _decode(pictures, names[0]).mode in ("1", "L") else "RGB"
+    pictures = PictureFiles(root)
+    names, parts = _listed(Path(root), pictures.names)
+    mode = pictures.decode(names[0]).mode
     return _cut(_pixels(pictures, names, image_size, mode), parts)
 
 
@@ -52,7 +49,7 @@ def labels(root, columns):
     if not path.is_file():
         raise UserError(f"attributes: expected a CSV file of them at {path.absolute()}, got none")
     table = read_csv(path, columns)
-    _, parts = _listed(Path(root), sorted(_pictures(Path(root))))
+    _, parts = _listed(Path(root), PictureFiles(root).names)
     return table.attributes, _cut(table.values, parts)
 
 
@@ -70,9 +67,10 @@ def pictures_named(root, names, image_size, channels, rows=None):
     """
     if channels not in (1, 3):
         raise UserError(f"channels: expected 1 or 3, got {channels}")
-    pictures = _pictures(Path(root), "images:", "--images")
+    pictures = PictureFiles(root, "images:", "--images")
+    known = set(pictures.names)
     for name, row in zip(names, rows or ["images"] * len(names), strict=True):
-        if name not in pictures:
+        if name not in known:
             raise UserError(f"{row}: expected the name of a picture in {Path(root).absolute()}, got {name!r}")
     return _pixels(pictures, names, image_size, "L" if channels == 1 else "RGB")
 
@@ -80,9 +78,7 @@ def pictures_named(root, names, image_size, channels, rows=None):
 def _pixels(pictures, names, image_size, mode):
     pixels = torch.empty(len(names), 1 if mode == "L" else 3, image_size, image_size, dtype=torch.uint8)
     for index, name in enumerate(tqdm(names, desc="folder", leave=False, disable=len(names) < 1000 or None)):
-        picture = _decode(pictures, name).convert(mode)
-        array = np.array(ImageOps.fit(picture, (image_size, image_size)))
-        pixels[index] = torch.from_numpy(array).view(image_size, image_size, -1).movedim(-1, 0)
+        pixels[index] = pictures.prepared(name, image_size, mode)
     return pixels
 
 
@@ -98,30 +94,6 @@ def _cut(rows, parts):
             )
         return cut
     return tuple(rows[torch.tensor(parts) == part] for part in range(3))
-
-
-def _pictures(root, asked="data: folder", flag="--data-root"):
-    """Name -> function that reads its bytes."""
-    if (root / "images.zip").is_file():
-        archive = _archive(root / "images.zip")
-        found = {name: lambda name=name: archive.read(name) for name in archive.namelist()}
-    else:
-        folder = root / "images" if (root / "images").is_dir() else root
-        found = {path.relative_to(folder).as_posix(): path.read_bytes for path in folder.rglob("*") if path.is_file()}
-    pictures = {name: reader for name, reader in found.items() if Path(name).suffix.lower() in SUFFIXES}
-    if not pictures:
-        raise UserError(
-            f"{asked} expected pictures in {root.absolute()} (images.zip, images/ or the folder itself), got none "
-            f"(pass {flag} the folder that has them)"
-        )
-    return pictures
-
-
-def _archive(path):
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile as error:
-        raise UserError(f"data: expected a zip archive, got a damaged file {path} ({error})") from error
 
 
 def _listed(root, names):
@@ -148,22 +120,3 @@ def _listed(root, names):
     if empty := {"0", "1", "2"} - {part_of[name] for name in names}:
         raise UserError(f"{path.name}: expected pictures in parts 0, 1 and 2, got none in {', '.join(sorted(empty))}")
     return names, [int(part_of[name]) for name in names]
-
-
-def _decode(pictures, name):
-    """A picture, upright, with 8 bits a pixel and channel."""
-    try:
-        picture = Image.open(io.BytesIO(pictures[name]()))
-        picture.load()
-        ImageOps.exif_transpose(picture, in_place=True)
-    except Exception:  # bad bytes raise what zipfile, zlib or any of Pillow's formats raises
-        raise UserError(f"data: expected a picture, got an unreadable file {name}") from None
-    return picture if picture.mode[0] not in "IF" else _eight_bits(picture, name)
-
-
-def _eight_bits(picture, name):
-    """16 bits a pixel -> 8. Pillow's own conversion clips at 255, which makes nearly all of it white."""
-    values = np.asarray(picture)
-    if picture.mode == "F" or values.min() < 0 or values.max() > 65535:
-        raise UserError(f"data: expected a picture of 8 or 16 bits a pixel, got {name} of mode {picture.mode}")
-    return Image.fromarray(((values.astype(np.int64) + 128) // 257).astype(np.uint8))

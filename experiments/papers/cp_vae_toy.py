@@ -65,7 +65,7 @@ def main(config: CpVaeToyConfig):
     """Train what is missing, draw, print, and write the files."""
     wanted = {row: _train_config(config, row) for row in config.rows}
     missing = [train for train in wanted.values() if kept.newest(train) is None]
-    kept.complete(1, kept.train, missing)
+    kept.complete(1, kept.train, missing).end()
     found, drawn = {}, {}
     for row, train in wanted.items():
         run, model = build.trained(kept.newest(train))

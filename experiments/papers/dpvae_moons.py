@@ -70,7 +70,7 @@ def main(config: DpvaeMoonsConfig):
         for objective in config.objectives
         for prior in PRIORS
     }
-    kept.complete(1, kept.train, [train for train in wanted.values() if kept.newest(train) is None])
+    kept.complete(1, kept.train, [train for train in wanted.values() if kept.newest(train) is None]).end()
     data = build.load_data(SHARED)
     found, panels = {"rows": {}}, {}
     for (objective, prior), train in wanted.items():

@@ -79,17 +79,19 @@ def main(config: ConditionalGanConfig):
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    ends = kept.complete(config.jobs, trained_or_diverged, missing)
-    for train, end in zip(missing, ends, strict=True):
+    done = kept.complete(config.jobs, trained_or_diverged, missing)
+    for train, end in done.made.items():
         if isinstance(end, str):
             kept.keep(folder, train, {"diverged": end, "provenance": runs.provenance()}, beside)
             continue
         run, model = build.trained(end)
         found = judges.conditions(model, judge, data.test, train.seed)
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), "conditions": found}, beside)
-    text = markdown(config, results(config, folder, beside))
-    print(text)
-    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    if found := results(config, folder, beside):
+        text = markdown(config, found)
+        print(text)
+        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def trained_or_diverged(train):

@@ -108,10 +108,12 @@ def main(config: CpVaeConfig):
     folder = config.results / config.title
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
-    text = markdown(config, folder)
-    print(text)
-    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    if any(folder.glob("*.json")):
+        text = markdown(config, folder)
+        print(text)
+        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def markdown(config, folder):

@@ -87,18 +87,19 @@ def main(config: DpvaeConfig):
         beside["data"] = kept.fingerprint(config.train.data_root)
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, kept.train, [train for train in missing if kept.newest(train) is None])
-    for train in missing:
-        run, model = build.trained(kept.newest(train))
+    done = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), missing)
+    for train, end in done.made.items():
+        run, model = build.trained(end)
         found = generation.results(model, data, train.seed, judge, real, **counts)
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "generation": found}, beside)
-    results = pairs(config, folder, beside)
-    command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
-    text = markdown(config, results, command)
-    print(text)
-    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
-    leakage(config.results / f"{config.title}.png", results)
+    if results := pairs(config, folder, beside):
+        command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
+        text = markdown(config, results, command)
+        print(text)
+        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+        leakage(config.results / f"{config.title}.png", results)
+    done.end()
 
 
 def pairs(config, folder, beside):

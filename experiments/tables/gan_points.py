@@ -90,12 +90,14 @@ def main(config: GanPointsConfig):
     wanted = [config.run(*run, seed) for seed, *run in runs]
     missing = [train for train in wanted if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
-    text = markdown(config, results(config, folder))
-    print(text)
-    replace_file(config.results / "gan-points.md", lambda temporary: temporary.write_text(text))
+    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    if found := results(config, folder):
+        text = markdown(config, found)
+        print(text)
+        replace_file(config.results / "gan-points.md", lambda temporary: temporary.write_text(text))
     for data in config.data:
         draw(config, data)
+    done.end()
 
 
 def results(config, folder):

@@ -98,15 +98,18 @@ def main(config: GanTricksConfig):
     missing = [config.run(row) for row in config.rows if row in TRICKS]
     missing = [train for train in missing if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
     found = {row: kept.result(folder, config.run(row), strict=False) for row in TRICKS}
     if config.classifier is not None:
         by = judged.judged(folder, config.classifier, config.run("vae"))
-        judged.complete(folder, by, config.jobs, [config.run(row) for row in config.rows if row in KINDS])
+        kinds = judged.complete(folder, by, config.jobs, [config.run(row) for row in config.rows if row in KINDS])
+        done = kept.Completed(done.made | kinds.made, done.failed + kinds.failed)
         found |= {row: kept.result(folder, config.run(row), by.beside, strict=False) for row in KINDS}
-    text = markdown({row: one for row, one in found.items() if one})
-    print(text)
-    replace_file(config.results / "gan-tricks.md", lambda temporary: temporary.write_text(text))
+    if any(found.values()):
+        text = markdown({row: one for row, one in found.items() if one})
+        print(text)
+        replace_file(config.results / "gan-tricks.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def markdown(found):

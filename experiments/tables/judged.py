@@ -27,14 +27,15 @@ def judged(folder, classifier, config):
 
 
 def complete(folder, by, jobs, wanted):
-    """Train what is not kept of the wanted configurations, and keep its results and Frechet distance."""
+    """Train what is not kept of the wanted configurations, and keep results and Frechet distances -> `Completed`."""
     missing = [train for train in wanted if kept.result(folder, train, by.beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(jobs, kept.train, [train for train in missing if kept.newest(train) is None])
-    for train in missing:
-        run, model = build.trained(kept.newest(train))
+    done = kept.complete(jobs, lambda train: kept.newest(train) or kept.train(train), missing)
+    for train, end in done.made.items():
+        run, model = build.trained(end)
         pyro.set_rng_seed(train.seed)
         with torch.no_grad():
             drawn = judges.features(by.judge, inference.generate(model, len(by.real), {}))
         found = {"frechet": inference.frechet_distance(drawn, by.real)}
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, by.beside)
+    return done

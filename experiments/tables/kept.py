@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -104,11 +105,40 @@ def seeds(folder):
     return sorted({int(path.stem.rpartition("seed")[2]) for path in Path(folder).glob("*-seed*.json")})
 
 
+class Completed(NamedTuple):
+    """What came of runs: `made`, {what was missing: its result}, and why each of the others `failed`."""
+
+    made: dict[Any, Any]
+    failed: list[Exception]
+
+    def end(self):
+        """`UserError` with all that failed, each by its name and log."""
+        if self.failed:
+            lines = [_brief(error) for error in self.failed]
+            ended = f"expected all {len(self.made) + len(lines)} to end well, got {len(lines)} that failed"
+            raise UserError("\n  ".join([f"runs: {ended} (the same command makes them again):", *lines]))
+
+
 def complete(jobs, make, missing):
-    """Call `make` for everything that is missing, `jobs` at a time -> list of its results."""
+    """Call `make` for everything that is missing, `jobs` at a time -> `Completed`.
+
+    What fails is reported at once and the others go on; the caller calls `end` after it has shown what there is.
+    """
+
+    def one(wanted):
+        try:
+            return make(wanted), None
+        except Exception as error:  # whatever it is, it must not take the other runs with it
+            if not isinstance(error, UserError):
+                error = UserError(f"{getattr(wanted, 'name', wanted)}: {type(error).__name__}: {error}")
+            tqdm.write(f"failed: {error}", file=sys.stderr)
+            return None, error
+
     with ThreadPoolExecutor(jobs) as pool:
         # The threads only wait for the processes.
-        return list(tqdm(pool.map(make, missing), total=len(missing), desc="runs", disable=not missing))
+        ends = list(tqdm(pool.map(one, missing), total=len(missing), desc="runs", disable=not missing))
+    made = {wanted: end for wanted, (end, error) in zip(missing, ends, strict=True) if error is None}
+    return Completed(made, [error for _, error in ends if error is not None])
 
 
 def train(config):
@@ -236,6 +266,16 @@ def number(value, digits):
         ('1.2', '2.57e+07')
     """
     return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.2e}"
+
+
+def _brief(error):
+    """The first line: what ended, and where its log lies.
+
+    Example:
+        >>> _brief(UserError("a: train ended with status 1; /runs/a.log ends:\\nerror: loss"))
+        'a: train ended with status 1; /runs/a.log'
+    """
+    return str(error).partition("\n")[0].removesuffix(" ends:")
 
 
 def _tail(log, lines=5):

@@ -89,10 +89,12 @@ def main(config: TripConfig):
     folder = config.results / config.title
     by = judged.judged(folder, config.classifier, config.train)
     wanted = [config.run(m, prior, seed) for seed in config.seeds for m in config.models for prior in config.rows]
-    judged.complete(folder, by, config.jobs, [train for train in wanted if train])
-    text = markdown(config, results(config, folder, by.beside))
-    print(text)
-    replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    done = judged.complete(folder, by, config.jobs, [train for train in wanted if train])
+    if every := results(config, folder, by.beside):
+        text = markdown(config, every)
+        print(text)
+        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def results(config, folder, beside):

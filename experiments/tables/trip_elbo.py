@@ -60,12 +60,14 @@ def main(config: TripElboConfig):
     folder = config.results / "trip-elbo"
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
-    results = {key: kept.result(folder, train) for key, train in wanted.items()}
-    text = markdown(config.train, results)
-    print(text)
-    if set(config.rows) == set(ROWS):  # a part of the table must not replace the whole
-        replace_file(config.results / "trip-elbo.md", lambda temporary: temporary.write_text(text))
+    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    results = {key: one for key, train in wanted.items() if (one := kept.result(folder, train))}
+    if results:
+        text = markdown(config.train, results)
+        print(text)
+        if set(config.rows) == set(ROWS):  # a part of the table must not replace the whole
+            replace_file(config.results / "trip-elbo.md", lambda temporary: temporary.write_text(text))
+    done.end()
 
 
 def markdown(train, results):
@@ -87,7 +89,7 @@ def markdown(train, results):
     ]
     for row in dict.fromkeys(row for row, _ in results):
         title, _, paper = ROWS[row]
-        found = [results[row, seed] for seed in seeds]
+        found = [results[row, seed] for seed in seeds if (row, seed) in results]
         bounds = [kept.mean([-one["test"][bound] for one in found]) for bound in ("elbo", "iwae")]
         lines.append(
             f"| {' | '.join([title, *bounds, _share([one['test'].get('pareto_k') for one in found]), *paper])} |"

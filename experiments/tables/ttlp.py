@@ -108,12 +108,14 @@ def main(config: TtlpConfig):
     ]
     first += [config.unlabelled(seed) for seed in sorted({seed for row, _, seed in missing if row in STARTED})]
     folder.mkdir(parents=True, exist_ok=True)
-    made = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), first)
-    made = {train.name: run for train, run in zip(first, made, strict=True)}
-    kept.complete(config.jobs, lambda key: _run(config, key, made), missing)
-    text = markdown(config, kept_results(config))
-    print(text)
-    replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
+    done = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), first)
+    made = {train.name: run for train, run in done.made.items()}
+    then = kept.complete(config.jobs, lambda key: _run(config, key, made), missing)
+    if results := kept_results(config):
+        text = markdown(config, results)
+        print(text)
+        replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
+    kept.Completed(done.made | then.made, done.failed + then.failed).end()
 
 
 def kept_results(config):
@@ -130,13 +132,16 @@ def _run(config, key, made):
     """Train, judge, and keep both."""
     row, _, seed = key
     train = config.run(*key)
+    start, judge = config.unlabelled(seed).name, config.run("classifier", 0.0, seed).name
+    for name, needed in ((start, row in STARTED), (judge, row in JUDGED)):
+        if needed and name not in made:
+            raise UserError(f"{train.name}: expected {name}, which it needs, to end well, but it failed")
     if row in STARTED:
-        train = dataclasses.replace(train, pretrained=made[config.unlabelled(seed).name])
+        train = dataclasses.replace(train, pretrained=made[start])
     run = kept.newest(train) or kept.train(train)
     found = json.loads((run / "summary.json").read_text())
     if row in JUDGED:
-        judge = made[config.run("classifier", 0.0, seed).name]
-        arguments = ["evaluate", str(run), "--classifier", str(judge), "--seed", str(seed)]
+        arguments = ["evaluate", str(run), "--classifier", str(made[judge]), "--seed", str(seed)]
         kept.run(arguments, train.runs_dir / f"{train.name}-evaluate.log", train.name)
         evaluation = json.loads((run / "evaluation-test.json").read_text())
         command = ["python", "-m", "experiments", "evaluate", "RUN", "--classifier", "RUN", "--seed", str(seed)]

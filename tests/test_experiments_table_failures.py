@@ -1,0 +1,137 @@
+"""Tables of which some rows fail: the others are made and shown, and what failed is named at the end."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import tyro
+
+from experiments import build, judges, runs
+from experiments.__main__ import main
+from experiments.config import UserError, to_json
+from experiments.tables import kept, trip_elbo
+
+PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
+ONE = {"accuracy": 0.9, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
+TEST = {"elbo": -100.0, "iwae": -90.0, "particles": 10, "imputation": {"digit": ONE}}
+CONDITIONS = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": {"weights": "0123456789abcdef", **ONE}}
+
+
+@pytest.fixture
+def processes(monkeypatch):
+    """`kept.run` starts no process; one whose name is in `failing` ends badly. -> names started, names that fail."""
+    started, failing = [], set()
+
+    def process(command, stdout, stderr):
+        words = command[command.index("experiments") + 1 :]
+        if words[0] == "evaluate":
+            evaluation = {"test": {**TEST, "conditions": CONDITIONS}, "provenance": PROVENANCE}
+            runs.write_json(Path(words[1]) / "evaluation-test.json", evaluation)
+            return SimpleNamespace(returncode=0)
+        train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
+        started.append(train.name)
+        if train.name in failing:
+            stdout.write("first line\nerror: loss: expected a finite number, got nan\n")
+            return SimpleNamespace(returncode=2)
+        folder = runs.new_folder(train.runs_dir, train.name)
+        runs.write_json(folder / "config.json", {"config": to_json(train)})
+        runs.write_json(folder / "summary.json", {"test": TEST, "seconds": 1.0, "provenance": PROVENANCE})
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(kept.subprocess, "run", process)
+    return SimpleNamespace(started=started, failing=failing)
+
+
+def where(tmp_path):
+    return ["--results", str(tmp_path / "results"), "--train.runs-dir", str(tmp_path / "runs"), "--jobs", "2"]
+
+
+def test_a_failed_row_is_named_and_the_others_are_shown(tmp_path, processes, capsys):
+    processes.failing |= {"gmm-seed0", "trip-seed1"}
+    flags = ["table", "trip-elbo", *where(tmp_path), "--seeds", "0", "1"]
+    assert main(flags) == 2
+    shown, log = capsys.readouterr(), (tmp_path / "runs" / "trip-elbo" / "gmm-seed0.log").absolute()
+    wanted = 2 * len(trip_elbo.ROWS)
+    assert len(processes.started) == wanted
+    at_once = f"failed: gmm-seed0: train ended with status 2; {log} ends:\nfirst line\nerror: loss: expected a finite"
+    assert at_once in shown.err
+    summary = shown.err[shown.err.rindex("error: runs:") :]
+    assert summary.splitlines() == [
+        f"error: runs: expected all {wanted} to end well, got 2 that failed (the same command makes them again):",
+        f"  gmm-seed0: train ended with status 2; {log}",
+        f"  trip-seed1: train ended with status 2; {log.with_name('trip-seed1.log')}",
+    ]
+    results = {path.stem for path in (tmp_path / "results" / "trip-elbo").iterdir()}
+    assert results == set(processes.started) - processes.failing
+    page = (tmp_path / "results" / "trip-elbo.md").read_text()
+    assert page.strip() in shown.out
+    assert page.count("| 100.00") == len(trip_elbo.ROWS)  # every row has a seed that went well
+    processes.started.clear()
+    processes.failing.clear()
+    assert main(flags) == 0  # what is there is not made again
+    assert sorted(processes.started) == ["gmm-seed0", "trip-seed1"]
+
+
+def test_rows_that_need_what_failed_are_named_too(tmp_path, processes, capsys):
+    processes.failing.add("classifier-missing0-seed0")
+    flags = [
+        "table",
+        "ttlp",
+        *where(tmp_path),
+        "--rows",
+        "joint",
+        "classifier",
+        "--missing",
+        "0.5",
+        "--seeds",
+        "0",
+        "1",
+    ]
+    assert main(flags) == 2
+    error = capsys.readouterr().err
+    assert "got 2 that failed" in error
+    assert "  classifier-missing0-seed0: train ended with status 2; " in error
+    needed = "  joint-missing0.5-seed0: expected classifier-missing0-seed0, which it needs, to end well, but it failed"
+    assert needed in error
+    names = {path.stem for path in (tmp_path / "results" / "ttlp-mnist").iterdir()}
+    assert names == {"joint-missing0.5-seed1", "classifier-missing0.5-seed0", "classifier-missing0.5-seed1"}
+    assert "joint-missing0.5-seed0" not in processes.started
+    assert (tmp_path / "results" / "ttlp-mnist.md").is_file()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["trip-elbo", "ttlp", "cp-vae", "gan-points", "gan-tricks", "dpvae", "trip", "conditional-gan"],
+)
+def test_a_table_of_which_every_row_fails_has_no_page(tmp_path, monkeypatch, capsys, words):
+    def run(arguments, log, name):
+        raise UserError(f"{name}: train ended with status 2; {log} ends:\nerror: no memory")
+
+    monkeypatch.setattr(kept, "run", run)
+    monkeypatch.setattr(build, "load_data", lambda _: SimpleNamespace(image_shape=(), attributes=(), test=[]))
+    for name in ("extractor", "read"):
+        monkeypatch.setattr(judges, name, lambda *_: SimpleNamespace(identity={}))
+    monkeypatch.setattr(judges, "features", lambda *_: None)
+    flags = where(tmp_path)
+    flags[2] = "--runs-dir" if words == "gan-tricks" else "--train.runs-dir"
+    flags += ["--classifier", "J"] if words in ("trip", "conditional-gan") else []
+    assert main(["table", words, *flags]) == 2
+    error = capsys.readouterr().err
+    assert "error: runs: expected all" in error
+    assert "train ended with status 2;" in error[error.rindex("error: runs:") :]
+    assert [path.name for path in (tmp_path / "results").rglob("*") if path.is_file()] == []
+
+
+def test_an_error_of_another_kind_does_not_take_the_others_with_it(capsys):
+    def make(name):
+        if name == "b":
+            raise KeyError("elbo")
+        return name.upper()
+
+    done = kept.complete(2, make, ["a", "b", "c"])
+    assert done.made == {"a": "A", "c": "C"}
+    assert "failed: b: KeyError: 'elbo'" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"expected all 3 to end well, got 1 that failed .*\n  b: KeyError: 'elbo'$"):
+        done.end()
+    kept.complete(1, make, ["a"]).end()
+    kept.complete(1, make, []).end()
