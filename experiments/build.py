@@ -14,6 +14,7 @@ from experiments.config import UserError
 from experiments.config_gan import GANS
 from experiments.data.attributes import kinds as kinds_of
 from experiments.data.loading import load, without_labels
+from inference.fit import check_nodes
 
 UNLABELLED = ("vae", "cp-vae", "hierarchical-vae", "aae", "vae-gan")
 CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match
@@ -187,12 +188,13 @@ def engine(config):
     from lightning_fabric import Fabric  # here, since it is slow to import and `evaluate` and `sample` do without it
 
     try:
+        check_nodes(config.nodes)
         machines = {"devices": config.devices, "num_nodes": config.nodes}
         return Fabric(accelerator=config.accelerator, precision=config.precision, **machines)
     except Exception as error:  # of five kinds, by what is wrong
         raise UserError(
-            "accelerator, devices, precision: expected what Lightning Fabric can do on this machine, got "
-            f"{config.accelerator}, {config.devices}, {config.precision} ({str(error).splitlines()[0]})"
+            "accelerator, devices, nodes, precision: expected what Lightning Fabric can do on this machine, got "
+            f"{config.accelerator}, {config.devices}, {config.nodes}, {config.precision} ({str(error).splitlines()[0]})"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """One training loop for all models, on Lightning Fabric."""
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -100,8 +101,8 @@ def fit(
 
     Raises:
         ValueError: no step, a first step that is not due on every batch, another that is never due, epochs or clip_norm
-            not positive, early stopping without validation data or with an objective that is not steady, no batches,
-            checkpoints without a folder.
+            not positive, several nodes without a launcher, early stopping without validation data or with an objective
+            that is not steady, no batches, checkpoints without a folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
@@ -110,6 +111,7 @@ def fit(
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
     _check(steps, epochs, validation, early_stopping, clip_norm)
     _check_files(run_dir, checkpoint_every, resume)
+    check_nodes(nodes)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
 
     strategy = _strategy(devices * nodes, steps)
@@ -191,6 +193,13 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: floa
         )
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm: expected a positive number or None, got {clip_norm!r}")
+
+
+def check_nodes(nodes: int) -> None:
+    """`ValueError` where several machines are asked for, but nothing has told this process of the others."""
+    check_count("nodes", nodes)
+    if nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
+        raise ValueError(f"nodes: expected 1 in a program that neither torchrun nor SLURM has started, got {nodes}")
 
 
 def _check_files(run_dir: str | Path | None, checkpoint_every: int | None, resume: bool) -> None:
