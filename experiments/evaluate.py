@@ -24,7 +24,8 @@ class EvaluateConfig:
     Bounds are in nats per picture with their standard errors, of log p(x), or with attributes of log p(x, y). Models
     with attributes are also asked for every attribute from the picture alone (imputation). With a classifier beside
     them (`train classifier`), pictures are generated for the labels of the part, read by the classifier (condition
-    accuracy) and compared with the part's own pictures by the Frechet distance of the classifier's features.
+    accuracy) and compared with the part's own pictures by the Frechet distance of the classifier's features; as many
+    pictures of a model without attributes are only compared.
     """
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
@@ -41,7 +42,8 @@ def main(config: EvaluateConfig):
     check_counts(config, "particles")
     check_seed(config.seed)
     run, model = build.trained(config.run)
-    judge = None if config.classifier is None else judges.read(config.classifier, run)
+    read = judges.read if run.attributes else judges.extractor
+    judge = None if config.classifier is None else read(config.classifier, run)
     inception = None if config.inception is None else judges.inception(config.inception, run)
     images = build.load_data(dataclasses.replace(run.config, data_root=config.data_root or run.config.data_root))
     if images.image_shape != run.image_shape:
@@ -51,7 +53,8 @@ def main(config: EvaluateConfig):
     part = getattr(images, config.part)
     found, _ = results(run, model, part, config.seed, config.particles)
     if judge is not None:
-        found["conditions"] = judges.conditions(model, judge, part, config.seed)
+        name, compare = ("conditions", judges.conditions) if run.attributes else ("generated", judges.likeness)
+        found[name] = compare(model, judge, part, config.seed)
     if inception is not None:
         found["inception"] = judges.inception_distance(model, inception, part, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
@@ -210,6 +213,9 @@ def text(found):
         one = found["conditions"]
         lines.append(f"condition accuracy {one['mean_accuracy']:.2%}, Frechet distance {one['frechet']:.3f}")
         lines.append(f"(the judge itself is right on {one['judge']['accuracy']:.2%} of its test labels)")
+    if "generated" in found:
+        one = found["generated"]
+        lines.append(f"Frechet distance {one['frechet']:.3f} ({one['count']} pictures each)")
     if "inception" in found:
         lines.append(f"FID {found['inception']['frechet']:.2f} ({found['inception']['count']} pictures each)")
     return "\n".join(lines)

@@ -79,6 +79,19 @@ def features(judge, images, batch_size=500):
 
 
 @torch.no_grad()
+def likeness(model, judge, images, seed, real=None):
+    """As many generated pictures as there are in `images`, by the Frechet distance of a classifier's features -> dict.
+
+    `real` are the features of `images`, where they are known.
+    """
+    _check_count(images)
+    pyro.set_rng_seed(seed)
+    drawn = features(judge, inference.generate(model, len(images)))
+    real = features(judge, images) if real is None else real
+    return {"frechet": inference.frechet_distance(drawn, real), "count": len(drawn), "judge": judge.identity}
+
+
+@torch.no_grad()
 def conditions(model, judge, images, seed, batch_size=100):
     """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
 

@@ -18,7 +18,7 @@ class SampleConfig:
     """Draw pictures from a trained model: z from the prior, then the mean of p(x given z)."""
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
-    category: tuple[int, ...] = ()  # Categories of CP-VAE that they shall be of; several: a row for each.
+    category: tuple[int, ...] = ()  # Categories of CP-VAE or InfoGAN that they shall be of; several: a row for each.
     categories_of: Literal["prior", "posterior"] = "prior"  # Or drawn: evenly, or as often as the test pictures' are.
     given: tuple[str, ...] = ()  # Attributes the pictures shall have, as male=1,eyeglasses=1; several: a row for each.
     n: int | None = None  # Number of pictures, of each row where several are given; default 100, or 10 a row.
@@ -33,8 +33,12 @@ def main(config: SampleConfig):
     run, model = build.trained(config.run)
     if not hasattr(model, "generate"):
         raise UserError(f"run: expected a model that draws pictures, got a {run.config.model}")
-    if run.config.model != "cp-vae" and (config.category or config.categories_of != "prior"):
-        raise UserError(f"category: expected a run with categories (train cp-vae), got {run.folder.absolute()}")
+    if config.category and run.config.model not in ("cp-vae", "info-gan"):
+        raise UserError(
+            f"category: expected a run with categories (train cp-vae or info-gan), got {run.folder.absolute()}"
+        )
+    if config.categories_of != "prior" and run.config.model != "cp-vae":
+        raise UserError(f"categories_of: expected prior, or a run of train cp-vae, got {run.folder.absolute()}")
     asked, titles = _attributes_asked(config, run) if config.given else _categories_asked(config, run)
     if not asked:
         asked, titles = [{}], [run.config.prior if run.config.model == "vae" else run.config.model]

@@ -144,10 +144,11 @@ class InfoGAN(GAN):
             return pyro.sample("c", dist.Categorical(logits=self.recogniser(x)))
 
     @torch.no_grad()
-    def generate(self, n: int, c: Tensor | None = None, *, drawn: bool = False) -> Tensor:
-        """n pictures; of categories c `(n,)`, or drawn ones."""
+    def generate(self, n: int, category: int | Tensor | None = None, *, drawn: bool = False) -> Tensor:
+        """n pictures; of a category, or of as many `(n,)`, or of drawn ones."""
         z = self.prior_law().sample((self._batch_size(None, n),))
-        return self.picture(self.decode(z, self._code().sample((n,)) if c is None else c))
+        c = self._code().sample((n,)) if category is None else torch.as_tensor(category, device=z.device).expand(n)
+        return self.picture(self.decode(z, c))
 
     @torch.no_grad()
     def classify(self, picture: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import pyro_priors as pp
 from experiments import build
 from experiments.__main__ import main
 from experiments.adversarial import tie
-from experiments.config import UserError
+from experiments.config import TrainConfig, UserError
 from experiments.data.points import MODES, coverage
 from experiments.tables import gan_points, gan_tricks, kept
 from experiments.tables.conditional_gan import SHARED, ConditionalGanConfig, markdown, trained_or_diverged
@@ -51,6 +51,11 @@ def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
     assert main(["evaluate", str(run)]) == 0
     assert "critic: " in capsys.readouterr().out
     assert main(["sample", str(run), "--n", "4", "--output", str(tmp_path / "four.png")]) == 0
+    assert main(["sample", str(run), "--category", "3", "0", "--n", "2"]) == 0
+    assert main(["sample", str(run), "--category", "10"]) == 2
+    assert "category: expected 0..9, got 10" in capsys.readouterr().err
+    assert main(["sample", str(run), "--categories-of", "posterior"]) == 2
+    assert "categories_of: expected prior, or a run of train cp-vae" in capsys.readouterr().err
     assert main(["figure", "mode-hopping", str(run), "--dimensions", "2", "--hops", "2", "--ways", "2"]) == 0
     assert (run / "mode-hopping.png").is_file()
     assert main(["figure", "mode-hopping", str(run), "--dimensions", "4"]) == 2
@@ -147,6 +152,9 @@ def test_tables(tmp_path, monkeypatch):
     assert "| average | " in (tmp_path / "results" / "gan-tricks.md").read_text()
 
 
+TINY = {"hidden": (8,), "epochs": 1, "particles": 2, "latent_dim": 3, "batch_size": 9, "binarize": "none"}
+
+
 def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
     write_cifar10(tmp_path, monkeypatch)
@@ -175,6 +183,18 @@ def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
     page = (tmp_path / "results" / "trip-cifar10.md").read_text()
     assert page.count("| WGAN | ") == 2
     assert page.count("| VAE | ") == 1
+    kind = TrainConfig(prior="normal", data="cifar10", likelihood="squared-error", **TINY)
+    monkeypatch.setattr(gan_tricks, "KINDS", {"vae": ("VAE", kind, "KL", lambda test: f"{test['kl']:.2f}")})
+    where = ["--data-root", str(tmp_path), "--runs-dir", str(runs), *judge[:-2]]
+    assert main(["table", "gan-tricks", "--rows", "vae", *where]) == 0
+    result = json.loads((tmp_path / "results" / "gan-tricks" / "vae.json").read_text())
+    assert f"| VAE | {result['frechet']:.1f} | KL | " in (tmp_path / "results" / "gan-tricks.md").read_text()
+    run = newest(runs / "gan-tricks")
+    assert main(["evaluate", str(run), *judge[:2]]) == 0
+    again = json.loads((run / "evaluation-test.json").read_text())["test"]["generated"]
+    assert again["frechet"] == pytest.approx(result["frechet"])
+    with pytest.raises(UserError, match="classifier: expected a run of `train classifier` beside rows on MNIST"):
+        gan_tricks.GanTricksConfig(rows=("vae",))
     assert main(["table", "conditional-gan", *judge, *small, "--rows", "rloo"]) == 0
     assert "| REINFORCE (leave-one-out) | " in (tmp_path / "results" / "conditional-gan-cifar10.md").read_text()
 

@@ -2,18 +2,18 @@
 
 from typing import NamedTuple
 
-import pyro
 import torch
 
-import inference
 from experiments import build, judges, runs
+from experiments.data.images import Images
 from experiments.tables import kept
 
 
 class Judged(NamedTuple):
-    """A classifier, its features of the test pictures, and what a result says of both."""
+    """A classifier, test pictures, its features of them, and what a result says of both."""
 
     judge: judges.Judge
+    images: Images
     real: torch.Tensor
     beside: dict
 
@@ -23,7 +23,7 @@ def judged(folder, classifier, config):
     data = build.load_data(config)
     judge = judges.extractor(classifier, runs.Run(folder, config, data.image_shape, ()))
     real = judges.features(judge, data.test)
-    return Judged(judge, real, {"judge": judge.identity, "count": len(real)})
+    return Judged(judge, data.test, real, {"judge": judge.identity, "count": len(real)})
 
 
 def complete(folder, by, jobs, wanted):
@@ -33,9 +33,7 @@ def complete(folder, by, jobs, wanted):
     done = kept.complete(jobs, lambda train: kept.newest(train) or kept.train(train), missing)
     for train, end in done.made.items():
         run, model = build.trained(end)
-        pyro.set_rng_seed(train.seed)
-        with torch.no_grad():
-            drawn = judges.features(by.judge, inference.generate(model, len(by.real), {}))
-        found = {"frechet": inference.frechet_distance(drawn, by.real)}
-        kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, by.beside)
+        found = judges.likeness(model, by.judge, by.images, train.seed, by.real)
+        summary = runs.read_json(run.folder / "summary.json")
+        kept.keep(folder, train, {**summary, "frechet": found["frechet"]}, by.beside)
     return done
