@@ -56,6 +56,7 @@ def _fit_all(config, model, images, run_dir, resume):
         devices=config.devices,
         precision=config.precision,
         clip_norm=config.clip_norm,
+        accumulate=config.accumulate,
         progress=config.progress,
         seed=config.seed,
     )
