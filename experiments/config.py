@@ -33,6 +33,12 @@ def check_counts(config, *fields):
             raise UserError(f"{field}: expected at least 1, got {value}")
 
 
+def check_one_optimizer(config):
+    """`UserError` where gradients shall accumulate; for trainings of several optimizers."""
+    if config.accumulate > 1:
+        raise UserError(f"accumulate: expected 1 with several optimizers, got {config.accumulate}")
+
+
 def check_widths(field, widths):
     """`UserError` where there is no layer, or one without units."""
     if not widths or min(widths) < 1:
@@ -60,6 +66,7 @@ class TrainingConfig:
 
     epochs: int = 100  # Passes over the training data, at most.
     batch_size: int = 128  # Images per step.
+    accumulate: int = 1  # Batches per step of the optimizer, on the mean of their gradients; for one optimizer.
     lr: float = 1e-3  # Adam's learning rate of the networks.
     patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
     clip_norm: float | None = None  # Largest norm of the gradient.
@@ -77,7 +84,10 @@ class TrainingConfig:
     figures_every: int | None = None  # Draw the pictures into RUN/figures after every so many epochs; None: at the end.
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
-    counts: ClassVar[tuple[str, ...]] = ("image_size", "channels", "epochs", "batch_size", "devices", "nodes")
+    counts: ClassVar[tuple[str, ...]] = (
+        *("image_size", "channels", "epochs", "batch_size"),
+        *("accumulate", "devices", "nodes"),
+    )
     optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads", "figures_every")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
@@ -196,6 +206,8 @@ class TrainConfig(PriorFields, AutoencoderConfig):
             raise UserError(
                 f"prior_epochs: expected 0 with a VampPrior, which has no law of its own, got {self.prior_epochs}"
             )
+        if self.objective == "factor":
+            check_one_optimizer(self)
         if self.objective == "factor" and self.patience is not None:
             raise UserError(f"patience: expected none with objective factor, whose losses move, got {self.patience}")
 

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from experiments.config import PriorFields, TrainConfig, TrainingConfig, UserError, check_widths
+from experiments.config import PriorFields, TrainConfig, TrainingConfig, UserError, check_one_optimizer, check_widths
 
 POINTS = ("moons", "grid", "ring")  # data that are points of the plane, not pictures
 
@@ -61,6 +61,7 @@ class GanConfig(PriorFields, TrainingConfig):
 
     def __post_init__(self):
         super().__post_init__()
+        check_one_optimizer(self)
         conditional = self.prior == "ttlp"
         for field in ("noise", "consensus", "minibatch"):
             if not getattr(self, field) >= 0:
@@ -246,6 +247,7 @@ class VaeGanConfig(TrainConfig):
 
 def _check_plain(config):
     """`UserError` where an autoencoder with a critic is asked for what has no meaning for it."""
+    check_one_optimizer(config)
     if config.objective != "elbo" or config.warmup_epochs or config.patience is not None or config.prior == "vamp":
         raise UserError(
             f"objective, warmup_epochs, patience, prior: expected their defaults and no VampPrior with {config.model}"

@@ -57,6 +57,7 @@ def _fit_all(config, model, images, run_dir, resume, more):
         nodes=config.nodes,
         precision=config.precision,
         clip_norm=config.clip_norm,
+        accumulate=config.accumulate,
         progress=config.progress,
         seed=config.seed,
     )

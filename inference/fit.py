@@ -48,6 +48,7 @@ def fit(
     nodes: int = 1,
     precision: str = "32-true",
     clip_norm: float | None = None,
+    accumulate: int = 1,
     progress: bool = True,
     seed: int | None = None,
 ) -> FitResult:
@@ -96,20 +97,25 @@ def fit(
             so many devices of every node.
         nodes: machines, on each of which torchrun or SLURM has started the same program once a device.
         clip_norm: largest norm of a gradient.
+        accumulate: update once in so many batches, and at the end of an epoch, on the mean of their gradients: for a
+            loss that is a mean over examples, and batches of one size, that is one larger batch. Devices exchange
+            gradients then only. Callbacks and schedules go on counting batches; checkpoints wait for the update. For a
+            single step only: of several, each should see what those before it have changed.
         progress: show a progress bar.
         seed: seed of every random number generator, plus the rank.
 
     Raises:
-        ValueError: no step, a first step that is not due on every batch, another that is never due, epochs or clip_norm
-            not positive, several nodes without a launcher, early stopping without validation data or with an objective
-            that is not steady, no batches, checkpoints without a folder.
+        ValueError: no step, a first step that is not due on every batch, another that is never due, a number that is
+            not positive, several nodes without a launcher, several steps or data without a length where gradients
+            accumulate, early stopping without validation data or with an objective that is not steady, no batches,
+            checkpoints without a folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
             a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
     """
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
-    _check(steps, epochs, validation, early_stopping, clip_norm)
+    _check(steps, epochs, validation, early_stopping, clip_norm, accumulate)
     _check_files(run_dir, checkpoint_every, resume)
     check_nodes(nodes)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
@@ -130,6 +136,7 @@ def fit(
         early_stopping=early_stopping,
         files=files,
         clip_norm=clip_norm,
+        accumulate=accumulate,
         scaled=precision.startswith("16-mixed"),
     )
     with pyro.validation_enabled(False), _mode_restored(model):
@@ -176,7 +183,7 @@ def _strategy(processes: int, steps: list) -> Any:
     return DDPStrategy(find_unused_parameters=True)
 
 
-def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: float | None) -> None:
+def _check(steps: list, epochs: int, validation, early_stopping, clip_norm, accumulate) -> None:
     if not steps:
         raise ValueError("steps: expected at least one OptimizationStep, got none")
     check_count("epochs", epochs)
@@ -184,6 +191,8 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm: floa
         check_count("every", step.every)
     if steps[0].every != 1:
         raise ValueError(f"every: expected 1 for the first step, got {steps[0].every}")
+    if check_count("accumulate", accumulate) > 1 and len(steps) > 1:
+        raise ValueError(f"accumulate: expected 1 with several steps, got {accumulate}")
     if early_stopping is not None and validation is None:
         raise ValueError("early_stopping: expected validation data beside it, got validation=None")
     if early_stopping is not None and not steady(steps):

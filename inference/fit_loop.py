@@ -64,11 +64,13 @@ class Loop:
         early_stopping: EarlyStopping | None,
         files: Files,
         clip_norm: float | None,
+        accumulate: int,
         scaled: bool,
     ) -> None:
         self.fabric, self.model, self.callbacks, self.early_stopping = fabric, model, callbacks, early_stopping
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.steady = steady(steps)
+        self.accumulate, self.group = accumulate, 0  # batches whose gradients wait for the optimizer
         self.scaled = scaled  # a gradient scaler meets, and skips, infinite gradients
         optimizers, self.every = [step.optimizer for step in steps], [step.every for step in steps]
         losses = Losses([step.objective for step in steps], model)
@@ -76,7 +78,9 @@ class Loop:
         self.data, self.validation = self._loader(data), None if validation is None else self._loader(validation)
         self.state, self.files = FitState(fabric, model, optimizers), files
         loaders = [self.data, self.validation]
-        self.restorable = Restorable(losses, steps, self.state, callbacks, early_stopping, loaders)
+        if accumulate > 1 and not hasattr(self.data, "__len__"):
+            raise ValueError(f"data: expected a length where gradients accumulate, got {type(data).__name__}")
+        self.restorable = Restorable(losses, steps, self.state, callbacks, early_stopping, loaders, accumulate)
         self.progress, self.signals, self.bar = Progress(), Signals(), None
 
     def run(self, epochs: int) -> FitResult:
@@ -126,24 +130,35 @@ class Loop:
     def _train(self) -> dict[str, float]:
         self.losses.train()
         means = [Means(*total) for total in self.progress.totals] or [Means() for _ in self.optimizers]
+        due = False
         for number, batch in self._batches():
             batch = self.fabric.to_device(as_tuple(batch))
             self._call("on_step_start")
+            last = number % self.accumulate == 0 or number == len(self.data)
             for index, optimizer in enumerate(self.optimizers):
                 if (self.state.step + 1) % self.every[index]:
                     continue
-                with pyro.validation_enabled(self.state.step + 1 == self.every[index]):
-                    loss, terms = self.losses(index, *batch)
-                self._update(loss, optimizer, batch, number)
+                with contextlib.nullcontext() if last else self.fabric.no_backward_sync(self.losses):
+                    with pyro.validation_enabled(self.state.step + 1 == self.every[index]):
+                        loss, terms = self.losses(index, *batch)
+                    self._backward(loss, optimizer, batch, number)
+                if last:
+                    self._update(optimizer, number)
                 means[index].add(len(batch[0]), loss=loss.detach(), **terms._asdict())
             self._call("on_step_end")
             self.state.step += 1
             self.bar.update()
             self.progress.batches = number
-            if self.signals.received or (self.files.every and number % self.files.every == 0):
+            due = due or bool(self.files.every and number % self.files.every == 0)
+            if last and (due or self.signals.received):
+                due = False
                 self.progress.totals = [(mean.count, mean.totals) for mean in means]
                 self._checkpoint()
                 self.signals.stop(self._where())
+        if self.group:
+            raise ValueError(
+                f"data: expected {len(self.data)} batches, as its length says, got {self.progress.batches}"
+            )
         prefixes = ["train", *(f"train_{index}" for index in range(1, len(means)))]
         due = [(m, prefix) for m, prefix, n in zip(means, prefixes, self.every, strict=True) if m.count or n == 1]
         return {name: value for mean, prefix in due for name, value in mean.read(self.fabric, prefix)}
@@ -167,7 +182,8 @@ class Loop:
             self.restorable.set_random(now)
         return numbered
 
-    def _update(self, loss: Tensor, optimizer: Any, batch: tuple, number: int) -> None:
+    def _backward(self, loss: Tensor, optimizer: Any, batch: tuple, number: int) -> None:
+        """Add the gradient of one batch to those that wait."""
         where = f"epoch {self.state.epoch}, batch {number}"
         if not torch.isfinite(loss):
             site = find_nonfinite(self.model.model, self.model.guide, batch)
@@ -175,8 +191,19 @@ class Loop:
                 f"loss: expected a finite number, got {loss.item()} in {where}: "
                 f"{site or 'every site has a finite log-density on a second pass'}"
             )
-        optimizer.zero_grad()
+        if self.group == 0:
+            optimizer.zero_grad()
         self.fabric.backward(loss)
+        self.group += self.accumulate > 1
+
+    def _update(self, optimizer: Any, number: int) -> None:
+        """A step on the mean of the gradients that wait."""
+        where = f"epoch {self.state.epoch}, batch {number}"
+        if self.group > 1:
+            where = f"epoch {self.state.epoch}, batches {number - self.group + 1} to {number}"
+            for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
+                parameter.grad /= self.group
+        self.group = 0
         norm = self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
         if not self.scaled and not torch.isfinite(norm):
             raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}")

@@ -66,6 +66,7 @@ class Restorable:
         state: what callbacks see.
         early_stopping: or None.
         loaders: training and validation data.
+        accumulate: batches of one update.
     """
 
     def __init__(
@@ -76,9 +77,11 @@ class Restorable:
         callbacks: Sequence[Callback],
         early_stopping,
         loaders,
+        accumulate: int,
     ) -> None:
         self.losses, self.state, self.callbacks = losses, state, callbacks
         self.steps, self.early_stopping, self.loaders = steps, early_stopping, loaders
+        self.accumulate = accumulate
         self.fabric, self.generators = state.fabric, generators(*loaders)
 
     def held(self) -> list[nn.Module]:
@@ -98,6 +101,7 @@ class Restorable:
             "callbacks": [type(callback).__name__ for callback in self.callbacks],
             "early_stopping": self.early_stopping is not None,
             "batches of an epoch": len(data) if hasattr(data, "__len__") else None,
+            "accumulate": self.accumulate,
             "devices": self.fabric.world_size,
             "weights": _shapes([self.losses, *self.held()]),
         }

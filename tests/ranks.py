@@ -15,8 +15,8 @@ import torch
 PRELOADED = ["lightning_fabric", "sklearn.mixture", "tqdm", "inference", "models"]
 
 
-def in_processes(count, function, *arguments, limit=120):
-    """Call `function(*arguments)`, a function of a module, as each of `count` ranks -> list of what they return.
+def in_processes(count, function, *arguments, limit=120, **named):
+    """Call a function of a module as each of `count` ranks -> list of what they return.
 
     Where `inference.fit` is called with `devices=count`, it finds the others. A server that has imported what is slow
     to import makes the processes; an error in one ends all.
@@ -29,7 +29,7 @@ def in_processes(count, function, *arguments, limit=120):
         files = [Path(folder) / str(rank) for rank in range(count)]
         free.close()
         processes = [
-            context.Process(target=_rank, args=({**where, "LOCAL_RANK": str(rank)}, file, function, arguments))
+            context.Process(target=_rank, args=({**where, "LOCAL_RANK": str(rank)}, file, function, arguments, named))
             for rank, file in enumerate(files)
         ]
         for process in processes:
@@ -69,11 +69,11 @@ def _wait(processes, until):
         process.join()
 
 
-def _rank(where, file, function, arguments):
+def _rank(where, file, function, arguments, named):
     os.environ.update(where)
     torch.set_num_threads(1)
     try:
-        told = (function(*arguments),)
+        told = (function(*arguments, **named),)
     except BaseException:
         told = traceback.format_exc()
     temporary = file.with_suffix(".part")
