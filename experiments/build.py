@@ -14,6 +14,7 @@ from experiments.config import UserError
 from experiments.config_gan import GANS
 from experiments.data.attributes import kinds as kinds_of
 from experiments.data.loading import load, without_labels
+from experiments.data.streaming import Streaming
 
 UNLABELLED = ("vae", "cp-vae", "hierarchical-vae", "aae", "vae-gan")
 CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match
@@ -168,6 +169,7 @@ def load_data(config):
         image_size=config.image_size,
         binarize=config.binarize,
         seed=config.seed,
+        stream=Streaming(config.workers, _on_gpu(config)) if config.stream else None,
         **labelled,
     )
     if unlabelled(config):
@@ -180,6 +182,10 @@ def load_data(config):
             f"in {config.data} (pass --likelihood gaussian --binarize none)"
         )
     return loaded
+
+
+def _on_gpu(config):
+    return config.accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available()
 
 
 def engine(config):
