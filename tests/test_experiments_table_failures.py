@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import pytest
 import tyro
 
-from experiments import build, judges, runs
+from experiments import build, judges, launch, runs
 from experiments.__main__ import main
 from experiments.config import UserError, to_json
+from experiments.launch import LaunchConfig
 from experiments.tables import kept, trip_elbo
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
@@ -38,7 +39,7 @@ def processes(monkeypatch):
         runs.write_json(folder / "summary.json", {"test": TEST, "seconds": 1.0, "provenance": PROVENANCE})
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(kept.subprocess, "run", process)
+    monkeypatch.setattr(launch.subprocess, "run", process)
     return SimpleNamespace(started=started, failing=failing)
 
 
@@ -128,10 +129,10 @@ def test_an_error_of_another_kind_does_not_take_the_others_with_it(capsys):
             raise KeyError("elbo")
         return name.upper()
 
-    done = kept.complete(2, make, ["a", "b", "c"])
+    done = kept.complete(LaunchConfig(jobs=2), make, ["a", "b", "c"])
     assert done.made == {"a": "A", "c": "C"}
     assert "failed: b: KeyError: 'elbo'" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"expected all 3 to end well, got 1 that failed .*\n  b: KeyError: 'elbo'$"):
         done.end()
-    kept.complete(1, make, ["a"]).end()
-    kept.complete(1, make, []).end()
+    kept.complete(LaunchConfig(), make, ["a"]).end()
+    kept.complete(LaunchConfig(), make, []).end()

@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from experiments.config_gan import AaeConfig, EbGanConfig, InfoGanConfig, VaeGanConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from experiments.tables.gan_points import SHARED
 from inference import replace_file
@@ -59,7 +60,7 @@ KINDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class GanTricksConfig:
+class GanTricksConfig(LaunchConfig):
     """Train a GAN on the grid with each trick by itself, and every other kind of adversarial model on MNIST.
 
     Results land in RESULTS/gan-tricks/ROW.json, the table in RESULTS/gan-tricks.md. What is there is not repeated; the
@@ -70,10 +71,10 @@ class GanTricksConfig:
     seed: int = 0  # Of all.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     runs_dir: Path = Path("runs")  # Where runs land.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_rows(self.rows, (*TRICKS, *KINDS))
 
     def run(self, row):
@@ -88,7 +89,7 @@ def main(config: GanTricksConfig):
     folder = config.results / "gan-tricks"
     missing = [train for row in config.rows if kept.result(folder, train := config.run(row)) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     found = {row: kept.result(folder, config.run(row), strict=False) for row in (*TRICKS, *KINDS)}
     if any(found.values()):
         text = markdown({row: one for row, one in found.items() if one})

@@ -9,6 +9,7 @@ import inference
 from experiments import build, judges, runs
 from experiments.config import TrainConfig, UserError, to_flags
 from experiments.config_gan import WganConfig, WganGpConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -42,7 +43,7 @@ DECIDED = {"seed", "name"}.union(*(changes for _, changes in PRIORS.values()))
 
 
 @dataclasses.dataclass(frozen=True)
-class TripConfig:
+class TripConfig(LaunchConfig):
     """Train generators under every prior of TRIP Table 1, all else equal, and compare their draws with test pictures.
 
     Results land in RESULTS/NAME/MODEL-PRIOR-seedS.json, the table in RESULTS/NAME.md. What is there is not repeated.
@@ -55,10 +56,10 @@ class TripConfig:
     models: tuple[str, ...] = tuple(MODELS)  # Models to train.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE needs no REINFORCE.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_rows(self.models, MODELS, "models")
         kept.check_asked(self, PRIORS, DECIDED)
         for field, wanted in (("data", self.train.data), ("prior", "trip"), ("seed", 0), ("fixed", False)):
@@ -99,7 +100,7 @@ def main(config: TripConfig):
     missing = [train for train in wanted if train and kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    done = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), missing)
+    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing)
     for train, end in done.made.items():
         run, model = build.trained(end)
         pyro.set_rng_seed(train.seed)
