@@ -14,6 +14,7 @@ from experiments.config import UserError
 from experiments.config_gan import GANS
 from experiments.data.attributes import kinds as kinds_of
 from experiments.data.loading import load, without_labels
+from experiments.data.streaming import Streaming
 from inference.fit import check_nodes
 
 UNLABELLED = ("vae", "cp-vae", "hierarchical-vae", "aae", "vae-gan")
@@ -169,6 +170,7 @@ def load_data(config):
         image_size=config.image_size,
         binarize=config.binarize,
         seed=config.seed,
+        stream=Streaming(config.workers, _on_gpu(config)) if config.stream else None,
         **labelled,
     )
     if unlabelled(config):
@@ -181,6 +183,10 @@ def load_data(config):
             f"in {config.data} (pass --likelihood gaussian --binarize none)"
         )
     return loaded
+
+
+def _on_gpu(config):
+    return config.accelerator in ("cuda", "gpu", "auto") and torch.cuda.is_available()
 
 
 def engine(config):

@@ -21,6 +21,9 @@ DataName = Literal[
 ]
 
 
+STREAMED = ("celeba", "folder")  # data that can stay on disk
+
+
 class UserError(ValueError):
     """A mistake of the caller; the command line shows its message without a traceback."""
 
@@ -58,6 +61,8 @@ class TrainingConfig:
     data: DataName = "mnist"  # Data set to train on; `digits` needs no files.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     image_size: int = 64  # Side that celeba and folder images are cropped and resized to.
+    stream: bool = False  # Leave the pictures of celeba and folder on disk, where they are more than memory holds.
+    workers: int = 0  # Processes that decode them; 0: the training's own.
     binarize: Literal["dynamic", "none"] = "dynamic"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
 
     network: Literal["mlp", "conv"] = "mlp"  # Gated dense layers, or 4x4 stride-2 convolutions (28, 32 or 64 pixels).
@@ -99,6 +104,13 @@ class TrainingConfig:
             if value is not None and not value > 0:
                 raise UserError(f"{field}: expected a positive number, got {value}")
         check_seed(self.seed)
+        if self.stream and (self.data not in STREAMED or self.binarize != "none"):
+            raise UserError(
+                f"stream: expected --data {' or '.join(STREAMED)} and --binarize none, got {self.data} and "
+                f"{self.binarize}"
+            )
+        if self.workers < 0 or (self.workers and not self.stream):
+            raise UserError(f"workers: expected 0 or, with --stream, more, got {self.workers}")
         if self.name is not None and (self.name in ("", ".", "..") or set(self.name) & set("/\\")):
             raise UserError(f"name: expected the name of one folder, got {self.name!r} (--runs-dir says where it lies)")
 

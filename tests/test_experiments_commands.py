@@ -10,7 +10,7 @@ import torch
 import tyro
 
 import pyro_priors as pp
-from experiments import figures, runs
+from experiments import figures, launch, runs
 from experiments.__main__ import COMMANDS, main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 from experiments.tables import kept, trip_elbo
@@ -145,7 +145,7 @@ def fake_training(monkeypatch):
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if train.rank == 13 else 0})
 
-    monkeypatch.setattr(kept.subprocess, "run", process)
+    monkeypatch.setattr(launch.subprocess, "run", process)
     return started
 
 

@@ -1,14 +1,16 @@
 """Tables of which some rows fail: the others are made and shown, and what failed is named at the end."""
 
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import tyro
 
-from experiments import build, judges, runs
+from experiments import build, judges, launch, runs
 from experiments.__main__ import main
 from experiments.config import UserError, to_json
+from experiments.launch import LaunchConfig
 from experiments.tables import kept, trip_elbo
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
@@ -20,7 +22,7 @@ CONDITIONS = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": {"wei
 @pytest.fixture
 def processes(monkeypatch):
     """`kept.run` starts no process; one whose name is in `failing` ends badly. -> names started, names that fail."""
-    started, failing = [], set()
+    started, failing, one_at_a_time = [], set(), threading.Lock()  # tyro is not made for threads
 
     def process(command, stdout, stderr):
         words = command[command.index("experiments") + 1 :]
@@ -28,7 +30,8 @@ def processes(monkeypatch):
             evaluation = {"test": {**TEST, "conditions": CONDITIONS}, "provenance": PROVENANCE}
             runs.write_json(Path(words[1]) / "evaluation-test.json", evaluation)
             return SimpleNamespace(returncode=0)
-        train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
+        with one_at_a_time:
+            train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
         started.append(train.name)
         if train.name in failing:
             stdout.write("first line\nerror: loss: expected a finite number, got nan\n")
@@ -38,7 +41,7 @@ def processes(monkeypatch):
         runs.write_json(folder / "summary.json", {"test": TEST, "seconds": 1.0, "provenance": PROVENANCE})
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(kept.subprocess, "run", process)
+    monkeypatch.setattr(launch.subprocess, "run", process)
     return SimpleNamespace(started=started, failing=failing)
 
 
@@ -114,7 +117,7 @@ def test_a_table_of_which_every_row_fails_has_no_page(tmp_path, monkeypatch, cap
     monkeypatch.setattr(judges, "features", lambda *_: None)
     flags = where(tmp_path)
     flags[2] = "--runs-dir" if words == "gan-tricks" else "--train.runs-dir"
-    flags += ["--classifier", "J"] if words in ("trip", "conditional-gan") else []
+    flags += ["--classifier", "J"] if words in ("trip", "conditional-gan", "gan-tricks") else []
     assert main(["table", words, *flags]) == 2
     error = capsys.readouterr().err
     assert "error: runs: expected all" in error
@@ -128,10 +131,10 @@ def test_an_error_of_another_kind_does_not_take_the_others_with_it(capsys):
             raise KeyError("elbo")
         return name.upper()
 
-    done = kept.complete(2, make, ["a", "b", "c"])
+    done = kept.complete(LaunchConfig(jobs=2), make, ["a", "b", "c"])
     assert done.made == {"a": "A", "c": "C"}
     assert "failed: b: KeyError: 'elbo'" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"expected all 3 to end well, got 1 that failed .*\n  b: KeyError: 'elbo'$"):
         done.end()
-    kept.complete(1, make, ["a"]).end()
-    kept.complete(1, make, []).end()
+    kept.complete(LaunchConfig(), make, ["a"]).end()
+    kept.complete(LaunchConfig(), make, []).end()

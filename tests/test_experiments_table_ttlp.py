@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import tyro
 
-from experiments import runs
+from experiments import launch, runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, to_json
 from experiments.config_attributes import JointConfig
@@ -42,7 +42,7 @@ def processes(monkeypatch):
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if "failing" in str(words) else 0})
 
-    monkeypatch.setattr(kept.subprocess, "run", process)
+    monkeypatch.setattr(launch.subprocess, "run", process)
     return started
 
 

@@ -1,18 +1,19 @@
-"""Pictures in memory: reading by the batch, splitting, loading."""
+"""Pictures in memory, or on disk in place of that: reading by the batch, splitting, loading."""
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from experiments.config import UserError
+from experiments.data.streaming import OnDisk, StreamLoader
 
 
 class Images(Dataset):
-    """Pictures `(n, C, H, W)` in one tensor; an index, or a list of them, reads floats, with labels `(x, y)`.
+    """Pictures `(n, C, H, W)` in one tensor, or on disk; an index, or a list of them, reads floats, labels beside.
 
     Bytes are kept as bytes (a quarter of the memory) and divided by 255 when read.
 
     Args:
-        pixels: uint8 tensor 0..255, or a float tensor that is read as it is.
+        pixels: uint8 tensor 0..255, or a float tensor that is read as it is, or a `streaming.OnDisk`.
         binarize: draw 0/1 from the grey values at every reading, with torch's global generator.
         labels: float tensor `(n, n_attributes)`, NaN = missing.
         hidden: the truth of labels that were hidden on purpose, `(n, n_attributes)`, NaN elsewhere.
@@ -59,10 +60,14 @@ def split(pixels, validation, test):
 def loader(images, batch_size, shuffle=False, signed=False, whole=False):
     """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`.
 
-    `signed` takes [0, 1] to [-1, 1], `whole` leaves out a last batch that is smaller.
+    `signed` takes [0, 1] to [-1, 1], `whole` leaves out a last batch that is smaller. Pictures on disk come in the same
+    order, from the processes that they are to be read by.
     """
-    collate = _signed if signed else _as_is
-    return DataLoader(images, batch_size, shuffle=shuffle, collate_fn=collate, drop_last=whole)
+    how = {"shuffle": shuffle, "collate_fn": _signed if signed else _as_is, "drop_last": whole}
+    if isinstance(images.pixels, OnDisk):
+        workers, pin = images.pixels.how
+        return StreamLoader(images, batch_size, num_workers=workers, pin_memory=pin, **how)
+    return DataLoader(images, batch_size, **how)
 
 
 def _as_is(batch):

@@ -7,7 +7,7 @@ from typing import NamedTuple, get_args
 import torch
 from sklearn.datasets import load_digits
 
-from experiments.config import DataName, UserError, check_seed
+from experiments.config import STREAMED, DataName, UserError, check_seed
 from experiments.data import points, shapes, torchvision_sets, user_folder
 from experiments.data.attributes import DIGITS, Attribute, moments, select
 from experiments.data.images import Images, split
@@ -24,7 +24,7 @@ class ImageData(NamedTuple):
     attributes: tuple[Attribute, ...] = ()
 
 
-def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0):
+def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0, stream=None):
     """Read a data set, downloading it where that is possible.
 
     `moons`, `grid`, `ring` and `gaussians` are points: "pictures" of shape (1, 1, 2), or (1, 1, 1), values as drawn.
@@ -41,6 +41,8 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
             Continuous ones are standardised by what is visible in the training part.
         missing: share of the known labels of training and validation that is hidden, in [0, 1); `Images.hidden` keeps
             them. The test part keeps all.
+        stream: a `streaming.Streaming`: the pictures of `celeba` and `folder` stay on disk, and are the same when read.
+            None: they are decoded to memory.
         seed: of the choice of what is hidden; with more missing, more is hidden of the same data, never other entries.
 
     Raises:
@@ -63,6 +65,10 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
         raise UserError(f"missing: expected a share in [0, 1), got {missing}")
     if missing and attributes is None:
         raise UserError(f"missing: expected 0 where no attributes are read, got {missing}")
+    if stream is not None and (name not in STREAMED or binarize != "none"):
+        raise UserError(
+            f"stream: expected data {' or '.join(STREAMED)} and binarize 'none', got {name} and {binarize!r}"
+        )
     check_seed(seed)
     root = root_of(root)
     # Labels first: mistakes in a CSV file come out before thousands of pictures are decoded.
@@ -72,9 +78,9 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
     if name in GENERATED:
         parts = split(GENERATED[name](), **SHARES)
     elif name == "folder":
-        parts = user_folder.read(root, image_size)
+        parts = user_folder.read(root, image_size, stream)
     else:
-        parts = torchvision_sets.read(name, root, image_size)
+        parts = torchvision_sets.read(name, root, image_size, stream)
     train, validation, test = parts
     if binarize == "dynamic":
         Images(train, binarize=True)  # values that are no grey values

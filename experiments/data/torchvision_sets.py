@@ -1,5 +1,6 @@
 """Public data sets through torchvision's own classes and on-disk layouts, as uint8 tensors."""
 
+import functools
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tqdm import tqdm
 from experiments.config import UserError
 from experiments.data.attributes import BINARY, DIGITS, Attribute
 from experiments.data.images import split
+from experiments.data.streaming import OnDisk
 from inference import replace_file
 
 # torchvision's class, and where its files lie below the root.
@@ -24,23 +26,26 @@ LAYOUT = {
     "celeba": ("CelebA", "celeba"),
     "omniglot": ("Omniglot", "omniglot-py"),
 }
+CROP = 148  # pixels a side of what is used of CelebA's faces
 # Name of the only attribute, of ten states.
 LABELS = {"mnist": "digit", "fashion-mnist": "class", "cifar10": "class", "svhn": "digit"}
 
 
-def read(name, root, image_size):
+def read(name, root, image_size, stream=None):
     """-> (train, validation, test), uint8 tensors `(n, C, H, W)`.
 
     The validation part is the end of the training part: 10,000 of 60,000 (MNIST, Fashion-MNIST) or a tenth (CIFAR-10,
     SVHN). CelebA comes with its own; Omniglot is cut at random, 23,045 / 1,345 / 8,070, with a fixed seed.
 
+    With a `streaming.Streaming` the faces of CelebA, alone of these, stay on disk: `OnDisk` each.
+
     Raises:
-        UserError: the data are not below `root` and cannot be downloaded.
+        UserError: the data are not below `root` and cannot be downloaded; a face that is unreadable.
     """
     if name == "omniglot":
         return split(_omniglot(root), validation=1345 / 32460, test=8070 / 32460)
     if name == "celeba":
-        return tuple(_celeba(root, part, image_size) for part in ("train", "valid", "test"))
+        return tuple(_celeba(root, part, image_size, stream) for part in ("train", "valid", "test"))
     train, test = (_pixels(_open(name, root, *part)) for part in _parts(name))
     return *_hold_out(name, train), test
 
@@ -123,19 +128,34 @@ def _omniglot(root):
         return torch.from_numpy(arrays["images"]).unsqueeze(1)
 
 
-def _celeba(root, part, image_size, crop=148):
-    """Faces, centre crop of 148 resized; decoded once, then read from an npy file beside the originals."""
-    path = Path(root) / "celeba" / f"{part}-crop{crop}-{image_size}.npy"
+def _celeba(root, part, image_size, stream):
+    """Faces, centre crop of 148 resized; decoded once, then read from an npy file beside the originals, or streamed."""
+    folder = Path(root) / "celeba"
+    path = folder / f"{part}-crop{CROP}-{image_size}.npy"
+    one = functools.partial(_face, folder / "img_align_celeba", image_size)
+    if stream is not None:
+        names = _open("celeba", root, part).filename
+        return OnDisk(one, names, (3, image_size, image_size), stream).check(f"celeba {part}")
     if not path.exists():
-        faces = _open("celeba", root, part)
-        pixels = np.empty((len(faces), 3, image_size, image_size), np.uint8)
-        for index, (face, _) in enumerate(tqdm(faces, desc=f"celeba {part}", leave=False)):
-            left, top = (face.width - crop) // 2, (face.height - crop) // 2
-            face = face.crop((left, top, left + crop, top + crop)).resize((image_size, image_size))
-            pixels[index] = np.asarray(face).transpose(2, 0, 1)
+        names = _open("celeba", root, part).filename
+        pixels = np.empty((len(names), 3, image_size, image_size), np.uint8)
+        for index, name in enumerate(tqdm(names, desc=f"celeba {part}", leave=False)):
+            pixels[index] = one(name).numpy()
         _keep(path, np.save, pixels)
     with _reading(path) as file:
         return torch.from_numpy(np.load(file))
+
+
+def _face(folder, image_size, name):
+    """A face as all are prepared: uint8 `(3, image_size, image_size)`."""
+    try:
+        with Image.open(folder / name) as file:
+            face = file.convert("RGB")
+    except Exception:  # bad bytes raise what Pillow's formats raise
+        raise UserError(f"data: expected a picture, got an unreadable file {name}") from None
+    left, top = (face.width - CROP) // 2, (face.height - CROP) // 2
+    face = face.crop((left, top, left + CROP, top + CROP)).resize((image_size, image_size))
+    return torch.from_numpy(np.array(face)).movedim(-1, 0)
 
 
 def _keep(path, save, *args, **kwargs):

@@ -1,5 +1,6 @@
 """The user's own pictures: a folder or zip archive of images, and optionally CSV files that list them."""
 
+import functools
 from pathlib import Path
 
 import torch
@@ -10,12 +11,15 @@ from experiments.data import csv_files
 from experiments.data.attributes import read_csv
 from experiments.data.images import split
 from experiments.data.pictures import PictureFiles
+from experiments.data.streaming import OnDisk
 
 PARTS = ("training", "validation", "test")
 
 
-def read(root, image_size):
+def read(root, image_size, stream=None):
     """-> (train, validation, test), uint8 tensors `(n, C, S, S)`: centre crop, then resized to S = `image_size`.
+
+    With a `streaming.Streaming` they are decoded once, to see that they can be, and stay on disk: `OnDisk` each.
 
     Layout of `root`: `images/` (any depth) or `images.zip`, or the pictures themselves; `attributes.csv`, if there,
     has a column `image` that says which to use, in which order; `partition.csv`, if there, has columns `image` and
@@ -32,6 +36,11 @@ def read(root, image_size):
     pictures = PictureFiles(root)
     names, parts = _listed(Path(root), pictures.names)
     mode = pictures.decode(names[0]).mode
+    if stream is not None:
+        cut = _cut(torch.arange(len(names)), parts)
+        one = functools.partial(pictures.prepared, size=image_size, mode=mode)
+        every = OnDisk(one, names, (len(mode), image_size, image_size), stream).check("folder")
+        return tuple(every.part(part) for part in cut)
     return _cut(_pixels(pictures, names, image_size, mode), parts)
 
 

@@ -12,6 +12,7 @@ from experiments import build, runs
 from experiments.config import TrainConfig, check_counts
 from experiments.config_two_level import CategoricalConfig
 from experiments.figures import save
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 
 MODES, SCALE = (0.3, 0.7), 0.05  # of the truth; equal weights
@@ -65,7 +66,7 @@ def main(config: CpVaeToyConfig):
     """Train what is missing, draw, print, and write the files."""
     wanted = {row: _train_config(config, row) for row in config.rows}
     missing = [train for train in wanted.values() if kept.newest(train) is None]
-    kept.complete(1, kept.train, missing).end()
+    kept.complete(LaunchConfig(), kept.train, missing).end()
     found, drawn = {}, {}
     for row, train in wanted.items():
         run, model = build.trained(kept.newest(train))

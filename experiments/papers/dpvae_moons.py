@@ -12,6 +12,7 @@ from experiments import build, generation, runs
 from experiments.config import TrainConfig, check_counts
 from experiments.data.images import loader
 from experiments.figures import save
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from experiments.tables.dpvae_page import OBJECTIVES, PRIORS
 
@@ -70,7 +71,7 @@ def main(config: DpvaeMoonsConfig):
         for objective in config.objectives
         for prior in PRIORS
     }
-    kept.complete(1, kept.train, [train for train in wanted.values() if kept.newest(train) is None]).end()
+    kept.complete(LaunchConfig(), kept.train, [train for train in wanted.values() if kept.newest(train) is None]).end()
     data = build.load_data(SHARED)
     found, panels = {"rows": {}}, {}
     for (objective, prior), train in wanted.items():

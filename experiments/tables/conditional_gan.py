@@ -8,6 +8,7 @@ from pathlib import Path
 from experiments import build, judges, runs
 from experiments.config import UserError
 from experiments.config_gan import WganGpConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -38,7 +39,7 @@ SHARED = WganGpConfig(
 
 
 @dataclasses.dataclass(frozen=True)
-class ConditionalGanConfig:
+class ConditionalGanConfig(LaunchConfig):
     """Train a conditional WGAN-GP with a TTLP prior by several estimators; a classifier reads what it draws for labels.
 
     Results land in RESULTS/NAME/ROW-seedS.json, the table in RESULTS/NAME.md. What is there is not repeated; a training
@@ -50,10 +51,10 @@ class ConditionalGanConfig:
     train: WganGpConfig = SHARED  # What all rows share.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_asked(self, ROWS, {"seed", "name", "estimator", "missing"})
         if self.train.prior != "ttlp":
             raise UserError(f"train.prior: expected ttlp, got {self.train.prior}")
@@ -79,7 +80,7 @@ def main(config: ConditionalGanConfig):
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    done = kept.complete(config.jobs, trained_or_diverged, missing)
+    done = kept.complete(config, trained_or_diverged, missing)
     for train, end in done.made.items():
         if isinstance(end, str):
             kept.keep(folder, train, {"diverged": end, "provenance": runs.provenance()}, beside)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments.config import TrainConfig, UserError
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig, PaperConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -41,7 +42,7 @@ SHARED = {field.name for field in dataclasses.fields(PaperConfig)}
 
 
 @dataclasses.dataclass(frozen=True)
-class CpVaeConfig:
+class CpVaeConfig(LaunchConfig):
     """Train CP-VAE and its baselines with the same networks and budget; skip runs whose result is there already.
 
     Results land in RESULTS/NAME/ROW-K-seedS.json, the table of all that are kept in RESULTS/NAME.md. Up to
@@ -55,10 +56,10 @@ class CpVaeConfig:
     categories: tuple[int, ...] = (10,)  # Values of K for the rows that have one.
     enumerate_up_to: int = 10  # Largest K that is summed over.
     seeds: tuple[int, ...] = (0,)  # Seeds to run each row with.
-    jobs: int = 1  # Processes at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_asked(self, ROWS, {"seed", "name"}, some=("rows", "categories", "seeds"))
         own = {field.name for field in dataclasses.fields(CategoricalConfig)} - SHARED - {"categories", "estimator"}
         for field in dataclasses.fields(self.cp):
@@ -108,7 +109,7 @@ def main(config: CpVaeConfig):
     folder = config.results / config.title
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     if any(folder.glob("*.json")):
         text = markdown(config, folder)
         print(text)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from experiments import build, generation, judges, runs
 from experiments.config import TrainConfig, check_counts
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from experiments.tables.dpvae_page import OBJECTIVES, PRIORS, leakage, markdown
 from inference import replace_file
@@ -32,7 +33,7 @@ COUNTS = ("samples", "lowest", "nll_samples", "nll_pictures")
 
 
 @dataclasses.dataclass(frozen=True)
-class DpvaeConfig:
+class DpvaeConfig(LaunchConfig):
     """Train regularised VAEs under N(0, I) and under a flow, all else equal, and judge what their priors draw.
 
     Results land in RESULTS/NAME/OBJECTIVE-PRIOR-seedS.json, the table in RESULTS/NAME.md, the leakage curves in
@@ -48,10 +49,10 @@ class DpvaeConfig:
     lowest: int = 1000  # How many of them are low-posterior samples.
     nll_samples: int = 21_000  # Importance samples of each picture.
     nll_pictures: int = 50  # Test pictures whose likelihood is estimated.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_asked(self, OBJECTIVES, {"seed", "name", "objective", "prior"})
         check_counts(self, "nll_samples", "nll_pictures")
         generation.check_draws(self.samples, self.lowest)
@@ -87,7 +88,7 @@ def main(config: DpvaeConfig):
         beside["data"] = kept.fingerprint(config.train.data_root)
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), missing)
+    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing)
     for train, end in done.made.items():
         run, model = build.trained(end)
         found = generation.results(model, data, train.seed, judge, real, **counts)

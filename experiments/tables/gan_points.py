@@ -12,6 +12,7 @@ from experiments.config import UserError
 from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
 from experiments.data.points import MODES
 from experiments.figures import save
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -48,7 +49,7 @@ SHARED = GanConfig(
 
 
 @dataclasses.dataclass(frozen=True)
-class GanPointsConfig:
+class GanPointsConfig(LaunchConfig):
     """Train every kind of GAN under every prior, all else equal, and count the modes that 5,000 draws find.
 
     Results land in RESULTS/gan-points/DATA-KIND-PRIOR-seedS.json, the table in RESULTS/gan-points.md, draws of the
@@ -60,10 +61,10 @@ class GanPointsConfig:
     kinds: tuple[str, ...] = tuple(KINDS)  # Kinds of GAN.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_rows(self.data, MODES, "data")
         kept.check_rows(self.kinds, KINDS, "kinds")
         kept.check_asked(self, PRIORS, {"seed", "name", "prior", "fixed"})
@@ -90,7 +91,7 @@ def main(config: GanPointsConfig):
     wanted = [config.run(*run, seed) for seed, *run in runs]
     missing = [train for train in wanted if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     if found := results(config, folder):
         text = markdown(config, found)
         print(text)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.config import TrainConfig, UserError
 from experiments.config_gan import AaeConfig, EbGanConfig, InfoGanConfig, VaeGanConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import judged, kept
 from experiments.tables.gan_points import SHARED
 from inference import replace_file
@@ -65,7 +66,7 @@ KINDS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class GanTricksConfig:
+class GanTricksConfig(LaunchConfig):
     """Train a GAN on the grid with each trick by itself, and every other kind of adversarial model on MNIST.
 
     Results land in RESULTS/gan-tricks/ROW.json, the table in RESULTS/gan-tricks.md. What is there is not repeated; the
@@ -77,10 +78,10 @@ class GanTricksConfig:
     seed: int = 0  # Of all.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     runs_dir: Path = Path("runs")  # Where runs land.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_rows(self.rows, (*TRICKS, *KINDS))
         if self.classifier is None and any(row in KINDS for row in self.rows):
             raise UserError("classifier: expected a run of `train classifier` beside rows on MNIST, got none")
@@ -98,11 +99,11 @@ def main(config: GanTricksConfig):
     missing = [config.run(row) for row in config.rows if row in TRICKS]
     missing = [train for train in missing if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     found = {row: kept.result(folder, config.run(row), strict=False) for row in TRICKS}
     if config.classifier is not None:
         by = judged.judged(folder, config.classifier, config.run("vae"))
-        kinds = judged.complete(folder, by, config.jobs, [config.run(row) for row in config.rows if row in KINDS])
+        kinds = judged.complete(folder, by, config, [config.run(row) for row in config.rows if row in KINDS])
         done = kept.Completed(done.made | kinds.made, done.failed + kinds.failed)
         found |= {row: kept.result(folder, config.run(row), by.beside, strict=False) for row in KINDS}
     if any(found.values()):

@@ -23,14 +23,14 @@ def judged(folder, classifier, config):
     data = build.load_data(config)
     judge = judges.extractor(classifier, runs.Run(folder, config, data.image_shape, ()))
     real = judges.features(judge, data.test)
-    return Judged(judge, data.test, real, {"judge": judge.identity, "count": len(real)})
+    return Judged(judge, data.test, real, {"judge": judge.identity, "count": len(data.test)})
 
 
-def complete(folder, by, jobs, wanted):
-    """Train what is not kept of the wanted configurations, and keep results and Frechet distances -> `Completed`."""
+def complete(folder, by, launch, wanted):
+    """Train what is not kept of the wanted, where `launch` says, and keep results and distances -> `Completed`."""
     missing = [train for train in wanted if kept.result(folder, train, by.beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(jobs, lambda train: kept.newest(train) or kept.train(train), missing)
+    done = kept.complete(launch, lambda train: kept.newest(train) or kept.train(train), missing)
     for train, end in done.made.items():
         run, model = build.trained(end)
         found = judges.likeness(model, by.judge, by.images, train.seed, by.real)

@@ -1,10 +1,10 @@
 """Results that are kept in the checkout: one JSON file a run, made by commands in processes of their own."""
 
+import contextvars
 import dataclasses
 import json
 import shlex
 import statistics
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from experiments import launch
 from experiments.config import UserError, check_counts, to_flags, to_json
 from experiments.data.loading import root_of
 from experiments.runs import hashed, write_json
@@ -19,11 +20,21 @@ from inference import replace_file
 
 FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
-ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress", "tensorboard", "figures_every"}
+ELSEWHERE = {
+    "data_root",
+    "runs_dir",
+    "name",
+    "threads",
+    "progress",
+    "stream",
+    "workers",
+    "tensorboard",
+    "figures_every",
+}
 WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where things lie
 
 
-def check_asked(table, rows, decided, some=("rows", "seeds"), counts=("jobs",)):
+def check_asked(table, rows, decided, some=("rows", "seeds"), counts=()):
     """`UserError` where a table is asked for rows that it does not have, for nothing, or for what its rows decide.
 
     Args:
@@ -119,8 +130,8 @@ class Completed(NamedTuple):
             raise UserError("\n  ".join([f"runs: {ended} (the same command makes them again):", *lines]))
 
 
-def complete(jobs, make, missing):
-    """Call `make` for everything that is missing, `jobs` at a time -> `Completed`.
+def complete(config, make, missing):
+    """Call `make` for everything that is missing, where a `launch.LaunchConfig` says -> `Completed`.
 
     What fails is reported at once and the others go on; the caller calls `end` after it has shown what there is.
     """
@@ -134,9 +145,11 @@ def complete(jobs, make, missing):
             tqdm.write(f"failed: {error}", file=sys.stderr)
             return None, error
 
-    with ThreadPoolExecutor(jobs) as pool:
-        # The threads only wait for the processes.
-        ends = list(tqdm(pool.map(one, missing), total=len(missing), desc="runs", disable=not missing))
+    # The threads only wait for the processes, or jobs, which end first where this is stopped.
+    with ThreadPoolExecutor(launch.at_once(config, missing)) as pool, launch.using(config):
+        contexts = [contextvars.copy_context() for _ in missing]  # a thread does not see what `using` sets
+        ends = pool.map(lambda context, wanted: context.run(one, wanted), contexts, missing)
+        ends = list(tqdm(ends, total=len(missing), desc="runs", disable=not missing))
     made = {wanted: end for wanted, (end, error) in zip(missing, ends, strict=True) if error is None}
     return Completed(made, [error for _, error in ends if error is not None])
 
@@ -159,11 +172,7 @@ def newest(config):
 
 def run(arguments, log, name):
     """`python -m experiments ARGUMENTS` with its output in `log`; `UserError` with the end of it where it fails."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w") as output:
-        command = [sys.executable, "-m", "experiments", *arguments]
-        status = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-    if status:
+    if status := launch.run([sys.executable, "-m", "experiments", *arguments], log, name):
         raise UserError(f"{name}: {arguments[0]} ended with status {status}; {log.absolute()} ends:\n{_tail(log)}")
 
 

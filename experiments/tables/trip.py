@@ -5,6 +5,7 @@ from pathlib import Path
 
 from experiments.config import TrainConfig, UserError, to_flags
 from experiments.config_gan import WganConfig, WganGpConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import judged, kept
 from inference import replace_file
 
@@ -38,7 +39,7 @@ DECIDED = {"seed", "name"}.union(*(changes for _, changes in PRIORS.values()))
 
 
 @dataclasses.dataclass(frozen=True)
-class TripConfig:
+class TripConfig(LaunchConfig):
     """Train generators under every prior of TRIP Table 1, all else equal, and compare their draws with test pictures.
 
     Results land in RESULTS/NAME/MODEL-PRIOR-seedS.json, the table in RESULTS/NAME.md. What is there is not repeated.
@@ -51,10 +52,10 @@ class TripConfig:
     models: tuple[str, ...] = tuple(MODELS)  # Models to train.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE needs no REINFORCE.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
-    jobs: int = 1  # Trainings at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_rows(self.models, MODELS, "models")
         kept.check_asked(self, PRIORS, DECIDED)
         for field, wanted in (("data", self.train.data), ("prior", "trip"), ("seed", 0), ("fixed", False)):
@@ -89,7 +90,7 @@ def main(config: TripConfig):
     folder = config.results / config.title
     by = judged.judged(folder, config.classifier, config.train)
     wanted = [config.run(m, prior, seed) for seed in config.seeds for m in config.models for prior in config.rows]
-    done = judged.complete(folder, by, config.jobs, [train for train in wanted if train])
+    done = judged.complete(folder, by, config, [train for train in wanted if train])
     if every := results(config, folder, by.beside):
         text = markdown(config, every)
         print(text)

@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 
 from experiments.config import TrainConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -28,7 +29,7 @@ SHARED = TrainConfig(progress=False, threads=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class TripElboConfig:
+class TripElboConfig(LaunchConfig):
     """Train every prior of TRIP Table 1 with the same networks and budget; skip runs whose result is there already.
 
     Results land in RESULTS/trip-elbo/ROW-seedK.json, the table in RESULTS/trip-elbo.md.
@@ -37,10 +38,10 @@ class TripElboConfig:
     train: TrainConfig = SHARED  # What all rows share.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with.
-    jobs: int = 1  # Processes at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
+        super().__post_init__()
         kept.check_asked(self, ROWS, DECIDED)
 
 
@@ -60,7 +61,7 @@ def main(config: TripElboConfig):
     folder = config.results / "trip-elbo"
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.train_and_keep(folder, train), missing)
+    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     results = {key: one for key, train in wanted.items() if (one := kept.result(folder, train))}
     if results:
         text = markdown(config.train, results)

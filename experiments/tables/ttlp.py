@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experiments.config import TrainConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from experiments.launch import LaunchConfig
 from experiments.tables import kept
 from inference import replace_file
 
@@ -38,7 +39,7 @@ EPOCHS = ("classifier_epochs", "cvae_epochs", "tuning_epochs")
 
 
 @dataclasses.dataclass(frozen=True)
-class TtlpConfig:
+class TtlpConfig(LaunchConfig):
     """Train the joint VAE and its baselines with labels hidden, and judge them by a classifier trained with all labels.
 
     Runs whose result is there already are skipped. Results land in RESULTS/NAME/ROW-missingSHARE-seedK.json, the
@@ -54,11 +55,11 @@ class TtlpConfig:
     classifier_epochs: int = 6  # Passes over the data of the classifier.
     cvae_epochs: int = 10  # Passes of the conditional VAE.
     tuning_epochs: int = 10  # Passes of the pretrained model with all its parts.
-    jobs: int = 1  # Processes at a time.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        kept.check_asked(self, ROWS, DECIDED, some=("rows", "seeds", "missing"), counts=("jobs", *EPOCHS))
+        super().__post_init__()
+        kept.check_asked(self, ROWS, DECIDED, some=("rows", "seeds", "missing"), counts=EPOCHS)
         if not self.label_weight > 0:
             raise UserError(f"label_weight: expected a positive number, got {self.label_weight}")
 
@@ -108,9 +109,9 @@ def main(config: TtlpConfig):
     ]
     first += [config.unlabelled(seed) for seed in sorted({seed for row, _, seed in missing if row in STARTED})]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config.jobs, lambda train: kept.newest(train) or kept.train(train), first)
+    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), first)
     made = {train.name: run for train, run in done.made.items()}
-    then = kept.complete(config.jobs, lambda key: _run(config, key, made), missing)
+    then = kept.complete(config, lambda key: _run(config, key, made), missing)
     if results := kept_results(config):
         text = markdown(config, results)
         print(text)

@@ -1,0 +1,228 @@
+"""Pictures that stay on disk: what is read, in which order and how it trains is as from memory, bit for bit."""
+
+import json
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision_files import write_celeba
+
+from experiments import build
+from experiments.__main__ import main
+from experiments.config import TrainConfig, UserError
+from experiments.data import streaming
+from experiments.data.images import loader
+from experiments.data.loading import load
+from experiments.data.pictures import PictureFiles
+from experiments.data.streaming import OnDisk, Streaming, StreamLoader
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),  # on a machine of one core
+]
+COUNT, SIZE = 20, 8
+
+
+def write_folder(root, packed=False):
+    """Pictures of noise, each of its own size, with a label."""
+    (root / "images").mkdir(parents=True)
+    noise = np.random.default_rng(0)
+    for index in range(COUNT):
+        pixels = noise.integers(0, 256, (9 + index, 12, 3), np.uint8)
+        Image.fromarray(pixels).save(root / "images" / f"{index:02d}.png")
+    rows = "".join(f"{index:02d}.png,{index % 2}\n" for index in reversed(range(COUNT)))
+    (root / "attributes.csv").write_text(f"image,odd\n{rows}")
+    if packed:
+        with zipfile.ZipFile(root / "images.zip", "w") as archive:
+            for path in (root / "images").iterdir():
+                archive.write(path, path.name)
+                path.unlink()
+    return root
+
+
+def write(kind, root, monkeypatch):
+    if kind == "celeba":
+        for index, name in enumerate(write_celeba(root, monkeypatch)):
+            pixels = np.random.default_rng(index).integers(0, 256, (218, 178, 3), np.uint8)
+            Image.fromarray(pixels).save(root / "celeba" / "img_align_celeba" / name)
+    else:
+        write_folder(root, packed=kind == "zip")
+    return "celeba" if kind == "celeba" else "folder"
+
+
+def read(images, seed, **how):
+    """Two epochs of batches, and the state of the global generator afterwards."""
+    torch.manual_seed(seed)
+    batches = loader(images, 3, shuffle=True, **how)
+    return [batch for _ in range(2) for batch in batches], torch.get_rng_state()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("kind", ["folder", "zip", "celeba"])
+def test_batches_are_as_from_memory(tmp_path, monkeypatch, kind, workers):
+    name = write(kind, tmp_path, monkeypatch)
+    kept = load(name, tmp_path, image_size=SIZE, attributes=())
+    torch.manual_seed(3)
+    streamed = load(name, tmp_path, image_size=SIZE, attributes=(), stream=Streaming(workers))
+    assert torch.equal(torch.get_rng_state(), torch.manual_seed(3).get_state())  # looking at all draws nothing
+    assert streamed.image_shape == kept.image_shape == (3, SIZE, SIZE)
+    assert streamed.attributes == kept.attributes
+    for part, same in zip(streamed[2:5], kept[2:5], strict=True):
+        assert isinstance(part.pixels, OnDisk)
+        assert part.pixels.shape == same.pixels.shape
+        assert torch.equal(part.first(), same.first())
+        assert torch.equal(part.labels, same.labels)
+    for how in ({}, {"signed": True, "whole": True}):
+        (batches, state), (expected, expected_state) = (read(data.train, 1, **how) for data in (streamed, kept))
+        assert len(batches) == len(expected) > 1
+        assert torch.equal(state, expected_state)
+        for (x, y), (same_x, same_y) in zip(batches, expected, strict=True):
+            assert torch.equal(x, same_x)
+            assert torch.equal(y, same_y)
+    x, y = streamed.train[1]
+    assert torch.equal(x, kept.train[1][0])
+    assert torch.equal(y, kept.train[1][1])
+
+
+def test_memory_holds_names_only(tmp_path, monkeypatch):
+    kept = load("folder", write_folder(tmp_path), image_size=64)
+    streamed = load("folder", tmp_path, image_size=64, stream=Streaming())
+    decoded, plain = [], PictureFiles.decode
+    monkeypatch.setattr(PictureFiles, "decode", lambda self, name: decoded.append(name) or plain(self, name))
+    next(iter(loader(streamed.train, 4)))
+    assert len(decoded) == 4
+    list(loader(streamed.train, 4))
+    assert len(pickle.dumps(kept.train)) > kept.train.pixels.numel()
+    assert len(pickle.dumps(streamed.train)) < 0.02 * kept.train.pixels.numel()
+    assert not [value for value in vars(streamed.train.pixels).values() if isinstance(value, torch.Tensor)]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_picture_that_becomes_unreadable_is_named(tmp_path, workers):
+    train = load("folder", write_folder(tmp_path), image_size=SIZE, stream=Streaming(workers)).train
+    name = str(train.pixels.names[9])
+    batches = iter(loader(train, 4))
+    next(batches)
+    (tmp_path / "images" / name).write_bytes(b"gone")
+    (tmp_path / "images" / str(train.pixels.names[-1])).unlink()
+    with pytest.raises(UserError) as error:
+        list(loader(train, 4))
+    assert str(error.value) == f"data: expected a picture, got an unreadable file {name}"
+    with pytest.raises(UserError, match=rf"unreadable file {train.pixels.names[-1]}$"):
+        list(loader(train, len(train) - 10, shuffle=False).dataset.pixels[[len(train) - 1]])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_unreadable_pictures_are_named_before_anything_is_written(tmp_path, capsys, workers):
+    root = write_folder(tmp_path / "data")
+    whole = (root / "images" / "11.png").read_bytes()
+    (root / "images" / "11.png").write_bytes(whole[:-100])
+    flags = ["--data-root", str(root), "--runs-dir", str(tmp_path / "runs"), "--stream", "--workers", str(workers)]
+    assert main(["train", "vae", "--data", "folder", "--binarize", "none", *flags]) == 2
+    assert capsys.readouterr().err.endswith("error: data: expected a picture, got an unreadable file 11.png\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_of_a_face_the_middle_is_taken(tmp_path, monkeypatch):
+    write("celeba", tmp_path, monkeypatch)
+    face = load("celeba", tmp_path, image_size=148, stream=Streaming()).train.pixels[[1]][0]
+    whole = np.asarray(Image.open(tmp_path / "celeba" / "img_align_celeba" / "000001.jpg"))
+    assert np.array_equal(face.movedim(0, -1), whole[35:183, 15:163])  # of 218 x 178
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_unreadable_faces_are_named(tmp_path, monkeypatch, streamed):
+    name = write_celeba(tmp_path, monkeypatch)[1]
+    (tmp_path / "celeba" / "img_align_celeba" / name).write_bytes(b"")
+    with pytest.raises(UserError, match=f"data: expected a picture, got an unreadable file {name}"):
+        load("celeba", tmp_path, image_size=SIZE, stream=Streaming() if streamed else None)
+    assert list(tmp_path.rglob("*.npy")) == []
+
+
+def outcome(runs):
+    """Weights, metrics without seconds, and test results of the one run below a folder."""
+    (summary,) = runs.rglob("summary.json")
+    metrics = (summary.parent / "metrics.csv").read_text().splitlines()
+    metrics = [line.split(",")[:-1] for line in metrics]
+    return (summary.parent / "model.safetensors").read_bytes(), metrics, json.loads(summary.read_text())["test"]
+
+
+def train_flags(root, runs, *more):
+    flags = ["--data-root", str(root), "--image-size", str(SIZE), "--runs-dir", str(runs), "--no-progress"]
+    flags += ["--binarize", "none", "--likelihood", "gaussian", "--hidden", "6", "--latent-dim", "2", "--rank", "2"]
+    flags += ["--components", "2", "--batch-size", "4", "--particles", "2"]
+    return ["train", "vae", "--data", "folder", *flags, *more]
+
+
+def test_trainings_end_with_the_same_numbers(tmp_path):
+    root = write_folder(tmp_path / "data")
+    assert main(train_flags(root, tmp_path / "kept", "--epochs", "2")) == 0
+    assert main(train_flags(root, tmp_path / "streamed", "--epochs", "2", "--stream", "--workers", "1")) == 0
+    assert outcome(tmp_path / "streamed") == outcome(tmp_path / "kept")
+
+
+def test_a_training_goes_on_once_a_damaged_picture_is_mended(tmp_path, monkeypatch, capsys):
+    root = write_folder(tmp_path / "data")
+    assert main(train_flags(root, tmp_path / "kept", "--epochs", "3")) == 0
+    victim, reads, plain = root / "images" / "07.png", [], PictureFiles.decode
+    whole = victim.read_bytes()
+
+    def decode(self, name):
+        reads.append(name)
+        if len(reads) == 60:  # in the second epoch: one looks at all 20 first
+            victim.write_bytes(b"damaged")
+        return plain(self, name)
+
+    monkeypatch.setattr(PictureFiles, "decode", decode)
+    assert main(train_flags(root, tmp_path / "streamed", "--epochs", "3", "--stream")) == 2
+    assert "error: data: expected a picture, got an unreadable file 07.png" in capsys.readouterr().err
+    (folder,) = (tmp_path / "streamed" / "folder-trip").iterdir()
+    assert len((folder / "metrics.csv").read_text().splitlines()) in (2, 3)  # a header, and an epoch or two
+    assert not (folder / "summary.json").exists()
+    victim.write_bytes(whole)
+    assert main(["train", "--resume", str(folder)]) == 0
+    assert outcome(tmp_path / "streamed") == outcome(tmp_path / "kept")
+
+
+def test_memory_is_pinned_where_there_is_a_gpu(tmp_path, monkeypatch):
+    write_folder(tmp_path)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    flags = {"data": "folder", "data_root": tmp_path, "binarize": "none", "image_size": SIZE}
+    for accelerator, stream, pinned in (("cuda", True, True), ("auto", True, True), ("cpu", True, False)):
+        images = build.load_data(TrainConfig(accelerator=accelerator, stream=stream, **flags))
+        batches = loader(images.train, 4)
+        assert (type(batches), batches.pin_memory, batches.num_workers) == (StreamLoader, pinned, 0)
+    images = build.load_data(TrainConfig(accelerator="cuda", **flags))
+    assert type(loader(images.train, 4)) is DataLoader
+
+
+def test_the_bar_is_hidden_where_few_pictures_are_looked_at(monkeypatch):
+    shown = []
+    monkeypatch.setattr(streaming, "tqdm", lambda batches, **how: shown.append(how["disable"]) or batches)
+    for count in (999, 1000):
+        OnDisk(lambda name: torch.zeros(1, 1, 1), ["a"] * count, (1, 1, 1), Streaming()).check("folder")
+    assert shown == [True, None]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"stream": True, "data": "mnist", "binarize": "none"}, "stream: expected --data celeba or folder and --bin"),
+        ({"stream": True, "data": "folder"}, "stream: expected .* and --binarize none, got folder and dynamic"),
+        ({"workers": 2}, "workers: expected 0 or, with --stream, more, got 2"),
+        ({"workers": -1, "stream": True, "data": "folder", "binarize": "none"}, "workers: expected 0 or, .* got -1"),
+    ],
+)
+def test_bad_flags(flags, message):
+    with pytest.raises(UserError, match=message):
+        TrainConfig(**flags)
+
+
+@pytest.mark.parametrize(("name", "how"), [("mnist", {}), ("folder", {"binarize": "dynamic"})])
+def test_what_cannot_be_streamed(tmp_path, name, how):
+    with pytest.raises(UserError, match="stream: expected data celeba or folder and binarize 'none', got"):
+        load(name, tmp_path, stream=Streaming(), **how)
