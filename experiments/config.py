@@ -71,6 +71,7 @@ class TrainingConfig:
     patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
     clip_norm: float | None = None  # Largest norm of the gradient.
 
+    checkpoint_every: int | None = None  # Write a checkpoint after so many batches too; None: after every epoch.
     seed: int = 0  # Seed of weights, batches and draws.
     threads: int | None = None  # CPU threads; None: torch's default.
     accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
@@ -82,7 +83,7 @@ class TrainingConfig:
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
     counts: ClassVar[tuple[str, ...]] = ("image_size", "channels", "epochs", "batch_size", "accumulate", "devices")
-    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads")
+    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "checkpoint_every", "threads")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
     def __post_init__(self):

@@ -18,7 +18,7 @@ from inference import replace_file
 
 FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
-ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress"}
+ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress", "checkpoint_every"}
 WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where things lie
 
 
