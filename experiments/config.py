@@ -76,6 +76,7 @@ class TrainingConfig:
     patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
     clip_norm: float | None = None  # Largest norm of the gradient.
 
+    checkpoint_every: int | None = None  # Write a checkpoint after so many batches too; None: after every epoch.
     seed: int = 0  # Seed of weights, batches and draws.
     threads: int | None = None  # CPU threads; None: torch's default.
     accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
@@ -93,7 +94,7 @@ class TrainingConfig:
         *("image_size", "channels", "epochs", "batch_size"),
         *("accumulate", "devices", "nodes"),
     )
-    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "threads", "figures_every")
+    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "checkpoint_every", "figures_every", "threads")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
     def __post_init__(self):

@@ -51,6 +51,7 @@ def _fit_all(config, model, images, run_dir, resume, more):
         callbacks=[*callbacks, *more],
         early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
         run_dir=run_dir,
+        checkpoint_every=None if run_dir is None else config.checkpoint_every,
         resume=resume,
         accelerator=config.accelerator,
         devices=config.devices,

@@ -87,7 +87,7 @@ def train(config, images, name=None, begun=None):
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
     draw(run, trained, images, probs)
-    (run.folder / inference.CHECKPOINT).unlink(missing_ok=True)
+    inference.remove_checkpoints(run.folder)
     return run, summary
 
 

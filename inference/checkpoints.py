@@ -4,6 +4,8 @@ import csv
 import hashlib
 import json
 import os
+import shutil
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +18,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint.previous.safetensors"  # the one before it
 FORMAT = "1"  # raised when a checkpoint of this version can no longer be read by the next
 
 
@@ -55,11 +58,63 @@ def differences(expected: Mapping, got: Mapping) -> str:
     return "; ".join(listed) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
 
 
-def save_state(state: Any, path: str | os.PathLike) -> None:
+def save_checkpoint(state: Any, folder: str | os.PathLike) -> None:
+    """Write a state as the checkpoint of a folder, atomically; the one before it is kept beside it.
+
+    Raises:
+        ValueError, OSError: as `save_state`.
+    """
+    path, previous = Path(folder) / CHECKPOINT, Path(folder) / PREVIOUS
+
+    def keep() -> None:
+        if path.is_file():  # it has its name all the time
+            previous.unlink(missing_ok=True)
+            try:
+                os.link(path, previous)
+            except OSError:  # a file system without links
+                shutil.copyfile(path, previous)
+
+    save_state(state, path, before=keep)
+
+
+def load_checkpoint(folder: str | os.PathLike) -> Any:
+    """The state of a folder's checkpoint, None where there is none.
+
+    Where it cannot be used it is replaced by the one before it, with a warning.
+
+    Raises:
+        CheckpointError: there is one, and none that can be used.
+    """
+    path, previous = Path(folder) / CHECKPOINT, Path(folder) / PREVIOUS
+    if not path.is_file():  # it was removed; what was before it is of no training
+        previous.unlink(missing_ok=True)
+        return None
+    try:
+        return load_state(path)
+    except CheckpointError as damaged:
+        if not previous.is_file():
+            raise
+        try:
+            state = load_state(previous)
+        except CheckpointError as error:
+            raise CheckpointError(f"{damaged}; of the one before it, {error}") from error
+        warnings.warn(f"{damaged}; going on from the one before it, {previous}", stacklevel=4)
+        os.replace(previous, path)  # otherwise the damaged one would be kept as the one before the next
+        return state
+
+
+def remove_checkpoints(folder: str | os.PathLike) -> None:
+    """Remove the checkpoints of a folder, the older one first: alone it would stand for nothing."""
+    for name in (PREVIOUS, CHECKPOINT):
+        (Path(folder) / name).unlink(missing_ok=True)
+
+
+def save_state(state: Any, path: str | os.PathLike, before: Callable[[], object] = lambda: None) -> None:
     """Write dicts, lists and tuples of tensors, numbers, strings and None to one safetensors file, atomically.
 
     The tensors are named by where they stand; their arrangement is JSON in the file's header, beside a checksum of
-    everything and the number of the format. Nothing is pickled. A tensor that stands twice is written once.
+    everything and the number of the format. Nothing is pickled. A tensor that stands twice is written once. `before` is
+    called when all is written, and has not its name yet.
 
     Raises:
         ValueError: something else in it.
@@ -76,7 +131,7 @@ def save_state(state: Any, path: str | os.PathLike) -> None:
     arrangement = json.dumps(_packed(state, "state", tensors, names))
     tensors = _copies(tensors)
     header = {"format": FORMAT, "arrangement": arrangement, "sha256": _checksum(arrangement, tensors)}
-    _write_tensors(tensors, header, path)
+    _write_tensors(tensors, header, path, before)
 
 
 def load_state(path: str | os.PathLike) -> Any:
@@ -111,9 +166,14 @@ def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _write_tensors(tensors: dict[str, Tensor], header: dict[str, str] | None, path: str | os.PathLike) -> None:
+def _write_tensors(
+    tensors: dict[str, Tensor],
+    header: dict[str, str] | None,
+    path: str | os.PathLike,
+    before: Callable[[], object] = lambda: None,
+) -> None:
     content = save(tensors, header)  # its save_file has temporary files of its own, which a kill would leave
-    replace_file(path, lambda temporary: temporary.write_bytes(content))
+    replace_file(path, lambda temporary: temporary.write_bytes(content), before)
 
 
 def _packed(value: Any, where: str, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
@@ -171,8 +231,10 @@ def write_table(rows: Iterable[Mapping[str, object]], path: str | os.PathLike) -
     replace_file(path, write)
 
 
-def replace_file(path: str | os.PathLike, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then rename it over `path`.
+def replace_file(
+    path: str | os.PathLike, write: Callable[[Path], object], before: Callable[[], object] = lambda: None
+) -> None:
+    """Let `write` fill a temporary file beside `path`, call `before`, then rename it over `path`.
 
     Raises:
         OSError: the system refuses it (a full disk, a read-only folder); what was there before is unchanged.
@@ -184,6 +246,7 @@ def replace_file(path: str | os.PathLike, write: Callable[[Path], object]) -> No
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
+        before()
         os.replace(temporary, path)
     except OSError as error:
         told = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"

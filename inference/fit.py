@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from inference.callbacks import Callback
-from inference.checkpoints import CHECKPOINT, CheckpointError, load_state, remove_unfinished
+from inference.checkpoints import CHECKPOINT, CheckpointError, load_checkpoint, remove_checkpoints, remove_unfinished
 from inference.fit_loop import Files, FitResult, Loop, steady
 from inference.schedules import EarlyStopping
 from inference.signals import noted_signals
@@ -63,8 +63,9 @@ def fit(
 
     With a folder, everything that decides how the training goes on is written there after every epoch, and a training
     that was cut off, at whatever moment, is resumed by the same call with `resume`: on one CPU it ends with the same
-    numbers to the last bit. Ctrl-C and SIGTERM stop it after the batch under way with a checkpoint (one device; a
-    second one stops it at once).
+    numbers to the last bit. Ctrl-C and SIGTERM stop it after the batch under way with a checkpoint, on several devices
+    after the same batch, whichever of them the signal reached; a second one stops it at once. The checkpoint before the
+    last is kept too: where the last is damaged, `resume` goes on from that, and warns.
 
     Note:
         To resume amid an epoch its first batches are read again, so that the rest comes in the same order: what draws
@@ -88,8 +89,8 @@ def fit(
         validation: batches for the validation loss.
         callbacks: see `inference.callbacks`.
         early_stopping: when to stop, by the validation loss.
-        run_dir: folder for metrics.csv, model.safetensors (the best weights so far) and checkpoint.safetensors, all
-            replaced atomically.
+        run_dir: folder for metrics.csv, model.safetensors (the best weights so far), checkpoint.safetensors and
+            checkpoint.previous.safetensors, all replaced atomically.
         checkpoint_every: write a checkpoint after so many batches of an epoch too.
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
@@ -142,7 +143,7 @@ def fit(
     with pyro.validation_enabled(False), _mode_restored(model):
         if found is not None:
             loop.progress = loop.restorable.restore(found, Path(run_dir or "") / CHECKPOINT)
-        with loop.progress_bar(epochs, progress), noted_signals(files.kept and fabric.world_size == 1) as loop.signals:
+        with loop.progress_bar(epochs, progress), noted_signals(files.kept) as loop.signals:
             return loop.run(epochs)
 
 
@@ -153,10 +154,10 @@ def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: b
     if folder is not None:
         remove_unfinished(folder)
         if not resume:  # otherwise a later call might resume what this one has replaced
-            (folder / CHECKPOINT).unlink(missing_ok=True)
-        elif (folder / CHECKPOINT).is_file():
+            remove_checkpoints(folder)
+        else:
             try:
-                found = load_state(folder / CHECKPOINT)
+                found = load_checkpoint(folder)
             except CheckpointError as error:  # for all ranks: they would wait for ever
                 found = error
     kept, every, found = fabric.broadcast((folder is not None, every, found))

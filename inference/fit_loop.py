@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from inference.callbacks import Callback, FitState
-from inference.checkpoints import CHECKPOINT, save_state, save_weights, write_table
+from inference.checkpoints import save_checkpoint, save_weights, write_table
 from inference.fit_state import Means, Progress, Restorable
 from inference.schedules import EarlyStopping
-from inference.signals import Signals
+from inference.signals import Signals, stop
 from inference.traces import as_tuple, find_nonfinite
 
 
@@ -94,7 +94,7 @@ class Loop:
             loss = loss["train_loss" if self.validation is None else "validation_loss"]
             self.bar.set_postfix_str(f"epoch {progress.epochs}/{epochs}, loss {loss:.4g}, best {best:.4g}")
             self._checkpoint()
-            self.signals.stop(self._where())
+            self._stop(self._received())
         if progress.best_weights is not None:
             self.model.load_state_dict(progress.best_weights)
         changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
@@ -150,11 +150,11 @@ class Loop:
             self.bar.update()
             self.progress.batches = number
             due = due or bool(self.files.every and number % self.files.every == 0)
-            if last and (due or self.signals.received):
+            if last and ((received := self._received()) or due):
                 due = False
                 self.progress.totals = [(mean.count, mean.totals) for mean in means]
                 self._checkpoint()
-                self.signals.stop(self._where())
+                self._stop(received)
         if self.group:
             raise ValueError(
                 f"data: expected {len(self.data)} batches, as its length says, got {self.progress.batches}"
@@ -240,7 +240,19 @@ class Loop:
         self.progress.seconds = self._seconds() if self.progress.batches else 0.0
         captured = self.restorable.capture(self.progress)
         if self.files.folder is not None:
-            save_state(captured, self.files.folder / CHECKPOINT)
+            save_checkpoint(captured, self.files.folder)
+
+    def _received(self) -> int:
+        """The signal that has come to any of the devices, 0 for none: they stop together, or wait for ever."""
+        received = self.signals.received or 0
+        if not self.files.kept or self.fabric.world_size == 1:
+            return received
+        return int(self.fabric.all_reduce(torch.tensor(float(received), device=self.fabric.device), reduce_op="max"))
+
+    def _stop(self, received: int) -> None:
+        if received:
+            self.fabric.barrier()  # the checkpoint is written: a launcher kills what is left when the first one leaves
+            stop(received, self._where(), first=self.fabric.is_global_zero)
 
     def _seconds(self) -> float:
         """Spent on this epoch."""
@@ -250,7 +262,9 @@ class Loop:
         place = f"after batch {self.progress.batches} of epoch {self.state.epoch}"
         if not self.progress.batches:
             place = f"after epoch {self.state.epoch}"
-        return f"{place}; to go on from its checkpoint, resume {self.files.folder}"
+        return (
+            place if self.files.folder is None else f"{place}; to go on from its checkpoint, resume {self.files.folder}"
+        )
 
     def _call(self, hook: str) -> None:
         for callback in self.callbacks:

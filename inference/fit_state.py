@@ -115,7 +115,7 @@ class Restorable:
         keep = {"keep_vars": True}  # the tensors themselves: one that is known by several names is written once
         return {
             "made_of": self.made_of(),
-            "progress": dict(vars(progress)),
+            "progress": {**vars(progress), "totals": self._everyones(progress.totals)},
             "step": self.state.step,
             "weights": self.losses.state_dict(**keep),
             "held": [module.state_dict(**keep) for module in self.held()],
@@ -154,7 +154,7 @@ class Restorable:
         self.state.step = found["step"]
         progress = Progress(**found["progress"])
         self.state.epoch = progress.epochs
-        progress.totals = self.fabric.to_device(progress.totals)
+        progress.totals = self.fabric.to_device(self._own(progress.totals))
         self.set_random(found["now"])
         self.set_generators(found["now"])
         return progress
@@ -166,15 +166,26 @@ class Restorable:
         for generator, state in zip(self.generators, began["generators"], strict=True):
             generator.set_state(state)
 
+    def _everyones(self, totals: list) -> list:
+        """Sums of every rank, in one tensor each; all have the same counts."""
+        return [(count, self.fabric.all_gather(sums)) for count, sums in totals]
+
+    def _own(self, totals: list) -> list:
+        """What `_everyones` has gathered of this rank."""
+        if self.fabric.world_size == 1:
+            return totals
+        rank = self.fabric.global_rank
+        return [(count, {name: total[rank].clone() for name, total in sums.items()}) for count, sums in totals]
+
     def _random(self) -> list[dict[str, Tensor]]:
         """The states of all ranks."""
         own = random_states(self.fabric.device)
         if self.fabric.world_size == 1:
             return [own]
         everyones = self.fabric.all_gather({name: state.to(self.fabric.device) for name, state in own.items()})
-        return [
-            {name: states[rank].cpu() for name, states in everyones.items()} for rank in range(len(everyones["torch"]))
-        ]
+        ranks = range(len(everyones["torch"]))
+        # A copy each: a view into the tensor of all is off the bounds that torch allocates by; its generator crashes.
+        return [{name: states[rank].cpu().clone() for name, states in everyones.items()} for rank in ranks]
 
 
 def _shapes(modules: list[nn.Module]) -> dict[str, tuple[int, ...]]:

@@ -7,27 +7,34 @@ from collections.abc import Iterator
 
 
 class Terminated(SystemExit):
-    """SIGTERM stopped a training cleanly; exit status 143."""
+    """SIGTERM stopped a training cleanly; exit status 143.
 
-    def __init__(self, message: str) -> None:
+    Of several devices all but the first leave with this and status 0, whatever signal it was: for another status a
+    launcher would kill the first.
+    """
+
+    def __init__(self, message: str, code: int = 128 + signal.SIGTERM) -> None:
         super().__init__(message)
-        self.message, self.code = message, 128 + signal.SIGTERM
+        self.message, self.code = message, code
 
     def __str__(self) -> str:
         return self.message
 
 
 class Signals:
-    """Which of the signals came, or None."""
+    """Which of the signals came to this process, or None."""
 
     received: int | None = None
 
-    def stop(self, where: str) -> None:
-        """Raise what a signal that came stands for; nothing where none came."""
-        if self.received == signal.SIGINT:
-            raise KeyboardInterrupt(f"stopped by Ctrl-C {where}")
-        if self.received is not None:
-            raise Terminated(f"stopped by SIGTERM {where}")
+
+def stop(received: int, where: str, first: bool = True) -> None:
+    """Raise what a signal that came stands for, on the `first` device or another."""
+    name = "Ctrl-C" if received == signal.SIGINT else "SIGTERM"
+    if not first:
+        raise Terminated(f"stopped by {name} {where}", code=0)
+    if received == signal.SIGINT:
+        raise KeyboardInterrupt(f"stopped by {name} {where}")
+    raise Terminated(f"stopped by {name} {where}")
 
 
 @contextlib.contextmanager

@@ -35,7 +35,10 @@ def in_processes(count, function, *arguments, limit=120, **named):
         for process in processes:
             process.start()
         _wait(processes, time.monotonic() + limit)
-        told = [torch.load(file, weights_only=False) if file.exists() else "it left nothing" for file in files]
+        told = [
+            torch.load(file, weights_only=False) if file.exists() else f"ended with status {process.exitcode}"
+            for file, process in zip(files, processes, strict=True)
+        ]
     errors = [f"rank {rank}: {one}" for rank, one in enumerate(told) if isinstance(one, str)]
     assert not errors, "\n".join(errors)
     return [one for (one,) in told]

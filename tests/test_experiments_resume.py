@@ -16,6 +16,7 @@ import inference
 from experiments import figures, runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, to_flags
+from experiments.tables import kept
 from inference import CHECKPOINT, fit_loop
 
 TINY = to_flags(TrainConfig(data="digits", epochs=3, latent_dim=2, hidden=(8,), batch_size=300, particles=2))
@@ -80,7 +81,7 @@ def test_cut_off_four_times_it_ends_as_if_never(tmp_path, monkeypatch, flags):
     whole, cut_off = folder_of(tmp_path / "whole"), tmp_path / "cut"
 
     drawing = "draw" if flags is VAE else "draw_gan"
-    cuts = [(fit_loop, "save_state", 1, False), (fit_loop, "save_state", 2), (fit_loop, "save_state", 1)]
+    cuts = [(fit_loop, "save_checkpoint", 1, False), (fit_loop, "save_checkpoint", 2), (fit_loop, "save_checkpoint", 1)]
     for number, cut in enumerate([*cuts, (figures, drawing, 1)]):
         die(monkeypatch, lambda: resume(folder_of(cut_off)) if number else start(cut_off, *flags), *cut)
         assert (folder_of(cut_off) / CHECKPOINT).is_file() == (number > 0)
@@ -92,10 +93,26 @@ def test_cut_off_four_times_it_ends_as_if_never(tmp_path, monkeypatch, flags):
         assert found[name] == expected[name], name
 
 
+@pytest.mark.parametrize("every", [None, 2])
+def test_checkpoints_amid_an_epoch_where_they_are_asked_for(tmp_path, monkeypatch, every):
+    """An epoch has five batches."""
+    flags = [] if every is None else ["--checkpoint-every", str(every)]
+    die(monkeypatch, lambda: start(tmp_path, *VAE, *flags), fit_loop, "save_checkpoint", 2)
+    state = inference.load_state(folder_of(tmp_path) / CHECKPOINT)
+    assert state["step"] == (10 if every is None else 4)
+
+
+def test_how_often_checkpoints_are_written_makes_no_other_result():
+    config = TrainConfig(checkpoint_every=7)
+    assert kept.identity(config) == kept.identity(TrainConfig())
+    with pytest.raises(UserError, match="checkpoint_every: expected at least 1, got 0"):
+        TrainConfig(checkpoint_every=0)
+
+
 @pytest.fixture
 def cut(tmp_path, monkeypatch):
     """The folder of a training that was cut off after its first epoch."""
-    die(monkeypatch, lambda: start(tmp_path, *VAE), fit_loop, "save_state", 1)
+    die(monkeypatch, lambda: start(tmp_path, *VAE), fit_loop, "save_checkpoint", 1)
     return folder_of(tmp_path)
 
 

@@ -76,7 +76,8 @@ def test_files_of_a_run(tmp_path):
     assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
     assert float(rows[1]["validation_elbo"]) == result.history[1]["validation_elbo"]
     assert {"train_loss", "train_elbo", "train_reconstruction", "train_kl", "step", "seconds"} <= rows[0].keys()
-    assert sorted(path.name for path in run.iterdir()) == ["checkpoint.safetensors", "metrics.csv", "model.safetensors"]
+    names = ["checkpoint.previous.safetensors", "checkpoint.safetensors", "metrics.csv", "model.safetensors"]
+    assert sorted(path.name for path in run.iterdir()) == names
     other = Line()
     load_weights(other, run / "model.safetensors")
     assert weights(other) == weights(line)

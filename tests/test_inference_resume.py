@@ -11,6 +11,7 @@ from torch import nn
 
 import inference as inf
 from inference import CHECKPOINT, checkpoints, load_state, save_state
+from inference.checkpoints import PREVIOUS
 from inference.fit_state import load_optimizer
 
 LAST = 4 * BATCHES - 1
@@ -112,7 +113,7 @@ def test_cut_off_before_a_rename(tmp_path, monkeypatch, renames):
     monkeypatch.undo()
     assert list(tmp_path.glob(".*.tmp"))
     check_resumed("factor", tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {CHECKPOINT, "metrics.csv", "model.safetensors"}
+    assert {path.name for path in tmp_path.iterdir()} == {CHECKPOINT, PREVIOUS, "metrics.csv", "model.safetensors"}
 
 
 @pytest.mark.parametrize("name", MAKE)

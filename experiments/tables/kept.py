@@ -20,17 +20,8 @@ from inference import replace_file
 
 FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
-ELSEWHERE = {
-    "data_root",
-    "runs_dir",
-    "name",
-    "threads",
-    "progress",
-    "stream",
-    "workers",
-    "tensorboard",
-    "figures_every",
-}
+ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress", "stream", "workers"}
+ELSEWHERE |= {"checkpoint_every", "tensorboard", "figures_every"}
 WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where things lie
 
 
