@@ -100,13 +100,14 @@ def main(config: TripConfig):
     missing = [train for train in wanted if train and kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing)
-    for train, end in done.made.items():
+    def judged(train, end):
         run, model = build.trained(end)
         pyro.set_rng_seed(train.seed)
         drawn = judges.features(judge, model.generate(len(real)))
         found = {"frechet": inference.frechet_distance(drawn, real)}
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), **found}, beside)
+
+    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing).then(judged)
     if every := results(config, folder, beside):
         text = markdown(config, every)
         print(text)
