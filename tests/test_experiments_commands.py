@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 
 import matplotlib.image
 import pyro.distributions as dist
@@ -51,6 +52,9 @@ def test_configuration_survives_flags_and_json(config):
 def test_bad_configurations(values, message):
     with pytest.raises(UserError, match=message):
         TrainConfig(**values)
+
+
+TYRO = threading.Lock()  # its cache is not for several threads
 
 
 def test_without_arguments_the_commands_are_listed(capsys):
@@ -134,7 +138,8 @@ def fake_training(monkeypatch):
     started = []
 
     def process(command, stdout, stderr):
-        train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
+        with TYRO:
+            train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
         started.append(train.name)
         folder = runs.new_folder(train.runs_dir, train.name)
         commit = {0: "0123456789", 2: "abcdef0123", 3: None}[train.seed]

@@ -17,6 +17,7 @@ from experiments.tables import kept
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 SLURM = ["--launcher", "slurm"]
+TYRO = threading.Lock()  # its cache is not for several threads
 
 
 class Job:
@@ -73,7 +74,8 @@ def training(monkeypatch):
     failing = set()
 
     def process(command, stdout, stderr):
-        train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
+        with TYRO:
+            train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
         if train.name in failing:
             stdout.write("error: no memory\n")
             return SimpleNamespace(returncode=2)

@@ -17,12 +17,13 @@ PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_c
 ONE = {"accuracy": 0.9, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
 TEST = {"elbo": -100.0, "iwae": -90.0, "particles": 10, "imputation": {"digit": ONE}}
 CONDITIONS = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": {"weights": "0123456789abcdef", **ONE}}
+TYRO = threading.Lock()  # its cache is not for several threads
 
 
 @pytest.fixture
 def processes(monkeypatch):
     """`kept.run` starts no process; one whose name is in `failing` ends badly. -> names started, names that fail."""
-    started, failing, one_at_a_time = [], set(), threading.Lock()  # tyro is not made for threads
+    started, failing = [], set()
 
     def process(command, stdout, stderr):
         words = command[command.index("experiments") + 1 :]
@@ -30,7 +31,7 @@ def processes(monkeypatch):
             evaluation = {"test": {**TEST, "conditions": CONDITIONS}, "provenance": PROVENANCE}
             runs.write_json(Path(words[1]) / "evaluation-test.json", evaluation)
             return SimpleNamespace(returncode=0)
-        with one_at_a_time:
+        with TYRO:
             train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
         started.append(train.name)
         if train.name in failing:
@@ -136,5 +137,10 @@ def test_an_error_of_another_kind_does_not_take_the_others_with_it(capsys):
     assert "failed: b: KeyError: 'elbo'" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"expected all 3 to end well, got 1 that failed .*\n  b: KeyError: 'elbo'$"):
         done.end()
+    then = done.then(lambda name, made: {"A": made}[made] + name)  # "C" is not there
+    assert then.made == {"a": "Aa"}
+    assert [str(error) for error in then.failed] == ["b: KeyError: 'elbo'", "c: KeyError: 'C'"]
+    with pytest.raises(UserError, match=r"expected all 3 to end well, got 2 that failed"):
+        then.end()
     kept.complete(LaunchConfig(), make, ["a"]).end()
     kept.complete(LaunchConfig(), make, []).end()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from experiments.tables import kept, ttlp
 from experiments.tables.ttlp import TtlpConfig
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
+TYRO = threading.Lock()  # its cache is not for several threads
 
 
 @pytest.fixture
@@ -32,7 +34,8 @@ def processes(monkeypatch):
             test["conditions"] = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": judge}
             runs.write_json(folder / "evaluation-test.json", {"test": test, "provenance": PROVENANCE})
         else:
-            train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
+            with TYRO:
+                train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
             started.append(f"{words[1]} {train.name}")
             folder = runs.new_folder(train.runs_dir, train.name)
             runs.write_json(folder / "config.json", {"config": to_json(train)})

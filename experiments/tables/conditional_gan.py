@@ -80,14 +80,15 @@ def main(config: ConditionalGanConfig):
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
 
-    done = kept.complete(config, trained_or_diverged, missing)
-    for train, end in done.made.items():
+    def judged(train, end):
         if isinstance(end, str):
             kept.keep(folder, train, {"diverged": end, "provenance": runs.provenance()}, beside)
-            continue
+            return
         run, model = build.trained(end)
         found = judges.conditions(model, judge, data.test, train.seed)
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), "conditions": found}, beside)
+
+    done = kept.complete(config, trained_or_diverged, missing).then(judged)
     if found := results(config, folder, beside):
         text = markdown(config, found)
         print(text)

@@ -88,12 +88,14 @@ def main(config: DpvaeConfig):
         beside["data"] = kept.fingerprint(config.train.data_root)
     missing = [train for train in wanted if kept.result(folder, train, beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing)
-    for train, end in done.made.items():
+
+    def judged(train, end):
         run, model = build.trained(end)
         found = generation.results(model, data, train.seed, judge, real, **counts)
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "generation": found}, beside)
+
+    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing).then(judged)
     if results := pairs(config, folder, beside):
         command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
         text = markdown(config, results, command)

@@ -30,10 +30,11 @@ def complete(folder, by, launch, wanted):
     """Train what is not kept of the wanted, where `launch` says, and keep results and distances -> `Completed`."""
     missing = [train for train in wanted if kept.result(folder, train, by.beside) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(launch, lambda train: kept.newest(train) or kept.train(train), missing)
-    for train, end in done.made.items():
+
+    def judge(train, end):
         run, model = build.trained(end)
         found = judges.likeness(model, by.judge, by.images, train.seed, by.real)
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "frechet": found["frechet"]}, by.beside)
-    return done
+
+    return kept.complete(launch, lambda train: kept.newest(train) or kept.train(train), missing).then(judge)

@@ -113,6 +113,12 @@ class Completed(NamedTuple):
     made: dict[Any, Any]
     failed: list[Exception]
 
+    def then(self, make):
+        """Call `make(wanted, result)` for everything that was made, one after another -> `Completed` of both."""
+        ends = {wanted: _tried(make, wanted, result) for wanted, result in self.made.items()}
+        made = {wanted: end for wanted, (end, error) in ends.items() if error is None}
+        return Completed(made, self.failed + [error for _, error in ends.values() if error is not None])
+
     def end(self):
         """`UserError` with all that failed, each by its name and log."""
         if self.failed:
@@ -126,23 +132,24 @@ def complete(config, make, missing):
 
     What fails is reported at once and the others go on; the caller calls `end` after it has shown what there is.
     """
-
-    def one(wanted):
-        try:
-            return make(wanted), None
-        except Exception as error:  # whatever it is, it must not take the other runs with it
-            if not isinstance(error, UserError):
-                error = UserError(f"{getattr(wanted, 'name', wanted)}: {type(error).__name__}: {error}")
-            tqdm.write(f"failed: {error}", file=sys.stderr)
-            return None, error
-
     # The threads only wait for the processes, or jobs, which end first where this is stopped.
     with ThreadPoolExecutor(launch.at_once(config, missing)) as pool, launch.using(config):
         contexts = [contextvars.copy_context() for _ in missing]  # a thread does not see what `using` sets
-        ends = pool.map(lambda context, wanted: context.run(one, wanted), contexts, missing)
+        ends = pool.map(lambda context, wanted: context.run(_tried, make, wanted), contexts, missing)
         ends = list(tqdm(ends, total=len(missing), desc="runs", disable=not missing))
     made = {wanted: end for wanted, (end, error) in zip(missing, ends, strict=True) if error is None}
     return Completed(made, [error for _, error in ends if error is not None])
+
+
+def _tried(make, wanted, *more):
+    """What `make` makes, None; or None, why it failed."""
+    try:
+        return make(wanted, *more), None
+    except Exception as error:  # whatever it is, it must not take the other runs with it
+        if not isinstance(error, UserError):
+            error = UserError(f"{getattr(wanted, 'name', wanted)}: {type(error).__name__}: {error}")
+        tqdm.write(f"failed: {error}", file=sys.stderr)
+        return None, error
 
 
 def train(config):
