@@ -213,3 +213,14 @@ def test_what_it_says_of_gans_is_in_the_results():
 
     wanted = [accuracy("pathwise"), accuracy("reinforce"), accuracy("plain", seeds=1)]
     assert said_numbers("[experiments/results/conditional-gan-mnist.md]") == wanted
+
+
+def test_what_it_says_of_tricks_is_in_the_results():
+    def of(row):
+        return json.loads((RESULTS / "gan-tricks" / f"{row}.json").read_text())
+
+    free, tied = of("aae-free"), of("aae-normal")
+    wanted = [f"{one['test']['squared_mmd']:.2g}" for one in (free, tied)]
+    wanted += [f"{one['frechet']:.1f}" for one in (free, tied, of("vae"))]
+    wanted += [f"{100 * of(row)['test']['good']:.1f}" for row in ("plain", "noise", "two-rates")]
+    assert said_numbers("[experiments/results/gan-tricks.md]") == wanted
