@@ -107,8 +107,8 @@ def fit(
             validation data or with an objective that is not steady, no batches, checkpoints without a folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
-        FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
-            a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
+        FloatingPointError: a loss or gradient is not finite; names epoch, batch, and site or parameters. The update is
+            not made. Or weights after one, or a validation loss. What was written before stays.
     """
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
     _check(steps, epochs, validation, early_stopping, clip_norm, accumulate)
