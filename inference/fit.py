@@ -92,7 +92,8 @@ def fit(
         checkpoint_every: write a checkpoint after so many batches of an epoch too.
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
-        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...).
+        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...). In
+            mixed precision networks alone are in half of it: batches, priors and losses stay as they are.
         clip_norm: largest norm of a gradient.
         accumulate: update once in so many batches, and at the end of an epoch, on the mean of their gradients: for a
             loss that is a mean over examples, and batches of one size, that is one larger batch. Devices exchange

@@ -29,6 +29,13 @@ class FitResult(NamedTuple):
     stopped_early: bool
 
 
+class Whole:
+    """A batch that Fabric hands on as it is: in mixed precision it would round what the losses are of."""
+
+    def __init__(self, batch: tuple) -> None:
+        self.batch = batch
+
+
 class Losses(nn.Module):
     """Objectives and model as one module whose forward is a loss, the form that Fabric's strategies wrap."""
 
@@ -38,6 +45,7 @@ class Losses(nn.Module):
         self.learned = nn.ModuleList(objective for objective in objectives if isinstance(objective, nn.Module))
 
     def forward(self, index: int, *batch: Any) -> tuple[Tensor, NamedTuple]:
+        batch = batch[0].batch if isinstance(batch[0], Whole) else batch
         return self.objectives[index](self.model.model, self.model.guide, *batch)
 
 
@@ -186,7 +194,7 @@ class Loop:
         first, mistake = self.state.step + 1 == self.every[index], None
         try:
             with pyro.validation_enabled(first):
-                loss, terms = self.losses(index, *batch)
+                loss, terms = self.losses(index, *self._whole(batch))
         except ValueError as error:  # Pyro's validation speaks of a law's argument or support only
             if not first or (site := find_nonfinite(self.model.model, self.model.guide, batch)) is None:
                 raise
@@ -199,6 +207,10 @@ class Loop:
             f"loss: expected a finite number, got {got} in epoch {self.state.epoch}, batch {number}: "
             f"{site or 'every site has a finite log-density on a second pass'}{_unclean(batch[0])}"
         ) from mistake
+
+    def _whole(self, batch: tuple) -> tuple:
+        """What `losses` gets of a batch."""
+        return (Whole(batch),) if self.fabric.strategy.precision.precision.endswith("-mixed") else batch
 
     def _backward(self, loss: Tensor, optimizer: Any) -> None:
         """Add the gradient of one batch to those that wait."""
@@ -249,7 +261,7 @@ class Loop:
             torch.manual_seed(self.fabric.global_rank)  # the same draws in every epoch
             for batch in self.validation:
                 batch = self.fabric.to_device(as_tuple(batch))
-                loss, terms = self.losses(0, *batch)
+                loss, terms = self.losses(0, *self._whole(batch))
                 means.add(len(batch[0]), loss=loss, **terms._asdict())
         row = dict(means.read(self.fabric, "validation"))
         if not math.isfinite(loss := row["validation_loss"]):
