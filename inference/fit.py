@@ -95,7 +95,8 @@ def fit(
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
         accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...);
-            so many devices of every node.
+            so many devices of every node. In mixed precision networks alone are in half of it: batches, priors and
+            losses stay as they are.
         nodes: machines, on each of which torchrun or SLURM has started the same program once a device.
         clip_norm: largest norm of a gradient.
         accumulate: update once in so many batches, and at the end of an epoch, on the mean of their gradients: for a
@@ -112,8 +113,8 @@ def fit(
             checkpoints without a folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
-        FloatingPointError: a loss or gradient is not finite; names epoch, batch and site. The update is not made. Or
-            a validation loss is not finite; names the epoch. What earlier epochs wrote stays.
+        FloatingPointError: a loss or gradient is not finite; names epoch, batch, and site or parameters. The update is
+            not made. Or weights after one, or a validation loss. What was written before stays.
     """
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
     _check(steps, epochs, validation, early_stopping, clip_norm, accumulate)

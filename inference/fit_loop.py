@@ -29,6 +29,13 @@ class FitResult(NamedTuple):
     stopped_early: bool
 
 
+class Whole:
+    """A batch that Fabric hands on as it is: in mixed precision it would round what the losses are of."""
+
+    def __init__(self, batch: tuple) -> None:
+        self.batch = batch
+
+
 class Losses(nn.Module):
     """Objectives and model as one module whose forward is a loss, the form that Fabric's strategies wrap."""
 
@@ -38,6 +45,7 @@ class Losses(nn.Module):
         self.learned = nn.ModuleList(objective for objective in objectives if isinstance(objective, nn.Module))
 
     def forward(self, index: int, *batch: Any) -> tuple[Tensor, NamedTuple]:
+        batch = batch[0].batch if isinstance(batch[0], Whole) else batch
         return self.objectives[index](self.model.model, self.model.guide, *batch)
 
 
@@ -109,6 +117,7 @@ class Loop:
         if progress.batches == 0:
             self._call("on_epoch_start")
         row = {"epoch": self.state.epoch, **self._train()}
+        self._check_weights()
         loss = row["train_loss"]
         if self.validation is not None:
             row |= self._validate()
@@ -139,11 +148,10 @@ class Loop:
                 if (self.state.step + 1) % self.every[index]:
                     continue
                 with contextlib.nullcontext() if last else self.fabric.no_backward_sync(self.losses):
-                    with pyro.validation_enabled(self.state.step + 1 == self.every[index]):
-                        loss, terms = self.losses(index, *batch)
-                    self._backward(loss, optimizer, batch, number)
+                    loss, terms = self._loss(index, batch, number)
+                    self._backward(loss, optimizer)
                 if last:
-                    self._update(optimizer, number)
+                    self._update(index, batch, number)
                 means[index].add(len(batch[0]), loss=loss.detach(), **terms._asdict())
             self._call("on_step_end")
             self.state.step += 1
@@ -152,6 +160,7 @@ class Loop:
             due = due or bool(self.files.every and number % self.files.every == 0)
             if last and ((received := self._received()) or due):
                 due = False
+                self._check_weights()
                 self.progress.totals = [(mean.count, mean.totals) for mean in means]
                 self._checkpoint()
                 self._stop(received)
@@ -182,23 +191,39 @@ class Loop:
             self.restorable.set_random(now)
         return numbered
 
-    def _backward(self, loss: Tensor, optimizer: Any, batch: tuple, number: int) -> None:
+    def _loss(self, index: int, batch: tuple, number: int) -> tuple[Tensor, NamedTuple]:
+        """That of one step on a batch, with its terms."""
+        first, mistake = self.state.step + 1 == self.every[index], None
+        try:
+            with pyro.validation_enabled(first):
+                loss, terms = self.losses(index, *self._whole(batch))
+        except ValueError as error:  # Pyro's validation speaks of a law's argument or support only
+            if not first or (site := find_nonfinite(self.model.model, self.model.guide, batch)) is None:
+                raise
+            got, mistake = "an error", error
+        else:
+            if torch.isfinite(loss):
+                return loss, terms
+            got, site = loss.item(), find_nonfinite(self.model.model, self.model.guide, batch)
+        raise FloatingPointError(
+            f"loss: expected a finite number, got {got} in epoch {self.state.epoch}, batch {number}: "
+            f"{site or 'every site has a finite log-density on a second pass'}{_unclean(batch[0])}"
+        ) from mistake
+
+    def _whole(self, batch: tuple) -> tuple:
+        """What `losses` gets of a batch."""
+        return (Whole(batch),) if self.fabric.strategy.precision.precision.endswith("-mixed") else batch
+
+    def _backward(self, loss: Tensor, optimizer: Any) -> None:
         """Add the gradient of one batch to those that wait."""
-        where = f"epoch {self.state.epoch}, batch {number}"
-        if not torch.isfinite(loss):
-            site = find_nonfinite(self.model.model, self.model.guide, batch)
-            raise FloatingPointError(
-                f"loss: expected a finite number, got {loss.item()} in {where}: "
-                f"{site or 'every site has a finite log-density on a second pass'}"
-            )
         if self.group == 0:
             optimizer.zero_grad()
         self.fabric.backward(loss)
         self.group += self.accumulate > 1
 
-    def _update(self, optimizer: Any, number: int) -> None:
+    def _update(self, index: int, batch: tuple, number: int) -> None:
         """A step on the mean of the gradients that wait."""
-        where = f"epoch {self.state.epoch}, batch {number}"
+        where, optimizer = f"epoch {self.state.epoch}, batch {number}", self.optimizers[index]
         if self.group > 1:
             where = f"epoch {self.state.epoch}, batches {number - self.group + 1} to {number}"
             for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
@@ -206,8 +231,28 @@ class Loop:
         self.group = 0
         norm = self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
         if not self.scaled and not torch.isfinite(norm):
-            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}")
+            told = self._bad_gradients(index, batch)
+            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}: {told}")
         optimizer.step()
+
+    def _bad_gradients(self, index: int, batch: tuple) -> str:
+        """The parameters whose gradients are not finite on a second pass (clipping has spoilt all of the first)."""
+        losses = self.restorable.losses
+        named = {name: p for name, p in losses.named_parameters() if p.requires_grad}
+        with self.fabric.autocast():
+            loss, _ = losses(index, *batch)
+        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+        bad = [n for n, g in zip(named, gradients, strict=True) if g is not None and not g.isfinite().all()]
+        return f"that of {_listed(bad)}" if bad else "those of a second pass are finite"
+
+    def _check_weights(self) -> None:
+        """Before they are written: an update may overflow."""
+        bad = [name for name, p in self.restorable.losses.named_parameters() if not p.isfinite().all()]
+        if bad:
+            raise FloatingPointError(
+                f"weights: expected finite numbers, got NaN or infinity in epoch {self.state.epoch}, "
+                f"after batch {self.progress.batches}: in {_listed(bad)}"
+            )
 
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
@@ -218,7 +263,7 @@ class Loop:
             torch.manual_seed(self.fabric.global_rank)  # the same draws in every epoch
             for batch in self.validation:
                 batch = self.fabric.to_device(as_tuple(batch))
-                loss, terms = self.losses(0, *batch)
+                loss, terms = self.losses(0, *self._whole(batch))
                 means.add(len(batch[0]), loss=loss, **terms._asdict())
         row = dict(means.read(self.fabric, "validation"))
         if not math.isfinite(loss := row["validation_loss"]):
@@ -290,3 +335,15 @@ class Loop:
 def steady(steps: list) -> bool:
     """Whether the validation losses of different epochs may be compared."""
     return getattr(steps[0].objective, "steady", True)
+
+
+def _listed(names: list[str]) -> str:
+    """The first of some parameters."""
+    names = [name.removeprefix("model.") for name in names]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _unclean(x: Any) -> str:
+    """What is wrong with the first tensor of a batch itself."""
+    count = int((~x.isfinite()).sum()) if isinstance(x, Tensor) else 0
+    return f" (the batch has {count} such values itself)" if count else ""
