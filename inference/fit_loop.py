@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyro
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from inference.callbacks import Callback, FitState
 from inference.checkpoints import save_checkpoint, save_weights, write_table
 from inference.fit_state import Means, Progress, Restorable
+from inference.fit_update import Updates
 from inference.schedules import EarlyStopping
 from inference.signals import Signals, stop
-from inference.traces import as_tuple, find_nonfinite
+from inference.traces import as_tuple
 
 
 class FitResult(NamedTuple):
@@ -27,26 +27,6 @@ class FitResult(NamedTuple):
     best_epoch: int
     best_loss: float
     stopped_early: bool
-
-
-class Whole:
-    """A batch that Fabric hands on as it is: in mixed precision it would round what the losses are of."""
-
-    def __init__(self, batch: tuple) -> None:
-        self.batch = batch
-
-
-class Losses(nn.Module):
-    """Objectives and model as one module whose forward is a loss, the form that Fabric's strategies wrap."""
-
-    def __init__(self, objectives: list, model: nn.Module) -> None:
-        super().__init__()
-        self.objectives, self.model = objectives, model
-        self.learned = nn.ModuleList(objective for objective in objectives if isinstance(objective, nn.Module))
-
-    def forward(self, index: int, *batch: Any) -> tuple[Tensor, NamedTuple]:
-        batch = batch[0].batch if isinstance(batch[0], Whole) else batch
-        return self.objectives[index](self.model.model, self.model.guide, *batch)
 
 
 class Files(NamedTuple):
@@ -76,19 +56,16 @@ class Loop:
         scaled: bool,
     ) -> None:
         self.fabric, self.model, self.callbacks, self.early_stopping = fabric, model, callbacks, early_stopping
-        self.clip_norm = math.inf if clip_norm is None else clip_norm
-        self.steady = steady(steps)
-        self.accumulate, self.group = accumulate, 0  # batches whose gradients wait for the optimizer
-        self.scaled = scaled  # a gradient scaler meets, and skips, infinite gradients
-        optimizers, self.every = [step.optimizer for step in steps], [step.every for step in steps]
-        losses = Losses([step.objective for step in steps], model)
-        self.losses, *self.optimizers = fabric.setup(losses, *optimizers)
+        self.steady, self.every, self.accumulate = steady(steps), [step.every for step in steps], accumulate
+        self.state, self.files = FitState(fabric, model, [step.optimizer for step in steps]), files
+        self.updates = Updates(self.state, steps, clip_norm=clip_norm, accumulate=accumulate, scaled=scaled)
         self.data, self.validation = self._loader(data), None if validation is None else self._loader(validation)
-        self.state, self.files = FitState(fabric, model, optimizers), files
         loaders = [self.data, self.validation]
         if accumulate > 1 and not hasattr(self.data, "__len__"):
             raise ValueError(f"data: expected a length where gradients accumulate, got {type(data).__name__}")
-        self.restorable = Restorable(losses, steps, self.state, callbacks, early_stopping, loaders, accumulate)
+        self.restorable = Restorable(
+            self.updates.plain, steps, self.state, callbacks, early_stopping, loaders, accumulate
+        )
         self.progress, self.signals, self.bar = Progress(), Signals(), None
 
     def run(self, epochs: int) -> FitResult:
@@ -117,7 +94,7 @@ class Loop:
         if progress.batches == 0:
             self._call("on_epoch_start")
         row = {"epoch": self.state.epoch, **self._train()}
-        self._check_weights()
+        self.updates.check_weights(self.progress.batches)
         loss = row["train_loss"]
         if self.validation is not None:
             row |= self._validate()
@@ -137,34 +114,29 @@ class Loop:
         progress.epochs, progress.batches, progress.began, progress.totals = self.state.epoch, 0, None, []
 
     def _train(self) -> dict[str, float]:
-        self.losses.train()
-        means = [Means(*total) for total in self.progress.totals] or [Means() for _ in self.optimizers]
-        due = False
+        self.updates.losses.train()
+        means = [Means(*total) for total in self.progress.totals] or [Means() for _ in self.every]
+        wanted = False
         for number, batch in self._batches():
             batch = self.fabric.to_device(as_tuple(batch))
             self._call("on_step_start")
             last = number % self.accumulate == 0 or number == len(self.data)
-            for index, optimizer in enumerate(self.optimizers):
-                if (self.state.step + 1) % self.every[index]:
-                    continue
-                with contextlib.nullcontext() if last else self.fabric.no_backward_sync(self.losses):
-                    loss, terms = self._loss(index, batch, number)
-                    self._backward(loss, optimizer)
-                if last:
-                    self._update(index, batch, number)
-                means[index].add(len(batch[0]), loss=loss.detach(), **terms._asdict())
+            for index, every in enumerate(self.every):
+                if (self.state.step + 1) % every == 0:
+                    loss, terms = self.updates.make(index, batch, number, last)
+                    means[index].add(len(batch[0]), loss=loss, **terms._asdict())
             self._call("on_step_end")
             self.state.step += 1
             self.bar.update()
             self.progress.batches = number
-            due = due or bool(self.files.every and number % self.files.every == 0)
-            if last and ((received := self._received()) or due):
-                due = False
-                self._check_weights()
+            wanted = wanted or bool(self.files.every and number % self.files.every == 0)
+            if last and ((received := self._received()) or wanted):
+                wanted = False
+                self.updates.check_weights(self.progress.batches)
                 self.progress.totals = [(mean.count, mean.totals) for mean in means]
                 self._checkpoint()
                 self._stop(received)
-        if self.group:
+        if self.updates.group:
             raise ValueError(
                 f"data: expected {len(self.data)} batches, as its length says, got {self.progress.batches}"
             )
@@ -191,79 +163,16 @@ class Loop:
             self.restorable.set_random(now)
         return numbered
 
-    def _loss(self, index: int, batch: tuple, number: int) -> tuple[Tensor, NamedTuple]:
-        """That of one step on a batch, with its terms."""
-        first, mistake = self.state.step + 1 == self.every[index], None
-        try:
-            with pyro.validation_enabled(first):
-                loss, terms = self.losses(index, *self._whole(batch))
-        except ValueError as error:  # Pyro's validation speaks of a law's argument or support only
-            if not first or (site := find_nonfinite(self.model.model, self.model.guide, batch)) is None:
-                raise
-            got, mistake = "an error", error
-        else:
-            if torch.isfinite(loss):
-                return loss, terms
-            got, site = loss.item(), find_nonfinite(self.model.model, self.model.guide, batch)
-        raise FloatingPointError(
-            f"loss: expected a finite number, got {got} in epoch {self.state.epoch}, batch {number}: "
-            f"{site or 'every site has a finite log-density on a second pass'}{_unclean(batch[0])}"
-        ) from mistake
-
-    def _whole(self, batch: tuple) -> tuple:
-        """What `losses` gets of a batch."""
-        return (Whole(batch),) if self.fabric.strategy.precision.precision.endswith("-mixed") else batch
-
-    def _backward(self, loss: Tensor, optimizer: Any) -> None:
-        """Add the gradient of one batch to those that wait."""
-        if self.group == 0:
-            optimizer.zero_grad()
-        self.fabric.backward(loss)
-        self.group += self.accumulate > 1
-
-    def _update(self, index: int, batch: tuple, number: int) -> None:
-        """A step on the mean of the gradients that wait."""
-        where, optimizer = f"epoch {self.state.epoch}, batch {number}", self.optimizers[index]
-        if self.group > 1:
-            where = f"epoch {self.state.epoch}, batches {number - self.group + 1} to {number}"
-            for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
-                parameter.grad /= self.group
-        self.group = 0
-        norm = self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
-        if not self.scaled and not torch.isfinite(norm):
-            told = self._bad_gradients(index, batch)
-            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}: {told}")
-        optimizer.step()
-
-    def _bad_gradients(self, index: int, batch: tuple) -> str:
-        """The parameters whose gradients are not finite on a second pass (clipping has spoilt all of the first)."""
-        losses = self.restorable.losses
-        named = {name: p for name, p in losses.named_parameters() if p.requires_grad}
-        with self.fabric.autocast():
-            loss, _ = losses(index, *batch)
-        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-        bad = [n for n, g in zip(named, gradients, strict=True) if g is not None and not g.isfinite().all()]
-        return f"that of {_listed(bad)}" if bad else "those of a second pass are finite"
-
-    def _check_weights(self) -> None:
-        """Before they are written: an update may overflow."""
-        bad = [name for name, p in self.restorable.losses.named_parameters() if not p.isfinite().all()]
-        if bad:
-            raise FloatingPointError(
-                f"weights: expected finite numbers, got NaN or infinity in epoch {self.state.epoch}, "
-                f"after batch {self.progress.batches}: in {_listed(bad)}"
-            )
-
     @torch.no_grad()
     def _validate(self) -> dict[str, float]:
-        self.losses.eval()
+        self.updates.losses.eval()
         self._call("on_validation_start")
         means, device = Means(), self.fabric.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.fabric.global_rank)  # the same draws in every epoch
             for batch in self.validation:
                 batch = self.fabric.to_device(as_tuple(batch))
-                loss, terms = self.losses(0, *self._whole(batch))
+                loss, terms = self.updates(0, batch)
                 means.add(len(batch[0]), loss=loss, **terms._asdict())
         row = dict(means.read(self.fabric, "validation"))
         if not math.isfinite(loss := row["validation_loss"]):
@@ -335,15 +244,3 @@ class Loop:
 def steady(steps: list) -> bool:
     """Whether the validation losses of different epochs may be compared."""
     return getattr(steps[0].objective, "steady", True)
-
-
-def _listed(names: list[str]) -> str:
-    """The first of some parameters."""
-    names = [name.removeprefix("model.") for name in names]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _unclean(x: Any) -> str:
-    """What is wrong with the first tensor of a batch itself."""
-    count = int((~x.isfinite()).sum()) if isinstance(x, Tensor) else 0
-    return f" (the batch has {count} such values itself)" if count else ""

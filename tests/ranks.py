@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import sys
 import tempfile
 import time
 import traceback
@@ -84,4 +85,4 @@ def _rank(where, file, function, arguments, named):
     temporary.rename(file)
     if torch.distributed.is_initialized() and not isinstance(told, str):
         torch.distributed.destroy_process_group()
-    os._exit(isinstance(told, str))
+    sys.exit(isinstance(told, str))
