@@ -49,8 +49,8 @@ def folder(tmp_path):
         ("--prior-epochs -1", "prior_epochs: expected 0 or more, got -1"),
         ("--prior-epochs 1 --devices 2", "prior_epochs: expected 0 with several devices, got 1"),
         ("--name ../../evil", "name: expected the name of one folder, got '../../evil'"),
-        ("--accelerator foo", "got foo, 1, 32-true (You selected an invalid accelerator name"),
-        ("--precision junk", "got cpu, 1, junk (Precision 'junk' is invalid."),
+        ("--accelerator foo", "got foo, 1, 1, 32-true (You selected an invalid accelerator name"),
+        ("--precision junk", "got cpu, 1, 1, junk (Precision 'junk' is invalid."),
     ],
 )
 def test_mistakes_end_before_anything_is_written(tmp_path, fails, flags, message):
