@@ -171,6 +171,12 @@ def test_what_it_says_of_speed_is_in_the_results():
     assert re.findall(r"(\d+\.\d) times", text) == [f"{number:.1f}" for number in wanted]
 
 
+def test_what_it_says_of_the_loop_is_in_the_results():
+    one = json.loads((RESULTS / "bench-training-loop.json").read_text())["networks"]["dense"]
+    wanted = [f"{100 * one[share]:.1f}" for share in ("overhead", "waiting")]
+    assert said_numbers("[The loop](experiments/results/bench-training-loop.md)") == wanted
+
+
 def test_the_first_screen_shows_what_a_newcomer_needs():
     first_screen = README.splitlines()[:48]
     text = "\n".join(first_screen)
