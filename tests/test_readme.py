@@ -230,3 +230,15 @@ def test_what_it_says_of_tricks_is_in_the_results():
     wanted += [f"{one['frechet']:.1f}" for one in (free, tied, of("vae"))]
     wanted += [f"{100 * of(row)['test']['good']:.1f}" for row in ("plain", "noise", "two-rates")]
     assert said_numbers("[experiments/results/gan-tricks.md]") == wanted
+
+
+def test_what_it_says_of_points_is_in_the_results():
+    found = {path.stem: json.loads(path.read_text())["test"] for path in (RESULTS / "gan-points").glob("*-seed0.json")}
+    normal, trip = found["ring-gan-normal-seed0"], found["ring-gan-trip-seed0"]
+    assert normal["modes"] == trip["modes"] == 8
+    wanted = [f"{100 * one['good']:.1f}" for one in (normal, trip)]
+    assert said_numbers("[experiments/results/gan-points.md]") == wanted
+    for prior in ("gmm", "trip"):
+        assert found[f"grid-gan-{prior}-seed0"]["good"] < found[f"grid-gan-{prior}-fixed-seed0"]["good"]
+    assert found["grid-gan-flow-seed0"]["good"] < found["grid-gan-normal-seed0"]["good"]
+    assert all(one["good"] < 0.06 for name, one in found.items() if name.startswith(("grid-wgan", "grid-sn-gan")))
