@@ -1,6 +1,7 @@
 """Every knob of a training run, as one frozen dataclass; the comments are the command line's help."""
 
 import dataclasses
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -105,6 +106,8 @@ class TrainingConfig:
             if value is not None and not value > 0:
                 raise UserError(f"{field}: expected a positive number, got {value}")
         check_seed(self.seed)
+        if self.tensorboard and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
+            raise UserError("tensorboard: expected its package for this flag, got none (pip install tensorboardX)")
         if self.stream and (self.data not in STREAMED or self.binarize != "none"):
             raise UserError(
                 f"stream: expected --data {' or '.join(STREAMED)} and --binarize none, got {self.data} and "

@@ -293,6 +293,12 @@ def test_a_joint_prior_starts_with_latents_that_tell_the_labels():
     assert all(p.isfinite().all() for p in prior.parameters())
 
 
+def test_curves_need_their_package(monkeypatch):
+    monkeypatch.setattr("experiments.config.find_spec", lambda _: None)
+    with pytest.raises(UserError, match="tensorboard: expected its package for this flag, got none"):
+        TrainConfig(tensorboard=True)
+
+
 def test_a_training_shows_itself(tmp_path):
     flags = ["--data", "ring", "--prior", "normal", "--latent-dim", "2", "--hidden", "8", "--epochs", "3"]
     flags += ["--batch-size", "10000", "--runs-dir", str(tmp_path), "--tensorboard", "--figures-every", "2"]
