@@ -31,17 +31,18 @@ def _fit_all(config, model, images, run_dir, resume, more):
     signed = config.model in GANS and config.data not in POINTS
     whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
     batches = loader(images.train, config.batch_size, shuffle=True, signed=signed, whole=whole)
+    per_epoch = steps_per_epoch(config, len(images.train), whole)
     if config.model in ADVERSARIAL:
-        steps, callbacks = adversarial.steps(config, model, len(batches))
+        steps, callbacks = adversarial.steps(config, model, per_epoch)
         if config.model not in GANS:
             callbacks = callbacks + _reinitialisation(config, model, images)
     else:
-        steps, callbacks = _steps(config, model, images, len(batches))
+        steps, callbacks = _steps(config, model, images, per_epoch)
     if getattr(config, "decay", False):
         # Blind epochs end with steady codes, whose clusters can be told.
         cycles = [epochs for epochs in (getattr(config, "blind_epochs", 0),) if 0 < epochs < config.epochs]
         cycles.append(config.epochs - sum(cycles))
-        callbacks.append(inference.CosineDecay(*(epochs * len(batches) for epochs in cycles)))
+        callbacks.append(inference.CosineDecay(*(epochs * per_epoch for epochs in cycles)))
     return inference.fit(
         steps,
         model,
@@ -62,6 +63,18 @@ def _fit_all(config, model, images, run_dir, resume, more):
         progress=config.progress,
         seed=config.seed,
     )
+
+
+def steps_per_epoch(config, examples, whole):
+    """Batches of every device in an epoch: each has its part of the examples; `whole` leaves out a smaller last one.
+
+    Example:
+        >>> from experiments.config import TrainConfig
+        >>> [steps_per_epoch(TrainConfig(batch_size=10, devices=devices), 101, False) for devices in (1, 2)]
+        [11, 6]
+    """
+    part = -(-examples // (config.devices * config.nodes))
+    return part // config.batch_size if whole else -(-part // config.batch_size)
 
 
 def _steps(config, model, images, batches):
