@@ -1,8 +1,14 @@
 """What every test finds."""
 
+import signal
+
 import torch
 
 
 def pytest_runtest_setup():
     """One thread: a benchmark sets its own number and leaves it, and the small networks of the tests only wait."""
     torch.set_num_threads(1)
+
+
+# A shell's background jobs start with Ctrl-C ignored, and so would be what the tests of it train.
+signal.signal(signal.SIGINT, signal.default_int_handler)
