@@ -2,13 +2,13 @@
 
 import dataclasses
 import json
-import threading
 
 import matplotlib.image
 import pyro.distributions as dist
 import pytest
 import torch
 import tyro
+from fake_runs import parsed, write_run
 
 import pyro_priors as pp
 from experiments import figures, launch, runs
@@ -52,9 +52,6 @@ def test_configuration_survives_flags_and_json(config):
 def test_bad_configurations(values, message):
     with pytest.raises(UserError, match=message):
         TrainConfig(**values)
-
-
-TYRO = threading.Lock()  # its cache is not for several threads
 
 
 def test_without_arguments_the_commands_are_listed(capsys):
@@ -138,15 +135,12 @@ def fake_training(monkeypatch):
     started = []
 
     def process(command, stdout, stderr):
-        with TYRO:
-            train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
+        train = parsed(TrainConfig, command[command.index("vae") + 1 :])
         started.append(train.name)
-        folder = runs.new_folder(train.runs_dir, train.name)
         commit = {0: "0123456789", 2: "abcdef0123", 3: None}[train.seed]
         provenance = {"versions": {"torch": "2"}, "commit": commit, "uncommitted_changes": train.seed == 2}
         test = {"elbo": -100.0 - train.seed, "iwae": -90.0, "particles": 100}
-        runs.write_json(folder / "config.json", {"config": to_json(train)})
-        runs.write_json(folder / "summary.json", {"test": test, "seconds": 1.0, "provenance": provenance})
+        write_run(train, test, provenance)
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if train.rank == 13 else 0})
 

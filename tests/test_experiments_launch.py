@@ -7,17 +7,16 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tyro
+from fake_runs import parsed, write_run
 
-from experiments import launch, runs
+from experiments import launch
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError, to_json
+from experiments.config import TrainConfig, UserError
 from experiments.launch import LaunchConfig
 from experiments.tables import kept
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 SLURM = ["--launcher", "slurm"]
-TYRO = threading.Lock()  # its cache is not for several threads
 
 
 class Job:
@@ -74,15 +73,11 @@ def training(monkeypatch):
     failing = set()
 
     def process(command, stdout, stderr):
-        with TYRO:
-            train = tyro.cli(TrainConfig, args=command[command.index("vae") + 1 :])
+        train = parsed(TrainConfig, command[command.index("vae") + 1 :])
         if train.name in failing:
             stdout.write("error: no memory\n")
             return SimpleNamespace(returncode=2)
-        folder = runs.new_folder(train.runs_dir, train.name)
-        runs.write_json(folder / "config.json", {"config": to_json(train)})
-        test = {"elbo": -100.0, "iwae": -90.0, "particles": 10}
-        runs.write_json(folder / "summary.json", {"test": test, "seconds": 1.0, "provenance": PROVENANCE})
+        write_run(train, {"elbo": -100.0, "iwae": -90.0, "particles": 10}, PROVENANCE)
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(launch.subprocess, "run", process)

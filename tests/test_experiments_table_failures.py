@@ -1,15 +1,14 @@
 """Tables of which some rows fail: the others are made and shown, and what failed is named at the end."""
 
-import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tyro
+from fake_runs import parsed, write_run
 
 from experiments import build, judges, launch, runs
 from experiments.__main__ import main
-from experiments.config import UserError, to_json
+from experiments.config import UserError
 from experiments.launch import LaunchConfig
 from experiments.tables import kept, trip_elbo
 
@@ -17,7 +16,6 @@ PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_c
 ONE = {"accuracy": 0.9, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
 TEST = {"elbo": -100.0, "iwae": -90.0, "particles": 10, "imputation": {"digit": ONE}}
 CONDITIONS = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": {"weights": "0123456789abcdef", **ONE}}
-TYRO = threading.Lock()  # its cache is not for several threads
 
 
 @pytest.fixture
@@ -31,15 +29,12 @@ def processes(monkeypatch):
             evaluation = {"test": {**TEST, "conditions": CONDITIONS}, "provenance": PROVENANCE}
             runs.write_json(Path(words[1]) / "evaluation-test.json", evaluation)
             return SimpleNamespace(returncode=0)
-        with TYRO:
-            train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
+        train = parsed(runs.CONFIGS[words[1]], words[2:])
         started.append(train.name)
         if train.name in failing:
             stdout.write("first line\nerror: loss: expected a finite number, got nan\n")
             return SimpleNamespace(returncode=2)
-        folder = runs.new_folder(train.runs_dir, train.name)
-        runs.write_json(folder / "config.json", {"config": to_json(train)})
-        runs.write_json(folder / "summary.json", {"test": TEST, "seconds": 1.0, "provenance": PROVENANCE})
+        write_run(train, TEST, PROVENANCE)
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr(launch.subprocess, "run", process)
