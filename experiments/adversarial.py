@@ -4,7 +4,7 @@ import torch
 
 import inference
 import models
-from experiments.config import UserError
+from experiments.config import UserError, steps_per_epoch
 from experiments.config_gan import POINTS
 from experiments.data.attributes import kinds as kinds_of
 from models.attribute_numbers import attribute_numbers
@@ -40,7 +40,7 @@ def check(config, examples):
     """`UserError` where so many examples make no batch, or too few for a step of the generator."""
     if config.batch_size > examples:
         raise UserError(f"batch_size: expected at most the {examples} examples, got {config.batch_size}")
-    batches, every = config.epochs * (examples // config.batch_size), getattr(config, "critic_steps", 1)
+    batches, every = config.epochs * steps_per_epoch(config, examples, whole=True), getattr(config, "critic_steps", 1)
     if batches < every:
         raise UserError(f"critic_steps: expected at most the {batches} batches of the training, got {every}")
 

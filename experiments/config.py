@@ -37,6 +37,17 @@ def check_counts(config, *fields):
             raise UserError(f"{field}: expected at least 1, got {value}")
 
 
+def steps_per_epoch(config, examples, whole):
+    """Batches of every device in an epoch: each has its part of the examples; `whole` leaves out a smaller last one.
+
+    Example:
+        >>> [steps_per_epoch(TrainConfig(batch_size=10, devices=devices), 101, False) for devices in (1, 2)]
+        [11, 6]
+    """
+    part = -(-examples // (config.devices * config.nodes))
+    return part // config.batch_size if whole else -(-part // config.batch_size)
+
+
 def check_one_optimizer(config):
     """`UserError` where gradients shall accumulate; for trainings of several optimizers."""
     if config.accumulate > 1:
@@ -92,8 +103,13 @@ class TrainingConfig:
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
     counts: ClassVar[tuple[str, ...]] = (
-        *("image_size", "channels", "epochs", "batch_size"),
-        *("accumulate", "devices", "nodes"),
+        "image_size",
+        "channels",
+        "epochs",
+        "batch_size",
+        "accumulate",
+        "devices",
+        "nodes",
     )
     optional_counts: ClassVar[tuple[str, ...]] = ("patience", "checkpoint_every", "figures_every", "threads")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")

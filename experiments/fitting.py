@@ -4,6 +4,7 @@ import torch
 
 import inference
 from experiments import adversarial, build
+from experiments.config import steps_per_epoch
 from experiments.config_gan import CONFIGS as ADVERSARIAL
 from experiments.config_gan import GANS, POINTS
 from experiments.data.images import loader
@@ -63,18 +64,6 @@ def _fit_all(config, model, images, run_dir, resume, more):
         progress=config.progress,
         seed=config.seed,
     )
-
-
-def steps_per_epoch(config, examples, whole):
-    """Batches of every device in an epoch: each has its part of the examples; `whole` leaves out a smaller last one.
-
-    Example:
-        >>> from experiments.config import TrainConfig
-        >>> [steps_per_epoch(TrainConfig(batch_size=10, devices=devices), 101, False) for devices in (1, 2)]
-        [11, 6]
-    """
-    part = -(-examples // (config.devices * config.nodes))
-    return part // config.batch_size if whole else -(-part // config.batch_size)
 
 
 def _steps(config, model, images, batches):
