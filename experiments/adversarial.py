@@ -60,9 +60,10 @@ def tie(prior, y, count=2000):
 
 def _critic(config, image_shape, norm=None):
     norm = norm or config.norm
+    scale = getattr(config, "lipschitz", 1.0)
     if config.network == "conv":
-        return models.ConvCritic(image_shape, config.channels, norm, config.minibatch)
-    return models.MLPCritic(image_shape, config.hidden, norm, config.minibatch)
+        return models.ConvCritic(image_shape, config.channels, norm, config.minibatch, scale)
+    return models.MLPCritic(image_shape, config.hidden, norm, config.minibatch, scale)
 
 
 def steps(config, model, batches):

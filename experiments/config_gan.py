@@ -30,6 +30,7 @@ class GanConfig(PriorFields, TrainingConfig):
     critic_lr: float | None = None  # That of the critic (two time-scale rates); None: as the generator's.
     prior_lr: float = 1e-4  # That of a learnable prior.
     critic_steps: int = 1  # Steps of the critic for one of the generator.
+    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
 
     prior: Literal["trip", "gmm", "flow", "normal", "ttlp"] = "trip"  # Of the latents; ttlp: a joint law with y.
     init: Literal["mixture", "noise"] = (
@@ -145,9 +146,12 @@ class WganGpConfig(GanConfig):
 class SnGanConfig(GanConfig):
     """Train a GAN whose critic has spectral normalisation, with the hinge loss."""
 
+    lipschitz: float = 1.0  # Bound on the critic's Lipschitz constant: its inputs are multiplied by it.
+
     model: ClassVar[str] = "sn-gan"
     game: ClassVar[str] = "hinge"
     norm: ClassVar[str] = "spectral"
+    positive: ClassVar[tuple[str, ...]] = (*GanConfig.positive, "lipschitz")
 
 
 @dataclasses.dataclass(frozen=True)

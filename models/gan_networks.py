@@ -92,17 +92,33 @@ class Critic(nn.Module):
         norm: of the layers; "spectral" holds for the last one too.
         minibatch: kernels of minibatch discrimination before the last layer; 0 for none. With several devices it sees
             each device's part of the batch, as batch normalisation does.
+        scale: what images are multiplied by; with spectral normalisation of dense layers, and no minibatch
+            discrimination, a bound on the Lipschitz constant.
+
+    Raises:
+        ValueError: a scale that is not positive, a negative number of kernels.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], body: nn.Module, width: int, norm: str, minibatch: int):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        body: nn.Module,
+        width: int,
+        norm: str,
+        minibatch: int,
+        scale: float = 1.0,
+    ) -> None:
         super().__init__()
+        if not scale > 0:
+            raise ValueError(f"scale: expected a positive number, got {scale}")
+        self.scale = scale
         self.image_shape, self.body, self.width = tuple(image_shape), body, width
         self.among = MinibatchDiscrimination(width, minibatch) if check_count("minibatch", minibatch, 0) else None
         self.head = _linear(width + minibatch, 1, norm)
 
     def features(self, x: Tensor) -> Tensor:
         """What the last layer sees of each image, `(n, width)`; nothing of the others of the batch."""
-        return self.body(x)
+        return self.body(self.scale * x)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(x)
@@ -116,7 +132,7 @@ class MLPCritic(Critic):
         image_shape: (channels, height, width).
         hidden: widths of the hidden layers.
         norm: "none", "batch", "layer" or "spectral".
-        minibatch: as in `Critic`.
+        minibatch, scale: as in `Critic`.
 
     Example:
         >>> MLPCritic((1, 8, 8), (16,), norm="layer")(torch.zeros(5, 1, 8, 8)).shape
@@ -129,6 +145,7 @@ class MLPCritic(Critic):
         hidden: tuple[int, ...] = (256, 256),
         norm: str = "none",
         minibatch: int = 0,
+        scale: float = 1.0,
     ) -> None:
         check_choice("norm", norm, NORMS)
         widths = [math.prod(check_shape(image_shape)), *(check_count("hidden", width) for width in hidden)]
@@ -136,7 +153,7 @@ class MLPCritic(Critic):
         layers: list[nn.Module] = [nn.Flatten()]
         for a, b in pairwise(widths):
             layers += [_linear(a, b, norm), *([normed(b)] if normed else []), nn.LeakyReLU(0.2)]
-        super().__init__(image_shape, nn.Sequential(*layers), widths[-1], norm, minibatch)
+        super().__init__(image_shape, nn.Sequential(*layers), widths[-1], norm, minibatch, scale)
 
 
 class ConvCritic(Critic):
@@ -152,7 +169,7 @@ class ConvCritic(Critic):
     Args:
         image_shape: (channels, height, width), square, of side 28, 32 or 64.
         channels: channels after the first convolution; every level below has twice as many.
-        norm, minibatch: as in `MLPCritic`.
+        norm, minibatch, scale: as in `MLPCritic`.
 
     Example:
         >>> ConvCritic((3, 32, 32), channels=4, norm="spectral")(torch.zeros(5, 3, 32, 32)).shape
@@ -160,7 +177,12 @@ class ConvCritic(Critic):
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], channels: int = 64, norm: str = "none", minibatch: int = 0
+        self,
+        image_shape: tuple[int, int, int],
+        channels: int = 64,
+        norm: str = "none",
+        minibatch: int = 0,
+        scale: float = 1.0,
     ) -> None:
         check_choice("norm", norm, NORMS)
         widths, side = pyramid(check_conv_shape(image_shape), check_count("channels", channels))
@@ -172,7 +194,7 @@ class ConvCritic(Critic):
                 layers.append(nn.BatchNorm2d(b) if norm == "batch" else nn.GroupNorm(1, b))
             layers.append(nn.LeakyReLU(0.2))
         body = nn.Sequential(*layers, nn.Flatten())
-        super().__init__(image_shape, body, widths[-1] * side**2, norm, minibatch)
+        super().__init__(image_shape, body, widths[-1] * side**2, norm, minibatch, scale)
 
 
 class Recogniser(nn.Module):
@@ -189,11 +211,11 @@ class Recogniser(nn.Module):
 
     def __init__(self, critic: Critic, categories: int) -> None:
         super().__init__()
-        self.image_shape, self.body = critic.image_shape, critic.body
+        self.image_shape, self.body, self.scale = critic.image_shape, critic.body, critic.scale
         self.head = nn.Linear(critic.width, check_count("categories", categories, 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.body(x))
+        return self.head(self.body(self.scale * x))
 
 
 class MinibatchDiscrimination(nn.Module):

@@ -18,9 +18,9 @@ from inference import replace_file
 
 KINDS = {
     "gan": ("GAN", GanConfig, {}),
-    "wgan": ("WGAN", WganConfig, {"clip": 0.05, "critic_steps": 2}),
-    "wgan-gp": ("WGAN-GP", WganGpConfig, {"penalty": 0.1, "critic_steps": 2}),
-    "sn-gan": ("SN-GAN", SnGanConfig, {}),
+    "wgan": ("WGAN", WganConfig, {"clip": 0.3, "critic_steps": 1}),
+    "wgan-gp": ("WGAN-GP", WganGpConfig, {"penalty": 0.1, "critic_steps": 1}),
+    "sn-gan": ("SN-GAN", SnGanConfig, {"lipschitz": 10.0}),
 }
 PRIORS = {
     "normal": ("N(0, I)", {"prior": "normal"}),
@@ -35,14 +35,15 @@ SHARED = GanConfig(
     latent_dim=2,
     hidden=(128, 128, 128),
     batch_size=128,
-    lr=1e-3,
+    lr=3e-3,
+    decay=True,
     prior_lr=1e-3,
     components=10,
     rank=10,
     gmm_components=25,
-    epochs=10,
+    epochs=20,
     noise=0.5,
-    noise_epochs=4,
+    noise_epochs=8,
     threads=1,
     progress=False,
 )
