@@ -20,7 +20,7 @@ def gan(config, image_shape, prior, attributes=()):
         generator = models.ConvGenerator(inputs, image_shape, config.channels)
     else:
         output = "tanh" if signed else "linear"
-        generator = models.MLPGenerator(inputs, image_shape, config.hidden[::-1], output)
+        generator = models.MLPGenerator(inputs, image_shape, config.hidden[::-1], output, config.slope)
     if config.prior == "ttlp":
         kinds = kinds_of(attributes, config.components)
         planes = models.ConditionalCritic.planes(image_shape, kinds)
@@ -59,7 +59,7 @@ def tie(prior, y, count=2000):
 
 
 def _critic(config, image_shape, norm=None):
-    norm = norm or config.norm
+    norm = norm or config.norm_of_critic
     scale = getattr(config, "lipschitz", 1.0)
     if config.network == "conv":
         return models.ConvCritic(image_shape, config.channels, norm, config.minibatch, scale)

@@ -25,6 +25,7 @@ class GanConfig(PriorFields, TrainingConfig):
     network: Literal["mlp", "conv"] = "mlp"  # Dense layers, or 5x5 stride-2 convolutions (28, 32 or 64 pixels).
     hidden: tuple[int, ...] = (256, 256)  # Widths of the hidden layers of `mlp`.
     channels: int = 64  # Base channels of `conv`.
+    slope: float = 0.0  # Of the layers of an `mlp` generator below 0 (LeakyReLU).
     batch_size: int = 256  # Images per step.
     lr: float = 1e-4  # Adam's learning rate of the generator, with betas 0.5 and 0.9.
     critic_lr: float | None = None  # That of the critic (two time-scale rates); None: as the generator's.
@@ -64,7 +65,7 @@ class GanConfig(PriorFields, TrainingConfig):
         super().__post_init__()
         check_one_optimizer(self)
         conditional = self.prior == "ttlp"
-        for field in ("noise", "consensus", "minibatch"):
+        for field in ("noise", "consensus", "minibatch", "slope"):
             if not getattr(self, field) >= 0:
                 raise UserError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if self.binarize != "none":
@@ -104,6 +105,11 @@ class GanConfig(PriorFields, TrainingConfig):
         return self.name or f"{self.data}-{self.model}-{self.prior}"
 
     @property
+    def norm_of_critic(self):
+        """Of its layers."""
+        return self.norm
+
+    @property
     def kind(self):
         """What `inference.make_game` takes."""
         return "minimax" if self.minimax else self.game
@@ -123,14 +129,14 @@ class WganConfig(GanConfig):
 
 @dataclasses.dataclass(frozen=True)
 class WganGpConfig(GanConfig):
-    """Train a Wasserstein GAN with gradient penalty; the critic has layer normalisation."""
+    """Train a Wasserstein GAN with gradient penalty."""
 
     critic_steps: int = 5  # Steps of the critic for one of the generator.
     penalty: float = 10.0  # Weight of the gradient penalty.
+    layer_norm: bool = True  # Give the critic layer normalisation.
 
     model: ClassVar[str] = "wgan-gp"
     game: ClassVar[str] = "wasserstein"
-    norm: ClassVar[str] = "layer"
     positive: ClassVar[tuple[str, ...]] = (*GanConfig.positive, "penalty")
 
     def __post_init__(self):
@@ -140,6 +146,10 @@ class WganGpConfig(GanConfig):
                 "minibatch: expected 0 with the gradient penalty, which is one of each image's own number, got "
                 f"{self.minibatch}"
             )
+
+    @property
+    def norm_of_critic(self):
+        return "layer" if self.layer_norm else "none"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,6 +25,7 @@ class MLPGenerator(nn.Module):
         image_shape: (channels, height, width).
         hidden: widths of the hidden layers.
         output: "tanh" or "linear".
+        slope: of the hidden layers below 0 (LeakyReLU), so that no unit dies; 0 is ReLU.
 
     Example:
         >>> MLPGenerator(3, (1, 8, 8), (16,))(torch.zeros(5, 3)).shape
@@ -37,12 +38,13 @@ class MLPGenerator(nn.Module):
         image_shape: tuple[int, int, int],
         hidden: tuple[int, ...] = (256, 256),
         output: str = "tanh",
+        slope: float = 0.0,
     ) -> None:
         super().__init__()
         check_choice("output", output, ("tanh", "linear"))
         self.image_shape, self.latent_dim, self.output = check_shape(image_shape), latent_dim, output
         widths = [check_count("latent_dim", latent_dim), *(check_count("hidden", width) for width in hidden)]
-        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
+        layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.LeakyReLU(slope))]
         self.body = nn.Sequential(*layers, nn.Linear(widths[-1], math.prod(self.image_shape)))
 
     def forward(self, z: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from inference import replace_file
 KINDS = {
     "gan": ("GAN", GanConfig, {}),
     "wgan": ("WGAN", WganConfig, {"clip": 0.3, "critic_steps": 1}),
-    "wgan-gp": ("WGAN-GP", WganGpConfig, {"penalty": 0.1, "critic_steps": 1}),
+    "wgan-gp": ("WGAN-GP", WganGpConfig, {"penalty": 0.1, "critic_steps": 1, "layer_norm": False}),
     "sn-gan": ("SN-GAN", SnGanConfig, {"lipschitz": 10.0}),
 }
 PRIORS = {
@@ -33,6 +33,7 @@ PRIORS = {
 SHARED = GanConfig(
     data="grid",
     latent_dim=2,
+    slope=0.2,
     hidden=(128, 128, 128),
     batch_size=128,
     lr=3e-3,

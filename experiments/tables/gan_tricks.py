@@ -11,7 +11,7 @@ from experiments.tables.gan_points import SHARED
 from inference import replace_file
 
 QUIET = {"threads": 1, "progress": False}
-PLAIN = {"hidden": (64, 64), "lr": 1e-3, "decay": False, "epochs": 20, "noise": 0.0, "noise_epochs": None}
+PLAIN = {"hidden": (64, 64), "slope": 0.0, "lr": 1e-3, "decay": False, "epochs": 20, "noise": 0.0, "noise_epochs": None}
 BASE = dataclasses.replace(SHARED, prior="normal", **PLAIN)
 # Row -> title, what it changes in a GAN on the grid.
 TRICKS = {
