@@ -122,8 +122,7 @@ def markdown(config, found):
         "Of 5,000 draws: modes with a good point, and the share of good points, those within three standard deviations "
         "of a mode (98.9 % of the data are). Mean +- standard error over seeds. All have the same networks and see "
         f"{train.epochs} epochs of 35,000 points, under noise of deviation {train.noise} that falls to 0 in the "
-        f"first {train.noise_epochs}; the Wasserstein ones make a step of the generator on every second batch, the "
-        "others on each.",
+        f"first {train.noise_epochs}; every batch makes a step of the critic and one of the generator.",
         "",
         f"    {kept.command_of('table gan-points', train, default=SHARED)}",
     ]
