@@ -17,6 +17,7 @@ PRIORS = {
     "gmm-reinforce": ("GMM, learnable by REINFORCE", {"prior": "gmm", "estimator": "reinforce"}),
     "trip-fixed": ("TRIP, fixed", {"prior": "trip", "fixed": True}),
     "trip": ("TRIP, learnable", {"prior": "trip"}),
+    "trip-mixture": ("TRIP, learnable, started as a mixture", {"prior": "trip", "init": "mixture"}),
     "trip-reinforce": ("TRIP, learnable by REINFORCE", {"prior": "trip", "estimator": "reinforce"}),
 }
 MODELS = {"wgan": "WGAN", "wgan-gp": "WGAN-GP", "vae": "VAE"}
@@ -50,7 +51,7 @@ class TripConfig(LaunchConfig):
     train: WganGpConfig = SHARED  # What all GANs share; WGAN has clipped weights instead of the penalty.
     vae: TrainConfig = SHARED_VAE  # What all VAEs share.
     models: tuple[str, ...] = tuple(MODELS)  # Models to train.
-    rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE needs no REINFORCE.
+    rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE's start as mixtures, without REINFORCE.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
     results: Path = kept.FOLDER  # Where results are kept.
 
@@ -62,7 +63,7 @@ class TripConfig(LaunchConfig):
             if getattr(self.vae, field) != wanted:
                 raise UserError(f"vae.{field}: expected {wanted}, got {getattr(self.vae, field)}")
         if not any(self.run(model, prior, 0) for model in self.models for prior in self.rows):
-            raise UserError("models, rows: expected a GAN with a prior learnt by REINFORCE, got a VAE")
+            raise UserError("models, rows: expected a GAN beside REINFORCE or the start as a mixture, got a VAE")
 
     @property
     def title(self):
@@ -71,7 +72,7 @@ class TripConfig(LaunchConfig):
 
     def run(self, model, prior, seed):
         """The configuration of one training, None where there is none."""
-        if model == "vae" and prior.endswith("reinforce"):
+        if model == "vae" and prior.endswith(("reinforce", "mixture")):
             return None
         shared = self.vae if model == "vae" else self.train
         if model == "wgan":
