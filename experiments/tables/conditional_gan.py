@@ -32,7 +32,7 @@ SHARED = WganGpConfig(
     prior_lr=1e-3,
     critic_steps=2,
     mismatched=True,
-    epochs=1,
+    epochs=2,
     threads=1,
     progress=False,
 )
