@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.callbacks import FitState
-from inference.traces import find_nonfinite
+from inference.nonfinite import listed, nonfinite_weights, reasons
 
 
 class Whole:
@@ -48,6 +48,7 @@ class Updates:
         self.every, self.scaled = [step.every for step in steps], scaled
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.accumulate, self.group = accumulate, 0  # batches whose gradients wait for the optimizer
+        self.mistake = None  # that waits for the gradients to be exchanged
         self.plain = Losses([step.objective for step in steps], self.model)
         self.losses, *self.optimizers = self.fabric.setup(self.plain, *state.optimizers)
         self.mixed = self.fabric.strategy.precision.precision.endswith("-mixed")
@@ -62,31 +63,50 @@ class Updates:
         Raises:
             FloatingPointError: the loss, or the norm of the gradient, is not finite.
         """
+        first = self.state.step + 1 == self.every[index]
         with contextlib.nullcontext() if last else self.fabric.no_backward_sync(self.losses):
-            loss, terms = self._loss(index, batch, number)
+            with pyro.validation_enabled(first):
+                loss, terms, mistake = self._judged(index, batch, f"batch {number}")
+            self.mistake = self.mistake or mistake
+            if self.mistake and self.fabric.world_size == 1:
+                raise self.mistake
             self._backward(loss, self.optimizers[index])
         if last:
+            if self.mistake:  # the others, whose gradients are spoilt by this one's, stop as well
+                raise self.mistake
             self._update(index, batch, number)
         return loss.detach(), terms
 
-    def _loss(self, index: int, batch: tuple, number: int) -> tuple[Tensor, NamedTuple]:
-        """That of one step on a batch, with its terms."""
-        first, mistake = self.state.step + 1 == self.every[index], None
+    def validate(self, batch: tuple, number: int) -> tuple[Tensor, NamedTuple]:
+        """The first step's loss on a batch of the validation data, and its terms.
+
+        Raises:
+            FloatingPointError: it is not finite.
+        """
+        loss, terms, mistake = self._judged(0, batch, f"batch {number} of the validation")
+        if mistake:
+            raise mistake
+        return loss, terms
+
+    def _judged(self, index: int, batch: tuple, where: str) -> tuple[Tensor, NamedTuple, FloatingPointError | None]:
+        """A loss, its terms, and an error if it is not finite; raised where there is not even a loss."""
         try:
-            with pyro.validation_enabled(first):
-                loss, terms = self(index, batch)
-        except ValueError as error:  # Pyro's validation speaks of a law's argument or support only
-            if not first or (site := find_nonfinite(self.model.model, self.model.guide, batch)) is None:
+            loss, terms = self(index, batch)
+        except torch.OutOfMemoryError:
+            raise
+        except (ValueError, RuntimeError) as error:  # a law that Pyro refuses, or that torch cannot draw from
+            if (why := reasons(self.model, self.plain, batch)) is None:
                 raise
-            got, mistake = "an error", error
-        else:
-            if torch.isfinite(loss):
-                return loss, terms
-            got, site = loss.item(), find_nonfinite(self.model.model, self.model.guide, batch)
-        raise FloatingPointError(
-            f"loss: expected a finite number, got {got} in epoch {self.state.epoch}, batch {number}: "
-            f"{site or 'every site has a finite log-density on a second pass'}{_unclean(batch[0])}"
-        ) from mistake
+            raise self._not_finite("an error", where, why) from error
+        if torch.isfinite(loss):
+            return loss, terms, None
+        why = reasons(self.model, self.plain, batch) or "all is finite on a second pass"
+        return loss, terms, self._not_finite(loss.item(), where, why)
+
+    def _not_finite(self, got: Any, where: str, why: str) -> FloatingPointError:
+        return FloatingPointError(
+            f"loss: expected a finite number, got {got} in epoch {self.state.epoch}, {where}: {why}"
+        )
 
     def _backward(self, loss: Tensor, optimizer: Any) -> None:
         """Add the gradient of one batch to those that wait."""
@@ -116,25 +136,14 @@ class Updates:
             loss, _ = self.plain(index, *batch)
         gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
         bad = [n for n, g in zip(named, gradients, strict=True) if g is not None and not g.isfinite().all()]
-        return f"that of {_listed(bad)}" if bad else "those of a second pass are finite"
+        if bad:
+            return f"that of {listed(bad)}"
+        return "those of a second pass are finite" + (" on this device" if self.fabric.world_size > 1 else "")
 
     def check_weights(self, batches: int) -> None:
         """Before they are written: an update may overflow."""
-        bad = [name for name, p in self.plain.named_parameters() if not p.isfinite().all()]
-        if bad:
+        if bad := nonfinite_weights(self.plain):
             raise FloatingPointError(
                 f"weights: expected finite numbers, got NaN or infinity in epoch {self.state.epoch}, "
-                f"after batch {batches}: in {_listed(bad)}"
+                f"after batch {batches}: in {listed(bad)}"
             )
-
-
-def _listed(names: list[str]) -> str:
-    """The first of some parameters."""
-    names = [name.removeprefix("model.") for name in names]
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _unclean(x: Any) -> str:
-    """What is wrong with the first tensor of a batch itself."""
-    count = int((~x.isfinite()).sum()) if isinstance(x, Tensor) else 0
-    return f" (the batch has {count} such values itself)" if count else ""

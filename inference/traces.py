@@ -115,20 +115,6 @@ def sample_sites(trace: poutine.Trace) -> Iterator[tuple[str, dict]]:
     return ((name, site) for name, site in trace.nodes.items() if site["type"] == "sample")
 
 
-def find_nonfinite(model: Program, guide: Program, batch: tuple) -> str | None:
-    """The first site of a fresh pass whose log-density is not finite, described; None where all are."""
-    with torch.no_grad(), pyro.validation_enabled(False):
-        for where, trace in zip(("guide", "model"), trace_pair(model, guide, batch), strict=True):
-            for name, site in sample_sites(trace):
-                value = site["value"]
-                if site["infer"].get("_deterministic") and not value.isfinite().all():
-                    return f"site {name!r} of the {where}: {int((~value.isfinite()).sum())} values are not finite"
-                log_prob = site["fn"].log_prob(value)
-                if not log_prob.isfinite().all():
-                    return f"site {name!r} of the {where}: log-density {float(log_prob.sum())}"
-    return None
-
-
 def as_tuple(batch: Tensor | tuple | list) -> tuple:
     """A batch as the arguments of a program."""
     return tuple(batch) if isinstance(batch, tuple | list) else (batch,)

@@ -96,10 +96,10 @@ def in_gradient(vae, x):
 
 
 PLANTED = {
-    in_data: r"loss: .*: site 'z' of the guide: .* \(the batch has 1 such values itself\)$",
-    in_encoder: "loss: .*: site 'z' of the guide: log-density nan$",
-    in_decoder: "loss: .*: site 'x' of the model: log-density nan$",
-    in_cores: "loss: .*: site 'z' of the model: log-density nan$",
+    in_data: "loss: .*: site 'z' of the guide: .*; the batch has 1 such values itself$",
+    in_encoder: r"loss: .*: site 'z' of the guide: log-density nan; weights are not finite: encoder\.",
+    in_decoder: r"loss: .*: site 'x' of the model: log-density nan; weights are not finite: decoder\.",
+    in_cores: r"loss: .*: site 'z' of the model: log-density nan; weights are not finite: prior\.prior\.log_cores$",
     in_gradient: r"gradient: expected a finite norm, got nan in .*: that of prior\.prior\.log_cores$",
 }
 

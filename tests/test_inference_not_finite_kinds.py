@@ -1,0 +1,152 @@
+"""A NaN in data, each network and prior of several kinds of models: the step in which it stops, and what it tells."""
+
+import math
+import re
+
+import pytest
+import torch
+from ranks import in_processes
+from resumable import gan
+from test_inference_ranks_joined import MAKE, SHAPE
+from torch.utils.data import DataLoader, TensorDataset
+
+from inference import Callback, OptimizationStep, fit
+
+BATCHES = 3
+# The first batch of all, and the third of the second epoch, where a generator is due: the critic may draw from a prior
+# that is no number, since its indices are numbers, but such weights are not written.
+WHERE = {0: "epoch 1, batch 1: ", BATCHES + 2: "epoch 2, batch 3: "}
+COUNTED = "the batch has 1 such values itself$"
+
+
+class Plant(Callback):
+    """Spoils something before one step, and counts the steps that end."""
+
+    def __init__(self, step, act):
+        self.step, self.act, self.ended = step, act, 0
+
+    def on_step_start(self, state):
+        if state.step == self.step:
+            self.act(state.model)
+
+    def on_step_end(self, state):
+        self.ended += 1
+
+
+def parameter(*path):
+    """Spoils the first parameter of a part of the model."""
+
+    def act(model):
+        for name in path:
+            model = getattr(model, name)
+        next(model.parameters()).data.view(-1)[0] = math.nan
+
+    return act
+
+
+class Spoilt:
+    """Data of which, from a batch on, one pixel of each is no number."""
+
+    def __init__(self, batches, since):
+        self.batches, self.since, self.read = batches, since, 0
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        for batch in self.batches:
+            if self.read >= self.since:
+                batch = tuple(one.clone() for one in batch)
+                batch[0][0, 0, 1, 1] = math.nan
+            self.read += 1
+            yield batch
+
+
+def spoil(kind, place, step):
+    """Train a kind with a NaN in a place, planted before a step -> what is raised, and the steps that ended."""
+    torch.manual_seed(0)
+    x = torch.rand(8 * BATCHES, *SHAPE)
+    y = torch.stack([torch.arange(len(x)) % 3, torch.randn(len(x))], -1).where(torch.rand(len(x), 2) < 0.7, math.nan)
+    if kind == "gan":
+        made = gan()
+        steps, model, x = made.steps, made.model, torch.rand(8 * BATCHES, 1, 4, 4)
+    else:
+        model, objective = MAKE[kind]()
+        steps = OptimizationStep(objective, torch.optim.Adam(model.parameters()))
+    batches = [(x[i : i + 8], y[i : i + 8])[: 1 + (kind == "joint")] for i in range(0, len(x), 8)]
+    plant = Plant(step, (lambda model: None) if place == "data" else parameter(*place.split(".")))
+    data = Spoilt(batches, step if place == "data" else math.inf)
+    with pytest.raises(FloatingPointError) as raised:
+        fit(steps, model, data, epochs=3, callbacks=[plant], progress=False)
+    return str(raised.value), plant.ended
+
+
+GUIDE, MODEL = "site '[zc]' of the guide: ", "site '[zcxy]' of the model: "
+TOLD = {
+    ("trip", "data"): GUIDE + ".*; " + COUNTED,
+    ("trip", "encoder"): GUIDE + r".*; weights are not finite: encoder\.",
+    ("trip", "decoder"): MODEL + r".*; weights are not finite: decoder\.",
+    ("trip", "prior"): MODEL + r".*; weights are not finite: prior\.",
+    ("joint", "data"): GUIDE + ".*; " + COUNTED,
+    ("joint", "encoder"): GUIDE + r".*; weights are not finite: encoder\.",
+    ("joint", "decoder"): MODEL + r".*; weights are not finite: decoder\.",
+    ("joint", "prior"): MODEL + r".*; weights are not finite: prior\.",
+    ("categories", "data"): GUIDE + ".*; " + COUNTED,
+    ("categories", "encoder"): GUIDE + r".*; weights are not finite: encoder\.",
+    ("categories", "decoder"): MODEL + r".*; weights are not finite: decoder\.",
+    ("categories", "prior"): MODEL + r".*; weights are not finite: prior\.",
+    ("gan", "data"): COUNTED,
+    ("gan", "critic"): r"weights are not finite: critic\.",
+    ("gan", "generator"): MODEL + r"128 values are not finite; weights are not finite: generator\.",
+    ("gan", "prior"): MODEL + r".*; weights are not finite: prior\.",
+}
+
+
+@pytest.mark.parametrize("step", WHERE)
+@pytest.mark.parametrize(("kind", "place"), TOLD, ids=str)
+def test_it_stops_in_that_step_and_tells_site_and_cause(kind, place, step):
+    told, ended = spoil(kind, place, step)
+    assert re.fullmatch(r"loss: expected a finite number, got [\w ]+ in .*", told)
+    assert WHERE[step] in told
+    assert re.search(TOLD[kind, place], told.partition(WHERE[step])[2]), told
+    assert ended == step
+
+
+def test_validation_data_are_named_too():
+    torch.manual_seed(0)
+    model, objective = MAKE["categories"]()
+    step = OptimizationStep(objective, torch.optim.Adam(model.parameters()))
+    x = torch.rand(8, *SHAPE)
+    spoilt = x.clone()
+    spoilt[0, 0, 0, 0] = math.nan
+    with pytest.raises(FloatingPointError, match=r"in epoch 1, batch 2 of the validation: site .*; " + COUNTED):
+        fit(step, model, [x], epochs=1, validation=[x, spoilt], progress=False)
+
+
+def test_errors_that_no_number_has_caused_stay_as_they_are():
+    model, objective = MAKE["trip"]()
+    model.decoder = torch.nn.Linear(3, 3)
+    step = OptimizationStep(objective, torch.optim.Adam(model.parameters()))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(step, model, [torch.rand(8, *SHAPE)], epochs=1, progress=False)
+
+
+def as_rank():
+    """Two devices, of which the second meets a NaN in the second batch -> what each raises."""
+    torch.manual_seed(0)
+    model, objective = MAKE["trip"]()
+    x = torch.rand(32, *SHAPE)
+    x[17:24:2, 0, 0, 0] = math.nan  # odd rows are those of the second
+    step = OptimizationStep(objective, torch.optim.SGD(model.parameters(), lr=0.1))
+    with pytest.raises(FloatingPointError) as raised:
+        fit(step, model, DataLoader(TensorDataset(x), 8), epochs=1, devices=2, progress=False)
+    return str(raised.value)
+
+
+def test_all_devices_stop_where_one_meets_it():
+    first, second = in_processes(2, as_rank)
+    assert (
+        first == "gradient: expected a finite norm, got nan in epoch 1, batch 2: those of a second pass are finite "
+        "on this device"
+    )
+    assert re.match(r"loss: expected a finite number, got nan in epoch 1, batch 2: site 'z' of the guide", second)
