@@ -3,13 +3,16 @@
 import contextlib
 import contextvars
 import dataclasses
+import signal
 import subprocess
+import sys
 import threading
 from typing import Literal
 
 from experiments.config import UserError, check_counts
+from inference import Terminated
 
-_CLUSTER = contextvars.ContextVar("cluster", default=None)  # that `run` sends its commands to; None: this machine
+_PLACE = contextvars.ContextVar("place", default=None)  # that `run` sends its commands to; None: this machine
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,41 @@ class LaunchConfig:
                 if getattr(self, field) != getattr(LaunchConfig, field):
                     raise UserError(f"{field}: expected its default without --launcher slurm, got another")
         else:
+            for field in dataclasses.fields(self):
+                shared = getattr(self, field.name)
+                if (count := getattr(shared, "devices", 1) * getattr(shared, "nodes", 1)) > 1:
+                    raise UserError(
+                        f"{field.name}.devices, nodes: expected 1 with --launcher slurm, whose jobs are one process "
+                        f"each, got {count} devices in all"
+                    )
             Cluster(self).executor(".", "check")  # before any work
+
+
+class Machine:
+    """Runs commands as processes of this machine."""
+
+    def __init__(self):
+        self.lock, self.under_way, self.stopped = threading.Lock(), set(), False
+
+    def run(self, command, log, name):
+        """As `run`."""
+        with log.open("w") as output:
+            with self.lock:
+                _check_going(self, name)
+                process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+                self.under_way.add(process)
+            try:
+                return process.wait()
+            finally:
+                self.under_way.discard(process)
+
+    def cancel(self, error):
+        """Start no more; those under way stop as `error` wants, trainings with a checkpoint."""
+        with self.lock:
+            self.stopped = True
+            # Ctrl-C has reached them by itself, and a second signal would stop them at once.
+            for process in [] if isinstance(error, KeyboardInterrupt) else list(self.under_way):
+                process.terminate()
 
 
 class Cluster:
@@ -80,8 +117,7 @@ class Cluster:
     def run(self, command, log, name):
         """As `run`."""
         with self.lock:
-            if self.stopped:
-                raise UserError(f"{name}: not started, since the table was stopped")
+            _check_going(self, name)
             job = self.executor(log.parent / "slurm", name).submit(logged, command, log)
             self.under_way[job.job_id] = job
         try:
@@ -95,12 +131,20 @@ class Cluster:
         finally:
             self.under_way.pop(job.job_id)
 
-    def cancel(self):
-        """End the jobs that are under way, and start no more."""
+    def cancel(self, error):
+        """End the jobs that are under way, whatever the `error`, and start no more."""
         with self.lock:
             self.stopped = True
             for job in list(self.under_way.values()):
-                job.cancel()
+                try:
+                    job.cancel()
+                except Exception as refusal:  # of one job: the others must end all the same
+                    print(f"job {job.job_id} could not be cancelled: {refusal}", file=sys.stderr)
+
+
+def _check_going(place, name):
+    if place.stopped:
+        raise UserError(f"{name}: not started, since the table was stopped")
 
 
 def at_once(config, missing):
@@ -110,17 +154,35 @@ def at_once(config, missing):
 
 @contextlib.contextmanager
 def using(config):
-    """Within it `run` sends its commands where `config` says; what ends it early ends the jobs of a cluster."""
-    cluster = Cluster(config) if config.launcher == "slurm" else None
-    token = _CLUSTER.set(cluster)
+    """Within it `run` sends its commands where `config` says; what ends it early, SIGTERM too, ends them as well."""
+    place = Cluster(config) if config.launcher == "slurm" else Machine()
+    token = _PLACE.set(place)
     try:
-        yield
-    except BaseException:
-        if cluster is not None:
-            cluster.cancel()
+        with _terminable():
+            yield
+    except BaseException as error:
+        place.cancel(error)
         raise
     finally:
-        _CLUSTER.reset(token)
+        _PLACE.reset(token)
+
+
+@contextlib.contextmanager
+def _terminable():
+    """SIGTERM raises `Terminated` in Python's main thread, which alone may say what a signal does."""
+
+    def terminate(number, _):
+        raise Terminated("stopped by SIGTERM; what was under way stops too")
+
+    before = signal.getsignal(signal.SIGTERM)
+    wanted = threading.current_thread() is threading.main_thread() and before is not None
+    if wanted:
+        signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        if wanted:
+            signal.signal(signal.SIGTERM, before)
 
 
 def run(command, log, name):
@@ -130,11 +192,10 @@ def run(command, log, name):
         UserError: a job of a cluster did not end by itself.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    cluster = _CLUSTER.get()
-    return logged(command, log) if cluster is None else cluster.run(command, log, name)
+    return (_PLACE.get() or Machine()).run(command, log, name)
 
 
 def logged(command, log):
-    """Run a command on this machine with its output in the file `log` -> its exit status."""
+    """Run a command where this is called, with its output in the file `log` -> its exit status."""
     with log.open("w") as output:
         return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode

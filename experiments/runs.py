@@ -1,5 +1,7 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import platform
@@ -81,6 +83,24 @@ def read(folder, needed=("config.json", "model.safetensors")):
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
+
+
+@contextlib.contextmanager
+def held(folder):
+    """Within it the run in `folder` is this process's, as far as others ask; yields whether it could be had.
+
+    What asks must be on this machine, or on one whose file system shares locks; the system gives it up for a process
+    that is killed.
+    """
+    with (Path(folder) / "config.json").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        except OSError:  # a file system without locks
+            yield True
+        else:
+            yield True
 
 
 def write_json(path, values):

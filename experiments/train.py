@@ -66,8 +66,16 @@ def train(config, images, name=None, begun=None):
     """
     model = start(config, images)
     run = begun or runs.start(config, images.image_shape, images.attributes, name)
+    with runs.held(run.folder) as ours:
+        if not ours:
+            raise UserError(f"run: expected a training that was cut off, got {run.folder}, which is under way")
+        return run, _trained(config, images, model, run, begun is not None)
+
+
+def _trained(config, images, model, run, resume):
+    """Fill the folder of `train` -> what stands in `summary.json`."""
     began = time.perf_counter()
-    result = fitting.fit(config, model, images, run.folder, begun is not None, shows(config, run, images))
+    result = fitting.fit(config, model, images, run.folder, resume, shows(config, run, images))
     seconds = round(time.perf_counter() - began, 1)
     trained = build.trained(run.folder).model
     found, probs = evaluate.results(run, trained, images.test, config.seed)
@@ -88,7 +96,7 @@ def train(config, images, name=None, begun=None):
     pyro.set_rng_seed(config.seed)
     draw(run, trained, images, probs)
     inference.remove_checkpoints(run.folder)
-    return run, summary
+    return summary
 
 
 def shows(config, run, images):

@@ -23,7 +23,11 @@ FORMAT = "1"  # raised when a checkpoint of this version can no longer be read b
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that cannot be used: damaged, of another version, or of another training."""
+    """A checkpoint that cannot be used: damaged, unreadable, of another version, or of another training."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """Its bytes are not those that were written."""
 
 
 def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
@@ -80,7 +84,8 @@ def save_checkpoint(state: Any, folder: str | os.PathLike) -> None:
 def load_checkpoint(folder: str | os.PathLike) -> Any:
     """The state of a folder's checkpoint, None where there is none.
 
-    Where it cannot be used it is replaced by the one before it, with a warning.
+    Where it is damaged it is replaced by the one before it, with a warning. One that cannot be read now, or by this
+    version, stays: it may be good.
 
     Raises:
         CheckpointError: there is one, and none that can be used.
@@ -91,7 +96,7 @@ def load_checkpoint(folder: str | os.PathLike) -> Any:
         return None
     try:
         return load_state(path)
-    except CheckpointError as damaged:
+    except DamagedCheckpoint as damaged:
         if not previous.is_file():
             raise
         try:
@@ -138,7 +143,8 @@ def load_state(path: str | os.PathLike) -> Any:
     """What `save_state` wrote, on the CPU.
 
     Raises:
-        CheckpointError: no such file, a damaged one, or one of another version.
+        CheckpointError: no such file, one that cannot be read, or one of another version.
+        DamagedCheckpoint: a CheckpointError: a damaged one.
     """
     path = Path(path)
     if not path.is_file():
@@ -153,11 +159,11 @@ def load_state(path: str | os.PathLike) -> Any:
     except OSError as error:
         raise CheckpointError(f"path: expected a checkpoint, got {path}, which cannot be read ({error})") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
+        raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
     if found != FORMAT:
         raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {found}")
     if not intact:
-        raise CheckpointError(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
+        raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
     return _unpacked(json.loads(header["arrangement"]), tensors)
 
 

@@ -1,7 +1,6 @@
 """One training loop for all models, on Lightning Fabric."""
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,7 +103,8 @@ def fit(
             gradients then only. Callbacks and schedules go on counting batches; checkpoints wait for the update. For a
             single step only: of several, each should see what those before it have changed.
         progress: show a progress bar.
-        seed: seed of every random number generator, plus the rank.
+        seed: seed of every random number generator, plus the rank, and of the order in which several devices share
+            the data; None: they share the same order in every training.
 
     Raises:
         ValueError: no step, a first step that is not due on every batch, another that is never due, a number that is
@@ -140,6 +140,7 @@ def fit(
         clip_norm=clip_norm,
         accumulate=accumulate,
         scaled=precision.startswith("16-mixed"),
+        seed=seed,
     )
     with pyro.validation_enabled(False), _mode_restored(model):
         if found is not None:
@@ -209,8 +210,16 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm, accu
 def check_nodes(nodes: int) -> None:
     """`ValueError` where several machines are asked for, but nothing has told this process of the others."""
     check_count("nodes", nodes)
-    if nodes > 1 and not {"MASTER_ADDR", "SLURM_NTASKS"} & os.environ.keys():
-        raise ValueError(f"nodes: expected 1 in a program that neither torchrun nor SLURM has started, got {nodes}")
+    if nodes == 1:
+        return
+    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+
+    # Not what an interactive allocation of SLURM leaves in a shell's environment, nor an address alone.
+    if not (TorchElasticEnvironment.detect() or SLURMEnvironment.detect()):
+        raise ValueError(
+            f"nodes: expected 1 in a program that neither torchrun nor srun has started, got {nodes} (srun counts in a "
+            "job of another name than bash and interactive only)"
+        )
 
 
 def _check_files(run_dir: str | Path | None, checkpoint_every: int | None, resume: bool) -> None:

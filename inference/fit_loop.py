@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+from torch.utils.data.distributed import DistributedSampler
 
 from inference.callbacks import Callback, FitState
 from inference.checkpoints import save_checkpoint, save_weights, write_table
@@ -53,12 +54,14 @@ class Loop:
         clip_norm: float | None,
         accumulate: int,
         scaled: bool,
+        seed: int | None,
     ) -> None:
         self.fabric, self.model, self.callbacks, self.early_stopping = fabric, model, callbacks, early_stopping
         self.steady, self.every, self.accumulate = steady(steps), [step.every for step in steps], accumulate
         self.state, self.files = FitState(fabric, model, [step.optimizer for step in steps]), files
         self.updates = Updates(self.state, steps, clip_norm=clip_norm, accumulate=accumulate, scaled=scaled)
-        self.data, self.validation = self._loader(data), None if validation is None else self._loader(validation)
+        self.data = self._loader(data, seed)
+        self.validation = None if validation is None else self._loader(validation, seed)
         loaders = [self.data, self.validation]
         if accumulate > 1 and not hasattr(self.data, "__len__"):
             raise ValueError(f"data: expected a length where gradients accumulate, got {type(data).__name__}")
@@ -84,6 +87,7 @@ class Loop:
         changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
         if any(changed):
             self._write(best=True)
+        self._stop(self._received())  # one that came since the last epoch: what follows in the program must not start
         return FitResult(progress.history, progress.best_epoch, progress.best_loss, progress.stopped)
 
     def _epoch(self) -> None:
@@ -218,9 +222,12 @@ class Loop:
         for callback in self.callbacks:
             getattr(callback, hook)(self.state)
 
-    def _loader(self, data: Iterable) -> Iterable:
+    def _loader(self, data: Iterable, seed: int | None) -> Iterable:
         if isinstance(data, torch.utils.data.DataLoader):
-            return self.fabric.setup_dataloaders(data)
+            loader = self.fabric.setup_dataloaders(data)
+            if isinstance(loader.sampler, DistributedSampler) and seed is not None:
+                loader.sampler.seed = seed  # which all ranks share
+            return loader
         if self.fabric.world_size > 1:
             raise ValueError(f"data: expected a DataLoader, which several devices can share, got {type(data).__name__}")
         return data

@@ -1,8 +1,10 @@
 """Rows of a table as jobs of a cluster, by a stand-in for submitit, and by submitit itself where it is installed."""
 
 import re
+import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -72,15 +74,16 @@ def training(monkeypatch):
     """Commands start no process; one whose name is in the set fails."""
     failing = set()
 
-    def process(command, stdout, stderr):
+    def logged(command, log):
         train = parsed(TrainConfig, command[command.index("vae") + 1 :])
         if train.name in failing:
-            stdout.write("error: no memory\n")
-            return SimpleNamespace(returncode=2)
+            log.write_text("error: no memory\n")
+            return 2
         write_run(train, {"elbo": -100.0, "iwae": -90.0, "particles": 10}, PROVENANCE)
-        return SimpleNamespace(returncode=0)
+        return 0
 
-    monkeypatch.setattr(launch.subprocess, "run", process)
+    monkeypatch.setattr(launch, "logged", logged)
+    monkeypatch.setattr(launch.Machine, "run", lambda _, command, log, name: logged(command, log))
     return failing
 
 
@@ -147,12 +150,67 @@ def test_what_stops_a_table_ends_its_jobs(tmp_path, submitit, monkeypatch, count
         )
     assert len(submitit.jobs) == count
     assert all(job.cancelled.is_set() for job in submitit.jobs)
-    assert launch._CLUSTER.get() is None
+    assert launch._PLACE.get() is None
+
+
+def test_a_job_that_cannot_be_cancelled_keeps_no_other(submitit, capsys):
+    cluster, cancelled = launch.Cluster(LaunchConfig(launcher="slurm")), []
+
+    def refuse():
+        raise OSError("scancel: no such job")
+
+    cluster.under_way = {"1": SimpleNamespace(job_id="1", cancel=refuse)}
+    cluster.under_way["2"] = SimpleNamespace(job_id="2", cancel=lambda: cancelled.append("2"))
+    cluster.cancel(KeyboardInterrupt())
+    assert cancelled == ["2"]
+    assert capsys.readouterr().err == "job 1 could not be cancelled: scancel: no such job\n"
+
+
+SLOW = """
+import pathlib, signal, sys, time
+def stop(*_):
+    pathlib.Path(sys.argv[1]).write_text("stopped")
+    raise SystemExit(143)
+signal.signal(signal.SIGTERM, stop)
+pathlib.Path(sys.argv[1]).write_text("started")
+time.sleep(60)
+"""
+
+
+def test_sigterm_to_a_table_stops_its_processes(tmp_path):
+    """The trainings get it too, and write their checkpoints."""
+    marks = [tmp_path / name for name in "abc"]
+    table = f"""
+from pathlib import Path
+import sys
+from experiments import launch
+from experiments.tables import kept
+def make(mark):
+    return launch.run([sys.executable, "-c", {SLOW!r}, mark], Path(mark + ".log"), "row")
+kept.complete(launch.LaunchConfig(jobs=2), make, {[str(mark) for mark in marks]})
+"""
+    process = subprocess.Popen([sys.executable, "-c", table], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not all(mark.is_file() and mark.read_text() == "started" for mark in marks[:2]):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.terminate()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 143, told
+    assert [mark.read_text() for mark in marks[:2]] == ["stopped", "stopped"]
+    assert not marks[2].exists()
+
+
+def test_rows_of_several_devices_are_no_jobs(tmp_path, submitit, training, capsys):
+    assert table(tmp_path, *SLURM, "--train.devices", "2") == 2
+    message = "train.devices, nodes: expected 1 with --launcher slurm, whose jobs are one process each, got 2"
+    assert message in capsys.readouterr().err
+    assert submitit.jobs == []
 
 
 def test_after_a_stop_no_job_is_sent(tmp_path, submitit):
     cluster = launch.Cluster(LaunchConfig(launcher="slurm"))
-    cluster.cancel()
+    cluster.cancel(KeyboardInterrupt())
     with pytest.raises(UserError, match="a-run: not started, since the table was stopped"):
         cluster.run(["x"], tmp_path / "a.log", "a-run")
     assert submitit.jobs == []

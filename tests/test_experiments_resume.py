@@ -1,5 +1,6 @@
 """`train --resume RUN`: whatever cut a training off, its folder ends as if nothing had."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -195,3 +196,32 @@ def test_load_returns_the_trained_model(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"run: expected model.safetensors in"):
         experiments.load(folder)
+
+
+def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch):
+    now = {**runs.provenance(), "commit": "1", "uncommitted_changes": False}
+    for module in (runs, kept):
+        monkeypatch.setattr(module, "provenance", lambda: now)
+    commands = []
+
+    def run(arguments, log, name):
+        commands.append(arguments)
+        assert main(arguments) == 0
+
+    monkeypatch.setattr(kept, "run", run)
+    small = {"epochs": 2, "latent_dim": 2, "hidden": (8,), "batch_size": 300, "particles": 2, "progress": False}
+    config = TrainConfig(data="digits", prior="normal", name="row", runs_dir=tmp_path, **small)
+    die(monkeypatch, lambda: kept.train(config), fit_loop, "save_checkpoint", 1)
+    folder = folder_of(tmp_path)
+    assert kept.cut_off(dataclasses.replace(config, epochs=3)) is None
+    with runs.held(folder) as free:
+        assert free
+        assert kept.cut_off(config) is None  # it is under way
+        assert resume(folder) == 2
+    now = {**now, "commit": "2"}
+    assert kept.cut_off(config) is None
+    now = {**now, "commit": "1"}
+    assert kept.train(config) == folder
+    assert commands[1] == ["train", "--resume", str(folder)]
+    assert (folder / "summary.json").is_file()
+    assert kept.cut_off(config) is None

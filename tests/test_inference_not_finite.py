@@ -55,7 +55,9 @@ def test_a_validation_loss_that_is_not_finite_names_the_epoch_and_the_best_weigh
     line.bad = 0.0
     step = OptimizationStep(Broken(), torch.optim.SGD(line.parameters(), lr=0.1))
     broken = {"validation": [X], "callbacks": [Spy(break_second_epoch)], "run_dir": tmp_path, **QUIET}
-    with pytest.raises(FloatingPointError, match=f"loss: expected a finite number, got {bad} in epoch 2, batch 1 of the validation"):
+    with pytest.raises(
+        FloatingPointError, match=f"loss: expected a finite number, got {bad} in epoch 2, batch 1 of the validation"
+    ):
         fit(step, line, [X], epochs=3, **broken)
     other = Line()
     load_weights(other, tmp_path / "model.safetensors")

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from experiments import launch
 from experiments.config import UserError, check_counts, to_flags, to_json
 from experiments.data.loading import root_of
-from experiments.runs import hashed, write_json
-from inference import replace_file
+from experiments.runs import hashed, held, provenance, write_json
+from inference import CHECKPOINT, replace_file
 
 FOLDER = Path(__file__).parent.parent / "results"
 # Knobs that change where a run happens, not what comes out.
@@ -153,9 +153,29 @@ def _tried(make, wanted, *more):
 
 
 def train(config):
-    """Run `train` in a process of its own -> its run folder; the output goes to a log beside it."""
-    run(["train", config.model, *to_flags(config)], config.runs_dir / f"{config.name}.log", config.name)
+    """Run `train` in a process of its own -> its run folder; the output goes to a log beside it.
+
+    It goes on with a run that was cut off, where there is one of the same code.
+    """
+    begun = cut_off(config)
+    arguments = [config.model, *to_flags(config)] if begun is None else ["--resume", str(begun)]
+    run(["train", *arguments], config.runs_dir / f"{config.name}.log", config.name)
     return newest(config)
+
+
+def cut_off(config):
+    """The last run folder of this configuration that was cut off, and that the same code can go on with, or None."""
+    wanted = json.loads(json.dumps(to_json(config)))
+    for folder in sorted((config.runs_dir / config.name).glob("*/"), reverse=True):
+        if not (folder / CHECKPOINT).is_file() or (folder / "summary.json").is_file():
+            continue
+        written, now = json.loads((folder / "config.json").read_text()), provenance()
+        same = all(written["provenance"][key] == now[key] for key in ("commit", "uncommitted_changes", "versions"))
+        if same and not now["uncommitted_changes"] and written["config"] == wanted:
+            with held(folder) as free:
+                if free:
+                    return folder
+    return None
 
 
 def newest(config):
