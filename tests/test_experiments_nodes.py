@@ -14,13 +14,23 @@ SMALL = ["--data", "ring", "--prior", "trip", "--latent-dim", "2", "--rank", "2"
 SMALL += ["--batch-size", "5000", "--threads", "1", "--no-progress"]
 
 
-def test_several_machines_without_a_launcher(tmp_path, capsys, monkeypatch):
-    for name in ("MASTER_ADDR", "SLURM_NTASKS"):
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"MASTER_ADDR": "10.0.0.1"},
+        {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "bash"},
+        {"SLURM_NTASKS": "2", "SLURM_JOB_NAME": "interactive"},
+    ],
+)
+def test_several_machines_without_a_launcher(tmp_path, capsys, monkeypatch, environment):
+    """An address alone, or the environment of an interactive allocation, starts nothing."""
+    for name in ("MASTER_ADDR", "SLURM_NTASKS", "SLURM_JOB_NAME"):
         monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     assert main(["train", "gan", *SMALL, "--nodes", "2", "--runs-dir", str(tmp_path)]) == 2
-    assert (
-        "nodes: expected 1 in a program that neither torchrun nor SLURM has started, got 2" in capsys.readouterr().err
-    )
+    assert "nodes: expected 1 in a program that neither torchrun nor srun has started, got 2" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 

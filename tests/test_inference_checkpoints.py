@@ -146,6 +146,21 @@ def test_a_checkpoint_of_another_version_is_told(stopped, monkeypatch):
         train("gan", stopped, resume=True)
 
 
+@pytest.mark.parametrize("reason", ["another version", "not readable"])
+def test_a_checkpoint_that_is_not_damaged_is_not_given_up(stopped, monkeypatch, reason):
+    """Neither for one that was there before it; the next program may read it."""
+    shutil.copyfile(stopped / CHECKPOINT, stopped / checkpoints.PREVIOUS)
+    before = {path.name: path.read_bytes() for path in stopped.iterdir()}
+    with monkeypatch.context() as patch:
+        if reason == "another version":
+            patch.setattr(checkpoints, "FORMAT", "2")
+        else:
+            patch.setattr(checkpoints, "safe_open", lambda *_: (_ for _ in ()).throw(OSError("stale file handle")))
+        with pytest.raises(CheckpointError, match=r"of format 2, got|cannot be read \(stale file handle"):
+            train("gan", stopped, resume=True)
+    assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
+
+
 def test_data_that_end_earlier_are_told(stopped):
     def shorter():
         one = gan()

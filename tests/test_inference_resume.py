@@ -165,6 +165,21 @@ def test_a_signal_stops_it_after_the_batch(tmp_path, number):
     check_resumed("trip", tmp_path)
 
 
+def test_a_signal_after_the_last_epoch_stops_what_follows(tmp_path):
+    class Late(inf.Callback):
+        def on_fit_end(self, state):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    one = trip()
+    one.callbacks = [*one.callbacks, Late()]
+    with pytest.raises(inf.Terminated, match=r"stopped by SIGTERM after epoch \d"):
+        train(lambda: one, tmp_path)
+    assert (
+        inf.load_state(tmp_path / inf.CHECKPOINT)["step"]
+        == len((tmp_path / "metrics.csv").read_text().split()[1:]) * BATCHES
+    )
+
+
 def test_a_second_ctrl_c_stops_it_at_once_and_without_a_folder_the_first_does(tmp_path):
     def twice(hook, state):
         if hook == "step_start" and state.step == 1:
