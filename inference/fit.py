@@ -154,16 +154,16 @@ def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: b
     folder = Path(run_dir) if run_dir is not None and fabric.is_global_zero else None
     found = None
     if folder is not None:
-        remove_unfinished(folder)
-        if not resume:  # otherwise a later call might resume what this one has replaced
-            remove_checkpoints(folder)
-        else:
-            try:
+        try:
+            remove_unfinished(folder)
+            if resume:
                 found = load_checkpoint(folder)
-            except CheckpointError as error:  # for all ranks: they would wait for ever
-                found = error
+            else:  # otherwise a later call might resume what this one has replaced
+                remove_checkpoints(folder)
+        except (CheckpointError, OSError) as error:  # for all ranks: they would wait for ever
+            found = error
     kept, every, found = fabric.broadcast((folder is not None, every, found))
-    if isinstance(found, CheckpointError):
+    if isinstance(found, Exception):
         raise found
     return Files(folder, kept, every), found
 
