@@ -32,7 +32,7 @@ SHARED = WganGpConfig(
     prior_lr=1e-3,
     critic_steps=2,
     mismatched=True,
-    epochs=2,
+    epochs=6,
     threads=1,
     progress=False,
 )
