@@ -31,7 +31,8 @@ def _fit_all(config, model, images, run_dir, resume, more):
     """Everything that learns, by the model's own objective."""
     signed = config.model in GANS and config.data not in POINTS
     whole = config.model in ADVERSARIAL  # a critic may not be asked of a single example
-    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed, whole=whole)
+    pin = build.on_gpu(config)
+    batches = loader(images.train, config.batch_size, shuffle=True, signed=signed, whole=whole, pin=pin)
     per_epoch = steps_per_epoch(config, len(images.train), whole)
     if config.model in ADVERSARIAL:
         steps, callbacks = adversarial.steps(config, model, per_epoch)
@@ -49,7 +50,7 @@ def _fit_all(config, model, images, run_dir, resume, more):
         model,
         batches,
         epochs=config.epochs,
-        validation=None if config.model in GANS else loader(images.validation, 1000),
+        validation=None if config.model in GANS else loader(images.validation, 1000, pin=pin),
         callbacks=[*callbacks, *more],
         early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
         run_dir=run_dir,
