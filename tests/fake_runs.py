@@ -4,7 +4,7 @@ import threading
 
 import tyro
 
-from experiments import runs
+from experiments import launch, runs
 from experiments.config import to_json
 
 _TYRO = threading.Lock()  # its cache is not for several threads
@@ -21,3 +21,13 @@ def write_run(train, test, provenance):
     folder = runs.new_folder(train.runs_dir, train.name)
     runs.write_json(folder / "config.json", {"config": to_json(train)})
     runs.write_json(folder / "summary.json", {"test": test, "seconds": 1.0, "provenance": provenance})
+
+
+def replace_processes(monkeypatch, process):
+    """Commands that tables start here are calls of `process(command, stdout, stderr)`, as of `subprocess.run`."""
+
+    def run(_, command, log, name):
+        with log.open("w") as output:
+            return process(command, stdout=output, stderr=output).returncode
+
+    monkeypatch.setattr(launch.Machine, "run", run)

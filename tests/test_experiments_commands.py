@@ -8,10 +8,10 @@ import pyro.distributions as dist
 import pytest
 import torch
 import tyro
-from fake_runs import parsed, write_run
+from fake_runs import parsed, replace_processes, write_run
 
 import pyro_priors as pp
-from experiments import figures, launch, runs
+from experiments import figures, runs
 from experiments.__main__ import COMMANDS, main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 from experiments.tables import kept, trip_elbo
@@ -144,7 +144,7 @@ def fake_training(monkeypatch):
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if train.rank == 13 else 0})
 
-    monkeypatch.setattr(launch.subprocess, "run", process)
+    replace_processes(monkeypatch, process)
     return started
 
 

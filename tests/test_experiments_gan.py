@@ -1,6 +1,5 @@
 """Commands of adversarial models: every kind, prior and trick on small data, tables, figures, mistakes."""
 
-import dataclasses
 import json
 
 import pytest
@@ -13,8 +12,6 @@ from experiments.__main__ import main
 from experiments.adversarial import tie
 from experiments.config import TrainConfig, UserError
 from experiments.data.points import MODES, coverage
-from experiments.tables import gan_points, gan_tricks, kept
-from experiments.tables.conditional_gan import SHARED, ConditionalGanConfig, markdown, trained_or_diverged
 
 SMALL = ["--hidden", "8", "--components", "2", "--rank", "2", "--epochs", "1", "--threads", "1", "--no-progress"]
 
@@ -130,92 +127,6 @@ def test_the_papers_configurations_on_files_as_torchvision_keeps_them(tmp_path, 
     run = newest(tmp_path / "runs")
     assert build.trained(run).model.generate(2).shape == (2, 3, size, size)
     assert json.loads((run / "config.json").read_text())["config"]["penalty"] == 10.0
-
-
-def test_tables(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
-    where = ["--results", str(tmp_path / "results")]
-    runs = ["--train.runs-dir", str(tmp_path / "runs"), "--train.epochs", "1", "--train.batch-size", "5000"]
-    flags = ["--data", "ring", "--kinds", "gan", "--rows", "normal", "trip-fixed", "--seeds", "0"]
-    for _ in range(2):  # the second time nothing is trained
-        assert main(["table", "gan-points", *flags, *runs, *where]) == 0
-    page = (tmp_path / "results" / "gan-points.md").read_text()
-    assert page.count("| GAN | ") == 1 + 2  # with the head
-    assert (tmp_path / "results" / "gan-points-ring.png").is_file()
-    assert len(list((tmp_path / "runs" / "gan-points").glob("*/*/summary.json"))) == 2
-    monkeypatch.setattr(gan_tricks, "BASE", gan_points.GanPointsConfig().run("ring", "gan", "normal", 0))
-    monkeypatch.setattr(
-        gan_tricks, "TRICKS", {"average": ("average", {"average": 0.9, "epochs": 1, "batch_size": 5000})}
-    )
-    flags = ["--rows", "average", "--runs-dir", str(tmp_path / "runs"), *where]
-    assert main(["table", "gan-tricks", *flags]) == 0
-    assert "| average | " in (tmp_path / "results" / "gan-tricks.md").read_text()
-
-
-TINY = {"hidden": (8,), "epochs": 1, "particles": 2, "latent_dim": 3, "batch_size": 9, "binarize": "none"}
-
-
-def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
-    write_cifar10(tmp_path, monkeypatch)
-    data = ["--data", "cifar10", "--data-root", str(tmp_path)]
-    runs = tmp_path / "runs"
-    judge = ["--channels", "2", "--epochs", "1", "--runs-dir", str(runs), "--no-progress", "--binarize", "none"]
-    assert main(["train", "classifier", *data, *judge]) == 0
-    judge = ["--classifier", str(newest(runs)), "--results", str(tmp_path / "results"), "--seeds", "0"]
-    small = [
-        *data,
-        *SMALL[:-1],
-        "--latent-dim",
-        "3",
-        "--batch-size",
-        "9",
-        "--critic-steps",
-        "1",
-        "--runs-dir",
-        str(runs),
-    ]
-    small = [flag.replace("--", "--train.", 1) for flag in small]
-    vae = [*data, *SMALL[:-1], "--likelihood", "squared-error", "--particles", "2", "--latent-dim", "3"]
-    vae = [flag.replace("--", "--vae.", 1) for flag in vae]
-    rows = ["--models", "wgan", "vae", "--rows", "normal", "trip-reinforce"]
-    assert main(["table", "trip", *judge, *small, *vae, *rows]) == 0
-    page = (tmp_path / "results" / "trip-cifar10.md").read_text()
-    assert page.count("| WGAN | ") == 2
-    assert page.count("| VAE | ") == 1
-    kind = TrainConfig(prior="normal", data="cifar10", likelihood="squared-error", **TINY)
-    monkeypatch.setattr(gan_tricks, "KINDS", {"vae": ("VAE", kind, "KL", lambda test: f"{test['kl']:.2f}")})
-    where = ["--data-root", str(tmp_path), "--runs-dir", str(runs), *judge[:-2]]
-    assert main(["table", "gan-tricks", "--rows", "vae", *where]) == 0
-    result = json.loads((tmp_path / "results" / "gan-tricks" / "vae.json").read_text())
-    assert f"| VAE | {result['frechet']:.1f} | KL | " in (tmp_path / "results" / "gan-tricks.md").read_text()
-    run = newest(runs / "gan-tricks")
-    assert main(["evaluate", str(run), *judge[:2]]) == 0
-    again = json.loads((run / "evaluation-test.json").read_text())["test"]["generated"]
-    assert again["frechet"] == pytest.approx(result["frechet"])
-    with pytest.raises(UserError, match="classifier: expected a run of `train classifier` beside rows on MNIST"):
-        gan_tricks.GanTricksConfig(rows=("vae",))
-    assert main(["table", "conditional-gan", *judge, *small, "--rows", "rloo"]) == 0
-    assert "| REINFORCE (leave-one-out) | " in (tmp_path / "results" / "conditional-gan-cifar10.md").read_text()
-
-
-def test_a_training_that_diverged_is_counted(tmp_path, monkeypatch):
-    def run(arguments, log, name):
-        raise UserError(f"{name}: train ended with status 2; log ends:\nerror: loss: expected a finite number, got nan")
-
-    monkeypatch.setattr(kept, "run", run)
-    train = ConditionalGanConfig("J", train=dataclasses.replace(SHARED, runs_dir=tmp_path)).run("rloo", 0)
-    assert "expected a finite number" in trained_or_diverged(train)
-    monkeypatch.setattr(kept, "run", lambda *_: (_ for _ in ()).throw(UserError("no data")))
-    with pytest.raises(UserError, match="no data"):
-        trained_or_diverged(train)
-    some = {"versions": {"torch": "2"}, "commit": "abc", "uncommitted_changes": False}
-    beside = {"judge": {"accuracy": 0.9, "extractor": "e", "weights": "w"}}
-    done = {"conditions": {"mean_accuracy": 0.5, "frechet": 2.0}, "provenance": some, "beside": beside}
-    gone = {"diverged": "loss: expected a finite number", "provenance": some, "beside": beside}
-    page = markdown(ConditionalGanConfig("J"), {"reinforce": [done, gone], "rloo": [gone]})
-    assert "| REINFORCE (batch mean) | 50.0 % | 50.0 % | 2.00 | 2 | 1 |" in page
-    assert "| REINFORCE (leave-one-out) |  % | nan % |  | 1 | 1 |" in page
 
 
 def test_figure_estimators(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from experiments import launch
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 SLURM = ["--launcher", "slurm"]
@@ -142,10 +142,10 @@ def test_what_stops_a_table_ends_its_jobs(tmp_path, submitit, monkeypatch, count
         assert started.wait(20)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(kept, "tqdm", stopped)
+    monkeypatch.setattr(completed, "tqdm", stopped)
     stopped.write = lambda *_, **__: None
     with pytest.raises(KeyboardInterrupt):
-        kept.complete(
+        completed.complete(
             config, lambda name: launch.run(["x"], tmp_path / f"{name}.log", name), [str(i) for i in range(count)]
         )
     assert len(submitit.jobs) == count
@@ -184,10 +184,10 @@ def test_sigterm_to_a_table_stops_its_processes(tmp_path):
 from pathlib import Path
 import sys
 from experiments import launch
-from experiments.tables import kept
+from experiments.tables import completed
 def make(mark):
     return launch.run([sys.executable, "-c", {SLOW!r}, mark], Path(mark + ".log"), "row")
-kept.complete(launch.LaunchConfig(jobs=2), make, {[str(mark) for mark in marks]})
+completed.complete(launch.LaunchConfig(jobs=2), make, {[str(mark) for mark in marks]})
 """
     process = subprocess.Popen([sys.executable, "-c", table], stderr=subprocess.PIPE, text=True)
     until = time.monotonic() + 60
@@ -253,7 +253,11 @@ def test_submitit_itself_runs_the_commands(tmp_path, monkeypatch):
     config = LaunchConfig(launcher="slurm", partition="short", time_min=2, cpus=1)
     good, bad = ([sys.executable, "-c", f"print('said'); raise SystemExit({status})"] for status in (0, 3))
     commands = {"good": good, "bad": bad, "lost": [str(tmp_path / "nowhere")]}
-    done = kept.complete(config, lambda name: launch.run(commands[name], tmp_path / f"{name}.log", name), [*commands])
+
+    def make(name):
+        return launch.run(commands[name], tmp_path / f"{name}.log", name)
+
+    done = completed.complete(config, make, [*commands])
     assert done.made == {"good": 0, "bad": 3}
     (error,) = done.failed
     assert re.search(rf"^lost: job \d+ did not end by itself \(FailedJobError: .*; {tmp_path}/lost.log, ", str(error))

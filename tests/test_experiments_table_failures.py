@@ -4,13 +4,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fake_runs import parsed, write_run
+from fake_runs import parsed, replace_processes, write_run
 
-from experiments import build, judges, launch, runs
+from experiments import build, judges, runs
 from experiments.__main__ import main
 from experiments.config import UserError
 from experiments.launch import LaunchConfig
-from experiments.tables import kept, trip_elbo
+from experiments.tables import completed, kept, trip_elbo
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 ONE = {"accuracy": 0.9, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
@@ -37,7 +37,7 @@ def processes(monkeypatch):
         write_run(train, TEST, PROVENANCE)
         return SimpleNamespace(returncode=0)
 
-    monkeypatch.setattr(launch.subprocess, "run", process)
+    replace_processes(monkeypatch, process)
     return SimpleNamespace(started=started, failing=failing)
 
 
@@ -127,7 +127,7 @@ def test_an_error_of_another_kind_does_not_take_the_others_with_it(capsys):
             raise KeyError("elbo")
         return name.upper()
 
-    done = kept.complete(LaunchConfig(jobs=2), make, ["a", "b", "c"])
+    done = completed.complete(LaunchConfig(jobs=2), make, ["a", "b", "c"])
     assert done.made == {"a": "A", "c": "C"}
     assert "failed: b: KeyError: 'elbo'" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"expected all 3 to end well, got 1 that failed .*\n  b: KeyError: 'elbo'$"):
@@ -137,5 +137,5 @@ def test_an_error_of_another_kind_does_not_take_the_others_with_it(capsys):
     assert [str(error) for error in then.failed] == ["b: KeyError: 'elbo'", "c: KeyError: 'C'"]
     with pytest.raises(UserError, match=r"expected all 3 to end well, got 2 that failed"):
         then.end()
-    kept.complete(LaunchConfig(), make, ["a"]).end()
-    kept.complete(LaunchConfig(), make, []).end()
+    completed.complete(LaunchConfig(), make, ["a"]).end()
+    completed.complete(LaunchConfig(), make, []).end()

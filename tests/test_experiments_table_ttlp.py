@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 import tyro
+from fake_runs import replace_processes
 
-from experiments import launch, runs
+from experiments import runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError, to_json
 from experiments.config_attributes import JointConfig
@@ -45,7 +46,7 @@ def processes(monkeypatch):
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if "failing" in str(words) else 0})
 
-    monkeypatch.setattr(launch.subprocess, "run", process)
+    replace_processes(monkeypatch, process)
     return started
 
 

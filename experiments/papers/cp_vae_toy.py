@@ -13,7 +13,7 @@ from experiments.config import TrainConfig, check_counts
 from experiments.config_two_level import CategoricalConfig
 from experiments.figures import save
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 
 MODES, SCALE = (0.3, 0.7), 0.05  # of the truth; equal weights
 SHARED = {
@@ -66,7 +66,7 @@ def main(config: CpVaeToyConfig):
     """Train what is missing, draw, print, and write the files."""
     wanted = {row: _train_config(config, row) for row in config.rows}
     missing = [train for train in wanted.values() if kept.newest(train) is None]
-    kept.complete(LaunchConfig(), kept.train, missing).end()
+    completed.complete(LaunchConfig(), kept.train, missing).end()
     found, drawn = {}, {}
     for row, train in wanted.items():
         run, model = build.trained(kept.newest(train))

@@ -13,7 +13,7 @@ from experiments.config import TrainConfig, check_counts
 from experiments.data.images import loader
 from experiments.figures import save
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from experiments.tables.dpvae_page import OBJECTIVES, PRIORS
 
 SHARED = TrainConfig(
@@ -71,7 +71,8 @@ def main(config: DpvaeMoonsConfig):
         for objective in config.objectives
         for prior in PRIORS
     }
-    kept.complete(LaunchConfig(), kept.train, [train for train in wanted.values() if kept.newest(train) is None]).end()
+    missing = [train for train in wanted.values() if kept.newest(train) is None]
+    completed.complete(LaunchConfig(), kept.train, missing).end()
     data = build.load_data(SHARED)
     found, panels = {"rows": {}}, {}
     for (objective, prior), train in wanted.items():

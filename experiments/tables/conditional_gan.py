@@ -9,7 +9,7 @@ from experiments import build, judges, runs
 from experiments.config import UserError
 from experiments.config_gan import WganGpConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from inference import replace_file
 
 ROWS = {
@@ -88,7 +88,7 @@ def main(config: ConditionalGanConfig):
         found = judges.conditions(model, judge, data.test, train.seed)
         kept.keep(folder, train, {**runs.read_json(run.folder / "summary.json"), "conditions": found}, beside)
 
-    done = kept.complete(config, trained_or_diverged, missing).then(judged)
+    done = completed.complete(config, trained_or_diverged, missing).then(judged)
     if found := results(config, folder, beside):
         text = markdown(config, found)
         print(text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments.config import TrainConfig, UserError
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig, PaperConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from inference import replace_file
 
 # Row -> title, its configuration's class, what it changes, the field that holds K.
@@ -109,7 +109,7 @@ def main(config: CpVaeConfig):
     folder = config.results / config.title
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
+    done = completed.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     if any(folder.glob("*.json")):
         text = markdown(config, folder)
         print(text)

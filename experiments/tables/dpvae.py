@@ -7,7 +7,7 @@ from pathlib import Path
 from experiments import build, generation, judges, runs
 from experiments.config import TrainConfig, check_counts
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from experiments.tables.dpvae_page import OBJECTIVES, PRIORS, leakage, markdown
 from inference import replace_file
 
@@ -95,7 +95,7 @@ def main(config: DpvaeConfig):
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "generation": found}, beside)
 
-    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), missing).then(judged)
+    done = completed.complete(config, lambda train: kept.newest(train) or kept.train(train), missing).then(judged)
     if results := pairs(config, folder, beside):
         command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
         text = markdown(config, results, command)

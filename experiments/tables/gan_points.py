@@ -13,7 +13,7 @@ from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpCon
 from experiments.data.points import MODES
 from experiments.figures import save
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from inference import replace_file
 
 KINDS = {
@@ -93,7 +93,7 @@ def main(config: GanPointsConfig):
     wanted = [config.run(*run, seed) for seed, *run in runs]
     missing = [train for train in wanted if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
+    done = completed.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     if found := results(config, folder):
         text = markdown(config, found)
         print(text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from experiments.config import TrainConfig, UserError
 from experiments.config_gan import AaeConfig, EbGanConfig, InfoGanConfig, VaeGanConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import judged, kept
+from experiments.tables import completed, judged, kept
 from experiments.tables.gan_points import SHARED
 from inference import replace_file
 
@@ -100,12 +100,12 @@ def main(config: GanTricksConfig):
     missing = [config.run(row) for row in config.rows if row in TRICKS]
     missing = [train for train in missing if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
+    done = completed.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     found = {row: kept.result(folder, config.run(row), strict=False) for row in TRICKS}
     if config.classifier is not None:
         by = judged.judged(folder, config.classifier, config.run("vae"))
         kinds = judged.complete(folder, by, config, [config.run(row) for row in config.rows if row in KINDS])
-        done = kept.Completed(done.made | kinds.made, done.failed + kinds.failed)
+        done = completed.Completed(done.made | kinds.made, done.failed + kinds.failed)
         found |= {row: kept.result(folder, config.run(row), by.beside, strict=False) for row in KINDS}
     if any(found.values()):
         text = markdown({row: one for row, one in found.items() if one})

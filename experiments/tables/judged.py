@@ -6,7 +6,7 @@ import torch
 
 from experiments import build, judges, runs
 from experiments.data.images import Images
-from experiments.tables import kept
+from experiments.tables import completed, kept
 
 
 class Judged(NamedTuple):
@@ -37,4 +37,4 @@ def complete(folder, by, launch, wanted):
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "frechet": found["frechet"]}, by.beside)
 
-    return kept.complete(launch, lambda train: kept.newest(train) or kept.train(train), missing).then(judge)
+    return completed.complete(launch, lambda train: kept.newest(train) or kept.train(train), missing).then(judge)

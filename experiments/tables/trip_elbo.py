@@ -6,7 +6,7 @@ from pathlib import Path
 
 from experiments.config import TrainConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from inference import replace_file
 
 # Row -> title, what it changes in the configuration, -ELBO and -IWAE of TRIP Table 1 (CelebA, k = 100).
@@ -61,7 +61,7 @@ def main(config: TripElboConfig):
     folder = config.results / "trip-elbo"
     missing = [train for train in wanted.values() if kept.result(folder, train) is None]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
+    done = completed.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     results = {key: one for key, train in wanted.items() if (one := kept.result(folder, train))}
     if results:
         text = markdown(config.train, results)

@@ -9,7 +9,7 @@ from pathlib import Path
 from experiments.config import TrainConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import kept
+from experiments.tables import completed, kept
 from inference import replace_file
 
 # Row -> title, class of its configuration, what it changes in it.
@@ -109,14 +109,14 @@ def main(config: TtlpConfig):
     ]
     first += [config.unlabelled(seed) for seed in sorted({seed for row, _, seed in missing if row in STARTED})]
     folder.mkdir(parents=True, exist_ok=True)
-    done = kept.complete(config, lambda train: kept.newest(train) or kept.train(train), first)
+    done = completed.complete(config, lambda train: kept.newest(train) or kept.train(train), first)
     made = {train.name: run for train, run in done.made.items()}
-    then = kept.complete(config, lambda key: _run(config, key, made), missing)
+    then = completed.complete(config, lambda key: _run(config, key, made), missing)
     if results := kept_results(config):
         text = markdown(config, results)
         print(text)
         replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
-    kept.Completed(done.made | then.made, done.failed + then.failed).end()
+    completed.Completed(done.made | then.made, done.failed + then.failed).end()
 
 
 def kept_results(config):
