@@ -3,17 +3,10 @@
 from models.categorical_encoder import GatedMLPCategoricalEncoder
 from models.categorical_vae import CategoricalVAE
 from models.classifier import ConvClassifier
+from models.critics import AutoEncoderCritic, ConvCritic, MinibatchDiscrimination, MLPCritic, Recogniser
 from models.cvae import CVAE
 from models.gan import GAN, ConditionalCritic, ConditionalGAN, InfoGAN
-from models.gan_networks import (
-    AutoEncoderCritic,
-    ConvCritic,
-    ConvGenerator,
-    MinibatchDiscrimination,
-    MLPCritic,
-    MLPGenerator,
-    Recogniser,
-)
+from models.generators import ConvGenerator, MLPGenerator
 from models.gumbel import GumbelSoftmax
 from models.hierarchical_vae import GatedMLPGaussian, GatedMLPJointDecoder, GatedMLPJointEncoder, HierarchicalVAE
 from models.joint_vae import JointVAE

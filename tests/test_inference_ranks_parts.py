@@ -66,7 +66,7 @@ def test_a_distance_from_a_capacity_is_one_only_on_one_side_of_it(vae):
         inf.GeneratorLoss,
         inf.Consensus,
         inf.ScoreFunction,
-        models.gan_networks.Critic,
+        models.critics.Critic,
         inf.fit,
     ],
 )
