@@ -20,6 +20,7 @@ class MLPGenerator(nn.Module):
         slope: of the hidden layers below 0 (LeakyReLU), so that no unit dies; 0 is ReLU.
 
     Example:
+        >>> import torch
         >>> MLPGenerator(3, (1, 8, 8), (16,))(torch.zeros(5, 3)).shape
         torch.Size([5, 1, 8, 8])
     """
@@ -58,6 +59,7 @@ class ConvGenerator(nn.Module):
         channels: channels before the last layer; every level below has twice as many.
 
     Example:
+        >>> import torch
         >>> ConvGenerator(3, (3, 32, 32), channels=4)(torch.zeros(5, 3)).shape
         torch.Size([5, 3, 32, 32])
     """
