@@ -170,7 +170,7 @@ def load_data(config):
         image_size=config.image_size,
         binarize=config.binarize,
         seed=config.seed,
-        stream=Streaming(config.workers, on_gpu(config)) if config.stream else None,
+        stream=Streaming(config.workers) if config.stream else None,
         **labelled,
     )
     if unlabelled(config):

@@ -3,6 +3,7 @@
 import contextlib
 import contextvars
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Literal
 
 from experiments.config import UserError, check_counts
 from inference import Terminated
+from inference.signals import heard
 
 _PLACE = contextvars.ContextVar("place", default=None)  # that `run` sends its commands to; None: this machine
 
@@ -54,30 +56,41 @@ class LaunchConfig:
 
 
 class Machine:
-    """Runs commands as processes of this machine."""
+    """Runs commands as processes of this machine, each with those that it starts in a group of its own."""
 
     def __init__(self):
         self.lock, self.under_way, self.stopped = threading.Lock(), set(), False
 
     def run(self, command, log, name):
         """As `run`."""
-        with log.open("w") as output:
-            with self.lock:
-                _check_going(self, name)
-                process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-                self.under_way.add(process)
-            try:
-                return process.wait()
-            finally:
-                self.under_way.discard(process)
+        with self.lock:
+            _check_going(self, name)
+            with log.open("a") as output:
+                process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, process_group=0)
+            self.under_way.add(process)
+        try:
+            return process.wait()
+        finally:
+            self.under_way.discard(process)
 
     def cancel(self, error):
-        """Start no more; those under way stop as `error` wants, trainings with a checkpoint."""
+        """Start no more, tell those under way what stopped this, and wait: trainings write a checkpoint.
+
+        A further Ctrl-C is told to them too, and stops them at once.
+        """
+        number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
         with self.lock:
-            self.stopped = True
-            # Ctrl-C has reached them by itself, and a second signal would stop them at once.
-            for process in [] if isinstance(error, KeyboardInterrupt) else list(self.under_way):
-                process.terminate()
+            self.stopped, left = True, list(self.under_way)
+        while left:
+            for process in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+            try:
+                while left:
+                    left[-1].wait()
+                    left.pop()
+            except KeyboardInterrupt:
+                number = signal.SIGINT
 
 
 class Cluster:
@@ -169,20 +182,17 @@ def using(config):
 
 @contextlib.contextmanager
 def _terminable():
-    """SIGTERM raises `Terminated` in Python's main thread, which alone may say what a signal does."""
+    """SIGTERM, and the end of the terminal, raise `Terminated` where a signal may be handled."""
 
     def terminate(number, _):
-        raise Terminated("stopped by SIGTERM; what was under way stops too")
+        raise Terminated(f"stopped by {signal.Signals(number).name}; what was under way has stopped too", 128 + number)
 
-    before = signal.getsignal(signal.SIGTERM)
-    wanted = threading.current_thread() is threading.main_thread() and before is not None
-    if wanted:
-        signal.signal(signal.SIGTERM, terminate)
+    before = {number: signal.signal(number, terminate) for number in heard(signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        if wanted:
-            signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run(command, log, name):
@@ -197,5 +207,5 @@ def run(command, log, name):
 
 def logged(command, log):
     """Run a command where this is called, with its output in the file `log` -> its exit status."""
-    with log.open("w") as output:
+    with log.open("a") as output:
         return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode

@@ -28,5 +28,7 @@ def main(config: ResumeConfig):
         raise UserError(f"run: expected a training that was cut off, got {run.folder}, which has ended (summary.json)")
     try:
         train.main(run.config, run)
-    except inference.CheckpointError as error:
+    except inference.DamagedCheckpoint as error:
         raise UserError(f"{error} (delete it to train from the beginning)") from error
+    except inference.CheckpointError as error:
+        raise UserError(str(error)) from error

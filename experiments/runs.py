@@ -1,7 +1,6 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import platform
@@ -19,6 +18,7 @@ from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
 from experiments.data import attributes
 from inference import replace_file
 
+CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
 FORMAT = 2  # raised when a run folder of this version can no longer be read by the next
 CONFIGS = {
     config.model: config
@@ -87,20 +87,27 @@ def read(folder, needed=("config.json", "model.safetensors")):
 
 @contextlib.contextmanager
 def held(folder):
-    """Within it the run in `folder` is this process's, as far as others ask; yields whether it could be had.
+    """Within it the run in `folder` is this process's; yields whether it could be had, or another process has it.
 
-    What asks must be on this machine, or on one whose file system shares locks; the system gives it up for a process
-    that is killed.
+    The lock, of a file of its own, goes with the process, however that ends; its children do not have it. Where the
+    system knows no such locks (not POSIX) nobody is refused.
     """
-    with (Path(folder) / "config.json").open() as file:
+    try:
+        import fcntl
+    except ImportError:
+        yield True
+        return
+    path = Path(folder) / ".under-way"
+    with path.open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             yield False
-        except OSError:  # a file system without locks
+            return
+        try:
             yield True
-        else:
-            yield True
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def write_json(path, values):
@@ -120,12 +127,12 @@ def hashed(path):
 
 
 def provenance():
-    """What it takes to run this again: command, commit, versions, machine."""
+    """What it takes to run this again: command, commit and whether code was changed since, versions, machine."""
     packages = ["torch", "pyro-ppl", "numpy", "scikit-learn", "lightning-fabric"]
     return {
         "command": ["python", "-m", "experiments", *sys.argv[1:]],
         "commit": _git("rev-parse", "HEAD"),
-        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "uncommitted_changes": bool(_git("status", "--porcelain", "--untracked-files=no", "--", *CODE)),
         "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
         "machine": platform.processor() or platform.machine(),
     }

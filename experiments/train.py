@@ -76,14 +76,15 @@ def _trained(config, images, model, run, resume):
     """Fill the folder of `train` -> what stands in `summary.json`."""
     began = time.perf_counter()
     result = fitting.fit(config, model, images, run.folder, resume, shows(config, run, images))
-    seconds = round(time.perf_counter() - began, 1)
+    # Of a training that was cut off the epochs before count too.
+    seconds = max(time.perf_counter() - began, sum(row.get("seconds", 0.0) for row in result.history))
     trained = build.trained(run.folder).model
     found, probs = evaluate.results(run, trained, images.test, config.seed)
     summary = {
         "test": found,
         "best_epoch": result.best_epoch,
         "epochs": len(result.history),
-        "seconds": seconds,
+        "seconds": round(seconds, 1),
         "parameters": {
             **({"prior": build.count_parameters(trained.prior)} if hasattr(trained, "prior") else {}),
             "all": build.count_parameters(trained),

@@ -22,6 +22,7 @@ from inference.callbacks import Anneal, Callback, CosineDecay, FitState, Reiniti
 from inference.checkpoints import (
     CHECKPOINT,
     CheckpointError,
+    DamagedCheckpoint,
     load_state,
     load_weights,
     remove_checkpoints,
@@ -80,6 +81,7 @@ __all__ = [
     "CosineDecay",
     "Coverage",
     "CriticLoss",
+    "DamagedCheckpoint",
     "DensityRatio",
     "Discriminator",
     "Draw",

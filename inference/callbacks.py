@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from inference.random_states import generators
+from inference.ranks import by_first
 from inference.traces import as_tuple
 from pyro_priors.checks import check_count
 
@@ -176,7 +177,7 @@ class Reinitialize(Callback):
         if since != 0 and (self.every is None or since < 0 or since % self.every):
             return
         # Rank 0 alone: every rank would draw other codes, and fit or keep other parameters.
-        found = state.fabric.broadcast(self._found(state) if state.fabric.is_global_zero else None)
+        found = by_first(state.fabric, lambda: self._found(state))
         if found is None:
             return
         self.prior.load_state_dict(found)

@@ -70,13 +70,15 @@ def save_checkpoint(state: Any, folder: str | os.PathLike) -> None:
     """
     path, previous = Path(folder) / CHECKPOINT, Path(folder) / PREVIOUS
 
+    def link(temporary: Path) -> None:
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, temporary)
+
     def keep() -> None:
         if path.is_file():  # it has its name all the time
-            previous.unlink(missing_ok=True)
-            try:
-                os.link(path, previous)
-            except OSError:  # a file system without links
-                shutil.copyfile(path, previous)
+            replace_file(previous, link)
 
     save_state(state, path, before=keep)
 

@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from inference.callbacks import Callback
-from inference.checkpoints import CHECKPOINT, CheckpointError, load_checkpoint, remove_checkpoints, remove_unfinished
+from inference.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints, remove_unfinished
 from inference.fit_loop import Files, FitResult, Loop, steady
+from inference.ranks import by_first
 from inference.schedules import EarlyStopping
 from inference.signals import noted_signals
 from pyro_priors.checks import check_count
@@ -150,22 +151,20 @@ def fit(
 
 
 def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: bool) -> tuple[Files, dict | None]:
-    """Where to write, and the state to resume from, which rank 0 reads for all."""
-    folder = Path(run_dir) if run_dir is not None and fabric.is_global_zero else None
-    found = None
-    if folder is not None:
-        try:
-            remove_unfinished(folder)
+    """Where to write, and the state to resume from, which the first device reads for all."""
+
+    def read() -> tuple[bool, int | None, dict | None]:
+        found = None
+        if run_dir is not None:
+            remove_unfinished(run_dir)
             if resume:
-                found = load_checkpoint(folder)
+                found = load_checkpoint(run_dir)
             else:  # otherwise a later call might resume what this one has replaced
-                remove_checkpoints(folder)
-        except (CheckpointError, OSError) as error:  # for all ranks: they would wait for ever
-            found = error
-    kept, every, found = fabric.broadcast((folder is not None, every, found))
-    if isinstance(found, Exception):
-        raise found
-    return Files(folder, kept, every), found
+                remove_checkpoints(run_dir)
+        return run_dir is not None, every, found
+
+    kept, every, found = by_first(fabric, read)
+    return Files(Path(run_dir) if run_dir is not None and fabric.is_global_zero else None, kept, every), found
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from inference.callbacks import Callback, FitState
 from inference.checkpoints import save_checkpoint, save_weights, write_table
 from inference.fit_state import Means, Progress, Restorable
 from inference.fit_update import Updates
+from inference.ranks import by_first
 from inference.schedules import EarlyStopping
 from inference.signals import Signals, stop
 from inference.traces import as_tuple
@@ -180,19 +181,20 @@ class Loop:
         return dict(means.read(self.fabric, "validation"))
 
     def _write(self, best: bool) -> None:
-        if self.files.folder is None:
-            return
-        if best:
-            save_weights(self.model, self.files.folder / "model.safetensors")
-        write_table(self.progress.history, self.files.folder / "metrics.csv")
+        def write() -> None:
+            if best:
+                save_weights(self.model, self.files.folder / "model.safetensors")
+            write_table(self.progress.history, self.files.folder / "metrics.csv")
+
+        if self.files.kept:
+            by_first(self.fabric, write)
 
     def _checkpoint(self) -> None:
         if not self.files.kept:
             return
         self.progress.seconds = self._seconds() if self.progress.batches else 0.0
         captured = self.restorable.capture(self.progress)
-        if self.files.folder is not None:
-            save_checkpoint(captured, self.files.folder)
+        by_first(self.fabric, lambda: save_checkpoint(captured, self.files.folder))
 
     def _received(self) -> int:
         """The signal that has come to any of the devices, 0 for none: they stop together, or wait for ever."""

@@ -48,7 +48,6 @@ class Updates:
         self.every, self.scaled = [step.every for step in steps], scaled
         self.clip_norm = math.inf if clip_norm is None else clip_norm
         self.accumulate, self.group = accumulate, 0  # batches whose gradients wait for the optimizer
-        self.mistake = None  # that waits for the gradients to be exchanged
         self.plain = Losses([step.objective for step in steps], self.model)
         self.losses, *self.optimizers = self.fabric.setup(self.plain, *state.optimizers)
         self.mixed = self.fabric.strategy.precision.precision.endswith("-mixed")
@@ -61,19 +60,14 @@ class Updates:
         """Add the gradient of a batch, the `last` or another of those before an update -> its loss and terms.
 
         Raises:
-            FloatingPointError: the loss, or the norm of the gradient, is not finite.
+            FloatingPointError: the loss, of any device, or the norm of the gradient, is not finite.
         """
         first = self.state.step + 1 == self.every[index]
         with contextlib.nullcontext() if last else self.fabric.no_backward_sync(self.losses):
             with pyro.validation_enabled(first):
-                loss, terms, mistake = self._judged(index, batch, f"batch {number}")
-            self.mistake = self.mistake or mistake
-            if self.mistake and self.fabric.world_size == 1:
-                raise self.mistake
+                loss, terms = self._finite(index, batch, f"batch {number}")
             self._backward(loss, self.optimizers[index])
         if last:
-            if self.mistake:  # the others, whose gradients are spoilt by this one's, stop as well
-                raise self.mistake
             self._update(index, batch, number)
         return loss.detach(), terms
 
@@ -81,32 +75,43 @@ class Updates:
         """The first step's loss on a batch of the validation data, and its terms.
 
         Raises:
-            FloatingPointError: it is not finite.
+            FloatingPointError: it is not finite, on any device.
         """
-        loss, terms, mistake = self._judged(0, batch, f"batch {number} of the validation")
-        if mistake:
-            raise mistake
-        return loss, terms
+        return self._finite(0, batch, f"batch {number} of the validation")
 
-    def _judged(self, index: int, batch: tuple, where: str) -> tuple[Tensor, NamedTuple, FloatingPointError | None]:
-        """A loss, its terms, and an error if it is not finite; raised where there is not even a loss."""
+    def _finite(self, index: int, batch: tuple, where: str) -> tuple[Tensor, NamedTuple]:
+        """A loss and its terms. All devices stop where one meets a loss that is not finite, or none at all."""
+        loss, terms, mistake = None, None, None
         try:
             loss, terms = self(index, batch)
         except torch.OutOfMemoryError:
             raise
         except (ValueError, RuntimeError) as error:  # a law that Pyro refuses, or that torch cannot draw from
-            if (why := reasons(self.model, self.plain, batch)) is None:
+            mistake = self._mistake(f"an error ({str(error).partition(chr(10))[0]})", where, batch, after_error=True)
+            if mistake is None:
                 raise
-            raise self._not_finite("an error", where, why) from error
-        if torch.isfinite(loss):
-            return loss, terms, None
-        why = reasons(self.model, self.plain, batch) or "all is finite on a second pass"
-        return loss, terms, self._not_finite(loss.item(), where, why)
+            mistake.__cause__ = error
+        else:
+            if not torch.isfinite(loss):
+                mistake = self._mistake(loss.item(), where, batch)
+        if self.fabric.world_size > 1:
+            flag = torch.tensor(float(mistake is not None), device=self.fabric.device)
+            if self.fabric.all_reduce(flag, reduce_op="max") and mistake is None:
+                mistake = FloatingPointError(self._told("another of the devices got none", where))
+        if mistake is not None:
+            raise mistake
+        return loss, terms
 
-    def _not_finite(self, got: Any, where: str, why: str) -> FloatingPointError:
-        return FloatingPointError(
-            f"loss: expected a finite number, got {got} in epoch {self.state.epoch}, {where}: {why}"
-        )
+    def _mistake(self, got: Any, where: str, batch: tuple, after_error: bool = False) -> FloatingPointError | None:
+        """What to raise; after an error, None where no number has caused it."""
+        with self.fabric.autocast():
+            why = reasons(self.model, self.plain, batch, data_alone=not after_error)
+        if why is None and after_error:
+            return None
+        return FloatingPointError(self._told(f"got {got}", where) + f": {why or 'all is finite on a second pass'}")
+
+    def _told(self, what: str, where: str) -> str:
+        return f"loss: expected a finite number, {what} in epoch {self.state.epoch}, {where}"
 
     def _backward(self, loss: Tensor, optimizer: Any) -> None:
         """Add the gradient of one batch to those that wait."""
@@ -136,9 +141,7 @@ class Updates:
             loss, _ = self.plain(index, *batch)
         gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
         bad = [n for n, g in zip(named, gradients, strict=True) if g is not None and not g.isfinite().all()]
-        if bad:
-            return f"that of {listed(bad)}"
-        return "those of a second pass are finite" + (" on this device" if self.fabric.world_size > 1 else "")
+        return f"that of {listed(bad)}" if bad else "those of a second pass are finite"
 
     def check_weights(self, batches: int) -> None:
         """Before they are written: an update may overflow."""

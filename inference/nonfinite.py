@@ -78,18 +78,20 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def reasons(model: nn.Module, module: nn.Module, batch: tuple) -> str | None:
+def reasons(model: nn.Module, module: nn.Module, batch: tuple, data_alone: bool = True) -> str | None:
     """Why a loss of a model is not finite, as far as can be seen; None where nothing can.
 
     Args:
         model: with `.model` and `.guide`.
         module: all that learns, the model too.
         batch: of which the first tensor is data; NaN in another may stand for what is missing.
+        data_alone: whether the batch is a reason by itself, where neither a site nor weights are one. After an error it
+            is not: there NaN may stand for what is missing in the data too.
     """
-    found = [find_nonfinite(model.model, model.guide, batch)]
-    data, weights = batch[0], nonfinite_weights(module)
-    if isinstance(data, Tensor) and (count := int((~data.isfinite()).sum())):
-        found.append(f"the batch has {count} such values itself")
-    if weights:
+    found, data = [find_nonfinite(model.model, model.guide, batch)], batch[0]
+    if weights := nonfinite_weights(module):
         found.append(f"weights are not finite: {listed(weights)}")
-    return "; ".join(filter(None, found)) or None
+    found = list(filter(None, found))
+    if (found or data_alone) and isinstance(data, Tensor) and (count := int((~data.isfinite()).sum())):
+        found.append(f"the batch has {count} such values itself")
+    return "; ".join(found) or None

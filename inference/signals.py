@@ -37,6 +37,14 @@ def stop(received: int, where: str, first: bool = True) -> None:
     raise Terminated(f"stopped by {name} {where}")
 
 
+def heard(*numbers: int) -> list[int]:
+    """The signals of these that may be handled here: in Python's main thread, and neither ignored nor anyone else's."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    # A handler that was not set from Python (None) cannot be put back.
+    return [number for number in numbers if signal.getsignal(number) not in (None, signal.SIG_IGN)]
+
+
 @contextlib.contextmanager
 def noted_signals(wanted: bool) -> Iterator[Signals]:
     """Ctrl-C and SIGTERM are noted instead of obeyed; a second one acts at once, as without this.
@@ -53,10 +61,8 @@ def noted_signals(wanted: bool) -> Iterator[Signals]:
         signals.received = number
         restore()
 
-    if wanted and threading.current_thread() is threading.main_thread():
-        # A handler that was not set from Python (None) cannot be put back.
-        numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) not in (None, signal.SIG_IGN)]
-        before.update((number, signal.signal(number, note)) for number in numbers)
+    if wanted:
+        before.update((number, signal.signal(number, note)) for number in heard(signal.SIGINT, signal.SIGTERM))
     try:
         yield signals
     finally:

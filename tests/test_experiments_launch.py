@@ -1,6 +1,7 @@
 """Rows of a table as jobs of a cluster, by a stand-in for submitit, and by submitit itself where it is installed."""
 
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -168,16 +169,18 @@ def test_a_job_that_cannot_be_cancelled_keeps_no_other(submitit, capsys):
 
 SLOW = """
 import pathlib, signal, sys, time
-def stop(*_):
+def stop(number, _):
     pathlib.Path(sys.argv[1]).write_text("stopped")
-    raise SystemExit(143)
-signal.signal(signal.SIGTERM, stop)
+    raise SystemExit(128 + number)
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, stop)
 pathlib.Path(sys.argv[1]).write_text("started")
 time.sleep(60)
 """
 
 
-def test_sigterm_to_a_table_stops_its_processes(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)])
+def test_a_signal_to_a_table_alone_stops_its_processes(tmp_path, number, status):
     """The trainings get it too, and write their checkpoints."""
     marks = [tmp_path / name for name in "abc"]
     table = f"""
@@ -194,11 +197,12 @@ completed.complete(launch.LaunchConfig(jobs=2), make, {[str(mark) for mark in ma
     while not all(mark.is_file() and mark.read_text() == "started" for mark in marks[:2]):
         assert time.monotonic() < until
         time.sleep(0.05)
-    process.terminate()
+    process.send_signal(number)
     _, told = process.communicate(timeout=60)
-    assert process.returncode == 143, told
+    assert process.returncode == status, told
     assert [mark.read_text() for mark in marks[:2]] == ["stopped", "stopped"]
     assert not marks[2].exists()
+    assert not Path(f"{marks[2]}.log").exists()
 
 
 def test_rows_of_several_devices_are_no_jobs(tmp_path, submitit, training, capsys):

@@ -1,5 +1,6 @@
 """`train --resume RUN`: whatever cut a training off, its folder ends as if nothing had."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -198,7 +199,26 @@ def test_load_returns_the_trained_model(tmp_path):
         experiments.load(folder)
 
 
-def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch):
+HOLD = """
+import sys
+from experiments import runs
+with runs.held(sys.argv[1]) as free:
+    print(free, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def under_way(folder):
+    """Another process has the run in this folder."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], **pipes) as other:
+        assert other.stdout.readline() == "True\n"
+        yield
+        other.kill()
+
+
+def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, capsys):
     now = {**runs.provenance(), "commit": "1", "uncommitted_changes": False}
     for module in (runs, kept):
         monkeypatch.setattr(module, "provenance", lambda: now)
@@ -214,13 +234,14 @@ def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch):
     die(monkeypatch, lambda: kept.train(config), fit_loop, "save_checkpoint", 1)
     folder = folder_of(tmp_path)
     assert kept.cut_off(dataclasses.replace(config, epochs=3)) is None
-    with runs.held(folder) as free:
-        assert free
-        assert kept.cut_off(config) is None  # it is under way
+    with under_way(folder):
+        assert kept.cut_off(config) is None
         assert resume(folder) == 2
-    now = {**now, "commit": "2"}
-    assert kept.cut_off(config) is None
-    now = {**now, "commit": "1"}
+    assert f"expected a training that was cut off, got {folder}, which is under way" in capsys.readouterr().err
+    for other in ({"commit": "2"}, {"commit": None}, {"uncommitted_changes": True}):
+        now = now | other
+        assert kept.cut_off(config) is None
+        now = now | {"commit": "1", "uncommitted_changes": False}
     assert kept.train(config) == folder
     assert commands[1] == ["train", "--resume", str(folder)]
     assert (folder / "summary.json").is_file()

@@ -57,18 +57,17 @@ def split(pixels, validation, test):
     return pixels[order].split([len(pixels) - sum(sizes), *sizes])
 
 
-def loader(images, batch_size, shuffle=False, signed=False, whole=False, pin=False):
+def loader(images, batch_size, *, shuffle=False, signed=False, whole=False, pin=False):
     """A DataLoader whose batches are tensors `(batch, C, H, W)`, with labels `(x, y)`.
 
-    `signed` takes [0, 1] to [-1, 1], `whole` leaves out a last batch that is smaller, `pin` puts batches into
-    pinned memory. Pictures on disk come in the same order, from the processes, and into the memory, that they are to be
-    read by.
+    `signed` takes [0, 1] to [-1, 1], `whole` leaves out a last batch that is smaller, `pin` puts batches into pinned
+    memory. Pictures on disk come in the same order, from the processes that they are to be read by.
     """
-    how = {"shuffle": shuffle, "collate_fn": _signed if signed else _as_is, "drop_last": whole}
+    collate = _signed if signed else _as_is
+    how = {"shuffle": shuffle, "collate_fn": collate, "drop_last": whole, "pin_memory": pin}
     if isinstance(images.pixels, OnDisk):
-        workers, pinned = images.pixels.how
-        return StreamLoader(images, batch_size, num_workers=workers, pin_memory=pinned, **how)
-    return DataLoader(images, batch_size, pin_memory=pin, **how)
+        return StreamLoader(images, batch_size, num_workers=images.pixels.how.workers, **how)
+    return DataLoader(images, batch_size, **how)
 
 
 def _as_is(batch):

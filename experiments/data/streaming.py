@@ -11,10 +11,9 @@ from experiments.config import UserError
 
 
 class Streaming(NamedTuple):
-    """How pictures are read while a model trains: by so many processes (0: this one), into pinned memory or not."""
+    """How pictures are read while a model trains: by so many processes, 0 being this one."""
 
     workers: int = 0
-    pin: bool = False
 
 
 class OnDisk:

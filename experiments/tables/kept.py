@@ -121,7 +121,7 @@ def cut_off(config):
             continue
         written, now = json.loads((folder / "config.json").read_text()), provenance()
         same = all(written["provenance"][key] == now[key] for key in ("commit", "uncommitted_changes", "versions"))
-        if same and not now["uncommitted_changes"] and written["config"] == wanted:
+        if same and now["commit"] and not now["uncommitted_changes"] and written["config"] == wanted:
             with held(folder) as free:
                 if free:
                     return folder
