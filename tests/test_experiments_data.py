@@ -12,9 +12,7 @@ from PIL import Image
 from torchvision import datasets
 from torchvision_files import write_celeba, write_cifar10
 
-import inference
-from experiments import build, fitting
-from experiments.config import TrainConfig, UserError
+from experiments.config import UserError
 from experiments.data.attributes import Attribute
 from experiments.data.images import Images, loader, split
 from experiments.data.loading import load
@@ -244,16 +242,3 @@ def test_truncated_mnist_is_not_half_read(tmp_path):
 def test_bad_arguments(arguments, message):
     with pytest.raises(UserError, match=message):
         load(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("accelerator", "there", "pinned"), [("gpu", True, True), ("gpu", False, False), ("cpu", True, False)]
-)
-def test_batches_for_a_gpu_lie_in_pinned_memory(monkeypatch, accelerator, there, pinned):
-    config = TrainConfig(data="digits", prior="normal", latent_dim=2, hidden=(8,), accelerator=accelerator)
-    images, given = build.load_data(config), {}
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    monkeypatch.setattr(inference, "fit", lambda steps, model, data, **how: given.update(how, data=data))
-    monkeypatch.setattr(build, "optimizer", lambda config, model: torch.optim.SGD(model.parameters()))
-    fitting.fit(config, build.model(config, images.image_shape), images, None)
-    assert given["data"].pin_memory == given["validation"].pin_memory == pinned

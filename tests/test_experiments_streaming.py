@@ -11,7 +11,8 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision_files import write_celeba
 
-from experiments import build
+import inference
+from experiments import build, fitting
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError
 from experiments.data import streaming
@@ -188,16 +189,24 @@ def test_a_training_goes_on_once_a_damaged_picture_is_mended(tmp_path, monkeypat
     assert outcome(tmp_path / "streamed") == outcome(tmp_path / "kept")
 
 
-def test_memory_is_pinned_where_there_is_a_gpu(tmp_path, monkeypatch):
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("accelerator", "there", "pinned"),
+    [("cuda", True, True), ("auto", True, True), ("auto", False, False), ("cpu", True, False)],
+)
+def test_memory_is_pinned_where_there_is_a_gpu(tmp_path, monkeypatch, stream, accelerator, there, pinned):
     write_folder(tmp_path)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    flags = {"data": "folder", "data_root": tmp_path, "binarize": "none", "image_size": SIZE}
-    for accelerator, stream, pinned in (("cuda", True, True), ("auto", True, True), ("cpu", True, False)):
-        images = build.load_data(TrainConfig(accelerator=accelerator, stream=stream, **flags))
-        batches = loader(images.train, 4)
-        assert (type(batches), batches.pin_memory, batches.num_workers) == (StreamLoader, pinned, 0)
-    images = build.load_data(TrainConfig(accelerator="cuda", **flags))
-    assert type(loader(images.train, 4)) is DataLoader
+    given, where = {}, {"data": "folder", "data_root": tmp_path, "binarize": "none", "image_size": SIZE}
+    small = {"prior": "normal", "latent_dim": 2, "hidden": (8,)}
+    config = TrainConfig(accelerator=accelerator, stream=stream, **where, **small)
+    images = build.load_data(config)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setattr(inference, "fit", lambda steps, model, data, **how: given.update(how, data=data))
+    monkeypatch.setattr(build, "optimizer", lambda config, model: torch.optim.SGD(model.parameters()))
+    fitting.fit(config, build.model(config, images.image_shape), images, None)
+    for batches in (given["data"], given["validation"]):
+        assert type(batches) is (StreamLoader if stream else DataLoader)
+        assert batches.pin_memory == pinned
 
 
 def test_the_bar_is_hidden_where_few_pictures_are_looked_at(monkeypatch):
