@@ -29,10 +29,11 @@ SHARED = WganGpConfig(
     hidden=(128, 128),
     batch_size=64,
     lr=1e-3,
-    prior_lr=1e-3,
+    prior_lr=3e-5,  # faster, the laws of z given different labels run into each other
     critic_steps=2,
+    decay=True,
     mismatched=True,
-    epochs=6,
+    epochs=3,
     threads=1,
     progress=False,
 )
