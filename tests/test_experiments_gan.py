@@ -1,16 +1,20 @@
 """Commands of adversarial models: every kind, prior and trick on small data, tables, figures, mistakes."""
 
+import dataclasses
 import json
+import math
 
 import pytest
 import torch
 from torchvision_files import write_celeba, write_cifar10
 
+import inference
 import pyro_priors as pp
 from experiments import build
 from experiments.__main__ import main
 from experiments.adversarial import tie
 from experiments.config import TrainConfig, UserError
+from experiments.config_gan import GanConfig, SnGanConfig, WganGpConfig
 from experiments.data.points import MODES, coverage
 
 SMALL = ["--hidden", "8", "--components", "2", "--rank", "2", "--epochs", "1", "--threads", "1", "--no-progress"]
@@ -104,6 +108,40 @@ def test_points_and_modes(tmp_path):
         assert balance > 0.999
         assert coverage(centres[:1].expand(10, 2), name) == (1, 1.0, 0.0)
         assert coverage(torch.full((3, 2), 50.0), name) == (0, 0.0, 0.0)
+
+
+def test_knobs_of_the_networks_reach_them():
+    def made(config):
+        shape = (1, 1, 2)
+        return build.model(dataclasses.replace(config, data="grid", prior="normal", hidden=(8,)), shape)
+
+    assert made(GanConfig()).generator.body[1].negative_slope == 0.0
+    assert made(GanConfig(slope=0.2)).generator.body[1].negative_slope == 0.2
+    assert made(SnGanConfig()).critic.scale == 1.0
+    assert made(SnGanConfig(lipschitz=10.0)).critic.scale == 10.0
+    for normalised in (True, False):
+        critic = made(WganGpConfig(layer_norm=normalised)).critic
+        assert any(isinstance(part, torch.nn.LayerNorm) for part in critic.modules()) == normalised
+    with pytest.raises(UserError, match=r"slope: expected 0 or more, got -0\.1"):
+        GanConfig(slope=-0.1)
+    with pytest.raises(UserError, match=r"lipschitz: expected a positive number, got 0\.0"):
+        SnGanConfig(lipschitz=0.0)
+
+
+def test_rates_fall_to_zero_where_that_is_wanted(tmp_path, monkeypatch):
+    seen, plain = [], inference.fit
+
+    def fit(steps, *args, **how):
+        result = plain(steps, *args, **how)
+        seen.append([group["lr"] for step in steps for group in step.optimizer.param_groups])
+        return result
+
+    monkeypatch.setattr(inference, "fit", fit)
+    flags = ["--data", "ring", "--latent-dim", "2", "--batch-size", "5000", "--runs-dir", str(tmp_path)]
+    for decay in ([], ["--decay"]):
+        train("gan", *flags, "--lr", "1e-2", "--prior-lr", "1e-2", *decay)
+    assert seen[0] == [0.01] * 3  # critic, generator, prior
+    assert seen[1] == pytest.approx([0.01 * (1 + math.cos(math.pi * 6 / 7)) / 2] * 3)  # seven batches
 
 
 @pytest.mark.parametrize("size", [32, 64])

@@ -157,14 +157,35 @@ def test_layer_normalisation_keeps_images_apart_and_batch_normalisation_does_not
         assert torch.allclose(critic(x)[:2], critic(x[:2]), atol=1e-5) == apart
 
 
-def test_spectral_normalisation_bounds_the_slope():
-    critic = MLPCritic(SHAPE, (16, 16), norm="spectral")
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_spectral_normalisation_bounds_the_slope(scale):
+    critic = MLPCritic(SHAPE, (16, 16), norm="spectral", scale=scale)
     x = torch.randn(50, *SHAPE) * 5
     for _ in range(50):
         critic(x)
     critic.eval()
     a, b = x[:25], x[25:]
-    assert ((critic(a) - critic(b)).abs() <= 1.001 * (a - b).flatten(1).norm(dim=-1)).all()
+    slope = (critic(a) - critic(b)).abs() / (a - b).flatten(1).norm(dim=-1)
+    assert (slope <= 1.001 * scale).all()
+    assert slope.max() > 0.01 * scale
+    assert torch.equal(critic.features(a), critic.body(scale * a))
+    for made in (MLPCritic, ConvCritic):
+        with pytest.raises(ValueError, match="scale: expected a positive number, got 0"):
+            made((1, 28, 28), scale=0)
+
+
+def test_a_recogniser_sees_what_the_critic_did():
+    critic, x = MLPCritic(SHAPE, (16,), scale=3.0), torch.randn(4, *SHAPE)
+    recogniser = Recogniser(critic, 5)
+    assert torch.equal(recogniser(x), recogniser.head(critic.body(3 * x)))
+
+
+def test_a_leaky_generator_has_gradients_where_a_plain_one_is_dead():
+    for slope in (0.0, 0.2):
+        generator = MLPGenerator(3, SHAPE, (8,), slope=slope)
+        generator.body[0].bias.data.fill_(-100.0)  # below 0 for all latents
+        generator(torch.randn(5, 3)).sum().backward()
+        assert (generator.body[0].weight.grad.abs().sum() > 0) == (slope > 0)
 
 
 def test_minibatch_discrimination_equals_its_formula():
