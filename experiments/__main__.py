@@ -87,9 +87,11 @@ def main(arguments):
             except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
                 return _stopped(stopped, 130)
             except SystemExit as stopped:
-                if stopped.code != 143:
+                from inference import Terminated  # here, since --help does without what it imports
+
+                if not isinstance(stopped, Terminated):
                     raise
-                return _stopped(stopped, 143)
+                return _stopped(stopped, stopped.code)
             return 0
     asked = " ".join(arguments)
     if asked in ("", "-h", "--help", "help"):

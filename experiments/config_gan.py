@@ -25,7 +25,7 @@ class GanConfig(PriorFields, TrainingConfig):
     network: Literal["mlp", "conv"] = "mlp"  # Dense layers, or 5x5 stride-2 convolutions (28, 32 or 64 pixels).
     hidden: tuple[int, ...] = (256, 256)  # Widths of the hidden layers of `mlp`.
     channels: int = 64  # Base channels of `conv`.
-    slope: float = 0.0  # Of the layers of an `mlp` generator below 0 (LeakyReLU).
+    slope: float = 0.0  # Of the layers of an `mlp` generator below 0 (LeakyReLU; 0: ReLU).
     batch_size: int = 256  # Images per step.
     lr: float = 1e-4  # Adam's learning rate of the generator, with betas 0.5 and 0.9.
     critic_lr: float | None = None  # That of the critic (two time-scale rates); None: as the generator's.
@@ -74,6 +74,8 @@ class GanConfig(PriorFields, TrainingConfig):
             raise UserError(
                 f"patience: expected none, an adversarial loss does not say when to stop, got {self.patience}"
             )
+        if self.slope and self.network != "mlp":
+            raise UserError(f"slope: expected 0 with --network {self.network}, got {self.slope}")
         if self.minibatch and self.estimator != "pathwise":
             raise UserError(
                 "minibatch: expected 0 with a score function (a critic that sees the others of a batch has no cost of "
@@ -156,7 +158,7 @@ class WganGpConfig(GanConfig):
 class SnGanConfig(GanConfig):
     """Train a GAN whose critic has spectral normalisation, with the hinge loss."""
 
-    lipschitz: float = 1.0  # Bound on the critic's Lipschitz constant: its inputs are multiplied by it.
+    lipschitz: float = 1.0  # What the critic's inputs are multiplied by; with `mlp` it bounds its Lipschitz constant.
 
     model: ClassVar[str] = "sn-gan"
     game: ClassVar[str] = "hinge"

@@ -76,21 +76,23 @@ class Machine:
     def cancel(self, error):
         """Start no more, tell those under way what stopped this, and wait: trainings write a checkpoint.
 
-        A further Ctrl-C is told to them too, and stops them at once.
+        Only the process itself is told at first, which stops those that it has started. A further Ctrl-C is told to
+        all of its group, and stops them at once.
         """
         number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
         with self.lock:
             self.stopped, left = True, list(self.under_way)
+        tell = os.kill
         while left:
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
+                    tell(process.pid, number)
             try:
                 while left:
                     left[-1].wait()
                     left.pop()
             except KeyboardInterrupt:
-                number = signal.SIGINT
+                tell, number = os.killpg, signal.SIGINT
 
 
 class Cluster:

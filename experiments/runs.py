@@ -1,6 +1,7 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import platform
@@ -90,24 +91,20 @@ def held(folder):
     """Within it the run in `folder` is this process's; yields whether it could be had, or another process has it.
 
     The lock, of a file of its own, goes with the process, however that ends; its children do not have it. Where the
-    system knows no such locks (not POSIX) nobody is refused.
+    system or the file system knows no such locks nobody is refused.
     """
     try:
         import fcntl
     except ImportError:
         yield True
         return
-    path = Path(folder) / ".under-way"
-    with path.open("w") as file:
+    with (Path(folder) / ".under-way").open("w") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            yield False
-            return
-        try:
+        except OSError as error:
+            yield error.errno not in (errno.EACCES, errno.EAGAIN)
+        else:
             yield True
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def write_json(path, values):

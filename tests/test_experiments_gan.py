@@ -110,18 +110,23 @@ def test_points_and_modes(tmp_path):
         assert coverage(torch.full((3, 2), 50.0), name) == (0, 0.0, 0.0)
 
 
-def test_knobs_of_the_networks_reach_them():
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_knobs_of_the_networks_reach_them(network):
     def made(config):
-        shape = (1, 1, 2)
-        return build.model(dataclasses.replace(config, data="grid", prior="normal", hidden=(8,)), shape)
+        small = {"prior": "normal", "hidden": (8,), "channels": 2, "network": network}
+        return build.model(dataclasses.replace(config, data="mnist", **small), (1, 28, 28))
 
-    assert made(GanConfig()).generator.body[1].negative_slope == 0.0
-    assert made(GanConfig(slope=0.2)).generator.body[1].negative_slope == 0.2
     assert made(SnGanConfig()).critic.scale == 1.0
     assert made(SnGanConfig(lipschitz=10.0)).critic.scale == 10.0
     for normalised in (True, False):
-        critic = made(WganGpConfig(layer_norm=normalised)).critic
-        assert any(isinstance(part, torch.nn.LayerNorm) for part in critic.modules()) == normalised
+        parts = made(WganGpConfig(layer_norm=normalised)).critic.modules()
+        assert any(isinstance(part, torch.nn.LayerNorm | torch.nn.GroupNorm) for part in parts) == normalised
+    if network == "mlp":
+        assert made(GanConfig()).generator.body[1].negative_slope == 0.0
+        assert made(GanConfig(slope=0.2)).generator.body[1].negative_slope == 0.2
+    else:
+        with pytest.raises(UserError, match=r"slope: expected 0 with --network conv, got 0\.2"):
+            GanConfig(slope=0.2, network="conv")
     with pytest.raises(UserError, match=r"slope: expected 0 or more, got -0\.1"):
         GanConfig(slope=-0.1)
     with pytest.raises(UserError, match=r"lipschitz: expected a positive number, got 0\.0"):

@@ -7,8 +7,10 @@ import pytest
 from test_experiments_gan import SMALL, newest
 from torchvision_files import write_cifar10
 
+from experiments import launch
 from experiments.__main__ import main
 from experiments.config import TrainConfig, UserError
+from experiments.config_gan import WganGpConfig
 from experiments.tables import gan_points, gan_tricks, kept
 from experiments.tables.conditional_gan import SHARED, ConditionalGanConfig, markdown, trained_or_diverged
 
@@ -80,6 +82,24 @@ def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
     assert "| REINFORCE (leave-one-out) | " in (tmp_path / "results" / "conditional-gan-cifar10.md").read_text()
 
 
+def test_what_an_earlier_attempt_said_is_not_what_this_one_says(tmp_path, monkeypatch):
+    log = tmp_path / "row.log"
+    log.write_text("error: loss: expected a finite number\n")
+    monkeypatch.setattr(launch, "run", lambda command, log, name: -9)
+    with pytest.raises(UserError) as raised:
+        kept.run(["train"], log, "row")
+    assert str(raised.value).endswith("row.log ends:\n")
+
+
+def test_a_result_from_before_a_knob_is_that_of_its_default(tmp_path):
+    """Not one of what is off now and was on then."""
+    config = WganGpConfig(name="row")
+    written = {key: value for key, value in kept.identity(config).items() if key != "layer_norm"}
+    (tmp_path / "row.json").write_text(json.dumps({"config": written}))
+    assert kept.result(tmp_path, config) is not None
+    assert kept.result(tmp_path, dataclasses.replace(config, layer_norm=False), strict=False) is None
+
+
 def test_a_training_that_diverged_is_counted(tmp_path, monkeypatch):
     def run(arguments, log, name):
         raise UserError(f"{name}: train ended with status 2; log ends:\nerror: loss: expected a finite number, got nan")
@@ -87,9 +107,10 @@ def test_a_training_that_diverged_is_counted(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "run", run)
     train = ConditionalGanConfig("J", train=dataclasses.replace(SHARED, runs_dir=tmp_path)).run("rloo", 0)
     assert "expected a finite number" in trained_or_diverged(train)
-    monkeypatch.setattr(kept, "run", lambda *_: (_ for _ in ()).throw(UserError("no data")))
-    with pytest.raises(UserError, match="no data"):
-        trained_or_diverged(train)
+    for other in ("no data", "rloo: train ended with status -9; log ends:\nerror: loss: expected a finite number"):
+        monkeypatch.setattr(kept, "run", lambda *_, told=other: (_ for _ in ()).throw(UserError(told)))
+        with pytest.raises(UserError, match="no data|status -9"):
+            trained_or_diverged(train)
     some = {"versions": {"torch": "2"}, "commit": "abc", "uncommitted_changes": False}
     beside = {"judge": {"accuracy": 0.9, "extractor": "e", "weights": "w"}}
     done = {"conditions": {"mean_accuracy": 0.5, "frechet": 2.0}, "provenance": some, "beside": beside}

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from pathlib import Path
 
 from experiments import build, judges, runs
@@ -102,7 +103,7 @@ def trained_or_diverged(train):
     try:
         return kept.newest(train) or kept.train(train)
     except UserError as error:
-        if "expected a finite" not in str(error):
+        if not re.search(r"ended with status 2;.*expected (a )?finite", str(error), re.DOTALL):
             raise
         return str(error)
 
@@ -124,7 +125,8 @@ def markdown(config, found):
         f"# Conditional GAN with a joint prior on {train.data}",
         "",
         f"WGAN-GP under TTLP, z ~ p(z given y), {train.epochs} epoch(s) of batches of {train.batch_size}, "
-        f"{train.critic_steps} critic steps for one of the generator, a matching-aware critic. A picture is "
+        f"{train.critic_steps} critic steps for one of the generator, a matching-aware critic, rates {train.lr:g} for "
+        f"networks and {train.prior_lr:g} for the prior{', falling to 0' if train.decay else ''}. A picture is "
         "drawn for every test label; accuracy: share in which our own classifier (right on "
         f"{judge['accuracy']:.2%} of the test pictures) sees the label asked for; Frechet distance in its features "
         f"({judge['extractor']}, weights {judge['weights']}). Mean +- standard error over seeds, and the worst seed.",

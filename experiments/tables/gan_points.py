@@ -69,7 +69,7 @@ class GanPointsConfig(LaunchConfig):
         super().__post_init__()
         kept.check_rows(self.data, MODES, "data")
         kept.check_rows(self.kinds, KINDS, "kinds")
-        kept.check_asked(self, PRIORS, {"seed", "name", "prior", "fixed"})
+        kept.check_asked(self, PRIORS, {"seed", "name", "prior", "fixed", "critic_steps"})
         if self.train.data != SHARED.data:
             raise UserError(f"train.data: expected its default (--data decides it), got {self.train.data}")
 

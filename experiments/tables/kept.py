@@ -88,12 +88,11 @@ def result(folder, config, beside=None, *, strict=True):
 
 
 def _same(written, wanted, config):
-    """Whether a configuration that was written is the wanted one; a knob not known then was off or at its default."""
+    """Whether a configuration that was written is the wanted one; a knob not known then was at its default."""
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     defaults = json.loads(json.dumps(defaults, default=str))
     return not set(written) - set(wanted) and all(
-        written[key] == value if key in written else not value or value == defaults[key]
-        for key, value in wanted.items()
+        written[key] == value if key in written else value == defaults[key] for key, value in wanted.items()
     )
 
 
@@ -140,8 +139,10 @@ def newest(config):
 
 def run(arguments, log, name):
     """`python -m experiments ARGUMENTS` with its output in `log`; `UserError` with the end of it where it fails."""
+    before = log.stat().st_size if log.is_file() else 0
     if status := launch.run([sys.executable, "-m", "experiments", *arguments], log, name):
-        raise UserError(f"{name}: {arguments[0]} ended with status {status}; {log.absolute()} ends:\n{_tail(log)}")
+        told = _tail(log, before)
+        raise UserError(f"{name}: {arguments[0]} ended with status {status}; {log.absolute()} ends:\n{told}")
 
 
 def keep(folder, config, found, beside=None):
@@ -245,5 +246,6 @@ def number(value, digits):
     return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.2e}"
 
 
-def _tail(log, lines=5):
-    return "\n".join(log.read_text().splitlines()[-lines:])
+def _tail(log, before, lines=5):
+    """The last lines of a log, of what stands behind so many bytes of earlier attempts."""
+    return "\n".join(log.read_bytes()[before:].decode(errors="replace").splitlines()[-lines:])
