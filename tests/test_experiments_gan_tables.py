@@ -109,7 +109,7 @@ def test_a_training_that_diverged_is_counted(tmp_path, monkeypatch):
     assert "expected a finite number" in trained_or_diverged(train)
     for other in ("no data", "rloo: train ended with status -9; log ends:\nerror: loss: expected a finite number"):
         monkeypatch.setattr(kept, "run", lambda *_, told=other: (_ for _ in ()).throw(UserError(told)))
-        with pytest.raises(UserError, match="no data|status -9"):
+        with pytest.raises(UserError, match=r"no data|status -9"):
             trained_or_diverged(train)
     some = {"versions": {"torch": "2"}, "commit": "abc", "uncommitted_changes": False}
     beside = {"judge": {"accuracy": 0.9, "extractor": "e", "weights": "w"}}
