@@ -82,17 +82,22 @@ class Machine:
         number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
         with self.lock:
             self.stopped, left = True, list(self.under_way)
-        tell = os.kill
+        tell = subprocess.Popen.send_signal
         while left:
             for process in left:
                 with contextlib.suppress(ProcessLookupError):
-                    tell(process.pid, number)
+                    tell(process, number)
             try:
                 while left:
                     left[-1].wait()
                     left.pop()
             except KeyboardInterrupt:
-                tell, number = os.killpg, signal.SIGINT
+                tell, number = _tell_all, signal.SIGINT
+
+
+def _tell_all(process, number):
+    """The process and those that it has started."""
+    os.killpg(process.pid, number)
 
 
 class Cluster:
