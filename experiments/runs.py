@@ -4,6 +4,7 @@ import contextlib
 import errno
 import hashlib
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -98,13 +99,21 @@ def held(folder):
     except ImportError:
         yield True
         return
-    with (Path(folder) / ".under-way").open("w") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            yield error.errno not in (errno.EACCES, errno.EAGAIN)
-        else:
-            yield True
+    path = Path(folder) / ".under-way"
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                yield error.errno not in (errno.EACCES, errno.EAGAIN)
+                return
+            if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
+                continue  # the one that had it has just removed it
+            try:
+                yield True
+            finally:
+                path.unlink(missing_ok=True)
+            return
 
 
 def write_json(path, values):

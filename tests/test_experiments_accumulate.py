@@ -52,8 +52,8 @@ def test_the_results_of_the_checkout_are_recognised():
     for path in sorted(kept.FOLDER.glob("*/*.json")):
         written = json.loads(path.read_text())
         command = written.get("provenance", {}).get("command", [])
-        if "config" not in written or "train" not in command:
-            continue
+        if path.name == "config.json" or "config" not in written or "train" not in command:
+            continue  # a run folder, as the judge's, or no run
         knobs = {**written["config"], "name": path.stem}
         if "pretrained" in knobs:
             knobs["pretrained"] = "RUN" if knobs["pretrained"] else None

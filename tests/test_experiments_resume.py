@@ -159,7 +159,7 @@ def test_a_signal_stops_it_with_a_checkpoint(tmp_path, monkeypatch, capsys, numb
     folder = folder_of(tmp_path)
     expected = f"stopped by {name} after batch 2 of epoch 1; to go on from its checkpoint, resume {folder}\n"
     assert capsys.readouterr().err.endswith(expected)
-    assert {path.name for path in folder.iterdir()} == {"config.json", CHECKPOINT, ".under-way"}
+    assert {path.name for path in folder.iterdir()} == {"config.json", CHECKPOINT}
 
 
 @pytest.mark.slow
