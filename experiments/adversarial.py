@@ -59,7 +59,7 @@ def tie(prior, y, count=2000):
 
 
 def _critic(config, image_shape, norm=None):
-    norm = norm or config.norm_of_critic
+    norm = norm or config.norm
     scale = getattr(config, "lipschitz", 1.0)
     if config.network == "conv":
         return models.ConvCritic(image_shape, config.channels, norm, config.minibatch, scale)

@@ -107,11 +107,6 @@ class GanConfig(PriorFields, TrainingConfig):
         return self.name or f"{self.data}-{self.model}-{self.prior}"
 
     @property
-    def norm_of_critic(self):
-        """Of its layers."""
-        return self.norm
-
-    @property
     def kind(self):
         """What `inference.make_game` takes."""
         return "minimax" if self.minimax else self.game
@@ -150,7 +145,8 @@ class WganGpConfig(GanConfig):
             )
 
     @property
-    def norm_of_critic(self):
+    def norm(self):
+        """Of the critic's layers."""
         return "layer" if self.layer_norm else "none"
 
 

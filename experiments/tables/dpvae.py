@@ -95,7 +95,7 @@ def main(config: DpvaeConfig):
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "generation": found}, beside)
 
-    done = completed.complete(config, lambda train: kept.newest(train) or kept.train(train), missing).then(judged)
+    done = completed.complete(config, kept.train, missing).then(judged)
     if results := pairs(config, folder, beside):
         command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
         text = markdown(config, results, command)

@@ -37,4 +37,4 @@ def complete(folder, by, launch, wanted):
         summary = runs.read_json(run.folder / "summary.json")
         kept.keep(folder, train, {**summary, "frechet": found["frechet"]}, by.beside)
 
-    return completed.complete(launch, lambda train: kept.newest(train) or kept.train(train), missing).then(judge)
+    return completed.complete(launch, kept.train, missing).then(judge)

@@ -102,10 +102,12 @@ def seeds(folder):
 
 
 def train(config):
-    """Run `train` in a process of its own -> its run folder; the output goes to a log beside it.
+    """The run folder of this configuration: one that has finished, or else `train` runs in a process of its own.
 
-    It goes on with a run that was cut off, where there is one of the same code.
+    That goes on with a run that was cut off, where there is one of the same code; its output goes to a log beside it.
     """
+    if finished := newest(config):
+        return finished
     begun = cut_off(config)
     arguments = [config.model, *to_flags(config)] if begun is None else ["--resume", str(begun)]
     run(["train", *arguments], config.runs_dir / f"{config.name}.log", config.name)
@@ -155,8 +157,7 @@ def keep(folder, config, found, beside=None):
 
 def train_and_keep(folder, config):
     """Train in a process of its own, unless a run has finished, and keep what its `summary.json` says."""
-    finished = newest(config) or train(config)
-    keep(folder, config, json.loads((finished / "summary.json").read_text()))
+    keep(folder, config, json.loads((train(config) / "summary.json").read_text()))
 
 
 def anywhere(config):

@@ -109,7 +109,7 @@ def main(config: TtlpConfig):
     ]
     first += [config.unlabelled(seed) for seed in sorted({seed for row, _, seed in missing if row in STARTED})]
     folder.mkdir(parents=True, exist_ok=True)
-    done = completed.complete(config, lambda train: kept.newest(train) or kept.train(train), first)
+    done = completed.complete(config, kept.train, first)
     made = {train.name: run for train, run in done.made.items()}
     then = completed.complete(config, lambda key: _run(config, key, made), missing)
     if results := kept_results(config):
@@ -139,7 +139,7 @@ def _run(config, key, made):
             raise UserError(f"{train.name}: expected {name}, which it needs, to end well, but it failed")
     if row in STARTED:
         train = dataclasses.replace(train, pretrained=made[start])
-    run = kept.newest(train) or kept.train(train)
+    run = kept.train(train)
     found = json.loads((run / "summary.json").read_text())
     if row in JUDGED:
         arguments = ["evaluate", str(run), "--classifier", str(made[judge]), "--seed", str(seed)]
