@@ -88,6 +88,21 @@ def test_dynamic_binarisation_is_fresh_for_training_and_fixed_for_test():
     assert (mean - grey).abs().max() < 0.125
 
 
+def test_dynamic_binarisation_draws_the_numbers_of_torch_bernoulli():
+    pixels = torch.randint(256, (200, 1, 28, 28), dtype=torch.uint8)
+    draws = []
+    for read in (lambda: Images(pixels, binarize=True).first(), lambda: torch.bernoulli(pixels.float() / 255)):
+        torch.manual_seed(3)
+        draws.append((read(), read(), torch.rand(1)))
+    assert all(map(torch.equal, *draws))
+
+
+def test_only_grey_values_are_binarised():
+    for wrong in (-0.1, 1.1, float("nan")):
+        with pytest.raises(UserError, match=r"binarize: expected values in \[0, 1\], got"):
+            Images(torch.tensor([0.5, wrong]).reshape(2, 1, 1, 1), binarize=True)
+
+
 @pytest.mark.parametrize(("name", "shape", "count"), [("moons", (1, 1, 2), 10_000), ("gaussians", (1, 1, 1), 50_000)])
 def test_generated_points(name, shape, count):
     data = load(name)
