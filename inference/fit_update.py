@@ -1,7 +1,6 @@
 """The updates of `fit`: losses, gradients that wait or are clipped, and what is told where one is not finite."""
 
 import contextlib
-import math
 from typing import Any, NamedTuple
 
 import pyro
@@ -46,7 +45,7 @@ class Updates:
     def __init__(self, state: FitState, steps: list, *, clip_norm: float | None, accumulate: int, scaled: bool) -> None:
         self.state, self.fabric, self.model = state, state.fabric, state.model
         self.every, self.scaled = [step.every for step in steps], scaled
-        self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.clip_norm = clip_norm
         self.accumulate, self.group = accumulate, 0  # batches whose gradients wait for the optimizer
         self.plain = Losses([step.objective for step in steps], self.model)
         self.losses, *self.optimizers = self.fabric.setup(self.plain, *state.optimizers)
@@ -68,7 +67,7 @@ class Updates:
                 loss, terms = self._finite(index, batch, f"batch {number}")
             self._backward(loss, self.optimizers[index])
         if last:
-            self._update(index, batch, number)
+            self._update(self.optimizers[index], number)
         return loss.detach(), terms
 
     def validate(self, batch: tuple, number: int) -> tuple[Tensor, NamedTuple]:
@@ -120,28 +119,31 @@ class Updates:
         self.fabric.backward(loss)
         self.group += self.accumulate > 1
 
-    def _update(self, index: int, batch: tuple, number: int) -> None:
+    def _update(self, optimizer: Any, number: int) -> None:
         """A step on the mean of the gradients that wait."""
-        where, optimizer = f"epoch {self.state.epoch}, batch {number}", self.optimizers[index]
+        where = f"epoch {self.state.epoch}, batch {number}"
+        learned = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         if self.group > 1:
             where = f"epoch {self.state.epoch}, batches {number - self.group + 1} to {number}"
-            for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
+            for parameter in learned:
                 parameter.grad /= self.group
         self.group = 0
-        norm = self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
-        if not self.scaled and not torch.isfinite(norm):
-            told = self._bad_gradients(index, batch)
-            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}: {told}")
+        if self.scaled:
+            if self.clip_norm is not None:
+                self.fabric.clip_gradients(self.losses, optimizer, max_norm=self.clip_norm, error_if_nonfinite=False)
+        else:
+            self._check_and_clip(learned, where)
         optimizer.step()
 
-    def _bad_gradients(self, index: int, batch: tuple) -> str:
-        """The parameters whose gradients are not finite on a second pass (clipping has spoilt all of the first)."""
-        named = {name: p for name, p in self.plain.named_parameters() if p.requires_grad}
-        with self.fabric.autocast():
-            loss, _ = self.plain(index, *batch)
-        gradients = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
-        bad = [n for n, g in zip(named, gradients, strict=True) if g is not None and not g.isfinite().all()]
-        return f"that of {listed(bad)}" if bad else "those of a second pass are finite"
+    def _check_and_clip(self, learned: list, where: str) -> None:
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in learned])
+        if not torch.isfinite(norm):
+            names = {parameter: name for name, parameter in self.plain.named_parameters()}
+            bad = [names.get(p, f"one of shape {tuple(p.shape)}") for p in learned if not p.grad.isfinite().all()]
+            told = f"that of {listed(bad)}" if bad else "all are finite, their squares too large"
+            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}: {told}")
+        if self.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(learned, self.clip_norm, norm)
 
     def check_weights(self, batches: int) -> None:
         """Before they are written: an update may overflow."""
