@@ -9,8 +9,6 @@ from experiments.config_gan import POINTS
 from experiments.data.attributes import kinds as kinds_of
 from models.attribute_numbers import attribute_numbers
 
-BETAS = (0.5, 0.9)
-
 
 def gan(config, image_shape, prior, attributes=()):
     """A fresh model of `train gan` and its kin; conditional where the prior knows attributes."""
@@ -133,5 +131,6 @@ def _vae_gan_steps(config, model):
 def _adam(config, parts):
     """Adam over modules with a learning rate each; what does not learn is left out."""
     groups = [{"params": [p for p in module.parameters() if p.requires_grad], "lr": lr} for module, lr in parts]
+    betas = getattr(config, "beta1", 0.5), 0.9
     fused = True if config.accelerator == "cpu" else None  # one kernel a step instead of a dozen
-    return torch.optim.Adam([group for group in groups if group["params"]], betas=BETAS, fused=fused)
+    return torch.optim.Adam([group for group in groups if group["params"]], betas=betas, fused=fused)

@@ -27,7 +27,8 @@ class GanConfig(PriorFields, TrainingConfig):
     channels: int = 64  # Base channels of `conv`.
     slope: float = 0.0  # Of the layers of an `mlp` generator below 0 (LeakyReLU; 0: ReLU).
     batch_size: int = 256  # Images per step.
-    lr: float = 1e-4  # Adam's learning rate of the generator, with betas 0.5 and 0.9.
+    lr: float = 1e-4  # Adam's learning rate of the generator.
+    beta1: float = 0.5  # Adam's first beta, of all; the second is 0.9. Clipped weights want 0.
     critic_lr: float | None = None  # That of the critic (two time-scale rates); None: as the generator's.
     prior_lr: float = 1e-4  # That of a learnable prior.
     critic_steps: int = 1  # Steps of the critic for one of the generator.
@@ -95,6 +96,8 @@ class GanConfig(PriorFields, TrainingConfig):
             raise UserError(f"minimax: expected train gan or info-gan, got {self.model}")
         if self.average is not None and not 0 <= self.average < 1:
             raise UserError(f"average: expected a number in [0, 1), got {self.average}")
+        if not 0 <= self.beta1 < 1:
+            raise UserError(f"beta1: expected a number in [0, 1), got {self.beta1}")
         if not 0 <= self.missing < 1:
             raise UserError(f"missing: expected a share in [0, 1), got {self.missing}")
         if not conditional and (self.attributes or self.missing or self.mismatched):

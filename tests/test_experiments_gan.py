@@ -10,11 +10,10 @@ from torchvision_files import write_celeba, write_cifar10
 
 import inference
 import pyro_priors as pp
-from experiments import build
+from experiments import adversarial, build
 from experiments.__main__ import main
-from experiments.adversarial import tie
 from experiments.config import TrainConfig, UserError
-from experiments.config_gan import GanConfig, SnGanConfig, WganGpConfig
+from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
 from experiments.data.points import MODES, coverage
 
 SMALL = ["--hidden", "8", "--components", "2", "--rank", "2", "--epochs", "1", "--threads", "1", "--no-progress"]
@@ -192,6 +191,12 @@ def test_the_exact_gradient_of_figure_estimators():
         assert row["bias"] <= expected + 4 * row["bias_noise"]
 
 
+def test_beta1_is_that_of_both_players():
+    for config, wanted in ((GanConfig(data="grid"), 0.5), (WganConfig(data="grid", beta1=0.0), 0.0)):
+        steps, _ = adversarial.steps(config, build.model(config, (1, 1, 2)), 10)
+        assert [step.optimizer.param_groups[0]["betas"] for step in steps] == [(wanted, 0.9)] * 2
+
+
 @pytest.mark.parametrize(
     ("command", "message"),
     [
@@ -218,6 +223,7 @@ def test_the_exact_gradient_of_figure_estimators():
         (["info-gan", "--categories", "1"], "categories: expected at least 2"),
         (["info-gan", "--matching"], "prior, matching: expected"),
         (["eb-gan", "--network", "conv"], "network, minibatch, prior: expected mlp"),
+        (["wgan", "--beta1", "1"], "beta1: expected a number in [0, 1), got 1.0"),
         (["wgan", "--clip", "0"], "clip: expected a positive number"),
         (["gan", "--critic-steps", "0"], "critic_steps: expected at least 1"),
         (["gan", "--prior", "flow", "--latent-dim", "1"], "latent_dim: expected at least 2 with a flow"),
@@ -242,7 +248,7 @@ def test_a_joint_prior_starts_with_latents_that_tell_the_labels():
         return (joint.condition(z=z).categorical("digit").probs.argmax(-1) == y[:, 0]).float().mean()
 
     assert told() < 0.6
-    tie(prior, y)
+    adversarial.tie(prior, y)
     assert told() > 0.9
     assert all(p.isfinite().all() for p in prior.parameters())
 

@@ -21,6 +21,7 @@ PRIORS = {
     "trip-reinforce": ("TRIP, learnable by REINFORCE", {"prior": "trip", "estimator": "reinforce"}),
 }
 MODELS = {"wgan": "WGAN", "wgan-gp": "WGAN-GP", "vae": "VAE"}
+CLIPPED = {"clip": 0.03, "beta1": 0.0, "critic_steps": 2}  # of WGAN, which fails with momentum
 PAPER = {  # FID on CelebA, TRIP Table 1
     ("wgan", "normal"): 63.46,
     ("wgan", "gmm-fixed"): 67.10,
@@ -48,7 +49,7 @@ class TripConfig(LaunchConfig):
 
     classifier: Path  # Run of `train classifier`, whose features the Frechet distance compares.
     name: str | None = None  # Of the table; default trip-DATA.
-    train: WganGpConfig = SHARED  # What all GANs share; WGAN has clipped weights instead of the penalty.
+    train: WganGpConfig = SHARED  # What all GANs share; WGAN has clipped weights and an Adam of its own.
     vae: TrainConfig = SHARED_VAE  # What all VAEs share.
     models: tuple[str, ...] = tuple(MODELS)  # Models to train.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE's start as mixtures, without REINFORCE.
@@ -77,7 +78,7 @@ class TripConfig(LaunchConfig):
         shared = self.vae if model == "vae" else self.train
         if model == "wgan":
             fields = {field.name for field in dataclasses.fields(WganConfig)}
-            shared = WganConfig(**{k: v for k, v in _values(self.train).items() if k in fields})
+            shared = WganConfig(**{k: v for k, v in _values(self.train).items() if k in fields} | CLIPPED)
         where = {
             "data_root": self.train.data_root,
             "runs_dir": self.train.runs_dir / self.title,
@@ -125,10 +126,10 @@ def markdown(config, found):
         f"Between {some['beside']['count']} generated pictures and the test pictures, in the features of our own "
         f"classifier ({judge['extractor']}, weights {judge['weights']}, right on {judge['accuracy']:.2%}): no FID. "
         f"Equal budgets: {train.epochs} epochs of batches of {train.batch_size} (VAEs {config.vae.epochs} of "
-        f"{config.vae.batch_size}), {train.critic_steps} critic steps for one of the generator, {train.latent_dim} "
-        f"latents, {train.components} Gaussians a latent, cores of {train.rank}. Mean "
-        "+- standard error over seeds. The paper's columns are Inception's on CelebA: compare the "
-        "order.",
+        f"{config.vae.batch_size}), {train.critic_steps} critic steps for one of the generator (WGAN "
+        f"{CLIPPED['critic_steps']}, weights up to {CLIPPED['clip']}, Adam's beta1 {CLIPPED['beta1']:g}, not "
+        f"{train.beta1:g}), {train.latent_dim} latents, {train.components} Gaussians a latent, cores of {train.rank}. "
+        "Mean +- standard error over seeds. The paper's columns are Inception's on CelebA: compare the order.",
         "",
         f"    {command}",
         "",
