@@ -13,9 +13,8 @@ from torch.utils.data import DataLoader, TensorDataset
 from inference import Callback, OptimizationStep, fit, fit_loop
 
 BATCHES = 3
-# The first batch of all, and the third of the second epoch, where a generator is due: the critic may draw from a prior
-# that is no number, since its indices are numbers, but such weights are not written.
-WHERE = {0: "epoch 1, batch 1: ", BATCHES + 2: "epoch 2, batch 3: "}
+# Every batch of two epochs: a generator is due on the last of them, where its critic has drawn from the prior before.
+WHERE = {step: f"epoch {1 + step // BATCHES}, batch {1 + step % BATCHES}: " for step in range(2 * BATCHES)}
 COUNTED = "the batch has 1 such values itself$"
 
 

@@ -23,6 +23,9 @@ def sample_states(
 
     Shapes:
         ``log_weights (B, D, N)``, ``log_cores (D, N, m, m)``, ``rows (n,)``, ``order (D,)`` -> ``(n, D)``, integers
+
+    Raises:
+        ValueError: a weight or core is NaN, of which a draw, a number like any other, would say nothing.
     """
     with torch.autocast(log_cores.device.type, enabled=False):
         scaled = scale_chain(*arranged(log_weights, log_cores, order))
@@ -39,6 +42,8 @@ def _sample_bonds(matrices: Tensor, ring: bool, rows: Tensor) -> Tensor:
     ends = boundaries(matrices, ring)
     rank, count = matrices.shape[-1], len(rows)
     suffixes, scales = suffix_sweep(matrices, ends)
+    if suffixes[0].isnan().any():
+        raise ValueError("log_cores, weights: expected numbers, got NaN")
     log_scale = wide(scales).log().sum((0, -1))  # (B, r)
     opening = suffixes[0] * ends * (log_scale - log_scale.amax(-1, keepdim=True)).exp().to(ends)[..., None]  # (B, r, m)
     uniform = torch.rand(len(matrices) + 1, count, dtype=matrices.dtype, device=rows.device)
