@@ -58,11 +58,12 @@ def test_tables_that_need_a_classifier(tmp_path, monkeypatch):
         "--runs-dir",
         str(runs),
     ]
+    wgan = [flag.replace("--", "--wgan.", 1) for flag in small]
     small = [flag.replace("--", "--train.", 1) for flag in small]
     vae = [*data, *SMALL[:-1], "--likelihood", "squared-error", "--particles", "2", "--latent-dim", "3"]
     vae = [flag.replace("--", "--vae.", 1) for flag in vae]
     rows = ["--models", "wgan", "vae", "--rows", "normal", "trip-reinforce"]
-    assert main(["table", "trip", *judge, *small, *vae, *rows]) == 0
+    assert main(["table", "trip", *judge, *small, *wgan, *vae, *rows]) == 0
     page = (tmp_path / "results" / "trip-cifar10.md").read_text()
     assert page.count("| WGAN | ") == 2
     assert page.count("| VAE | ") == 1

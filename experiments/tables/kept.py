@@ -31,13 +31,19 @@ def check_asked(table, rows, decided, some=("rows", "seeds"), counts=()):
         counts: fields that must be at least 1.
     """
     check_rows(table.rows, rows)
-    for field in sorted(decided):
-        if getattr(table.train, field) != getattr(type(table.train), field):
-            raise UserError(f"train.{field}: expected its default (the rows of the table decide it), got another")
+    check_left(table, "train", decided)
     for field in some:
         if not getattr(table, field):
             raise UserError(f"{field}: expected at least one, got none")
     check_counts(table, *counts)
+
+
+def check_left(table, name, decided):
+    """`UserError` where a configuration in a table sets what its rows decide."""
+    shared = getattr(table, name)
+    for field in sorted(decided):
+        if getattr(shared, field, None) != getattr(type(shared), field, None):
+            raise UserError(f"{name}.{field}: expected its default (the rows of the table decide it), got another")
 
 
 def check_rows(asked, rows, field="rows"):
@@ -193,9 +199,14 @@ def write_page(path, found, text):
 
 def command_of(words, config, more=(), default=None):
     """The command, for a shell, that makes a table whose runs share `config`, where it differs from the `default`."""
-    flags = to_flags(anywhere(config), default and anywhere(default))
-    flags = [flag.replace("--", "--train.", 1) if flag.startswith("--") else flag for flag in flags]
+    flags = flags_of(config, default, "train")
     return shlex.join(["python", "-m", "experiments", *words.split(), *flags, *map(str, more)])
+
+
+def flags_of(config, default, name):
+    """The flags, of a table, that set its configuration `name` where it differs from the `default`."""
+    flags = to_flags(anywhere(config), default and anywhere(default))
+    return [flag.replace("--", f"--{name}.", 1) if flag.startswith("--") else flag for flag in flags]
 
 
 def measured(provenances, where):
