@@ -7,7 +7,9 @@ import models
 from experiments.config import UserError, steps_per_epoch
 from experiments.config_gan import POINTS
 from experiments.data.attributes import kinds as kinds_of
+from experiments.data.filling import filled
 from models.attribute_numbers import attribute_numbers
+from pyro_priors import Discrete
 
 
 def gan(config, image_shape, prior, attributes=()):
@@ -48,21 +50,13 @@ def tie(prior, y, count=2000):
     """Start a joint prior with latents that tell the labels y `(n, n_attributes)`, as those of a trained encoder do.
 
     Latents of a GAN mean nothing yet: rows with the same labels get codes around a point of their own, at random.
-    Missing labels are drawn from the known ones of their column: rows without would be a label of their own.
+    Missing labels are taken from other rows: rows without would have a code of their own, which tells nothing.
     """
-    y = torch.stack([_filled(column[:count], column[~column.isnan()]) for column in y.unbind(-1)], -1)
+    y = filled(y[:count], [isinstance(kind, Discrete) for kind in prior.attributes.values()])
     numbers = attribute_numbers(y, prior.attributes, known=True)
     z = numbers @ torch.randn(numbers.shape[1], prior.latent_dim)
     z = (z - z.mean(0)) / z.std(0).clamp(min=1e-6)
     prior.reinitialize(0.9 * z + 0.45 * torch.randn_like(z), y, force=True)
-
-
-def _filled(column, known):
-    """A column of labels with its missing ones drawn from the known ones, where there are any."""
-    missing = column.isnan()
-    if len(known) and missing.any():
-        column = column.masked_scatter(missing, known[torch.randint(len(known), (int(missing.sum()),))])
-    return column
 
 
 def _critic(config, image_shape, norm=None):

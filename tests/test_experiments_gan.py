@@ -240,17 +240,25 @@ def test_mistakes(command, message, capsys, tmp_path):
 @pytest.mark.parametrize("hidden", [0.0, 0.7])
 def test_a_joint_prior_starts_with_latents_that_tell_the_labels(hidden):
     torch.manual_seed(0)
-    prior = pp.TTLP(8, {"digit": pp.Discrete(4), "age": pp.Continuous(2)}, components=4, rank=4)
-    y = torch.stack([torch.randint(4, (800,)).float(), torch.full((800,), torch.nan)], -1)
+    attributes = {"digit": pp.Discrete(4), "shade": pp.Discrete(4), "age": pp.Continuous(2)}
+    prior = pp.TTLP(8, attributes, components=4, rank=4)
+    digit = torch.randint(4, (800,)).float()
+    y = torch.stack([digit, digit, torch.full((800,), torch.nan)], -1)
 
     def told():
         joint = prior()
         z = joint.condition(y=y).marginal("z").sample()
-        return (joint.condition(z=z).categorical("digit").probs.argmax(-1) == y[:, 0]).float().mean()
+        return (joint.condition(z=z).categorical("digit").probs.argmax(-1) == digit).float().mean()
+
+    def linked():
+        given = prior().condition(digit=torch.arange(4.0)).marginal("shade").categorical("shade").probs
+        return given.diagonal().mean()
 
     assert told() < 0.6
+    assert linked() < 0.5
     adversarial.tie(prior, torch.where(torch.rand_like(y) < hidden, torch.nan, y))
     assert told() > 0.9
+    assert linked() > 0.7
     assert all(p.isfinite().all() for p in prior.parameters())
 
 
