@@ -111,7 +111,7 @@ def _prior(config, image_shape, attributes=()):
         return pp.GaussianMixture(config.latent_dim, config.gmm_components, weights, fixed=config.fixed)
     if config.prior == "vamp":
         bounds = (0.0, 1.0) if config.likelihood == "bernoulli" else None
-        return pp.VampPrior(torch.rand(config.pseudo_inputs or 500, *image_shape), bounds)
+        return pp.VampPrior(torch.rand(config.pseudo_inputs or 500, *image_shape), bounds, fixed=config.fixed)
     if config.prior == "flow":
         base = _trip(config) if config.flow_base == "trip" else None
         how = {"base": base, "fixed": config.fixed}
@@ -177,7 +177,7 @@ def load_data(config):
         loaded = without_labels(loaded)
     pixels = loaded.train.pixels
     likelihood = getattr(config, "likelihood", None)
-    if likelihood == "bernoulli" and pixels.is_floating_point() and (pixels.min() < 0 or pixels.max() > 1):
+    if likelihood == "bernoulli" and pixels.is_floating_point() and not (pixels.min() >= 0 and pixels.max() <= 1):
         raise UserError(
             f"likelihood: bernoulli expected values in [0, 1], got {pixels.min():.3g} to {pixels.max():.3g} "
             f"in {config.data} (pass --likelihood gaussian --binarize none)"

@@ -18,6 +18,7 @@ from inference.estimators import Drawn, Pathwise, ScoreFunction
 from inference.regularisers import check_weight
 from inference.traces import Program, sample_sites
 from pyro_priors.checks import check_choice
+from pyro_priors.ops import full_precision
 
 
 class Game(NamedTuple):
@@ -216,9 +217,9 @@ class GeneratorLoss(nn.Module):
         with frozen(self.critic):
             if not self.matching:
                 return self.game.generator(numbers(self.critic, fake, *given))
-            features = _full(self.critic.features(fake, *given))
+            features = full_precision(self.critic.features(fake, *given))
             with torch.no_grad():
-                wanted = _full(self.critic.features(noisy(real, self.noise), *given)).mean(0)
+                wanted = full_precision(self.critic.features(noisy(real, self.noise), *given)).mean(0)
             off = features.mean(0) - wanted
             # Linear in each example, so that it has a cost of its own; the gradient is that of the squared distance.
             linear = 2 * ((features - features.mean(0).detach()) @ off.detach())
@@ -241,8 +242,8 @@ def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tenso
         >>> gradient_penalty(lambda x: 3 * x[:, 0], torch.zeros(5, 2), torch.ones(5, 2))
         tensor(4.)
     """
-    x = between(_full(real.detach()), _full(fake.detach())).requires_grad_()
-    given = tuple(_full(one) for one in given)
+    x = between(full_precision(real.detach()), full_precision(fake.detach())).requires_grad_()
+    given = tuple(full_precision(one) for one in given)
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(critic(x, *given).sum(), x, create_graph=True)
     norm = (gradient.flatten(1).square().sum(-1) + 1e-12).sqrt()  # a gradient at 0
@@ -251,14 +252,10 @@ def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tenso
 
 def numbers(critic: Callable, x: Tensor, *given: Tensor) -> Tensor:
     """What a critic says of images, `(n,)`, in float32 at least."""
-    found = _full(critic(x, *given))
+    found = full_precision(critic(x, *given))
     if found.shape != x.shape[:1]:
         raise ValueError(f"critic: expected one number an image, ({len(x)},), got {tuple(found.shape)}")
     return found
-
-
-def _full(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:

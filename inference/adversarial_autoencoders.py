@@ -16,6 +16,7 @@ from inference.objectives import ELBO, ELBOTerms
 from inference.regularisers import check_weight, codes_of, with_regulariser
 from inference.traces import LogTerms, Program, divergence, trace_pair
 from pyro_priors.checks import check_choice
+from pyro_priors.ops import full_precision
 
 
 class AdversarialELBO(ELBO):
@@ -131,7 +132,7 @@ class SimilarityLoss(nn.Module):
         guide_trace, model_trace = trace_pair(model, guide, batch)
         made = model_trace.nodes[self.image]["fn"].mean
         with frozen(self.critic):
-            off = self.critic.features(made) - self.critic.features(batch[0]).detach()
+            off = full_precision(self.critic.features(made) - self.critic.features(batch[0]).detach())
             distance = off.square().sum(-1).mean() / 2
             kl = divergence(guide_trace.nodes[self.latent], model_trace.nodes[self.latent]).mean()
             if self.part == "encoder":

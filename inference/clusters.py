@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from inference.callbacks import Callback, FitState
+from inference.modes import evaluating
 from pyro_priors.checks import check_count
 
 
@@ -132,9 +133,9 @@ class CategoryMetrics(Callback):
 
     @torch.no_grad()
     def on_epoch_end(self, state: FitState) -> dict[str, float]:
-        self.model.eval()
         law = self.model.prior()
-        categories, latents = self.model.posterior(self.x.to(law.loc.device))
+        with evaluating(self.model):
+            categories, latents = self.model.posterior(self.x.to(law.loc.device))
         with torch.random.fork_rng():  # the training draws what it would draw without this
             parts = category_decomposition(categories, latents, dist.Normal(law.loc, law.scale))
         found = {f"kl_{name}": value for name, value in parts._asdict().items()}

@@ -1,7 +1,6 @@
 """One training loop for all models, on Lightning Fabric."""
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from torch import nn
 from inference.callbacks import Callback
 from inference.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints, remove_unfinished
 from inference.fit_loop import Files, FitResult, Loop, steady
+from inference.modes import modes_kept
 from inference.ranks import by_first
 from inference.schedules import EarlyStopping
 from inference.signals import noted_signals
@@ -78,8 +78,8 @@ def fit(
         say what they are then. BatchNorm normalises every part by itself and keeps the running statistics of the first.
         Of data that do not divide evenly a few examples are read twice, in validation too.
 
-        The module stays on the device it was trained on. The state of Pyro's validation and the module's training
-        mode are as before the call, also after an error; `seed` sets the global seeds.
+        The module stays on the device it was trained on. The state of Pyro's validation and the modules'
+        modes are as before the call, also after an error; `seed` sets the global seeds.
 
     Args:
         steps: one or several pairs of objective and optimizer; an objective may be a module with parameters.
@@ -143,7 +143,7 @@ def fit(
         scaled=precision.startswith("16-mixed"),
         seed=seed,
     )
-    with pyro.validation_enabled(False), _mode_restored(model):
+    with pyro.validation_enabled(False), modes_kept(model):
         if found is not None:
             loop.progress = loop.restorable.restore(found, Path(run_dir or "") / CHECKPOINT)
         with loop.progress_bar(epochs, progress), noted_signals(files.kept) as loop.signals:
@@ -165,15 +165,6 @@ def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: b
 
     kept, every, found = by_first(fabric, read)
     return Files(Path(run_dir) if run_dir is not None and fabric.is_global_zero else None, kept, every), found
-
-
-@contextlib.contextmanager
-def _mode_restored(model: nn.Module) -> Iterator[None]:
-    training = model.training
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def _strategy(processes: int, steps: list) -> Any:

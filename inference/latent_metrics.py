@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from inference.traces import as_tuple
+from inference.modes import evaluating
+from inference.traces import as_tuple, device_of
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import GaussianMixture
 
@@ -26,19 +27,22 @@ class SymmetricKL(NamedTuple):
 
 @torch.no_grad()
 def aggregated_posterior(encode: Callable[[Tensor], Any], batches: Iterable) -> GaussianMixture:
-    """q(z) = mean over i of q(z given x_i), a mixture with as many Gaussians as examples, on the CPU.
+    """q(z) = mean over i of q(z given x_i), a mixture with as many Gaussians as examples.
 
     Args:
-        encode: from a batch to a diagonal Gaussian `(batch, d)`, as `vae.encode`.
+        encode: from a batch to a diagonal Gaussian `(batch, d)`, as `vae.encode`; where it is a method of a module,
+            batches are moved to its device, where the mixture lies too, and it is in evaluation mode meanwhile.
         batches: tensors, or tuples that begin with what `encode` takes.
 
     Raises:
         ValueError: no batches.
     """
-    laws = [encode(as_tuple(batch)[0]) for batch in batches]
+    device = device_of(encode)
+    with evaluating(encode):
+        laws = [encode(as_tuple(batch)[0].to(device)) for batch in batches]
     if not laws:
         raise ValueError("batches: expected at least one batch, got none")
-    loc, scale = (torch.cat([getattr(law, what).cpu() for law in laws]) for what in ("mean", "stddev"))
+    loc, scale = (torch.cat([getattr(law, what) for law in laws]) for what in ("mean", "stddev"))
     return GaussianMixture(loc.new_zeros(len(loc)), loc, scale)
 
 
@@ -93,7 +97,7 @@ def leakage(prior: Any, posterior: Any, thresholds: Tensor, samples: int = 5000,
     z = posterior.sample((check_count("samples", samples),))
     under_prior = log_prob(prior, z, chunk)
     excess = log_prob(posterior, z, chunk) - under_prior
-    leaking = under_prior < torch.as_tensor(thresholds)[:, None]
+    leaking = under_prior < torch.as_tensor(thresholds).to(under_prior.device)[:, None]
     return torch.where(leaking, excess, 0.0).mean(-1)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from inference.arviz_bridge import pareto_k
+from inference.modes import evaluating
 from inference.traces import LogTerms, Program, as_tuple, device_of, log_terms
 from pyro_priors.checks import check_count
 
@@ -54,7 +55,7 @@ def evaluate_bounds(
 
     Args:
         model, guide: Pyro programs, called with each batch; where they are methods of a module, batches are moved to
-            its device.
+            its device, and it is in evaluation mode meanwhile.
         batches: tensors, or tuples of arguments.
         num_particles: draws per example; the ELBO averages over them as well.
         latent: the site of the latents.
@@ -103,7 +104,8 @@ def importance_nll(
         and means little where k-hat exceeds 0.7.
 
     Args:
-        model, guide: Pyro programs, called with the batch.
+        model, guide: Pyro programs, called with the batch; modules that they are methods of
+            are in evaluation mode meanwhile.
         batch: a tensor, or a tuple of arguments.
         num_samples: draws per example (21,000 in Bhalodia et al., arXiv:1911.10506).
         chunk: draws per example in one pass.
@@ -137,17 +139,18 @@ def _draw(
     device = device_of(model)
     batch = tuple(part.to(device) if isinstance(part, Tensor) else part for part in as_tuple(batch))
     passes = []
-    for start in range(0, num_samples, chunk):
-        terms = log_terms(
-            model,
-            guide,
-            batch,
-            latent=latent,
-            particles=min(chunk, num_samples - start),
-            max_plate_nesting=max_plate_nesting,
-            shared=False,
-        )
-        passes.append([terms.observed, terms.latent, *terms.kls.values()])
+    with evaluating(model, guide):
+        for start in range(0, num_samples, chunk):
+            terms = log_terms(
+                model,
+                guide,
+                batch,
+                latent=latent,
+                particles=min(chunk, num_samples - start),
+                max_plate_nesting=max_plate_nesting,
+                shared=False,
+            )
+            passes.append([terms.observed, terms.latent, *terms.kls.values()])
     whole = [torch.cat([part.cpu().double() for part in parts]) for parts in zip(*passes, strict=True)]
     observed, latents, *kls = whole
     return LogTerms(observed, latents, dict(zip(terms.kls, kls, strict=True)))

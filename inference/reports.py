@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from inference.callbacks import Callback, FitState
+from inference.modes import evaluating
 from inference.random_states import random_states, set_random_states
 from pyro_priors.checks import check_count
 
@@ -59,12 +60,10 @@ class Draw(Callback):
     def on_row(self, state: FitState, row: dict[str, float]) -> None:
         if state.epoch % self.every or not state.fabric.is_global_zero:
             return
-        before, modes = random_states(state.fabric.device), [module.training for module in state.model.modules()]
-        state.model.eval().cpu()
-        try:
-            self.draw(state.model, state.epoch)
-        finally:
-            state.model.to(state.fabric.device)
-            set_random_states(before, state.fabric.device)
-            for module, training in zip(state.model.modules(), modes, strict=True):
-                module.training = training
+        before = random_states(state.fabric.device)
+        with evaluating(state.model):
+            try:
+                self.draw(state.model.cpu(), state.epoch)
+            finally:
+                state.model.to(state.fabric.device)
+                set_random_states(before, state.fabric.device)

@@ -14,6 +14,7 @@ from inference.objectives import ELBO, ELBOTerms
 from inference.regularisers import check_weight, codes_of, with_regulariser
 from inference.traces import LatentSite, LogTerms, Program
 from pyro_priors.checks import check_count
+from pyro_priors.ops import full_precision
 
 
 class TotalCorrelationELBO(ELBO):
@@ -115,7 +116,7 @@ class FactorELBO(ELBO):
         self.discriminator, self.gamma = discriminator, check_weight("gamma", gamma)
 
     def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
-        correlation = self.discriminator(codes_of(terms.site.value)).mean()
+        correlation = full_precision(self.discriminator(codes_of(terms.site.value))).mean()
         return kl - reconstruction + self.gamma * correlation, with_regulariser(told, correlation)
 
 

@@ -6,16 +6,9 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from models.networks import (
-    GatedLinear,
-    GaussianHead,
-    check_shape,
-    concatenated,
-    full_precision,
-    gated_layers,
-    glorot,
-)
+from models.networks import GatedLinear, GaussianHead, check_shape, concatenated, gated_layers, glorot
 from pyro_priors.checks import check_choice, check_count
+from pyro_priors.ops import full_precision
 
 
 class GatedMLPCategoricalEncoder(nn.Module):

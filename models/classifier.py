@@ -6,10 +6,11 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from models.networks import ConvFeatures, full_precision
+from models.networks import ConvFeatures
 from pyro_priors import TTLP, Discrete
 from pyro_priors.distributions import TensorRing
 from pyro_priors.distributions.variables import Kind
+from pyro_priors.ops import full_precision
 
 
 class ConvClassifier(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from pyro.distributions import constraints
 from torch import Tensor, nn
 
-from models.networks import full_precision
+from pyro_priors.ops import full_precision
 
 
 class PixelBernoulli(dist.Bernoulli):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from pyro_priors.checks import check_count
+from pyro_priors.ops import full_precision
 
 CONV_SIZES = (28, 32, 64)
 
@@ -219,11 +220,6 @@ def glorot(layer: nn.Linear) -> nn.Linear:
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """Half precision to float32; float64 stays."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def gated_layers(in_features: int, hidden: tuple[int, ...]) -> tuple[nn.Sequential, int]:

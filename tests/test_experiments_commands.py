@@ -11,7 +11,7 @@ import tyro
 from fake_runs import parsed, replace_processes, write_run
 
 import pyro_priors as pp
-from experiments import figures, runs
+from experiments import build, figures, runs
 from experiments.__main__ import COMMANDS, main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
 from experiments.tables import kept, trip_elbo
@@ -271,3 +271,10 @@ def test_figures_are_png(tmp_path):
 def mixture():
     components = dist.Normal(torch.zeros(2, 3), torch.ones(2, 3)).to_event(1)
     return dist.MixtureSameFamily(dist.Categorical(logits=torch.zeros(2)), components)
+
+
+@pytest.mark.parametrize("prior", ["trip", "gmm", "vamp", "flow"])
+def test_a_fixed_prior_does_not_learn(prior):
+    for fixed in (False, True):
+        model = build.model(TrainConfig(data="digits", prior=prior, fixed=fixed, latent_dim=4, hidden=(8,)), (1, 8, 8))
+        assert any(parameter.requires_grad for parameter in model.prior.parameters()) is not fixed

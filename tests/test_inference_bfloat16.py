@@ -8,8 +8,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pyro_priors as pp
-from inference import ELBO, OptimizationStep, fit
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from inference import ELBO, FactorELBO, OptimizationStep, SimilarityLoss, fit
+from models import VAE, GatedMLPDecoder, GatedMLPEncoder, JointVAE, MLPCritic
 from pyro_priors.distributions import TensorRing
 
 SHAPE, LATENTS, EXAMPLES = (1, 8, 8), 8, 64
@@ -70,6 +70,20 @@ def test_priors_and_losses_stay_in_float32_while_networks_do_not(name):
     assert seen["networks"] == {torch.bfloat16}
     _, seen = train(name, "32-true")
     assert seen["networks"] == {torch.float32}
+
+
+def test_losses_of_critics_and_discriminators_stay_in_float32_too():
+    pyro.set_rng_seed(0)
+    model, x = make("trip"), torch.rand(16, *SHAPE).round()
+    ratio = nn.Sequential(nn.Linear(LATENTS, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
+    objectives = [
+        FactorELBO(ratio, 2.0),
+        *(SimilarityLoss(MLPCritic(SHAPE, (8,)), one) for one in ("encoder", "decoder")),
+    ]
+    for objective in objectives:
+        with torch.autocast("cpu", torch.bfloat16):
+            loss, terms = objective(model.model, model.guide, x)
+        assert {loss.dtype, *(term.dtype for term in terms)} == {torch.float32}, objective
 
 
 @pytest.mark.parametrize("name", ["trip", "joint"])

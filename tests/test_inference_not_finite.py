@@ -32,10 +32,24 @@ def test_a_gradient_that_is_not_finite_stops_before_the_update():
             loss, terms = super().__call__(model, guide, *batch)
             return loss + line.loc.abs().sqrt(), terms  # its derivative at 0 is infinite
 
+    for clip_norm in (None, 1.0):
+        line = Line()
+        step = OptimizationStep(Root(), torch.optim.SGD(line.parameters(), lr=0.1))
+        with pytest.raises(FloatingPointError, match=r"gradient: .* got (nan|inf) in epoch 1, batch 1: that of loc$"):
+            fit(step, line, [X], epochs=1, clip_norm=clip_norm, **QUIET)
+        assert weights(line) == weights(Line())
+
+
+def test_gradients_whose_squares_are_too_large_are_told_from_those_that_are_not_finite():
+    class Steep(ELBO):
+        def __call__(self, model, guide, *batch):
+            loss, terms = super().__call__(model, guide, *batch)
+            return loss + 1e30 * line.loc, terms
+
     line = Line()
-    with pytest.raises(FloatingPointError, match=r"gradient: expected a finite norm, got .* in epoch 1, batch 1"):
-        fit(OptimizationStep(Root(), torch.optim.SGD(line.parameters(), lr=0.1)), line, [X], epochs=1, **QUIET)
-    assert weights(line) == weights(Line())
+    step = OptimizationStep(Steep(), torch.optim.SGD(line.parameters(), lr=0.1))
+    with pytest.raises(FloatingPointError, match=r"got inf in epoch 1, batch 1: all are finite, their squares too"):
+        fit(step, line, [X], epochs=1, **QUIET)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])

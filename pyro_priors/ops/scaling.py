@@ -56,6 +56,11 @@ def log_product(factors: Tensor) -> Tensor:
     return torch.stack([wide(some).prod(0) for some in factors.split(8)]).log().sum(0)
 
 
+def full_precision(x: Tensor) -> Tensor:
+    """Half precision to float32; float64 stays."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def wide(x: Tensor) -> Tensor:
     """float64, but on Apple's GPUs, which have none."""
     return x if x.device.type == "mps" else x.double()

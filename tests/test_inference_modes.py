@@ -1,0 +1,58 @@
+"""Training and evaluation mode: bounds are of a model in evaluation mode, and every module's mode is kept."""
+
+import pyro
+import torch
+from torch import nn
+
+import inference
+import pyro_priors as pp
+from inference.modes import evaluating, modes_kept
+from models import VAE, GatedMLPDecoder, GatedMLPEncoder, JointVAE
+
+SHAPE = (1, 4, 4)
+
+
+def modes(model):
+    return [module.training for module in model.modules()]
+
+
+def joint(**kwargs):
+    prior = pp.TTLP(3, {"digit": pp.Discrete(3)}, components=3, rank=3)
+    return JointVAE(GatedMLPEncoder(SHAPE, 3, (8,)), GatedMLPDecoder(3, SHAPE, (8,)), prior, **kwargs)
+
+
+def test_bounds_do_not_depend_on_the_mode_which_is_left_as_it_was():
+    model, found = joint(label_weight=50.0), []
+    x, y = torch.rand(6, *SHAPE), torch.tensor([[0.0], [1.0], [2.0]]).repeat(2, 1)
+    encoded = []
+    for training in (True, False):
+        model.train(training)
+        model.decoder.eval()
+        before = modes(model)
+        pyro.set_rng_seed(0)
+        bounds = inference.evaluate_bounds(model.model, model.guide, [(x, y)], num_particles=30)
+        found.append((bounds, inference.importance_nll(model.model, model.guide, (x, y), 30).nll.mean()))
+        encoded.append(inference.aggregated_posterior(model.encode, [(x, y)]).mean)
+        assert modes(model) == before
+    assert found[0] == found[1]
+    assert torch.equal(*encoded)
+
+
+def test_fit_leaves_every_module_in_its_mode():
+    model = VAE(GatedMLPEncoder(SHAPE, 3, (8,)), GatedMLPDecoder(3, SHAPE, (8,)), pp.TRIP(3, components=2, rank=2))
+    model.encoder.eval()
+    before = modes(model)
+    step = inference.OptimizationStep(inference.ELBO(), torch.optim.Adam(model.parameters()))
+    inference.fit(step, model, [torch.rand(4, *SHAPE)], epochs=1, progress=False)
+    assert modes(model) == before
+
+
+def test_modes_are_kept_after_an_error_too():
+    model = nn.Sequential(nn.Linear(1, 1), nn.Dropout())
+    model[1].eval()
+    try:
+        with modes_kept(model), evaluating(model.forward, print):
+            assert modes(model) == [False, False, False]
+            raise KeyError
+    except KeyError:
+        assert modes(model) == [True, True, False]
