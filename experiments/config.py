@@ -96,7 +96,7 @@ class TrainingConfig:
     nodes: int = 1  # Machines, on which torchrun or SLURM starts the command once a device.
     precision: str = "32-true"  # Lightning Fabric's precision, for example bf16-mixed.
     runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
-    name: str | None = None  # Name of the run; default DATA-PRIOR or DATA-MODEL.
+    name: str | None = None  # Name of the run; default: data, model or prior, or all three.
     progress: bool = True  # Show a progress bar.
     tensorboard: bool = False  # Write the curves to RUN/tensorboard too.
     figures_every: int | None = None  # Draw the pictures into RUN/figures after every so many epochs; None: at the end.
@@ -149,7 +149,7 @@ class AutoencoderConfig(TrainingConfig):
     noise: float = 0.3  # Standard deviation of a gaussian pixel at the start; it is learned.
     error_weight: float = 1.0  # Weight of the squared error, with that likelihood.
     prior_lr: float = 1e-2  # Adam's learning rate of a learnable prior.
-    warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0 to 1.
+    warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0.
     reinit_first: int | None = 1  # Epoch after which a learnable prior is set from encoded data; None: never.
     reinit_every: int | None = 5  # Again every so many epochs; --init noise forgets the cores; None: once.
     reinit_samples: int | None = None  # Encoded examples that it is set from; None: 2,000.

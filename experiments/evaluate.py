@@ -11,6 +11,7 @@ import tyro
 
 import inference
 from experiments import build, fitting, judges, runs
+from experiments.answers import answers
 from experiments.config import UserError, check_counts, check_seed
 from experiments.config_gan import GANS
 from experiments.data import points
@@ -141,9 +142,10 @@ def imputations(model, images, attributes, seed):
     `majority` is the share of the most frequent answer among them; continuous attributes have a root mean square error.
 
     Returns:
-        {attribute: dict of numbers}, and the answers to discrete ones as in `answers`
+        {attribute: dict of numbers}, and the probabilities of discrete ones as in `Answers`
     """
-    probs, means = answers(model, images, attributes, seed)
+    pyro.set_rng_seed(seed)
+    probs, means, _ = answers(model, images)
     found = {}
     for column, attribute in enumerate(attributes):
         truth = images.hidden[:, column]
@@ -159,22 +161,6 @@ def imputations(model, images, attributes, seed):
                 "majority": majority,
             }
     return found, probs
-
-
-def answers(model, images, attributes, seed, draws=16, batch_size=100):
-    """What the model says of every attribute given the pictures and visible labels.
-
-    Returns:
-        {discrete attribute: probabilities `(n, categories)`}, posterior means `(n, n_attributes)`
-    """
-    pyro.set_rng_seed(seed)
-    probs, means = [], []
-    for x, y in loader(images, batch_size):
-        probs.append(inference.classify(model, x, y, draws))
-        if any(attribute.categories is None for attribute in attributes):
-            means.append(inference.impute(model, x, y, draws).mean(0))
-    joined = {name: torch.cat([part[name] for part in probs]) for name in probs[0]}
-    return joined, torch.cat(means) if means else None
 
 
 def text(found):

@@ -11,17 +11,16 @@ from typing import Literal, NamedTuple
 import pyro
 import torch
 import tyro
-from tqdm import tqdm
 
 import inference
 from experiments import build
+from experiments.answers import answers
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data import csv_files, user_folder
 from experiments.data.attributes import read_csv
 from experiments.data.columns import choose, match, some
-from experiments.data.images import Images, loader
+from experiments.data.images import Images
 
-BATCH = 100  # times the draws of z are contracted at once
 CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a comma put before it
 
 
@@ -50,7 +49,7 @@ class ImputeConfig:
     seed: int = 0  # Seed of the draws.
 
 
-class Answers(NamedTuple):
+class Cells(NamedTuple):
     """What a model says about every cell, `(n, n_attributes)` each.
 
     `values` are states or standardised numbers, `certainty` the probability of the state or the standard deviation of
@@ -100,7 +99,8 @@ def main(config: ImputeConfig):
     pixels = user_folder.pictures_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
     pyro.set_rng_seed(config.seed)
     # A model that learned from 0/1 pixels is asked about such pixels.
-    found = answers(model, table, Images(pixels, run.config.binarize == "dynamic"), config.draws)
+    images = Images(pixels, run.config.binarize == "dynamic", table.values)
+    found = cells(model, table, images, config.draws)
     result = fill(rows, layout, table, found, config.min_confidence)
     mark = codecs.BOM_UTF8 if source.startswith(codecs.BOM_UTF8) else b""
     inference.replace_file(config.out, lambda temporary: temporary.write_bytes(mark + result.text.encode()))
@@ -108,34 +108,26 @@ def main(config: ImputeConfig):
     print(config.out)
 
 
-def answers(model, table, images, draws):
+def cells(model, table, images, draws):
     """What the model says about every cell of a table, given the pictures and the cells that are not empty.
 
     Args:
         model: a joint model, whose attributes are those of the table.
         table: `experiments.data.attributes.Table`.
-        images: `Images`, one for every row.
+        images: `Images` with the values of the table, one for every row.
         draws: draws of z for every picture.
     """
+    found = answers(model, images, draws, deviations=draws > 1, progress="impute")
     values, certainty = torch.full_like(table.values, torch.nan), torch.full_like(table.values, torch.nan)
-    numbers = [column for column, attribute in enumerate(table.attributes) if attribute.categories is None]
-    batches = zip(loader(images, BATCH), torch.arange(len(images)).split(BATCH), strict=True)
-    for x, rows in tqdm(
-        batches, desc="impute", total=-(-len(images) // BATCH), leave=False, disable=len(images) < 2000 or None
-    ):
-        y = table.values[rows]
-        probs = inference.classify(model, x, y, draws)
-        for column, attribute in enumerate(table.attributes):
-            if attribute.categories is not None:
-                certainty[rows, column], state = probs[attribute.name].max(-1)
-                values[rows, column] = state.to(values)
-        if numbers:
-            drawn = inference.impute(model, x, y, draws)
-            for column in numbers:
-                values[rows, column] = drawn[..., column].mean(0)
-                if draws > 1:
-                    certainty[rows, column] = drawn[..., column].std(0) * table.attributes[column].scale
-    return Answers(values, certainty)
+    for column, attribute in enumerate(table.attributes):
+        if attribute.categories is not None:
+            certainty[:, column], state = found.probs[attribute.name].max(-1)
+            values[:, column] = state.to(values)
+        else:
+            values[:, column] = found.means[:, column]
+            if draws > 1:
+                certainty[:, column] = found.deviations[:, column] * attribute.scale
+    return Cells(values, certainty)
 
 
 def raw_rows(text):
@@ -213,7 +205,7 @@ def fill(rows, layout, table, found, min_confidence=0.0):
         rows: its `raw_rows`.
         layout: its `columns`.
         table: what `read_csv` made of it.
-        found: `Answers` about its cells.
+        found: `Cells`.
         min_confidence: cells stay empty where the probability of their category is less.
     """
     empty, given = table.values.isnan().tolist(), table.values.tolist()

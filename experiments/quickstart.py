@@ -8,7 +8,8 @@ import torch
 from sklearn.svm import SVC
 
 import inference
-from experiments import build, evaluate, figures_attributes
+from experiments import build, figures_attributes
+from experiments.answers import answers
 from experiments.config import UserError, check_seed
 from experiments.config_attributes import JointConfig
 from experiments.train import train
@@ -57,7 +58,8 @@ def main(config: QuickstartConfig):
     model = build.trained(run.folder).model
     reader = Reader(images)
     hidden = images.train.hidden[:, 0]
-    probs = evaluate.answers(model, images.train, images.attributes, config.seed)[0]["digit"]
+    pyro.set_rng_seed(config.seed)
+    probs = answers(model, images.train).probs["digit"]
     pyro.set_rng_seed(config.seed)
     drawn = {digit: inference.generate(model, 100, {"digit": float(digit)}) for digit in range(10)}
     asked = {digit: (reader(pictures) == digit).double().mean().item() for digit, pictures in drawn.items()}

@@ -56,7 +56,7 @@ from inference.objectives import (
     LogLikelihood,
     LogLikelihoodTerms,
 )
-from inference.queries import classify, generate, impute
+from inference.queries import classify, generate, impute, posterior_mean
 from inference.regularisers import CapacityELBO, RegularisedTerms
 from inference.reports import Draw, TensorBoard
 from inference.schedules import EarlyStopping, LinearWarmup, Until
@@ -140,6 +140,7 @@ __all__ = [
     "make_game",
     "mutual_information",
     "mutual_information_gap",
+    "posterior_mean",
     "remove_checkpoints",
     "replace_file",
     "save_state",

@@ -71,6 +71,8 @@ class Anneal(Callback):
     def __init__(self, target: Any, attribute: str, schedule: Callable[[int], float]) -> None:
         if not hasattr(target, attribute):
             raise ValueError(f"attribute: expected one of {type(target).__name__}, got {attribute!r}")
+        if not hasattr(schedule, "end"):
+            raise ValueError(f"schedule: expected one with an `end`, such as LinearWarmup, got {schedule!r}")
         self.target, self.attribute, self.schedule = target, attribute, schedule
 
     def on_step_start(self, state: FitState) -> None:

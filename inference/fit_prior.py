@@ -107,6 +107,8 @@ def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tens
         check_count(name, count)
     if not lr > 0:
         raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    if getattr(prior, "takes_encoder", False):
+        raise ValueError(f"prior: expected one that takes no encoder, got {prior}")
     parameters = list(prior.parameters())
     if not parameters:
         raise ValueError(f"prior: expected one with parameters, got {prior}")

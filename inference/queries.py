@@ -51,6 +51,27 @@ def impute(model: Any, x: Tensor, y: Tensor, draws: int = 1) -> Tensor:
 
 
 @torch.no_grad()
+def posterior_mean(model: Any, x: Tensor, y: Tensor, draws: int = 16) -> Tensor:
+    """E[attribute given x and the observed attributes] of every continuous attribute.
+
+    The mean over draws of z ~ q(z given x) of the exact E[y_k given z, y_ob].
+
+    Args:
+        model: a model over images and attributes.
+        x: `(batch, *x)`
+        y: `(batch, n_attributes)`, NaN = missing.
+        draws: draws of z per example.
+
+    Returns:
+        `(batch, n_attributes)`; observed entries as they are, NaN for discrete attributes
+    """
+    check_count("draws", draws)
+    means = model.attribute_law(x, draws).most_probable(y).mean(0)
+    discrete = [isinstance(kind, Discrete) for kind in model.attributes.values()]
+    return means.masked_fill(torch.tensor(discrete, device=means.device), torch.nan)
+
+
+@torch.no_grad()
 def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) -> dict[str, Tensor]:
     """p(attribute given x and the observed attributes) of every discrete attribute.
 

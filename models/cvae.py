@@ -37,9 +37,10 @@ class CVAE(AttributeVAE):
         predicting missing variables".
 
     Args:
-        encoder: takes images `(batch, C + F, H, W)` for F = `CVAE.attribute_features(attributes)`.
-        decoder: takes latents `(*, latent_dim + F)`.
-        prior: `prior()` is a distribution with event `(latent_dim,)`.
+        encoder: takes images `(batch, C + F, H, W)` for F = `CVAE.attribute_features(attributes)`; says its
+            `image_shape`.
+        decoder: takes latents `(*, latent_dim + F)`; says its `image_shape` and `latent_dim`.
+        prior: `prior()` is a distribution with event `(latent_dim,)`; says its `latent_dim`.
         attribute_prior: `attribute_prior()` is a `TensorRing` over the attributes, as of `TTLP(0, attributes)`.
         predictor: such as `ConvClassifier`: `predictor(x)` is a `TensorRing` over the same attributes.
         likelihood, name: as in `VAE`.
@@ -81,6 +82,14 @@ class CVAE(AttributeVAE):
 
     def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
         check_agreement("latent_dim", encoder=encoder, prior=prior)
+        for name, part, attribute in (
+            ("encoder", encoder, "image_shape"),
+            ("decoder", decoder, "image_shape"),
+            ("decoder", decoder, "latent_dim"),
+            ("prior", prior, "latent_dim"),
+        ):
+            if not hasattr(part, attribute):
+                raise ValueError(f"{name}: expected one with the attribute {attribute}, got {part}")
         (channels, *size), (planes, *encoded) = decoder.image_shape, encoder.image_shape
         features = decoder.latent_dim - prior.latent_dim
         if encoded != size or planes != channels + features:

@@ -145,15 +145,25 @@ class InfoGAN(GAN):
 
     @torch.no_grad()
     def generate(self, n: int, category: int | Tensor | None = None, *, drawn: bool = False) -> Tensor:
-        """n pictures; of a category, or of as many `(n,)`, or of drawn ones."""
+        """n pictures; of a category, or of as many `(n,)`, or of drawn ones.
+
+        Raises:
+            ValueError: n < 1, an unknown category, another number of them.
+        """
         z = self.prior_law().sample((self._batch_size(None, n),))
-        c = self._code().sample((n,)) if category is None else torch.as_tensor(category, device=z.device).expand(n)
+        c = self._code().sample((n,)) if category is None else self._asked(category, n).to(z.device)
         return self.picture(self.decode(z, c))
 
     @torch.no_grad()
     def classify(self, picture: Tensor) -> Tensor:
         """q(c given x) of pictures in [0, 1]: `(n, categories)`."""
         return self.recogniser(2 * picture - 1 if self.signed else picture).softmax(-1)
+
+    def _asked(self, category: int | Tensor, n: int) -> Tensor:
+        c = torch.as_tensor(category)
+        if c.is_floating_point() or c.shape not in ((), (n,)) or not ((c >= 0) & (c < self.categories)).all():
+            raise ValueError(f"category: expected one of 0..{self.categories - 1}, or {n} of them, got {category}")
+        return c.expand(n)
 
     def _code(self) -> dist.Categorical:
         parameter = next(self.generator.parameters())

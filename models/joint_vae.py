@@ -66,7 +66,7 @@ class JointVAE(AttributeVAE):
         super()._check_parts(encoder, decoder, prior)
 
     def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
-        """p(y) p(z given y) p(x given z). Sites "y", "z", "x" and, outside training, "y_imputed" in the plate "data".
+        """p(y) p(z given y) p(x given z). Sites "y", "z", "x" and, under `no_grad`, "y_imputed" in the plate "data".
 
         Args:
             x: images, observed; without them images are drawn.
@@ -100,6 +100,7 @@ class JointVAE(AttributeVAE):
             given: attributes by name, each a number or `(n,)`, or the block `y` as `(n_attributes,)` or
                 `(n, n_attributes)`; NaN = not given.
         """
+        self._check_given(given)
         law = self.prior().condition(**given).marginal("z")
         if law.batch_shape not in ((), (1,), (self._batch_size(None, n),)):
             raise ValueError(f"given: expected single values or {n} of each, got batch shape {tuple(law.batch_shape)}")

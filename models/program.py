@@ -93,16 +93,20 @@ class WithAttributes(Program):
         parameter = next(self.parameters())
         y = parameter.new_full((self._batch_size(None, n), len(self.attributes)), torch.nan)
         names = list(self.attributes)
+        self._check_given(given)
         for name, value in given.items():
-            if name not in (*names, "y"):
-                raise ValueError(f"given: expected some of {', '.join(names)}, got {name!r}")
-            if "y" in given and len(given) > 1:
-                raise ValueError(f"given: expected each attribute once, got {', '.join(given)}")
             block, value = y if name == "y" else y[:, names.index(name)], torch.as_tensor(value).to(y)
             if check_broadcast(name, value.shape, block.shape) != block.shape:
                 raise ValueError(f"{name}: expected a shape like {tuple(block.shape)}, got {tuple(value.shape)}")
             block.copy_(value)
         return y
+
+    def _check_given(self, given: Mapping[str, Tensor | float]) -> None:
+        for name in given:
+            if name not in (*self.attributes, "y"):
+                raise ValueError(f"given: expected some of {', '.join(self.attributes)}, got {name!r}")
+        if "y" in given and len(given) > 1:
+            raise ValueError(f"given: expected each attribute once, got {', '.join(given)}")
 
 
 def _check_name(name: str) -> str:

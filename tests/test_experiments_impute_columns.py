@@ -81,8 +81,8 @@ def folder_of_training(folder):
 
 
 def test_what_a_recipe_knows_is_given_to_the_model(folder, monkeypatch):
-    seen, ask = [], impute.answers
-    monkeypatch.setattr(impute, "answers", lambda model, table, *rest: seen.append(table) or ask(model, table, *rest))
+    seen, ask = [], impute.cells
+    monkeypatch.setattr(impute, "cells", lambda model, table, *rest: seen.append(table) or ask(model, table, *rest))
     filled(folder, other_columns="copy")
     assert seen[0].values[:6, 0].tolist() == [1.0] * 5 + [0.0]
     assert seen[0].values[6:, 0].isnan().all()

@@ -119,6 +119,8 @@ def test_mistakes():
         (lambda: pp.FlowNormal(2, hidden=(0,)), "hidden: expected"),
         (lambda: pp.FlowNormal(2, transform="planar"), "transform: expected one of"),
         (lambda: pp.FlowNormal(2, base=pp.TRIP(3)), "base: expected one of 2 latents, got 3"),
+        (lambda: pp.FlowNormal(2, base=pp.TTLP(2, {"a": pp.Discrete(2)})), "base: expected a prior of latents alone"),
+        (lambda: pp.FlowNormal(2, base=pp.VampPrior(torch.rand(3, 4))), "base: expected a prior of latents alone"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

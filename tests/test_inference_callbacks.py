@@ -9,7 +9,7 @@ from torch import nn
 
 import pyro_priors as pp
 from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
-from inference.callbacks import CosineDecay, FitState
+from inference.callbacks import Anneal, CosineDecay, FitState
 from inference.checkpoints import write_table
 from inference.schedules import LinearWarmup
 from models import VAE, GatedMLPDecoder, GatedMLPEncoder
@@ -132,6 +132,11 @@ def test_warm_restarts():
     torch.testing.assert_close(
         torch.tensor(rates), torch.tensor([1, 0.5, 1, (1 + half) / 2, 0.5, (1 - half) / 2, 0, 0])
     )
+
+
+def test_a_schedule_says_where_it_ends():
+    with pytest.raises(ValueError, match="schedule: expected one with an `end`, such as LinearWarmup, got <function"):
+        Anneal(ELBO(), "kl_weight", lambda step: 0.5)
 
 
 @pytest.mark.parametrize(

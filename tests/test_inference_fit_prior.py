@@ -113,6 +113,7 @@ BAD = {
         r"z: expected shape \(n, 4\) with n >= 10, got \(9, 4\)",
     ),
     "nothing to learn": (lambda: fit_prior(pp.StandardNormal(4), torch.zeros(20, 4)), "one with parameters"),
+    "an encoder": (lambda: fit_prior(pp.VampPrior(torch.rand(5, 4)), torch.zeros(20, 4)), "one that takes no encoder"),
     "codes of another size": (lambda: fit_prior(mixture(), torch.zeros(20, 3)), r"z: expected shape \(n, 4\)"),
     "labels for a prior without": (lambda: fit_prior(mixture(), torch.zeros(20, 4), torch.zeros(20, 1)), "y: expected"),
     "scales of another size": (

@@ -145,6 +145,7 @@ def test_queries_answer_from_the_predictor():
             lambda: make(predicted={"digit": pp.Discrete(3)}),
             "predictor: expected attributes .* as attribute_prior, got",
         ),
+        (lambda: CVAE(torch.nn.Identity(), *[make().decoder] * 4), "encoder: expected one with the attribute image_s"),
         (lambda: make().guide(), "x: expected images to encode, got None"),
         (lambda: make().model(*batch()[:1], torch.zeros(4, 2)), r"y: expected shape \(4, 3\), got \(4, 2\)"),
         (lambda: make().generate(3, hat=1.0), "given: expected some of digit, sex, age, got 'hat'"),

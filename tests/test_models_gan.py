@@ -229,3 +229,9 @@ def test_parts_that_do_not_fit_are_refused():
             wrong()
     with pytest.raises(ValueError, match="n: expected a positive number"):
         make_gan().generate(0)
+    parts = MLPGenerator(3 + 5, SHAPE), prior, MLPCritic(SHAPE)
+    gan = InfoGAN(*parts, Recogniser(MLPCritic(SHAPE), 5), 5)
+    assert gan.generate(2, torch.tensor([0, 4])).shape == (2, *SHAPE)
+    for category in (5, -1, 0.5, torch.tensor([0, 1, 2])):
+        with pytest.raises(ValueError, match=r"category: expected one of 0..4, or 2 of them, got"):
+            gan.generate(2, category)

@@ -111,6 +111,20 @@ def test_classify_is_the_mean_of_exact_posteriors():
     torch.testing.assert_close(probs["digit"][1:3], expected[1:3])
 
 
+def test_posterior_means_are_those_of_many_draws():
+    """Of 4,000 draws within five standard errors."""
+    vae, (x, y) = make(), batch()
+    torch.manual_seed(1)
+    means = inference.posterior_mean(vae, x, y, draws=4000)
+    drawn = inference.impute(vae, x, y, draws=4000)[..., 2]
+    assert means.shape == y.shape
+    assert means[:, :2].isnan().all()
+    assert torch.allclose(means[[0, 3], 2], y[[0, 3], 2])
+    assert ((means[1:3, 2] - drawn.mean(0)[1:3]).abs() < 5 * drawn.std(0)[1:3] / 4000**0.5).all()
+    few = torch.stack([inference.posterior_mean(vae, x, y, draws=1)[1:3, 2] for _ in range(200)])
+    assert (few.std(0) < 0.8 * drawn.std(0)[1:3]).all()  # the spread given z is not in it
+
+
 def test_generate_given_any_subset():
     vae = make()
     vae.decoder, vae.likelihood = torch.nn.Identity(), Means()  # pictures are the codes themselves
@@ -142,9 +156,13 @@ BAD = {
         lambda vae: vae.model(batch()[0], torch.zeros(3, 3), n=4),
         r"y: expected shape \(4, 3\), got \(3, 3\)",
     ),
-    "unknown attribute": (lambda vae: vae.generate(3, hat=torch.tensor(1.0)), "unknown variable 'hat'"),
-    "impossible value": (lambda vae: inference.generate(vae, 3, {"digit": 3}), r"one of 0..2 or NaN"),
-    "contradiction": (lambda vae: vae.generate(3, digit=torch.tensor(1.0), y=torch.zeros(3)), "given twice"),
+    "unknown attribute": (lambda vae: vae.generate(3, hat=torch.tensor(1.0)), "given: expected some of digit, .*'hat'"),
+    "impossible value": (lambda vae: inference.generate(vae, 3, {"digit": 3}), r"^digit: expected one of 0..2 or NaN"),
+    "contradiction": (
+        lambda vae: vae.generate(3, digit=torch.tensor(1.0), y=torch.zeros(3)),
+        "expected each attribute once",
+    ),
+    "no draws to average": (lambda vae: inference.posterior_mean(vae, *batch(), draws=0), "draws: expected"),
     "another length": (lambda vae: vae.generate(3, digit=torch.zeros(4)), r"given: .*3"),
     "no rows": (lambda vae: vae.model(y=torch.zeros(0, 3)), "y: expected a tensor .* at least one row"),
     "attributes in a list": (lambda vae: vae.model(y=[[0.0, 0.0, 0.0]]), "y: expected a tensor"),

@@ -186,9 +186,9 @@ BAD = {
     "a contradiction in what is imputed": (lambda: inference.impute(excluding(), X, row(digit=1)), CONTRADICTION),
     "an unknown name in a query": (
         lambda: inference.generate(make_vae(), 3, {"digit": 1, "nose": 1}),
-        "unknown variable 'nose'; .*'digit', 'sex', 'age', 'hat'",
+        "given: expected some of digit, sex, age, hat, got 'nose'",
     ),
-    "codes that are to be drawn": (lambda: make_vae().generate(3, z=torch.zeros(2)), "z: not among the variables"),
+    "codes that are to be drawn": (lambda: make_vae().generate(3, z=torch.zeros(2)), "given: expected some of .*'z'"),
     "a value out of range in one row": (
         lambda: make_vae().generate(2, digit=0.0, hat=torch.tensor([NAN, -1.0])),
         r"one of 0..1 or NaN .*got -1",

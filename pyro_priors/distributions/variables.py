@@ -263,7 +263,13 @@ class Variables:
             column = columns[entry[-1]]
             states = f"one of 0..{self.num_states[column] - 1}"
             expected = "a finite value" if self.is_continuous[column] else states
-            raise ValueError(f"value: expected {expected} or NaN at index {entry}, got {value[entry].item()}")
+            told = f"expected {expected} or NaN at index {entry}, got {value[entry].item()}"
+            raise ValueError(f"{self._told(column)}: {told}")
+
+    def _told(self, column: int) -> str:
+        """What a column is called: a single variable's name, or a place in the block that was declared."""
+        name, columns = min(((n, c) for n, c in self._names.items() if column in c), key=lambda item: len(item[1]))
+        return name if self.is_single(name) else f"{name}[{columns.index(column)}]"
 
     def _pick(self, value: Tensor, entries: list[int]) -> Tensor:
         if len(entries) == value.shape[-1]:

@@ -39,11 +39,12 @@ class FlowNormal(nn.Module):
         layers: number of couplings.
         hidden: widths of the hidden layers of each network.
         transform: ``"affine"`` or ``"spline"``.
-        base: the prior module of z_0, such as `TRIP`; N(0, I) by default.
+        base: the prior module of z_0, one of latents alone such as `TRIP`; N(0, I) by default.
         fixed: keep everything at its random initialisation, as buffers.
 
     Raises:
-        ValueError: latent_dim < 2, another size below 1, an unknown transform, a base of another size.
+        ValueError: latent_dim < 2, another size below 1, an unknown transform, a base of another
+            size, with attributes, or that takes an encoder.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -72,6 +73,8 @@ class FlowNormal(nn.Module):
         self.base = StandardNormal(latent_dim) if base is None else base
         if getattr(self.base, "latent_dim", latent_dim) != latent_dim:
             raise ValueError(f"base: expected one of {latent_dim} latents, got {self.base.latent_dim}")
+        if getattr(self.base, "attributes", None) or getattr(self.base, "takes_encoder", False):
+            raise ValueError(f"base: expected a prior of latents alone, without an encoder, got {self.base}")
         coupling = _affine if transform == "affine" else _spline
         self.couplings = nn.ModuleList(coupling(latent_dim, hidden) for _ in range(layers))
         self.register_buffer("swap", torch.arange(latent_dim).roll(-(latent_dim // 2)), persistent=False)
