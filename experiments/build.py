@@ -168,6 +168,7 @@ def load_data(config):
         config.data,
         config.data_root,
         image_size=config.image_size,
+        crop=config.crop,
         binarize=config.binarize,
         seed=config.seed,
         stream=Streaming(config.workers) if config.stream else None,

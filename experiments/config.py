@@ -73,6 +73,7 @@ class TrainingConfig:
     data: DataName = "mnist"  # Data set to train on; `digits` needs no files.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     image_size: int = 64  # Side that celeba and folder images are cropped and resized to.
+    crop: int = 148  # Side of what is used of celeba's pictures, which are 178 pixels wide.
     stream: bool = False  # Leave the pictures of celeba and folder on disk, where they are more than memory holds.
     workers: int = 0  # Processes that decode them; 0: the training's own.
     binarize: Literal["dynamic", "none"] = "dynamic"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
@@ -104,6 +105,7 @@ class TrainingConfig:
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
     counts: ClassVar[tuple[str, ...]] = (
         "image_size",
+        "crop",
         "channels",
         "epochs",
         "batch_size",

@@ -22,6 +22,7 @@ class GanConfig(PriorFields, TrainingConfig):
     """
 
     binarize: Literal["dynamic", "none"] = "none"  # Keep grey values.
+    crop: int = 160  # Side of what is used of celeba's pictures, which are 178 pixels wide.
     network: Literal["mlp", "conv"] = "mlp"  # Dense layers, or 5x5 stride-2 convolutions (28, 32 or 64 pixels).
     hidden: tuple[int, ...] = (256, 256)  # Widths of the hidden layers of `mlp`.
     channels: int = 64  # Base channels of `conv`.

@@ -49,7 +49,10 @@ def extractor(folder, run):
     """
     _check_generates(run)
     judge = build.trained(folder)
-    described = [(one.image_shape, one.config.data, one.config.binarize) for one in (run, judge.run)]
+    described = [
+        (one.image_shape, one.config.data, one.config.binarize, one.config.data == "celeba" and one.config.crop)
+        for one in (run, judge.run)
+    ]
     if judge.run.config.model != "classifier" or described[0] != described[1]:
         raise UserError(
             f"classifier: expected a run of `train classifier` on the data of {run.folder} ({_words(described[0])}), "
@@ -67,8 +70,8 @@ def extractor(folder, run):
 
 
 def _words(described):
-    shape, data, binarize = described
-    return f"{data} {'x'.join(map(str, shape))}, binarize {binarize}"
+    shape, data, binarize, crop = described
+    return f"{data} {'x'.join(map(str, shape))}, binarize {binarize}" + (f", crop {crop}" if crop else "")
 
 
 @torch.no_grad()

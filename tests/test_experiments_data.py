@@ -185,6 +185,19 @@ def test_celeba_layout(tmp_path, monkeypatch):
     assert torch.equal(load("celeba", tmp_path, image_size=32).train.pixels, data.train.pixels)  # decoded once
 
 
+def test_how_much_of_a_face_is_used(tmp_path, monkeypatch):
+    names = write_celeba(tmp_path, monkeypatch)
+    face = Image.new("RGB", (178, 218))
+    face.paste((255, 255, 255), (15, 0, 163, 218))  # 148 columns in the middle
+    face.save(tmp_path / "celeba" / "img_align_celeba" / names[0], quality=100)
+    for crop, edge in ((148, 255), (160, 0)):
+        found = load("celeba", tmp_path, image_size=crop, crop=crop).train.pixels[0, 0, 80]
+        assert abs(int(found[0]) - edge) < 10
+        assert found[80] > 245
+    with pytest.raises(UserError, match=r"crop: expected at most 178 pixels, as .* has, got 179"):
+        load("celeba", tmp_path, crop=179)
+
+
 def test_omniglot_from_npz_and_from_torchvision(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.Omniglot, "zips_md5", dict.fromkeys(datasets.Omniglot.zips_md5))
     for part in ("images_background", "images_evaluation"):

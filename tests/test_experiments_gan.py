@@ -150,21 +150,14 @@ def test_rates_fall_to_zero_where_that_is_wanted(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("size", [32, 64])
 def test_the_papers_configurations_on_files_as_torchvision_keeps_them(tmp_path, monkeypatch, size):
-    """CIFAR-10 at 32 pixels, CelebA at 64: convolutions, penalty, TRIP, its noise, five critic steps."""
+    """CIFAR-10 at 32 pixels, CelebA at 64, with smaller networks, latents and batches, and a critic step for each."""
+    paper = {"latent_dim": 128, "components": 10, "rank": 40, "batch_size": 256, "lr": 1e-4, "prior_lr": 1e-4}
+    paper |= {"critic_steps": 5, "penalty": 10.0, "layer_norm": True, "beta1": 0.5, "channels": 64, "crop": 160}
+    assert {name: getattr(WganGpConfig(), name) for name in paper} == paper
     name = "cifar10" if size == 32 else "celeba"
     (write_cifar10 if size == 32 else write_celeba)(tmp_path, monkeypatch)
-    flags = [
-        "--data",
-        name,
-        "--data-root",
-        str(tmp_path),
-        "--network",
-        "conv",
-        "--channels",
-        "2",
-        "--critic-steps",
-        "1",
-    ]
+    flags = ["--data", name, "--data-root", str(tmp_path), "--network", "conv", "--channels", "2"]
+    flags += ["--critic-steps", "1"]
     train("wgan-gp", *flags, "--latent-dim", "5", "--batch-size", "3", "--runs-dir", str(tmp_path / "runs"))
     run = newest(tmp_path / "runs")
     assert build.trained(run).model.generate(2).shape == (2, 3, size, size)

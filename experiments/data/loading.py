@@ -24,7 +24,9 @@ class ImageData(NamedTuple):
     attributes: tuple[Attribute, ...] = ()
 
 
-def load(name, root=None, *, image_size=64, binarize="none", attributes=None, missing=0.0, seed=0, stream=None):
+def load(
+    name, root=None, *, image_size=64, crop=148, binarize="none", attributes=None, missing=0.0, seed=0, stream=None
+):
     """Read a data set, downloading it where that is possible.
 
     `moons`, `grid`, `ring` and `gaussians` are points: "pictures" of shape (1, 1, 2), or (1, 1, 1), values as drawn.
@@ -34,6 +36,7 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
         name: one of `experiments.config.DataName`.
         root: folder of the data; None is $PYRO_PRIORS_DATA, else `data/`.
         image_size: side of `celeba` and `folder` pictures.
+        crop: side of what is used of the pictures of `celeba`.
         binarize: "none", or "dynamic": the training part draws 0/1 pixels afresh at every reading, validation and test
             are drawn once, always the same.
         attributes: None: pictures without labels. Else names of those to read, () for all there are, as in
@@ -80,7 +83,7 @@ def load(name, root=None, *, image_size=64, binarize="none", attributes=None, mi
     elif name == "folder":
         parts = user_folder.read(root, image_size, stream)
     else:
-        parts = torchvision_sets.read(name, root, image_size, stream)
+        parts = torchvision_sets.read(name, root, image_size, crop, stream)
     train, validation, test = parts
     if binarize == "dynamic":
         Images(train, binarize=True)  # values that are no grey values

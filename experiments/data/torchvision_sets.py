@@ -26,12 +26,11 @@ LAYOUT = {
     "celeba": ("CelebA", "celeba"),
     "omniglot": ("Omniglot", "omniglot-py"),
 }
-CROP = 148  # pixels a side of what is used of CelebA's faces
 # Name of the only attribute, of ten states.
 LABELS = {"mnist": "digit", "fashion-mnist": "class", "cifar10": "class", "svhn": "digit"}
 
 
-def read(name, root, image_size, stream=None):
+def read(name, root, image_size, crop, stream=None):
     """-> (train, validation, test), uint8 tensors `(n, C, H, W)`.
 
     The validation part is the end of the training part: 10,000 of 60,000 (MNIST, Fashion-MNIST) or a tenth (CIFAR-10,
@@ -45,7 +44,7 @@ def read(name, root, image_size, stream=None):
     if name == "omniglot":
         return split(_omniglot(root), validation=1345 / 32460, test=8070 / 32460)
     if name == "celeba":
-        return tuple(_celeba(root, part, image_size, stream) for part in ("train", "valid", "test"))
+        return tuple(_celeba(root, part, image_size, crop, stream) for part in ("train", "valid", "test"))
     train, test = (_pixels(_open(name, root, *part)) for part in _parts(name))
     return *_hold_out(name, train), test
 
@@ -128,11 +127,11 @@ def _omniglot(root):
         return torch.from_numpy(arrays["images"]).unsqueeze(1)
 
 
-def _celeba(root, part, image_size, stream):
-    """Faces, centre crop of 148 resized; decoded once, then read from an npy file beside the originals, or streamed."""
+def _celeba(root, part, image_size, crop, stream):
+    """Faces, centre crop resized; decoded once, then read from an npy file beside the originals, or streamed."""
     folder = Path(root) / "celeba"
-    path = folder / f"{part}-crop{CROP}-{image_size}.npy"
-    one = functools.partial(_face, folder / "img_align_celeba", image_size)
+    path = folder / f"{part}-crop{crop}-{image_size}.npy"
+    one = functools.partial(_face, folder / "img_align_celeba", image_size, crop)
     if stream is not None:
         names = _open("celeba", root, part).filename
         return OnDisk(one, names, (3, image_size, image_size), stream).check(f"celeba {part}")
@@ -146,15 +145,17 @@ def _celeba(root, part, image_size, stream):
         return torch.from_numpy(np.load(file))
 
 
-def _face(folder, image_size, name):
+def _face(folder, image_size, crop, name):
     """A face as all are prepared: uint8 `(3, image_size, image_size)`."""
     try:
         with Image.open(folder / name) as file:
             face = file.convert("RGB")
     except Exception:  # bad bytes raise what Pillow's formats raise
         raise UserError(f"data: expected a picture, got an unreadable file {name}") from None
-    left, top = (face.width - CROP) // 2, (face.height - CROP) // 2
-    face = face.crop((left, top, left + CROP, top + CROP)).resize((image_size, image_size))
+    if crop > min(face.size):
+        raise UserError(f"crop: expected at most {min(face.size)} pixels, as {name} has, got {crop}")
+    left, top = (face.width - crop) // 2, (face.height - crop) // 2
+    face = face.crop((left, top, left + crop, top + crop)).resize((image_size, image_size))
     return torch.from_numpy(np.array(face)).movedim(-1, 0)
 
 

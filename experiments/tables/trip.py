@@ -64,8 +64,10 @@ class TripConfig(LaunchConfig):
         kept.check_rows(self.models, MODELS, "models")
         kept.check_asked(self, PRIORS, DECIDED)
         for name in ("wgan", "vae"):
-            if (data := getattr(self, name).data) != self.train.data:
-                raise UserError(f"{name}.data: expected {self.train.data}, as train.data, got {data}")
+            for field in ("data", "crop") if self.train.data == "celeba" else ("data",):
+                wanted, got = getattr(self.train, field), getattr(getattr(self, name), field)
+                if got != wanted:
+                    raise UserError(f"{name}.{field}: expected {wanted}, as train.{field}, got {got}")
             kept.check_left(self, name, DECIDED)
         if not any(self.run(model, prior, 0) for model in self.models for prior in self.rows):
             raise UserError("models, rows: expected a GAN beside REINFORCE or the start as a mixture, got a VAE")
