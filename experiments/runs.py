@@ -101,7 +101,11 @@ def held(folder):
         return
     path = Path(folder) / ".under-way"
     while True:
-        with path.open("w") as file:
+        try:
+            opened = path.open("w")
+        except OSError as error:
+            raise UserError(f"run: expected a folder that can be written, got {folder} ({error.strerror})") from error
+        with opened as file:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:

@@ -123,6 +123,10 @@ def test_what_cannot_be_resumed(cut, capsys):
         assert resume(cut) == 2
         return capsys.readouterr().err
 
+    (cut / ".under-way").mkdir()  # as a folder that cannot be written refuses a file
+    assert error() == f"error: run: expected a folder that can be written, got {cut} (Is a directory)\n"
+    (cut / ".under-way").rmdir()
+
     checkpoint, config = (cut / CHECKPOINT).read_bytes(), (cut / "config.json").read_text()
     (cut / CHECKPOINT).write_bytes(checkpoint[:-1])
     expected = f"error: path: expected a checkpoint, got the damaged file {cut / CHECKPOINT}"

@@ -52,7 +52,7 @@ class ConditionalGanConfig(LaunchConfig):
     name: str | None = None  # Of the table; default conditional-gan-DATA.
     train: WganGpConfig = SHARED  # What all rows share.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
-    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with, each by its number: --seeds 0 1 2.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):

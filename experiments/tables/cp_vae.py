@@ -55,7 +55,7 @@ class CpVaeConfig(LaunchConfig):
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     categories: tuple[int, ...] = (10,)  # Values of K for the rows that have one.
     enumerate_up_to: int = 10  # Largest K that is summed over.
-    seeds: tuple[int, ...] = (0,)  # Seeds to run each row with.
+    seeds: tuple[int, ...] = (0,)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):

@@ -44,7 +44,7 @@ class DpvaeConfig(LaunchConfig):
     train: TrainConfig = SHARED  # What all rows share.
     classifier: Path | None = None  # Run of `train classifier`, whose features the Frechet distance compares.
     rows: tuple[str, ...] = tuple(OBJECTIVES)  # Bounds to train by, each under both priors.
-    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
     samples: int = 5000  # Draws of prior and aggregated posterior.
     lowest: int = 1000  # How many of them are low-posterior samples.
     nll_samples: int = 21_000  # Importance samples of each picture.

@@ -62,7 +62,7 @@ class GanPointsConfig(LaunchConfig):
     data: tuple[str, ...] = tuple(MODES)  # Laws to learn.
     kinds: tuple[str, ...] = tuple(KINDS)  # Kinds of GAN.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with.
-    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with, each by its number: --seeds 0 1 2.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):

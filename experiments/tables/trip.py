@@ -56,7 +56,7 @@ class TripConfig(LaunchConfig):
     vae: TrainConfig = SHARED_VAE  # What all VAEs share.
     models: tuple[str, ...] = tuple(MODELS)  # Models to train.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE's start as mixtures, without REINFORCE.
-    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with, each by its number: --seeds 0 1 2.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):

@@ -37,7 +37,7 @@ class TripElboConfig(LaunchConfig):
 
     train: TrainConfig = SHARED  # What all rows share.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
-    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with.
+    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
     results: Path = kept.FOLDER  # Where results are kept.
 
     def __post_init__(self):

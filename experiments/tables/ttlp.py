@@ -50,7 +50,7 @@ class TtlpConfig(LaunchConfig):
     name: str = "ttlp-mnist"  # Of the table.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     missing: tuple[float, ...] = (0.0, 0.3, 0.7)  # Shares of the labels that are hidden.
-    seeds: tuple[int, ...] = (0,)  # Seeds to run each row with.
+    seeds: tuple[int, ...] = (0,)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
     label_weight: float = 50.0  # Of the row `weighted`.
     classifier_epochs: int = 6  # Passes over the data of the classifier.
     cvae_epochs: int = 10  # Passes of the conditional VAE.
