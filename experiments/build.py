@@ -111,7 +111,8 @@ def _prior(config, image_shape, attributes=()):
         return pp.GaussianMixture(config.latent_dim, config.gmm_components, weights, fixed=config.fixed)
     if config.prior == "vamp":
         bounds = (0.0, 1.0) if config.likelihood == "bernoulli" else None
-        return pp.VampPrior(torch.rand(config.pseudo_inputs or 500, *image_shape), bounds, fixed=config.fixed)
+        fixed = getattr(config, "fixed", False)  # that of two levels always learns
+        return pp.VampPrior(torch.rand(config.pseudo_inputs or 500, *image_shape), bounds, fixed=fixed)
     if config.prior == "flow":
         base = _trip(config) if config.flow_base == "trip" else None
         how = {"base": base, "fixed": config.fixed}

@@ -37,6 +37,14 @@ def check_counts(config, *fields):
             raise UserError(f"{field}: expected at least 1, got {value}")
 
 
+def check_rows(asked, rows, field="rows"):
+    """`UserError` where a row is asked for that is none of `rows`, or none at all."""
+    if unknown := [row for row in asked if row not in rows]:
+        raise UserError(f"{field}: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
+    if not asked:
+        raise UserError(f"{field}: expected at least one, got none")
+
+
 def steps_per_epoch(config, examples, whole):
     """Batches of every device in an epoch: each has its part of the examples; `whole` leaves out a smaller last one.
 
@@ -86,6 +94,7 @@ class TrainingConfig:
     batch_size: int = 128  # Images per step.
     accumulate: int = 1  # Batches per step of the optimizer, on the mean of their gradients; for one optimizer.
     lr: float = 1e-3  # Adam's learning rate of the networks.
+    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
     patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
     clip_norm: float | None = None  # Largest norm of the gradient.
 
@@ -104,20 +113,13 @@ class TrainingConfig:
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
     counts: ClassVar[tuple[str, ...]] = (
-        "image_size",
-        "crop",
-        "channels",
-        "epochs",
-        "batch_size",
-        "accumulate",
-        "devices",
-        "nodes",
+        *("image_size", "crop", "channels", "epochs", "batch_size", "accumulate", "devices", "nodes"),
+        *("patience", "checkpoint_every", "figures_every", "threads"),
     )
-    optional_counts: ClassVar[tuple[str, ...]] = ("patience", "checkpoint_every", "figures_every", "threads")
     positive: ClassVar[tuple[str, ...]] = ("lr", "clip_norm")
 
     def __post_init__(self):
-        check_counts(self, *self.counts, *self.optional_counts)
+        check_counts(self, *self.counts)
         check_widths("hidden", self.hidden)
         for field in self.positive:
             value = getattr(self, field)
@@ -158,9 +160,10 @@ class AutoencoderConfig(TrainingConfig):
     prior_epochs: int = 0  # Passes over the training codes that fit a learnable prior alone, at the end.
     particles: int = 100  # Importance samples of the reported IWAE bound.
 
-    counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "particles")
-    optional_counts: ClassVar[tuple[str, ...]] = (
-        *TrainingConfig.optional_counts,
+    counts: ClassVar[tuple[str, ...]] = (
+        *TrainingConfig.counts,
+        "latent_dim",
+        "particles",
         "reinit_first",
         "reinit_every",
         "reinit_samples",
@@ -219,7 +222,6 @@ class TrainConfig(PriorFields, AutoencoderConfig):
     """
 
     pseudo_inputs: int | None = None  # Of the VampPrior, which start at training pictures; None: 500.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
     objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = "elbo"  # The bound, or regularised.
     strength: float | None = None  # Of what regularises; None: 5, 15 (beta-b), 4 (beta-tc), 1000 (factor, info).
     discriminator_hidden: tuple[int, ...] = (1000,) * 5  # Widths of the hidden layers of the discriminator of factor.
@@ -228,7 +230,7 @@ class TrainConfig(PriorFields, AutoencoderConfig):
     kernel: Literal["rbf", "imq"] = "rbf"  # Of info: blind to what is far away, or not (inverse multiquadratic).
 
     model: ClassVar[str] = "vae"
-    optional_counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.optional_counts, "pseudo_inputs")
+    counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "pseudo_inputs")
     positive: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.positive, "strength", "discriminator_lr")
 
     def __post_init__(self):
@@ -260,6 +262,7 @@ def to_json(config):
 
 def from_json(values, kind=TrainConfig):
     """What `to_json` wrote -> a configuration of class `kind`; `UserError` names keys unknown to this version."""
+    values = {"crop": 148, **values} if "data" in values else values  # all that was before there was a choice
     known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
     if unknown := sorted(set(values) - set(known)):
         raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")

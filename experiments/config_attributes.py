@@ -12,7 +12,6 @@ class AttributeFields:
     """Which attributes, and how many of their labels are hidden; not a command itself."""
 
     attributes: tuple[str, ...] = ()  # Columns to use, () = all; `name=a|!b` is 1 where a is 1 or b is 0.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
     missing: float = 0.0  # Share of the known labels of training and validation that is hidden, at random.
 
     def __post_init__(self):
@@ -53,9 +52,10 @@ class JointConfig(AttributeFields, AutoencoderConfig):
     frozen: bool = False  # Leave it at that: the pretrained networks stay as they are, the prior gets --epochs passes.
 
     model: ClassVar[str] = "joint-vae"
-    counts: ClassVar[tuple[str, ...]] = (*AutoencoderConfig.counts, "components", "rank")
-    optional_counts: ClassVar[tuple[str, ...]] = (
-        *AutoencoderConfig.optional_counts,
+    counts: ClassVar[tuple[str, ...]] = (
+        *AutoencoderConfig.counts,
+        "components",
+        "rank",
         "label_epochs",
         "start_epochs",
         "local",

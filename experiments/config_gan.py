@@ -33,7 +33,6 @@ class GanConfig(PriorFields, TrainingConfig):
     critic_lr: float | None = None  # That of the critic (two time-scale rates); None: as the generator's.
     prior_lr: float = 1e-4  # That of a learnable prior.
     critic_steps: int = 1  # Steps of the critic for one of the generator.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
 
     prior: Literal["trip", "gmm", "flow", "normal", "ttlp"] = "trip"  # Of the latents; ttlp: a joint law with y.
     init: Literal["mixture", "noise"] = (
@@ -59,8 +58,7 @@ class GanConfig(PriorFields, TrainingConfig):
     model: ClassVar[str] = "gan"
     game: ClassVar[str] = "non-saturating"  # `inference.make_game`'s word
     norm: ClassVar[str] = "none"  # of the critic's layers
-    counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "critic_steps")
-    optional_counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.optional_counts, "noise_epochs")
+    counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "critic_steps", "noise_epochs")
     positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "critic_lr", "prior_lr")
 
     def __post_init__(self):

@@ -15,7 +15,6 @@ class PaperConfig(AutoencoderConfig):
     lr: float = 5e-4  # Adam's learning rate of the networks.
     prior_lr: float = 5e-4  # Adam's learning rate of the prior.
     warmup_epochs: int = 100  # Epochs over which the weight of the KL term rises from 0 to 1.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
 
     def __post_init__(self):
         super().__post_init__()
@@ -51,8 +50,7 @@ class CategoricalConfig(PaperConfig):
     temperature_epochs: int = 100  # Epochs over which it falls.
 
     model: ClassVar[str] = "cp-vae"
-    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs")
-    optional_counts: ClassVar[tuple[str, ...]] = (*PaperConfig.optional_counts, "kept")
+    counts: ClassVar[tuple[str, ...]] = (*PaperConfig.counts, "categories", "temperature_epochs", "kept")
     positive: ClassVar[tuple[str, ...]] = (*PaperConfig.positive, "spread", "temperature", "last_temperature")
 
     def __post_init__(self):

@@ -40,7 +40,7 @@ def _fit_all(config, model, images, run_dir, resume, more):
             callbacks = callbacks + _reinitialisation(config, model, images)
     else:
         steps, callbacks = _steps(config, model, images, per_epoch)
-    if getattr(config, "decay", False):
+    if config.decay:
         # Blind epochs end with steady codes, whose clusters can be told.
         cycles = [epochs for epochs in (getattr(config, "blind_epochs", 0),) if 0 < epochs < config.epochs]
         cycles.append(config.epochs - sum(cycles))

@@ -66,7 +66,7 @@ def results(
 
 def _leakage(prior, posterior, samples):
     own = log_prob(prior, prior.sample((samples,)), chunk=1000)
-    levels = own.quantile(torch.tensor(SHARES, dtype=own.dtype))
+    levels = own.quantile(own.new_tensor(SHARES))
     levels[-1] = torch.inf  # everything
     thresholds = torch.cat([torch.tensor(THRESHOLDS).to(levels), levels])
     scores = inference.leakage(prior, posterior, thresholds, samples).tolist()

@@ -26,15 +26,14 @@ from inference.checkpoints import (
     load_state,
     load_weights,
     remove_checkpoints,
-    replace_file,
     save_state,
     save_weights,
-    write_table,
 )
 from inference.clusters import CategoryDecomposition, CategoryMetrics, Clusters, category_decomposition, clusters
 from inference.discrepancy import InfoELBO, squared_mmd
 from inference.disentanglement import mutual_information_gap
 from inference.estimators import Drawn, Pathwise, ScoreFunction, make_estimator
+from inference.files import replace_file, write_table
 from inference.fit import FitResult, OptimizationStep, fit
 from inference.fit_prior import fit_prior
 from inference.frechet import frechet_distance

@@ -62,6 +62,9 @@ class Anneal(Callback):
 
     Validation under the final value keeps the losses of different epochs comparable.
 
+    Raises:
+        ValueError: the target has no such attribute, the schedule no `end`.
+
     Example:
         >>> from inference import ELBO, LinearWarmup
         >>> objective = ELBO()

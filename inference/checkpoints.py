@@ -1,13 +1,11 @@
-"""Files of a run, each written to a temporary neighbour and renamed: a kill at any moment leaves the old or the new."""
+"""Weights and checkpoints: what is in them, how they are written, and read only where they are whole."""
 
-import csv
 import hashlib
 import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
+
+from inference.files import replace_file
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"  # the one before it
@@ -223,48 +223,3 @@ def _checksum(arrangement: str, tensors: dict[str, Tensor]) -> str:
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
     return digest.hexdigest()
-
-
-def write_table(rows: Iterable[Mapping[str, object]], path: str | os.PathLike) -> None:
-    """Write rows to a CSV file, atomically; the columns are all keys, in the order of their first appearance."""
-    rows = list(rows)
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns)
-            writer.writeheader()
-            writer.writerows(rows)
-
-    replace_file(path, write)
-
-
-def replace_file(
-    path: str | os.PathLike, write: Callable[[Path], object], before: Callable[[], object] = lambda: None
-) -> None:
-    """Let `write` fill a temporary file beside `path`, call `before`, then rename it over `path`.
-
-    Raises:
-        OSError: the system refuses it (a full disk, a read-only folder); what was there before is unchanged.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
-        before()
-        os.replace(temporary, path)
-    except OSError as error:
-        told = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
-        raise OSError(*filter(None, [error.errno]), told) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def remove_unfinished(folder: str | os.PathLike) -> None:
-    """Remove the temporary files of `replace_file` that a killed process has left."""
-    for temporary in Path(folder).glob(".*.*.tmp"):
-        temporary.unlink(missing_ok=True)

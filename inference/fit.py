@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from inference.callbacks import Callback
-from inference.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints, remove_unfinished
+from inference.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints
+from inference.files import remove_unfinished
 from inference.fit_loop import Files, FitResult, Loop, steady
 from inference.modes import modes_kept
 from inference.ranks import by_first
@@ -78,8 +79,8 @@ def fit(
         say what they are then. BatchNorm normalises every part by itself and keeps the running statistics of the first.
         Of data that do not divide evenly a few examples are read twice, in validation too.
 
-        The module stays on the device it was trained on. The state of Pyro's validation and the modules'
-        modes are as before the call, also after an error; `seed` sets the global seeds.
+        The module stays on the device it was trained on. The state of Pyro's validation and the modes of all modules
+        within the model are as before the call, also after an error; `seed` sets the global seeds.
 
     Args:
         steps: one or several pairs of objective and optimizer; an objective may be a module with parameters.

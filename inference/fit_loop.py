@@ -12,7 +12,8 @@ from torch import nn
 from torch.utils.data.distributed import DistributedSampler
 
 from inference.callbacks import Callback, FitState
-from inference.checkpoints import save_checkpoint, save_weights, write_table
+from inference.checkpoints import save_checkpoint, save_weights
+from inference.files import write_table
 from inference.fit_state import Means, Progress, Restorable
 from inference.fit_update import Updates
 from inference.ranks import by_first

@@ -63,7 +63,7 @@ def posterior_mean(model: Any, x: Tensor, y: Tensor, draws: int = 16) -> Tensor:
         draws: draws of z per example.
 
     Returns:
-        `(batch, n_attributes)`; observed entries as they are, NaN for discrete attributes
+        `(batch, n_attributes)`; observed entries as they are, NaN for discrete attributes, observed or not
     """
     check_count("draws", draws)
     means = model.attribute_law(x, draws).most_probable(y).mean(0)

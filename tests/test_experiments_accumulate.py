@@ -6,7 +6,7 @@ import json
 import pytest
 
 import inference
-from experiments import build, fitting, train
+from experiments import build, fitting, pages, train
 from experiments.config import TrainConfig, UserError, from_json, to_json
 from experiments.config_gan import AaeConfig, GanConfig, VaeGanConfig
 from experiments.config_two_level import CategoricalConfig
@@ -49,7 +49,7 @@ def test_the_results_of_the_checkout_are_recognised():
     """All runs that are kept know their configuration, with the knobs of today at their defaults."""
     kinds = {kind.model: kind for kind in vars(train).values() if hasattr(kind, "model")}
     seen = 0
-    for path in sorted(kept.FOLDER.glob("*/*.json")):
+    for path in sorted(pages.FOLDER.glob("*/*.json")):
         written = json.loads(path.read_text())
         command = written.get("provenance", {}).get("command", [])
         if path.name == "config.json" or "config" not in written or "train" not in command:

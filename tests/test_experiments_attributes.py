@@ -96,7 +96,6 @@ def test_json_round_trip_is_exact():
     both = (HAIR, MALE, AGE._replace(loc=0.1 + 0.2, scale=1 / 3))
     assert attributes.from_json(json.loads(json.dumps(attributes.to_json(both)))) == both
     assert attributes.kinds(both, 5) == {"hair": pp.Discrete(3), "male": pp.Discrete(2), "age": pp.Continuous(5)}
-    assert attributes.state_names(both) == {"hair": HAIR.categories, "male": ("0", "1")}
     assert attributes.from_json([]) == ()
 
 

@@ -10,7 +10,7 @@ from torch import nn
 import pyro_priors as pp
 from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
 from inference.callbacks import Anneal, CosineDecay, FitState
-from inference.checkpoints import write_table
+from inference.files import write_table
 from inference.schedules import LinearWarmup
 from models import VAE, GatedMLPDecoder, GatedMLPEncoder
 

@@ -10,11 +10,10 @@ import pyro
 import torch
 
 import pyro_priors as pp
-from experiments import runs
+from experiments import pages, runs
 from experiments.bench import enumeration, floors, plain, reference, report
 from experiments.bench.timing import check_device, interleaved, peak_memory
 from experiments.config import UserError, check_counts
-from experiments.tables import kept
 
 SIZES = ("100,10,20,128", "128,10,40,128", "128,10,40,256")
 BASE = (64, 8, 16, 64)
@@ -36,7 +35,7 @@ class BenchTensorRingConfig:
     device: str = "cpu"  # Where: cpu or cuda.
     scaling: bool = True  # Also double D, N, m and batch, one at a time, from (64, 8, 16, 64), and fit the slopes.
     reference: Path | None = None  # A checkout of the authors' TRIP or GENTRL repository, to be timed too.
-    results: Path = kept.FOLDER  # RESULTS/bench-tensor-ring-DEVICE.json, .md and .png.
+    results: Path = pages.FOLDER  # RESULTS/bench-tensor-ring-DEVICE.json, .md and .png.
 
     def __post_init__(self):
         for text in self.sizes:

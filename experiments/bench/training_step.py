@@ -10,11 +10,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 import inference
 import models
 import pyro_priors as pp
-from experiments import runs
+from experiments import pages, runs
 from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
 from experiments.config import check_counts
-from experiments.tables import kept
 
 ATTRIBUTES = 10  # binary ones, of TTLP
 
@@ -35,7 +34,7 @@ class BenchTrainingStepConfig:
     turns: int = 15  # Each contender's; the median counts.
     threads: int = 2  # CPU threads.
     device: str = "cpu"  # Where: cpu or cuda.
-    results: Path = kept.FOLDER  # RESULTS/bench-training-step-DEVICE.json and .md.
+    results: Path = pages.FOLDER  # RESULTS/bench-training-step-DEVICE.json and .md.
 
     def __post_init__(self):
         check_counts(self, "batch", "latent_dim", "components", "rank", "channels", "turns", "threads")
@@ -53,8 +52,7 @@ def main(config: BenchTrainingStepConfig):
             name: {"seconds": seconds, "over_normal": over[name]} for name, seconds in timed.seconds.items()
         }
     text = markdown(found, config)
-    print(text)
-    kept.write_page(config.results / f"bench-training-step-{torch.device(config.device).type}", found, text)
+    pages.write_page(config.results / f"bench-training-step-{torch.device(config.device).type}", found, text)
 
 
 def contenders(config, network):

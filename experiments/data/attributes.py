@@ -124,11 +124,6 @@ def kinds(attributes, components):
     return {attribute.name: attribute.kind(components) for attribute in attributes}
 
 
-def state_names(attributes):
-    """Name -> texts of the states, of the discrete attributes."""
-    return {attribute.name: attribute.categories for attribute in attributes if attribute.categories is not None}
-
-
 def parse_given(attributes, text):
     """ "name=value,name=value" -> {name: what a model sees}.
 

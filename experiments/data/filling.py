@@ -19,7 +19,7 @@ def filled(y, discrete):
         missing = entries.isnan()
         donors = (~missing).nonzero().squeeze(-1)
         if len(donors) and missing.any():
-            alike = torch.rand(int(missing.sum()), len(donors))
+            alike = 1e-3 * torch.rand(int(missing.sum()), len(donors))
             for other, unordered in zip(y.unbind(-1), discrete, strict=True):
                 known = other[~other.isnan()]
                 apart = (other[missing, None] - other[donors]).abs()

@@ -8,8 +8,8 @@ import pyro
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build, runs
-from experiments.config import TrainConfig, check_counts
+from experiments import build, pages, runs
+from experiments.config import TrainConfig, check_counts, check_rows
 from experiments.config_two_level import CategoricalConfig
 from experiments.figures import save
 from experiments.launch import LaunchConfig
@@ -55,10 +55,10 @@ class CpVaeToyConfig:
     draws: int = 50_000  # Of each model.
     seed: int = 0  # Seed of trainings and draws.
     runs_dir: Path = Path("runs")  # Where runs land.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        kept.check_rows(self.rows, ROWS)
+        check_rows(self.rows, ROWS)
         check_counts(self, "epochs", "draws")
 
 
@@ -83,9 +83,8 @@ def main(config: CpVaeToyConfig):
             found[row]["draws"][how] = compare(x.flatten())
             drawn[", ".join(filter(None, (ROWS[row][0], how)))] = x.flatten()
     text = markdown(found)
-    print(text)
     path = config.results / "cp-vae-toy"
-    kept.write_page(path, {"rows": found, "provenance": runs.provenance()}, text)
+    pages.write_page(path, {"rows": found, "provenance": runs.provenance()}, text)
     histograms(path.with_suffix(".png"), drawn)
 
 

@@ -10,11 +10,10 @@ import tyro
 from matplotlib.figure import Figure
 
 import inference
-from experiments import figures, runs
+from experiments import figures, pages, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.data.images import loader
 from experiments.papers import compared
-from experiments.tables import kept
 from experiments.tables.dpvae_page import OBJECTIVES
 from inference.latent_metrics import log_prob
 from pyro_priors.distributions import FlowNormal
@@ -75,7 +74,7 @@ def main(config: DpvaeFiguresConfig):
         walks.append((title, model, law, z, drawn))
     config.folder.mkdir(parents=True, exist_ok=True)
     written = {"lowest_log_q": measured, "pairs": config.pairs, "steps": config.steps}
-    written["provenance"] = kept.portable(runs.provenance())
+    written["provenance"] = pages.portable(runs.provenance())
     runs.write_json(config.folder / "traversals.json", written)
     for title, numbers in measured.items():
         words = ", ".join(f"straight in {space} {value:.2f}" for space, value in numbers.items())

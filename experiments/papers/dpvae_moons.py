@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 
 import inference
-from experiments import build, generation, runs
-from experiments.config import TrainConfig, check_counts
+from experiments import build, generation, pages, runs
+from experiments.config import TrainConfig, check_counts, check_rows
 from experiments.data.images import loader
 from experiments.figures import save
 from experiments.launch import LaunchConfig
@@ -48,10 +48,10 @@ class DpvaeMoonsConfig:
     lowest: int = 250  # Low-posterior samples whose distance from the moons is averaged.
     seed: int = 0  # Seed of trainings and draws.
     runs_dir: Path = Path("runs")  # Where runs land.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
-        kept.check_rows(self.objectives, OBJECTIVES, "objectives")
+        check_rows(self.objectives, OBJECTIVES, "objectives")
         check_counts(self, "epochs")
         generation.check_draws(self.samples, max(self.lowest, EXTREME))
 
@@ -87,9 +87,8 @@ def main(config: DpvaeMoonsConfig):
         "provenance": runs.provenance(),
     }
     text = markdown(found)
-    print(text)
     path = config.results / "dpvae-moons"
-    kept.write_page(path, found, text)
+    pages.write_page(path, found, text)
     draw(path.with_suffix(".png"), panels, data.test.first(1500).flatten(1))
 
 
@@ -152,10 +151,10 @@ def markdown(found):
     for name, one in found["rows"].items():
         objective, prior = name.split(", ")
         cells = [OBJECTIVES[objective], PRIORS[prior], f"{one['distance']:.3f}", f"{one['low_posterior_distance']:.3f}"]
-        cells += [f"{kept.number(one['skl'], 2)} +- {kept.number(one['skl_se'], 2)}", f"{one['elbo']:.2f}"]
+        cells += [f"{pages.number(one['skl'], 2)} +- {pages.number(one['skl_se'], 2)}", f"{one['elbo']:.2f}"]
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "![Samples, q(z), generation space](dpvae-moons.png)", ""]
-    lines += [f"Seed {found['seed']}. {kept.measured([found['provenance']], 'dpvae-moons.json')}", ""]
+    lines += [f"Seed {found['seed']}. {pages.measured([found['provenance']], 'dpvae-moons.json')}", ""]
     return "\n".join(lines)
 
 

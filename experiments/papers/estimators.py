@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 
 import inference
 import pyro_priors as pp
-from experiments import runs
+from experiments import pages, runs
 from experiments.config import UserError, check_counts, check_seed
 from experiments.figures import save
-from experiments.tables import kept
 
 ESTIMATORS = {
     "pathwise": "pathwise",
@@ -38,7 +37,7 @@ class EstimatorsConfig:
     rank: int = 5  # Size of TRIP's cores.
     draws: int = 200  # Of every gradient.
     seed: int = 0  # Of prior, targets and draws.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         check_counts(self, "components", "rank")
@@ -64,8 +63,7 @@ def main(config: EstimatorsConfig):
     }
     path = config.results / ("estimators" if config.prior == "trip" else f"estimators-{config.prior}")
     text = markdown(found, path.name)
-    print(text)
-    kept.write_page(path, found, text)
+    pages.write_page(path, found, text)
     draw(path.with_suffix(".png"), found)
 
 
@@ -142,7 +140,7 @@ def markdown(found, stem):
                 cells.append(f"{one['variance']:.3g}{times}, bias {_bias(one)}")
             lines.append(f"| {title} | {' | '.join(cells)} |")
     lines += ["", f"![Variance by latent size]({stem}.png)", ""]
-    lines += [f"Seed {found['seed']}. {kept.measured([found['provenance']], f'{stem}.json')}", ""]
+    lines += [f"Seed {found['seed']}. {pages.measured([found['provenance']], f'{stem}.json')}", ""]
     return "\n".join(lines)
 
 

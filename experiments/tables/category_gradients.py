@@ -7,7 +7,7 @@ import pyro
 import torch
 
 import inference
-from experiments import build, fitting, runs
+from experiments import build, fitting, pages, runs
 from experiments.config import UserError, check_counts
 from experiments.config_two_level import CategoricalConfig
 from experiments.tables import kept
@@ -37,7 +37,7 @@ class CategoryGradientsConfig:
     batch: int = 100  # Pictures.
     draws: int = 2000  # Of every gradient.
     truth_draws: int = 20000  # Of the true one.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         check_counts(self, "batch")
@@ -58,8 +58,7 @@ def main(config: CategoryGradientsConfig):
     found["moments"] = [{"epochs": epochs, "rows": rows_after(config, epochs)} for epochs in config.epochs]
     found["provenance"] = runs.provenance()
     text = markdown(found)
-    print(text)
-    kept.write_page(config.results / "category-gradients", found, text)
+    pages.write_page(config.results / "category-gradients", found, text)
 
 
 def rows_after(config, epochs):
@@ -129,7 +128,7 @@ def markdown(found):
         lines += [f"| estimator | {' | '.join(TITLES.values())} |", "|---" * (1 + len(TITLES)) + "|"]
         for name, row in moment["rows"].items():
             lines.append(f"| {name} | {' | '.join(_cell(row[group]) for group in TITLES)} |")
-    lines += ["", kept.measured([found["provenance"]], "category-gradients.json"), ""]
+    lines += ["", pages.measured([found["provenance"]], "category-gradients.json"), ""]
     return "\n".join(lines)
 
 

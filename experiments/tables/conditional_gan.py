@@ -6,12 +6,11 @@ import math
 import re
 from pathlib import Path
 
-from experiments import build, judges, runs
+from experiments import build, judges, pages, runs
 from experiments.config import UserError
 from experiments.config_gan import WganGpConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
-from inference import replace_file
+from experiments.tables import asked, completed, kept
 
 ROWS = {
     "pathwise": ("pathwise", {}),
@@ -53,11 +52,11 @@ class ConditionalGanConfig(LaunchConfig):
     train: WganGpConfig = SHARED  # What all rows share.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with, each by its number: --seeds 0 1 2.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_asked(self, ROWS, {"seed", "name", "estimator", "missing"})
+        asked.check_asked(self, ROWS, {"seed", "name", "estimator", "missing"})
         if self.train.prior != "ttlp":
             raise UserError(f"train.prior: expected ttlp, got {self.train.prior}")
 
@@ -93,8 +92,7 @@ def main(config: ConditionalGanConfig):
     done = completed.complete(config, trained_or_diverged, missing).then(judged)
     if found := results(config, folder, beside):
         text = markdown(config, found)
-        print(text)
-        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / f"{config.title}.md", text)
     done.end()
 
 
@@ -131,7 +129,7 @@ def markdown(config, found):
         f"{judge['accuracy']:.2%} of the test pictures) sees the label asked for; Frechet distance in its features "
         f"({judge['extractor']}, weights {judge['weights']}). Mean +- standard error over seeds, and the worst seed.",
         "",
-        f"    {kept.command_of('table conditional-gan', train, ['--classifier', 'RUN'], SHARED)}",
+        f"    {pages.command_of('table conditional-gan', train, ['--classifier', 'RUN'], SHARED)}",
         "",
         "| gradients of the prior | accuracy | worst seed | Frechet distance | seeds | diverged |",
         "|---|---|---|---|---|---|",
@@ -139,8 +137,8 @@ def markdown(config, found):
     for row, ones in found.items():
         done = [one["conditions"] for one in ones if "conditions" in one]
         shares = [100 * one["mean_accuracy"] for one in done]
-        cells = [ROWS[row][0], f"{kept.mean(shares, 1)} %", f"{min(shares, default=math.nan):.1f} %"]
-        cells += [kept.mean([one["frechet"] for one in done], 2), str(len(ones)), str(len(ones) - len(done))]
+        cells = [ROWS[row][0], f"{pages.mean(shares, 1)} %", f"{min(shares, default=math.nan):.1f} %"]
+        cells += [pages.mean([one["frechet"] for one in done], 2), str(len(ones)), str(len(ones) - len(done))]
         lines.append(f"| {' | '.join(cells)} |")
     provenances = [one["provenance"] for ones in found.values() for one in ones]
-    return "\n".join([*lines, "", kept.measured(provenances, f"{config.title}/"), ""])
+    return "\n".join([*lines, "", pages.measured(provenances, f"{config.title}/"), ""])

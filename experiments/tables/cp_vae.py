@@ -4,11 +4,11 @@ import dataclasses
 import json
 from pathlib import Path
 
+from experiments import pages
 from experiments.config import TrainConfig, UserError
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig, PaperConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
-from inference import replace_file
+from experiments.tables import asked, completed, kept
 
 # Row -> title, its configuration's class, what it changes, the field that holds K.
 ROWS = {
@@ -56,11 +56,11 @@ class CpVaeConfig(LaunchConfig):
     categories: tuple[int, ...] = (10,)  # Values of K for the rows that have one.
     enumerate_up_to: int = 10  # Largest K that is summed over.
     seeds: tuple[int, ...] = (0,)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_asked(self, ROWS, {"seed", "name"}, some=("rows", "categories", "seeds"))
+        asked.check_asked(self, ROWS, {"seed", "name"}, some=("rows", "categories", "seeds"))
         own = {field.name for field in dataclasses.fields(CategoricalConfig)} - SHARED - {"categories", "estimator"}
         for field in dataclasses.fields(self.cp):
             if field.name not in own and getattr(self.cp, field.name) != field.default:
@@ -112,8 +112,7 @@ def main(config: CpVaeConfig):
     done = completed.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     if any(folder.glob("*.json")):
         text = markdown(config, folder)
-        print(text)
-        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / f"{config.title}.md", text)
     done.end()
 
 
@@ -141,7 +140,7 @@ def markdown(config, folder):
             if name == row:
                 lines.append(_line(row, count, results, paper.get(row, {}).get(count, "")))
     everything = [one for results in found.values() for one in results]
-    lines += ["", kept.measured([one["provenance"] for one in everything], f"{config.title}/"), ""]
+    lines += ["", pages.measured([one["provenance"] for one in everything], f"{config.title}/"), ""]
     return "\n".join(lines)
 
 
@@ -171,14 +170,14 @@ def _title(row, config):
 
 def _line(row, count, results, paper):
     tests = [one["test"] for one in results]
-    bounds = [kept.mean([-test[bound] for test in tests]) for bound in ("elbo", "iwae")]
+    bounds = [pages.mean([-test[bound] for test in tests]) for bound in ("elbo", "iwae")]
     cells = [_title(row, results[0]["config"]), str(count or ""), str(len(results)), bounds[0], paper, bounds[1]]
     clusters = [test["clusters"] for test in tests if "clusters" in test]
     if clusters:
         accuracy = [100 * one["accuracy"] for one in clusters]
         majority = [100 * one["majority_accuracy"] for one in clusters]
-        cells += [kept.mean(accuracy), f"{max(accuracy):.2f}", kept.mean(majority)]
-        cells += [kept.mean([one["nmi"] for one in clusters], 3), kept.mean([one["used"] for one in clusters], 0)]
+        cells += [pages.mean(accuracy), f"{max(accuracy):.2f}", pages.mean(majority)]
+        cells += [pages.mean([one["nmi"] for one in clusters], 3), pages.mean([one["used"] for one in clusters], 0)]
     else:
         cells += [""] * 5
     return f"| {' | '.join(cells)} |"

@@ -4,12 +4,11 @@ import dataclasses
 import itertools
 from pathlib import Path
 
-from experiments import build, generation, judges, runs
+from experiments import build, generation, judges, pages, runs
 from experiments.config import TrainConfig, check_counts
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
+from experiments.tables import asked, completed, kept
 from experiments.tables.dpvae_page import OBJECTIVES, PRIORS, leakage, markdown
-from inference import replace_file
 
 SHARED = TrainConfig(
     binarize="none",
@@ -49,11 +48,11 @@ class DpvaeConfig(LaunchConfig):
     lowest: int = 1000  # How many of them are low-posterior samples.
     nll_samples: int = 21_000  # Importance samples of each picture.
     nll_pictures: int = 50  # Test pictures whose likelihood is estimated.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_asked(self, OBJECTIVES, {"seed", "name", "objective", "prior"})
+        asked.check_asked(self, OBJECTIVES, {"seed", "name", "objective", "prior"})
         check_counts(self, "nll_samples", "nll_pictures")
         generation.check_draws(self.samples, self.lowest)
 
@@ -97,10 +96,9 @@ def main(config: DpvaeConfig):
 
     done = completed.complete(config, kept.train, missing).then(judged)
     if results := pairs(config, folder, beside):
-        command = kept.command_of("table dpvae", config.train, _own_flags(config), SHARED)
+        command = pages.command_of("table dpvae", config.train, _own_flags(config), SHARED)
         text = markdown(config, results, command)
-        print(text)
-        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / f"{config.title}.md", text)
         leakage(config.results / f"{config.title}.png", results)
     done.end()
 

@@ -4,8 +4,7 @@ import statistics
 
 from matplotlib.figure import Figure
 
-from experiments import figures
-from experiments.tables import kept
+from experiments import figures, pages
 
 OBJECTIVES = {
     "elbo": "VAE",
@@ -59,11 +58,11 @@ def markdown(config, results, command):
     for objective in seeds:
         for place, prior in enumerate(PRIORS):
             found = [results[objective, prior, seed] for seed in seeds[objective]]
-            cells = [kept.mean([one["generation"][name] for one in found], METRICS[name][1]) for name in metrics]
+            cells = [pages.mean([one["generation"][name] for one in found], METRICS[name][1]) for name in metrics]
             if with_paper:
                 paper = dict(zip(("frechet", "frechet_low", "skl", "nll"), PAPER[objective][place], strict=True))
                 cells = [f"{cell} ({paper[name]})" for cell, name in zip(cells, metrics, strict=True)]
-            bound = kept.mean([-one["test"]["elbo"] for one in found])
+            bound = pages.mean([-one["test"]["elbo"] for one in found])
             cells = [OBJECTIVES[objective], PRIORS[prior], str(len(found)), *cells, bound]
             lines.append(f"| {' | '.join(cells)} |")
     lines += [
@@ -83,7 +82,7 @@ def markdown(config, results, command):
         "",
         f"![Leakage]({config.title}.png)",
         "",
-        kept.measured([one["provenance"] for one in results.values()], f"{config.title}/"),
+        pages.measured([one["provenance"] for one in results.values()], f"{config.title}/"),
         "",
     ]
     return "\n".join(lines)
@@ -123,7 +122,7 @@ def _change(results, objective, seeds, read, digits, better):
         read(results[objective, "flow", seed]["generation"]) - read(results[objective, "normal", seed]["generation"])
         for seed in seeds
     ]
-    return f"{kept.mean(changes, digits)}, {sum(better * change > 0 for change in changes)} of {len(seeds)}"
+    return f"{pages.mean(changes, digits)}, {sum(better * change > 0 for change in changes)} of {len(seeds)}"
 
 
 def leakage(path, results):

@@ -7,14 +7,13 @@ from pathlib import Path
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build
-from experiments.config import UserError
+from experiments import build, pages
+from experiments.config import UserError, check_rows
 from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
 from experiments.data.points import MODES
 from experiments.figures import save
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
-from inference import replace_file
+from experiments.tables import asked, completed, kept
 
 KINDS = {
     "gan": ("GAN", GanConfig, {}),
@@ -63,13 +62,13 @@ class GanPointsConfig(LaunchConfig):
     kinds: tuple[str, ...] = tuple(KINDS)  # Kinds of GAN.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with, each by its number: --seeds 0 1 2.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_rows(self.data, MODES, "data")
-        kept.check_rows(self.kinds, KINDS, "kinds")
-        kept.check_asked(self, PRIORS, {"seed", "name", "prior", "fixed", "critic_steps"})
+        check_rows(self.data, MODES, "data")
+        check_rows(self.kinds, KINDS, "kinds")
+        asked.check_asked(self, PRIORS, {"seed", "name", "prior", "fixed", "critic_steps"})
         if self.train.data != SHARED.data:
             raise UserError(f"train.data: expected its default (--data decides it), got {self.train.data}")
 
@@ -96,8 +95,7 @@ def main(config: GanPointsConfig):
     done = completed.complete(config, lambda train: kept.train_and_keep(folder, train), missing)
     if found := results(config, folder):
         text = markdown(config, found)
-        print(text)
-        replace_file(config.results / "gan-points.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / "gan-points.md", text)
     for data in config.data:
         draw(config, data)
     done.end()
@@ -124,7 +122,7 @@ def markdown(config, found):
         f"{train.epochs} epochs of 35,000 points, under noise of deviation {train.noise} that falls to 0 in the "
         f"first {train.noise_epochs}; every batch makes a step of the critic and one of the generator.",
         "",
-        f"    {kept.command_of('table gan-points', train, default=SHARED)}",
+        f"    {pages.command_of('table gan-points', train, default=SHARED)}",
     ]
     for data in dict.fromkeys(data for data, _, _ in found):
         lines += ["", f"## {data}, {len(MODES[data][0])} modes", ""]
@@ -132,13 +130,13 @@ def markdown(config, found):
         for (of, kind, prior), ones in found.items():
             if of == data:
                 tests = [one["test"] for one in ones]
-                cells = [kept.mean([test["modes"] for test in tests], 1)]
-                cells += [kept.mean([100 * test["good"] for test in tests], 1) + " %"]
-                cells += [kept.mean([test["balance"] for test in tests]), str(len(ones))]
+                cells = [pages.mean([test["modes"] for test in tests], 1)]
+                cells += [pages.mean([100 * test["good"] for test in tests], 1) + " %"]
+                cells += [pages.mean([test["balance"] for test in tests]), str(len(ones))]
                 lines.append(f"| {KINDS[kind][0]} | {PRIORS[prior][0]} | {' | '.join(cells)} |")
         lines += ["", f"![Draws on the {data}](gan-points-{data}.png)"]
     provenances = [one["provenance"] for ones in found.values() for one in ones]
-    return "\n".join([*lines, "", kept.measured(provenances, "gan-points/"), ""])
+    return "\n".join([*lines, "", pages.measured(provenances, "gan-points/"), ""])
 
 
 @torch.no_grad()

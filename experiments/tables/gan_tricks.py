@@ -3,12 +3,12 @@
 import dataclasses
 from pathlib import Path
 
-from experiments.config import TrainConfig, UserError
+from experiments import pages
+from experiments.config import TrainConfig, UserError, check_rows
 from experiments.config_gan import AaeConfig, EbGanConfig, InfoGanConfig, VaeGanConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import completed, judged, kept
 from experiments.tables.gan_points import SHARED
-from inference import replace_file
 
 QUIET = {"threads": 1, "progress": False}
 PLAIN = {"hidden": (64, 64), "slope": 0.0, "lr": 1e-3, "decay": False, "epochs": 20, "noise": 0.0, "noise_epochs": None}
@@ -28,7 +28,7 @@ TRICKS = {
 MNIST = {"data": "mnist", "epochs": 5, "batch_size": 64, **QUIET}
 MATCH = (  # what the number of an autoencoder says, and the number
     "squared MMD, and sKL, of prior and codes",
-    lambda test: f"{test['squared_mmd']:.2g}, {kept.number(test['skl'], 0)}",
+    lambda test: f"{test['squared_mmd']:.2g}, {pages.number(test['skl'], 0)}",
 )
 # Row -> title, its configuration, what its number is, and the number of its test results.
 KINDS = {
@@ -79,11 +79,11 @@ class GanTricksConfig(LaunchConfig):
     seed: int = 0  # Of all.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     runs_dir: Path = Path("runs")  # Where runs land.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_rows(self.rows, (*TRICKS, *KINDS))
+        check_rows(self.rows, (*TRICKS, *KINDS))
         if self.classifier is None and any(row in KINDS for row in self.rows):
             raise UserError("classifier: expected a run of `train classifier` beside rows on MNIST, got none")
 
@@ -109,8 +109,7 @@ def main(config: GanTricksConfig):
         found |= {row: kept.result(folder, config.run(row), by.beside, strict=False) for row in KINDS}
     if any(found.values()):
         text = markdown({row: one for row, one in found.items() if one})
-        print(text)
-        replace_file(config.results / "gan-tricks.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / "gan-tricks.md", text)
     done.end()
 
 
@@ -147,5 +146,5 @@ def markdown(found):
     for row in rows:
         title, _, meaning, number = KINDS[row]
         lines.append(f"| {title} | {found[row]['frechet']:.1f} | {meaning} | {number(found[row]['test'])} |")
-    lines += ["", kept.measured([one["provenance"] for one in found.values()], "gan-tricks/"), ""]
+    lines += ["", pages.measured([one["provenance"] for one in found.values()], "gan-tricks/"), ""]
     return "\n".join(lines)

@@ -3,11 +3,11 @@
 import dataclasses
 from pathlib import Path
 
-from experiments.config import TrainConfig, UserError
+from experiments import pages
+from experiments.config import TrainConfig, UserError, check_rows
 from experiments.config_gan import WganConfig, WganGpConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import judged, kept
-from inference import replace_file
+from experiments.tables import asked, judged, kept
 
 # Prior -> title, what it changes in a configuration.
 PRIORS = {
@@ -39,6 +39,7 @@ SHARED = WganGpConfig(lr=1e-3, prior_lr=1e-3, **BUDGET, **LATENTS)
 # With momentum, or weights up to 0.01, WGAN learns next to nothing within this budget.
 SHARED_WGAN = WganConfig(lr=1e-3, prior_lr=1e-3, clip=0.03, beta1=0.0, critic_steps=2, **BUDGET, **LATENTS)
 SHARED_VAE = TrainConfig(binarize="none", particles=10, **BUDGET, **LATENTS)
+PICTURES = ("data", "image_size", "crop")  # what models must share, to be judged by the same test pictures
 DECIDED = {"seed", "name"}.union(*(changes for _, changes in PRIORS.values()))
 
 
@@ -57,18 +58,18 @@ class TripConfig(LaunchConfig):
     models: tuple[str, ...] = tuple(MODELS)  # Models to train.
     rows: tuple[str, ...] = tuple(PRIORS)  # Priors to train them with; a VAE's start as mixtures, without REINFORCE.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each with, each by its number: --seeds 0 1 2.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_rows(self.models, MODELS, "models")
-        kept.check_asked(self, PRIORS, DECIDED)
+        check_rows(self.models, MODELS, "models")
+        asked.check_asked(self, PRIORS, DECIDED)
         for name in ("wgan", "vae"):
-            for field in ("data", "crop") if self.train.data == "celeba" else ("data",):
-                wanted, got = getattr(self.train, field), getattr(getattr(self, name), field)
-                if got != wanted:
-                    raise UserError(f"{name}.{field}: expected {wanted}, as train.{field}, got {got}")
-            kept.check_left(self, name, DECIDED)
+            shared = getattr(self, name)
+            for field in PICTURES:
+                if (got := getattr(shared, field)) not in (getattr(type(shared), field), getattr(self.train, field)):
+                    raise UserError(f"{name}.{field}: expected its default (train.{field} holds for all), got {got}")
+            asked.check_left(self, name, DECIDED)
         if not any(self.run(model, prior, 0) for model in self.models for prior in self.rows):
             raise UserError("models, rows: expected a GAN beside REINFORCE or the start as a mixture, got a VAE")
 
@@ -82,7 +83,9 @@ class TripConfig(LaunchConfig):
         if model == "vae" and prior.endswith(("reinforce", "mixture")):
             return None
         shared = {"wgan": self.wgan, "wgan-gp": self.train, "vae": self.vae}[model]
+        pictures = PICTURES if self.train.data == "celeba" else ("data",)
         where = {
+            **{field: getattr(self.train, field) for field in pictures},
             "data_root": self.train.data_root,
             "runs_dir": self.train.runs_dir / self.title,
             "name": f"{model}-{prior}-seed{seed}",
@@ -98,8 +101,7 @@ def main(config: TripConfig):
     done = judged.complete(folder, by, config, [train for train in wanted if train])
     if every := results(config, folder, by.beside):
         text = markdown(config, every)
-        print(text)
-        replace_file(config.results / f"{config.title}.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / f"{config.title}.md", text)
     done.end()
 
 
@@ -121,8 +123,8 @@ def markdown(config, found):
     judge, train = some["beside"]["judge"], config.train
     more = ["--classifier", "RUN", *(["--name", config.name] if config.name else [])]
     for name, default in (("wgan", SHARED_WGAN), ("vae", SHARED_VAE)):
-        more += kept.flags_of(getattr(config, name), default, name)
-    command = kept.command_of("table trip", train, more, SHARED)
+        more += pages.flags_of(getattr(config, name), default, name)
+    command = pages.command_of("table trip", train, more, SHARED)
     lines = [
         f"# Frechet distance by prior on {train.data} (the rows of TRIP Table 1)",
         "",
@@ -140,12 +142,12 @@ def markdown(config, found):
         "|---|---|---|---|---|---|---|",
     ]
     for (model, prior), ones in found.items():
-        cells = [MODELS[model], PRIORS[prior][0], kept.mean([one["frechet"] for one in ones], 3), str(len(ones))]
+        cells = [MODELS[model], PRIORS[prior][0], pages.mean([one["frechet"] for one in ones], 3), str(len(ones))]
         cells += [str(ones[0]["parameters"]["prior"]), f"{sum(one['seconds'] for one in ones) / len(ones) / 60:.1f}"]
         paper = PAPER.get((model, prior))
         lines.append(f"| {' | '.join([*cells, '' if paper is None else f'{paper:.2f}'])} |")
     provenances = [one["provenance"] for ones in found.values() for one in ones]
-    return "\n".join([*lines, "", kept.measured(provenances, f"{config.title}/"), ""])
+    return "\n".join([*lines, "", pages.measured(provenances, f"{config.title}/"), ""])
 
 
 def _budget(train):

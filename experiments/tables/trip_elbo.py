@@ -4,10 +4,10 @@ import dataclasses
 import statistics
 from pathlib import Path
 
+from experiments import pages
 from experiments.config import TrainConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
-from inference import replace_file
+from experiments.tables import asked, completed, kept
 
 # Row -> title, what it changes in the configuration, -ELBO and -IWAE of TRIP Table 1 (CelebA, k = 100).
 ROWS = {
@@ -38,11 +38,11 @@ class TripElboConfig(LaunchConfig):
     train: TrainConfig = SHARED  # What all rows share.
     rows: tuple[str, ...] = tuple(ROWS)  # Rows to run.
     seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_asked(self, ROWS, DECIDED)
+        asked.check_asked(self, ROWS, DECIDED)
 
 
 def main(config: TripElboConfig):
@@ -65,16 +65,17 @@ def main(config: TripElboConfig):
     results = {key: one for key, train in wanted.items() if (one := kept.result(folder, train))}
     if results:
         text = markdown(config.train, results)
-        print(text)
         if set(config.rows) == set(ROWS):  # a part of the table must not replace the whole
-            replace_file(config.results / "trip-elbo.md", lambda temporary: temporary.write_text(text))
+            pages.show(config.results / "trip-elbo.md", text)
+        else:
+            print(text)
     done.end()
 
 
 def markdown(train, results):
     """Mean and standard error over seeds for every row, beside the paper's; `results` is `{(row, seed): result}`."""
     first, seeds = next(iter(results.values())), sorted({seed for _, seed in results})
-    command = kept.command_of("table trip-elbo", train, ["--seeds", *seeds])
+    command = pages.command_of("table trip-elbo", train, ["--seeds", *seeds])
     lines = [
         f"# ELBO by prior on {train.data} (the rows of TRIP Table 1)",
         "",
@@ -91,11 +92,11 @@ def markdown(train, results):
     for row in dict.fromkeys(row for row, _ in results):
         title, _, paper = ROWS[row]
         found = [results[row, seed] for seed in seeds if (row, seed) in results]
-        bounds = [kept.mean([-one["test"][bound] for one in found]) for bound in ("elbo", "iwae")]
+        bounds = [pages.mean([-one["test"][bound] for one in found]) for bound in ("elbo", "iwae")]
         lines.append(
             f"| {' | '.join([title, *bounds, _share([one['test'].get('pareto_k') for one in found]), *paper])} |"
         )
-    lines += ["", kept.measured([one["provenance"] for one in results.values()], "trip-elbo/"), ""]
+    lines += ["", pages.measured([one["provenance"] for one in results.values()], "trip-elbo/"), ""]
     return "\n".join(lines)
 
 

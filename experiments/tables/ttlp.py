@@ -6,11 +6,11 @@ import json
 import statistics
 from pathlib import Path
 
+from experiments import pages
 from experiments.config import TrainConfig, UserError
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
-from inference import replace_file
+from experiments.tables import asked, completed, kept
 
 # Row -> title, class of its configuration, what it changes in it.
 ROWS = {
@@ -55,11 +55,11 @@ class TtlpConfig(LaunchConfig):
     classifier_epochs: int = 6  # Passes over the data of the classifier.
     cvae_epochs: int = 10  # Passes of the conditional VAE.
     tuning_epochs: int = 10  # Passes of the pretrained model with all its parts.
-    results: Path = kept.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results are kept.
 
     def __post_init__(self):
         super().__post_init__()
-        kept.check_asked(self, ROWS, DECIDED, some=("rows", "seeds", "missing"), counts=EPOCHS)
+        asked.check_asked(self, ROWS, DECIDED, some=("rows", "seeds", "missing"), counts=EPOCHS)
         if not self.label_weight > 0:
             raise UserError(f"label_weight: expected a positive number, got {self.label_weight}")
 
@@ -114,8 +114,7 @@ def main(config: TtlpConfig):
     then = completed.complete(config, lambda key: _run(config, key, made), missing)
     if results := kept_results(config):
         text = markdown(config, results)
-        print(text)
-        replace_file(config.results / f"{config.name}.md", lambda temporary: temporary.write_text(text))
+        pages.show(config.results / f"{config.name}.md", text)
     completed.Completed(done.made | then.made, done.failed + then.failed).end()
 
 
@@ -173,7 +172,7 @@ def markdown(config, results):
     if several:
         lines += ["", *_by_attribute(results)]
     provenances = [one[part] for one in results.values() for part in ("provenance", "evaluated") if part in one]
-    return "\n".join([*lines, "", kept.measured(provenances, f"{config.name}/"), ""])
+    return "\n".join([*lines, "", pages.measured(provenances, f"{config.name}/"), ""])
 
 
 def _judges(results):
@@ -198,7 +197,7 @@ def _commands(config, results):
     shared = ["--name", config.name, *weight, *itertools.chain.from_iterable(epochs)]
     for (shares, seeds), rows in together.items():
         own = ["--rows", *rows, "--missing", *(f"{share:g}" for share in shares), "--seeds", *seeds]
-        yield f"    {kept.command_of('table ttlp', config.train, [*shared, *own])}"
+        yield f"    {pages.command_of('table ttlp', config.train, [*shared, *own])}"
 
 
 def _rows(config, results):
@@ -210,9 +209,9 @@ def _rows(config, results):
             ROWS[row][0].format(label_weight=config.label_weight),
             f"{missing:.0%}",
             str(len(tests)),
-            kept.mean([100 * one["mean_accuracy"] for one in conditions]),
+            pages.mean([100 * one["mean_accuracy"] for one in conditions]),
             papers[0],
-            kept.mean([one["frechet"] for one in conditions], 1),
+            pages.mean([one["frechet"] for one in conditions], 1),
             _mean_of(tests, "accuracy", 100, 2),
             papers[1],
             _mean_of(tests, "log_loss", 1, 3),
@@ -224,7 +223,7 @@ def _rows(config, results):
 def _mean_of(tests, what, factor, digits):
     """The mean over discrete attributes whose truth is known, then over seeds."""
     values = [[one[what] for one in test["imputation"].values() if one.get(what) is not None] for test in tests]
-    return kept.mean([factor * statistics.mean(one) if one else None for one in values], digits)
+    return pages.mean([factor * statistics.mean(one) if one else None for one in values], digits)
 
 
 def _by_attribute(results):

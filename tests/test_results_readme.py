@@ -1,0 +1,217 @@
+"""What experiments/results/README.md says is in the results."""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+RESULTS = Path(__file__).parent.parent / "experiments" / "results"
+PAGE = (RESULTS / "README.md").read_text() + "\n"
+
+
+def test_what_it_says_of_the_results_is_in_the_results():
+    def mean(row):
+        kept = [
+            json.loads(path.read_text())["test"]["elbo"] for path in (RESULTS / "trip-elbo").glob(f"{row}-seed?.json")
+        ]
+        assert len(kept) == 3
+        return sum(kept) / 3
+
+    elbo = {row: mean(row) for row in ("normal", "gmm-20", "gmm", "trip", "trip-noise")}
+    assert elbo["trip"] > elbo["normal"] + 2
+    assert elbo["trip"] > elbo["trip-noise"] + 1
+    assert elbo["gmm-20"] < elbo["trip"] < elbo["gmm"] < elbo["trip"] + 0.5
+
+
+def kept(table, row, share="0"):
+    return json.loads((RESULTS / table / f"{row}-missing{share}-seed0.json").read_text())["test"]
+
+
+def percents(*shares):
+    return [f"{100 * share:.2f} %" for share in shares]
+
+
+def said(start):
+    """The percentages of the paragraph that starts so."""
+    (text,) = re.findall(rf"{re.escape(start)}.*?\n\n", PAGE, re.DOTALL)
+    return re.findall(r"\d\d\.\d\d %", text)
+
+
+def test_what_it_says_of_hidden_labels_is_in_the_results():
+    rows = [
+        ("joint", "0"),
+        ("joint", "0.7"),
+        ("weighted", "0"),
+        ("weighted", "0.7"),
+        ("pretrained", "0"),
+        ("cvae", "0"),
+    ]
+    found = [kept("ttlp-mnist", *row) for row in rows]
+    wanted = [(one["imputation"]["digit"]["accuracy"], one["conditions"]["mean_accuracy"]) for one in found]
+    assert said("[ttlp-mnist") == [number for pair in wanted for number in percents(*pair)]
+
+
+def test_what_it_says_of_faces_is_in_the_results():
+    def mean(table, row, what="accuracy"):
+        return statistics.mean(one[what] for one in kept(table, row)["imputation"].values())
+
+    ten = [("weighted", "accuracy"), ("classifier", "accuracy"), ("weighted", "majority"), ("joint", "accuracy")]
+    ring = ten[:3]
+    wanted = [mean("ttlp-faces", *one) for one in ten] + [mean("ttlp-faces-ring", *one) for one in ring]
+    assert said("[ttlp-faces.md]") == percents(*wanted)
+
+
+def test_what_it_says_of_categories_is_in_the_results():
+    def tests(row, table="cp-vae-mnist"):
+        paths = sorted((RESULTS / table).glob(f"{row}-seed?.json"))
+        return [json.loads(path.read_text())["test"] for path in paths]
+
+    rows = ("cp-10", "vae", "mg-10", "vp-10", "hvae", "hvp-10")
+    bounds = [-statistics.mean(test["elbo"] for test in tests(row)) for row in rows]
+    (text,) = re.findall(r"\[cp-vae-mnist.*?\n\n", PAGE, re.DOTALL)
+    assert re.findall(r"\b\d\d\.\d\d\b(?! %)", text) == [f"{bound:.2f}" for bound in bounds]
+    accuracy = [test["clusters"]["accuracy"] for test in tests("cp-10")]
+    assert len(accuracy) == 3
+    assert said("[cp-vae-mnist") == percents(statistics.mean(accuracy), max(accuracy))
+    for count in (150, 500):
+        falls, holds = (tests(f"{row}-{count}", "cp-vae-mnist-many")[0]["elbo"] for row in ("cp", "mg"))
+        assert falls < holds
+    fifty, mixture, normal = (tests(row, "cp-vae-omniglot")[0]["elbo"] for row in ("cp-50", "mg-50", "vae"))
+    assert mixture + 1.8 < fifty < mixture + 2
+    assert fifty < normal
+
+
+def flows(table, objective, prior, seeds="?"):
+    """What was found of the kept runs of `table dpvae`, in the order of their seeds."""
+    paths = (RESULTS / f"dpvae-{table}").glob(f"{objective}-{prior}-seed{seeds}.json")
+    return [json.loads(path.read_text())["generation"] for path in sorted(paths)]
+
+
+def lower(table, objective, *metrics):
+    """In how many seeds the flow lowers each metric."""
+    pairs = list(zip(flows(table, objective, "flow"), flows(table, objective, "normal"), strict=True))
+    return [sum(flow[metric] < normal[metric] for flow, normal in pairs) for metric in metrics]
+
+
+CLAIM = ("frechet", "frechet_low", "skl")
+
+
+def test_what_it_says_of_flows_is_in_the_results():
+    (text,) = re.findall(r"\[dpvae-mnist.md.*?\n\n", PAGE, re.DOTALL)
+    pairs = [(objective, prior) for objective in ("elbo", "beta-tc") for prior in ("normal", "flow")]
+    means = [statistics.mean(one["skl"] for one in flows("mnist", *pair)) for pair in pairs]
+    assert re.findall(r"\d\.\d+", text) == [f"{mean:.2f}" for mean in means]
+    wanted = {"elbo": 3 * [3], "beta-h": [3, 1, 3], "beta-b": 3 * [0], "beta-tc": 3 * [3], "factor": [2, 3, 3]}
+    wanted["info"] = [2, 1, 0]
+    for objective, counts in wanted.items():
+        assert len(flows("mnist", objective, "flow")) == 3
+        assert lower("mnist", objective, *CLAIM) == counts
+    assert lower("mnist", "elbo", "nll") == lower("mnist", "beta-tc", "nll") == [3]
+
+
+def test_what_it_says_of_why_flows_fail_is_in_the_results():
+    assert lower("mnist-strength-10", "factor", *CLAIM) == lower("mnist-strength-10", "info", *CLAIM) == [1, 1, 1]
+    assert lower("mnist-imq", "info", *CLAIM) == [0, 0, 0]
+    assert lower("mnist-refitted", "beta-b", *CLAIM) == [1, 1, 0]
+    assert lower("mnist-refitted", "beta-h", *CLAIM) == [1, 0, 1]
+    (once,), (again,) = (flows(table, "beta-h", "flow", seeds=0) for table in ("mnist", "mnist-refitted"))
+    assert again["skl"] < once["skl"]
+    assert again["frechet_low"] > once["frechet_low"]
+    assert lower("mnist-capacity-5", "beta-b", *CLAIM) == [1, 0, 1]
+
+
+def test_what_it_says_of_flows_elsewhere_is_in_the_results():
+    moons = json.loads((RESULTS / "dpvae-moons.json").read_text())["rows"]
+    near = {name: one["low_posterior_distance"] for name, one in moons.items()}
+    (text,) = re.findall(r"On \[moons\].*?\n\n", PAGE, re.DOTALL)
+    assert re.findall(r"\d\.\d+", text) == [f"{near[name]:.3f}" for name in ("elbo, flow", "elbo, normal")]
+    objectives = {name.split(", ")[0] for name in near}
+    assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
+    for one in objectives:
+        gaps = [[found["mig"] for found in flows("shapes", one, prior)] for prior in ("normal", "flow")]
+        assert max(map(max, gaps)) < 0.15
+        changes = [flow - normal for normal, flow in zip(*gaps, strict=True)]
+        assert len(changes) == (1 if one == "factor" else 3)
+        if one == "elbo":
+            assert min(changes) > 0
+        elif one != "factor":
+            assert abs(statistics.mean(changes)) < statistics.stdev(changes) / len(changes) ** 0.5
+    assert lower("faces", "elbo", "skl", "nll") == [1, 1]
+    assert lower("faces", "factor", "skl", "nll") == [0, 0]
+
+
+def said_numbers(start):
+    """The numbers with digits after the point, of the paragraph that starts so."""
+    (text,) = re.findall(rf"{re.escape(start)}.*?\n\n", PAGE, re.DOTALL)
+    return re.findall(r"\b\d+\.\d+\b", text)
+
+
+def test_what_it_says_of_estimators_is_in_the_results():
+    rows = json.loads((RESULTS / "estimators.json").read_text())["rows"]
+    variance = {(row["estimator"], row["batch"], row["latents"]): row["variance"] for row in rows}
+    (text,) = re.findall(r"\[estimators.md.*?\n\n", PAGE, re.DOTALL)
+    for d, times in re.findall(r"(24) times.*?(673) times", text, re.DOTALL):
+        assert round(variance["rloo", 16, 3] / variance["pathwise", 16, 3]) == int(d)
+        assert round(variance["rloo", 16, 100] / variance["pathwise", 16, 100]) == int(times)
+    assert "673 times" in text
+    for batch in (16, 64, 256):
+        assert variance["pathwise", batch, 100] < 1.5 * variance["pathwise", batch, 1]
+        assert 50 < variance["rloo", batch, 100] / variance["rloo", batch, 1] < 200
+
+
+def test_what_it_says_of_gans_is_in_the_results():
+    def frechet(table, *rows):
+        kept = [[json.loads(path.read_text()) for path in (RESULTS / table).glob(f"{row}-seed?.json")] for row in rows]
+        return [f"{statistics.mean(one['frechet'] for one in ones):.1f}" for ones in kept]
+
+    rows = ["wgan-gp-trip", "wgan-gp-trip-fixed", "wgan-gp-trip-reinforce", "wgan-trip", "wgan-trip-fixed"]
+    rows += [
+        "wgan-gp-normal",
+        "wgan-normal",
+        "wgan-gp-trip-mixture",
+        "wgan-gp-gmm",
+        "vae-normal",
+        "vae-trip",
+        "vae-gmm",
+    ]
+    assert said_numbers("[trip-mnist.md]") == frechet("trip-mnist", *rows)
+
+    def accuracy(row, seeds):
+        ones = [json.loads(path.read_text()) for path in (RESULTS / "conditional-gan-mnist").glob(f"{row}-seed?.json")]
+        found = [100 * one["conditions"]["mean_accuracy"] for one in ones]
+        assert len(found) == seeds
+        return [f"{statistics.mean(found):.1f}", f"{min(found):.1f}"]
+
+    wanted = [number for row in ("pathwise", "reinforce") for number in accuracy(row, 3)]
+    wanted += [accuracy(row, 1)[0] for row in ("missing", "plain")]
+    assert said_numbers("[conditional-gan-mnist.md]") == wanted
+
+
+def test_what_it_says_of_tricks_is_in_the_results():
+    def of(row):
+        return json.loads((RESULTS / "gan-tricks" / f"{row}.json").read_text())
+
+    free, tied = of("aae-free"), of("aae-normal")
+    wanted = [f"{one['test']['squared_mmd']:.2g}" for one in (free, tied)]
+    wanted += [f"{one['frechet']:.1f}" for one in (free, tied, of("vae"))]
+    wanted += [f"{100 * of(row)['test']['good']:.1f}" for row in ("plain", "noise", "two-rates")]
+    assert said_numbers("[gan-tricks.md]") == wanted
+
+
+def test_what_it_says_of_points_is_in_the_results():
+    def mean(row, key):
+        kept = [json.loads(path.read_text())["test"] for path in (RESULTS / "gan-points").glob(f"{row}-seed?.json")]
+        return statistics.mean(one[key] for one in kept)
+
+    def good(row):
+        return f"{100 * mean(row, 'good'):.1f}"
+
+    rows = {(law, prior): f"{law}-gan-{prior}" for prior in ("normal", "trip") for law in ("ring", "grid")}
+    wanted = [good(row) for row in rows.values()]
+    wanted += [f"{mean(rows[law, prior], 'modes'):.1f}" for prior in ("trip", "normal") for law in ("ring", "grid")]
+    assert said_numbers("[gan-points.md]") == wanted
+    for prior in ("gmm", "trip"):
+        assert mean(f"ring-wgan-gp-{prior}", "good") > mean("ring-wgan-gp-normal", "good")
+        assert mean(f"grid-wgan-gp-{prior}", "good") < mean("grid-wgan-gp-normal", "good")
+        for law in ("grid", "ring"):
+            assert mean(f"{law}-wgan-{prior}", "good") < mean(f"{law}-wgan-normal", "good")
