@@ -262,7 +262,8 @@ def to_json(config):
 
 def from_json(values, kind=TrainConfig):
     """What `to_json` wrote -> a configuration of class `kind`; `UserError` names keys unknown to this version."""
-    values = {"crop": 148, **values} if "data" in values else values  # all that was before there was a choice
+    if values.get("data") == "celeba":
+        values = {"crop": 148, **values}  # what all runs had before there was a choice
     known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
     if unknown := sorted(set(values) - set(known)):
         raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")

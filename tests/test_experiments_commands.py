@@ -14,6 +14,7 @@ import pyro_priors as pp
 from experiments import build, figures, runs
 from experiments.__main__ import COMMANDS, main
 from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
+from experiments.config_gan import GanConfig
 from experiments.tables import kept, trip_elbo
 
 CONFIGS = [
@@ -271,6 +272,12 @@ def test_figures_are_png(tmp_path):
 def mixture():
     components = dist.Normal(torch.zeros(2, 3), torch.ones(2, 3)).to_event(1)
     return dist.MixtureSameFamily(dist.Categorical(logits=torch.zeros(2)), components)
+
+
+def test_runs_from_before_there_was_a_choice_of_crops_had_148():
+    written = to_json(GanConfig(data="celeba"))
+    assert from_json(written, GanConfig).crop == written.pop("crop") == 160
+    assert from_json(written, GanConfig).crop == 148
 
 
 @pytest.mark.parametrize("prior", ["trip", "gmm", "vamp", "flow"])

@@ -63,9 +63,7 @@ def test_what_it_says_in_short_is_in_the_results():
         return json.loads((RESULTS / path).read_text())["test"]
 
     def mean(row, of):
-        found = [of(json.loads(path.read_text())) for path in RESULTS.glob(f"{row}-seed?.json")]
-        assert len(found) == 3
-        return statistics.mean(found)
+        return statistics.mean(of(json.loads(path.read_text())) for path in RESULTS.glob(f"{row}-seed?.json"))
 
     rows = [test(f"ttlp-mnist/{row}-missing0.7-seed0.json") for row in ("joint", "weighted")]
     wanted = [one["imputation"]["digit"]["accuracy"] for one in rows]
@@ -75,7 +73,10 @@ def test_what_it_says_in_short_is_in_the_results():
     assert numbers("- nobody tells") == [f"{100 * share:.2f}"]
     share = mean("conditional-gan-mnist/pathwise", lambda found: found["conditions"]["mean_accuracy"])
     assert numbers("- gradients through") == [f"{100 * share:.1f}"]
-    learned, fixed, normal = (
-        mean(f"trip-mnist/wgan-gp-{row}", lambda found: found["frechet"]) for row in ("trip", "trip-fixed", "normal")
-    )
-    assert normal < learned < fixed
+    of_table = {
+        (kind, row): mean(f"trip-mnist/{kind}-{row}", lambda found: found["frechet"])
+        for kind in ("wgan", "wgan-gp")
+        for row in ("trip", "trip-fixed", "normal")
+    }
+    assert of_table["wgan-gp", "normal"] < of_table["wgan-gp", "trip"] < of_table["wgan-gp", "trip-fixed"]
+    assert of_table["wgan", "trip"] < min(of_table["wgan", "normal"], of_table["wgan", "trip-fixed"])
