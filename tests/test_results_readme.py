@@ -164,9 +164,10 @@ def test_what_it_says_of_gans_is_in_the_results():
         kept = [[json.loads(path.read_text()) for path in (RESULTS / table).glob(f"{row}-seed?.json")] for row in rows]
         return [f"{statistics.mean(one['frechet'] for one in ones):.1f}" for ones in kept]
 
-    rows = ["wgan-gp-trip", "wgan-gp-trip-fixed", "wgan-gp-trip-reinforce", "wgan-trip", "wgan-trip-fixed"]
-    rows += ["wgan-gp-normal", "wgan-normal", "wgan-gp-trip-mixture", "wgan-gp-gmm"]
-    wanted = frechet("trip-mnist", *rows) + frechet("trip-mnist-fast-prior", "wgan-gp-trip")
+    rows = ["trip", "trip-fixed", "trip-reinforce", "normal", "gmm", "trip-mixture"]
+    wanted = frechet("trip-mnist", *(f"wgan-gp-{row}" for row in rows))
+    wanted += frechet("trip-mnist-fast-prior", "wgan-gp-trip")
+    wanted += frechet("trip-mnist", *(f"wgan-{row}" for row in ("normal", "trip", "trip-fixed")))
     wanted += frechet("trip-mnist", "vae-normal", "vae-trip", "vae-gmm")
     assert said_numbers("[trip-mnist.md]") == wanted
 
