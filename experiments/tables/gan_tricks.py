@@ -34,7 +34,7 @@ MATCH = (  # what the number of an autoencoder says, and the number
 KINDS = {
     "info-gan": (
         "InfoGAN",
-        InfoGanConfig(prior="normal", latent_dim=32, lr=5e-4, information=1.0, **MNIST),
+        InfoGanConfig(prior="normal", latent_dim=32, lr=2e-3, slope=0.2, decay=True, **MNIST),
         "cluster accuracy of the code on test pictures",
         lambda test: f"{test['clusters']['accuracy']:.2%}",
     ),
@@ -59,7 +59,7 @@ KINDS = {
     ),
     "vae-gan": (
         "VAE/GAN",
-        VaeGanConfig(prior="normal", latent_dim=32, particles=10, **MNIST),
+        VaeGanConfig(prior="normal", latent_dim=32, particles=10, critic_lr=1e-3, **MNIST),
         "KL(q(z given x), p(z)) of test pictures",
         lambda test: f"{test['kl']:.2f}",
     ),
