@@ -260,10 +260,14 @@ def to_json(config):
     }
 
 
+def with_former(values):
+    """What `to_json` wrote, with what held before there was a choice: all crops of CelebA were of 148 pixels."""
+    return {"crop": 148, **values} if values.get("data") == "celeba" else values
+
+
 def from_json(values, kind=TrainConfig):
     """What `to_json` wrote -> a configuration of class `kind`; `UserError` names keys unknown to this version."""
-    if values.get("data") == "celeba":
-        values = {"crop": 148, **values}  # what all runs had before there was a choice
+    values = with_former(values)
     known = {field.name: str(field.type) for field in dataclasses.fields(kind)}
     if unknown := sorted(set(values) - set(known)):
         raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")

@@ -6,8 +6,7 @@ import statistics
 from pathlib import Path
 
 from experiments.config import to_flags
-from experiments.runs import write_json
-from inference import replace_file
+from experiments.runs import write_json, write_text
 
 FOLDER = Path(__file__).parent / "results"
 # Knobs that change where a run happens, not what comes out.
@@ -19,7 +18,7 @@ WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where t
 def show(path, text):
     """Print a page, and write it."""
     print(text)
-    replace_file(path, lambda temporary: temporary.write_text(text))
+    write_text(path, text)
 
 
 def write_page(path, found, text):

@@ -122,7 +122,11 @@ def held(folder):
 
 def write_json(path, values):
     """Write all of it or nothing."""
-    text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def write_text(path, text):
+    """Write all of it or nothing."""
     replace_file(path, lambda temporary: temporary.write_text(text))
 
 

@@ -274,10 +274,15 @@ def mixture():
     return dist.MixtureSameFamily(dist.Categorical(logits=torch.zeros(2)), components)
 
 
-def test_runs_from_before_there_was_a_choice_of_crops_had_148():
+def test_runs_from_before_there_was_a_choice_of_crops_had_148(tmp_path):
     written = to_json(GanConfig(data="celeba"))
     assert from_json(written, GanConfig).crop == written.pop("crop") == 160
     assert from_json(written, GanConfig).crop == 148
+    result = {"config": {key: value for key, value in written.items() if key not in kept.ELSEWHERE}}
+    (tmp_path / "one.json").write_text(json.dumps(result))
+    for crop in (148, 160):
+        config = GanConfig(data="celeba", crop=crop, name="one")
+        assert (kept.result(tmp_path, config, strict=False) is not None) is (crop == 148)
 
 
 @pytest.mark.parametrize("prior", ["trip", "gmm", "vamp", "flow"])

@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments.figures import save
-from inference import replace_file
+from experiments.runs import write_text
 
 NAMES = ("D", "N", "m", "batch")  # of the numbers that a size has
 ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
@@ -91,7 +91,7 @@ def _scaling(scaling):
 def write(path, found):
     """`path`.md and, where scaling was measured, `path`.png."""
     text = markdown(found)
-    replace_file(path.with_suffix(".md"), lambda temporary: temporary.write_text(text))
+    write_text(path.with_suffix(".md"), text)
     if not found["scaling"]:
         return
     figure = Figure(figsize=(5 * len(found["scaling"]), 4), layout="constrained")

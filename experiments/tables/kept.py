@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from experiments import launch
-from experiments.config import UserError, to_flags, to_json
+from experiments.config import UserError, to_flags, to_json, with_former
 from experiments.data.loading import root_of
 from experiments.pages import ELSEWHERE, anywhere
 from experiments.runs import hashed, held, provenance, write_json
@@ -54,6 +54,7 @@ def result(folder, config, beside=None, *, strict=True):
 
 def _same(written, wanted, config):
     """Whether a configuration that was written is the wanted one; a knob not known then was at its default."""
+    written = with_former(written)
     defaults = {field.name: field.default for field in dataclasses.fields(config)}
     defaults = json.loads(json.dumps(defaults, default=str))
     return not set(written) - set(wanted) and all(
