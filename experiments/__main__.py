@@ -7,7 +7,7 @@ import sys
 
 import tyro
 
-from experiments.config import UserError
+from pyro_priors.checks import UserError
 
 # Words of the command -> module with `main(config)`, name of its configuration, one line of help.
 COMMANDS = {
@@ -87,7 +87,7 @@ def main(arguments):
             except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
                 return _stopped(stopped, 130)
             except SystemExit as stopped:
-                from inference import Terminated  # here, since --help does without what it imports
+                from pyro_priors.training import Terminated
 
                 if not isinstance(stopped, Terminated):
                     raise

@@ -2,14 +2,13 @@
 
 import torch
 
-import inference
-import models
-from experiments.config import UserError, steps_per_epoch
+from experiments.config import steps_per_epoch
 from experiments.config_gan import POINTS
-from experiments.data.attributes import kinds as kinds_of
-from experiments.data.filling import filled
-from models.attribute_numbers import attribute_numbers
-from pyro_priors import Discrete
+from pyro_priors import Discrete, networks, objectives, programs, training
+from pyro_priors.checks import UserError
+from pyro_priors.data.attributes import kinds as kinds_of
+from pyro_priors.data.filling import filled
+from pyro_priors.networks.attribute_numbers import attribute_numbers
 
 
 def gan(config, image_shape, prior, attributes=()):
@@ -17,23 +16,23 @@ def gan(config, image_shape, prior, attributes=()):
     inputs = config.latent_dim + getattr(config, "categories", 0)
     signed = config.data not in POINTS
     if config.network == "conv":
-        generator = models.ConvGenerator(inputs, image_shape, config.channels)
+        generator = networks.ConvGenerator(inputs, image_shape, config.channels)
     else:
         output = "tanh" if signed else "linear"
-        generator = models.MLPGenerator(inputs, image_shape, config.hidden[::-1], output, config.slope)
+        generator = networks.MLPGenerator(inputs, image_shape, config.hidden[::-1], output, config.slope)
     if config.prior == "ttlp":
         kinds = kinds_of(attributes, config.components)
-        planes = models.ConditionalCritic.planes(image_shape, kinds)
-        critic = models.ConditionalCritic(_critic(config, planes), kinds)
-        return models.ConditionalGAN(generator, prior, critic, signed=signed)
+        planes = networks.ConditionalCritic.planes(image_shape, kinds)
+        critic = networks.ConditionalCritic(_critic(config, planes), kinds)
+        return programs.ConditionalGAN(generator, prior, critic, signed=signed)
     if config.model == "eb-gan":
-        critic = models.AutoEncoderCritic(image_shape, config.hidden, config.code)
-        return models.GAN(generator, prior, critic, signed=signed)
+        critic = networks.AutoEncoderCritic(image_shape, config.hidden, config.code)
+        return programs.GAN(generator, prior, critic, signed=signed)
     critic = _critic(config, image_shape)
     if config.model == "info-gan":
-        recogniser = models.Recogniser(_critic(config, image_shape, "none"), config.categories)
-        return models.InfoGAN(generator, prior, critic, recogniser, config.categories, signed=signed)
-    return models.GAN(generator, prior, critic, signed=signed)
+        recogniser = networks.Recogniser(_critic(config, image_shape, "none"), config.categories)
+        return programs.InfoGAN(generator, prior, critic, recogniser, config.categories, signed=signed)
+    return programs.GAN(generator, prior, critic, signed=signed)
 
 
 def check(config, examples):
@@ -63,8 +62,8 @@ def _critic(config, image_shape, norm=None):
     norm = norm or config.norm
     scale = getattr(config, "lipschitz", 1.0)
     if config.network == "conv":
-        return models.ConvCritic(image_shape, config.channels, norm, config.minibatch, scale)
-    return models.MLPCritic(image_shape, config.hidden, norm, config.minibatch, scale)
+        return networks.ConvCritic(image_shape, config.channels, norm, config.minibatch, scale)
+    return networks.MLPCritic(image_shape, config.hidden, norm, config.minibatch, scale)
 
 
 def steps(config, model, batches):
@@ -73,44 +72,44 @@ def steps(config, model, batches):
         return _aae_steps(config, model), []
     if config.model == "vae-gan":
         return _vae_gan_steps(config, model), []
-    estimator = inference.make_estimator(config.estimator, normalize=config.normalize)
+    estimator = objectives.make_estimator(config.estimator, normalize=config.normalize)
     how = {"real_label": config.real_label, "margin": getattr(config, "margin", 10.0)}
     shared = {"noise": config.noise, **how}
     penalty = getattr(config, "penalty", 0.0)
-    critic = inference.CriticLoss(model.critic, config.kind, penalty=penalty, mismatched=config.mismatched, **shared)
+    critic = objectives.CriticLoss(model.critic, config.kind, penalty=penalty, mismatched=config.mismatched, **shared)
     told = {"matching": config.matching, "information": getattr(config, "information", 0.0)}
-    generator = inference.GeneratorLoss(model.critic, config.kind, estimator, **told, **shared)
+    generator = objectives.GeneratorLoss(model.critic, config.kind, estimator, **told, **shared)
     callbacks = []
     if config.noise and config.noise_epochs:
-        fall = inference.LinearWarmup(config.noise_epochs * batches, config.noise, 0.0)
-        callbacks = [inference.Anneal(player, "noise", fall) for player in (critic, generator)]
+        fall = training.LinearWarmup(config.noise_epochs * batches, config.noise, 0.0)
+        callbacks = [training.Anneal(player, "noise", fall) for player in (critic, generator)]
     if config.average is not None:
-        callbacks.append(inference.ExponentialAverage(model.generator, config.average, config.critic_steps))
+        callbacks.append(training.ExponentialAverage(model.generator, config.average, config.critic_steps))
     optimizer = _adam(config, [(model.critic, config.critic_lr or config.lr)])
     if clip := getattr(config, "clip", None):
-        inference.clip_weights(optimizer, clip)
-    networks = [(model.generator, config.lr), (model.prior, config.prior_lr)]
+        objectives.clip_weights(optimizer, clip)
+    of_generator = [(model.generator, config.lr), (model.prior, config.prior_lr)]
     if config.model == "info-gan":
-        networks.append((model.recogniser, config.lr))
+        of_generator.append((model.recogniser, config.lr))
     players = [critic, generator]
     if config.consensus:
-        players = [inference.Consensus(player, model.generator, config.consensus) for player in players]
+        players = [objectives.Consensus(player, model.generator, config.consensus) for player in players]
     return [
-        inference.OptimizationStep(players[0], optimizer),
-        inference.OptimizationStep(players[1], _adam(config, networks), every=config.critic_steps),
+        training.OptimizationStep(players[0], optimizer),
+        training.OptimizationStep(players[1], _adam(config, of_generator), every=config.critic_steps),
     ], callbacks
 
 
 def _aae_steps(config, model):
     """The autoencoder's, judged in validation too, and the critic's."""
-    critic = models.MLPCritic((1, 1, config.latent_dim), config.critic_hidden)
+    critic = networks.MLPCritic((1, 1, config.latent_dim), config.critic_hidden)
     learns = any(parameter.requires_grad for parameter in model.prior.parameters())
-    estimator = inference.make_estimator(config.estimator) if learns else None
-    autoencoder = inference.AdversarialELBO(critic, weight=config.weight, estimator=estimator)
-    networks = [(part, config.lr) for part in (model.encoder, model.decoder, model.likelihood)]
+    estimator = objectives.make_estimator(config.estimator) if learns else None
+    autoencoder = objectives.AdversarialELBO(critic, weight=config.weight, estimator=estimator)
+    parts = [(part, config.lr) for part in (model.encoder, model.decoder, model.likelihood)]
     return [
-        inference.OptimizationStep(autoencoder, _adam(config, [*networks, (model.prior, config.prior_lr)])),
-        inference.OptimizationStep(inference.CodeCriticLoss(critic), _adam(config, [(critic, config.critic_lr)])),
+        training.OptimizationStep(autoencoder, _adam(config, [*parts, (model.prior, config.prior_lr)])),
+        training.OptimizationStep(objectives.CodeCriticLoss(critic), _adam(config, [(critic, config.critic_lr)])),
     ]
 
 
@@ -118,16 +117,14 @@ def _vae_gan_steps(config, model):
     """Encoder and prior, decoder, critic."""
     shape = model.image_shape
     if config.network == "conv":
-        critic = models.ConvCritic(shape, config.channels, "batch")
+        critic = networks.ConvCritic(shape, config.channels, "batch")
     else:
-        critic = models.MLPCritic(shape, config.critic_hidden)
-    encoder, decoder = (inference.SimilarityLoss(critic, part, gamma=config.gamma) for part in ("encoder", "decoder"))
+        critic = networks.MLPCritic(shape, config.critic_hidden)
+    encoder, decoder = (objectives.SimilarityLoss(critic, part, gamma=config.gamma) for part in ("encoder", "decoder"))
     return [
-        inference.OptimizationStep(
-            encoder, _adam(config, [(model.encoder, config.lr), (model.prior, config.prior_lr)])
-        ),
-        inference.OptimizationStep(decoder, _adam(config, [(model.decoder, config.lr)])),
-        inference.OptimizationStep(inference.SimilarityCriticLoss(critic), _adam(config, [(critic, config.critic_lr)])),
+        training.OptimizationStep(encoder, _adam(config, [(model.encoder, config.lr), (model.prior, config.prior_lr)])),
+        training.OptimizationStep(decoder, _adam(config, [(model.decoder, config.lr)])),
+        training.OptimizationStep(objectives.SimilarityCriticLoss(critic), _adam(config, [(critic, config.critic_lr)])),
     ]
 
 

@@ -5,9 +5,8 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-import inference
-from experiments.data.images import loader
-from pyro_priors import Discrete
+from pyro_priors import Discrete, queries
+from pyro_priors.data.images import loader
 
 BATCH = 100  # times the draws of z are contracted at once
 
@@ -37,10 +36,10 @@ def answers(model, images, draws=16, *, deviations=False, progress=None):
     probs, means, spread = [], [], []
     hidden = progress is None or len(images) < 2000 or None
     for x, y in tqdm(loader(images, BATCH), desc=progress, leave=False, disable=hidden):
-        probs.append(inference.classify(model, x, y, draws))
+        probs.append(queries.classify(model, x, y, draws))
         if continuous:
-            means.append(inference.posterior_mean(model, x, y, draws))
+            means.append(queries.posterior_mean(model, x, y, draws))
         if continuous and deviations:
-            spread.append(inference.impute(model, x, y, draws).std(0))
+            spread.append(queries.impute(model, x, y, draws).std(0))
     joined = {name: torch.cat([part[name] for part in probs]) for name in probs[0]} if probs else {}
     return Answers(joined, torch.cat(means) if means else None, torch.cat(spread) if spread else None)

@@ -6,16 +6,15 @@ import pyro
 import torch
 from torch import nn
 
-import inference
-import models
 import pyro_priors as pp
 from experiments import adversarial, runs
-from experiments.config import UserError
 from experiments.config_gan import GANS
-from experiments.data.attributes import kinds as kinds_of
-from experiments.data.loading import load, without_labels
-from experiments.data.streaming import Streaming
-from inference.fit import check_nodes
+from pyro_priors import networks, programs, training
+from pyro_priors.checks import UserError
+from pyro_priors.data.attributes import kinds as kinds_of
+from pyro_priors.data.loading import load, without_labels
+from pyro_priors.data.streaming import Streaming
+from pyro_priors.training.fitting import check_nodes
 
 UNLABELLED = ("vae", "cp-vae", "hierarchical-vae", "aae", "vae-gan")
 CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match
@@ -34,7 +33,7 @@ def model(config, image_shape, attributes=()):
     Args:
         config: a configuration of one of `runs.CONFIGS`.
         image_shape: (channels, height, width).
-        attributes: of the data, `experiments.data.attributes.Attribute` each.
+        attributes: of the data, `pyro_priors.data.attributes.Attribute` each.
     """
     pyro.set_rng_seed(config.seed)
     if config.model in UNLABELLED:
@@ -46,8 +45,8 @@ def model(config, image_shape, attributes=()):
     kinds = kinds_of(attributes, config.components)
     if config.model == "classifier":
         _check_size(image_shape)
-        return models.ConvClassifier(image_shape, kinds, config.channels)
-    features = models.CVAE.attribute_features(kinds) if config.model == "cvae" else 0
+        return programs.ConvClassifier(image_shape, kinds, config.channels)
+    features = programs.CVAE.attribute_features(kinds) if config.model == "cvae" else 0
     encoder, decoder = _networks(config, image_shape, features)
     if config.model == "joint-vae":
         prior = pp.TTLP(
@@ -60,29 +59,29 @@ def model(config, image_shape, attributes=()):
             config.init,
             local=config.local or 1,
         )
-        return models.JointVAE(encoder, decoder, prior, _likelihood(config), label_weight=config.label_weight)
+        return programs.JointVAE(encoder, decoder, prior, _likelihood(config), label_weight=config.label_weight)
     _check_size(image_shape)
-    predictor = models.ConvClassifier(image_shape, kinds, config.channels)
+    predictor = programs.ConvClassifier(image_shape, kinds, config.channels)
     prior, law = pp.StandardNormal(config.latent_dim), pp.TTLP(0, kinds, config.components, config.rank)
-    return models.CVAE(encoder, decoder, prior, law, predictor, _likelihood(config))
+    return programs.CVAE(encoder, decoder, prior, law, predictor, _likelihood(config))
 
 
 def _unlabelled(config, image_shape):
     """A model that is trained on pictures alone."""
     shape, latent_dim, hidden = image_shape, config.latent_dim, config.hidden
     if config.model in ("vae", "aae", "vae-gan"):
-        return models.VAE(*_networks(config, shape), _prior(config, shape), _likelihood(config))
+        return programs.VAE(*_networks(config, shape), _prior(config, shape), _likelihood(config))
     if config.model == "cp-vae":
-        encoder = models.GatedMLPCategoricalEncoder(shape, config.categories, latent_dim, hidden, config.told)
-        decoder = models.GatedMLPDecoder(latent_dim + config.categories, shape, hidden[::-1])
+        encoder = networks.GatedMLPCategoricalEncoder(shape, config.categories, latent_dim, hidden, config.told)
+        decoder = networks.GatedMLPDecoder(latent_dim + config.categories, shape, hidden[::-1])
         prior = pp.CategoricalGaussian(config.categories, latent_dim, spread=config.spread)
         how = {"estimator": config.estimator, "temperature": config.temperature, "kept": config.kept}
-        return models.CategoricalVAE(encoder, decoder, prior, _likelihood(config), **how)
-    return models.HierarchicalVAE(
-        models.GatedMLPEncoder(shape, latent_dim, hidden),
-        models.GatedMLPJointEncoder(shape, latent_dim, config.lower_dim, hidden[0]),
-        models.GatedMLPGaussian(latent_dim, config.lower_dim, hidden),
-        models.GatedMLPJointDecoder(config.lower_dim, latent_dim, shape, hidden[0]),
+        return programs.CategoricalVAE(encoder, decoder, prior, _likelihood(config), **how)
+    return programs.HierarchicalVAE(
+        networks.GatedMLPEncoder(shape, latent_dim, hidden),
+        networks.GatedMLPJointEncoder(shape, latent_dim, config.lower_dim, hidden[0]),
+        networks.GatedMLPGaussian(latent_dim, config.lower_dim, hidden),
+        networks.GatedMLPJointDecoder(config.lower_dim, latent_dim, shape, hidden[0]),
         _prior(config, shape),
         _likelihood(config),
     )
@@ -91,9 +90,9 @@ def _unlabelled(config, image_shape):
 def _likelihood(config):
     """p(x given z): its name, or the one that has a knob."""
     if config.likelihood == "gaussian":
-        return models.GaussianLikelihood(config.noise)
+        return programs.GaussianLikelihood(config.noise)
     if config.likelihood == "squared-error":
-        return models.SquaredErrorLikelihood(config.error_weight)
+        return programs.SquaredErrorLikelihood(config.error_weight)
     return config.likelihood
 
 
@@ -132,11 +131,11 @@ def _networks(config, image_shape, features=0):
     """Encoder and decoder; `features` numbers beside the image and beside the latents."""
     seen, latents = (image_shape[0] + features, *image_shape[1:]), config.latent_dim + features
     if config.network == "mlp":
-        encoder = models.GatedMLPEncoder(seen, config.latent_dim, config.hidden)
-        return encoder, models.GatedMLPDecoder(latents, image_shape, config.hidden[::-1])
+        encoder = networks.GatedMLPEncoder(seen, config.latent_dim, config.hidden)
+        return encoder, networks.GatedMLPDecoder(latents, image_shape, config.hidden[::-1])
     _check_size(image_shape)
-    encoder = models.ConvEncoder(seen, config.latent_dim, config.channels)
-    return encoder, models.ConvDecoder(latents, image_shape, config.channels)
+    encoder = networks.ConvEncoder(seen, config.latent_dim, config.channels)
+    return encoder, networks.ConvDecoder(latents, image_shape, config.channels)
 
 
 def _check_size(image_shape):
@@ -216,7 +215,7 @@ def trained(folder):
     run = runs.read(folder)
     try:
         fresh = model(run.config, run.image_shape, run.attributes)
-        inference.load_weights(fresh, run.folder / "model.safetensors")
+        training.load_weights(fresh, run.folder / "model.safetensors")
     except ValueError as error:
         raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {error}") from error
     return Trained(run, fresh.eval())

@@ -5,28 +5,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, Literal
 
-DataName = Literal[
-    "digits",
-    "mnist",
-    "fashion-mnist",
-    "omniglot",
-    "celeba",
-    "cifar10",
-    "svhn",
-    "shapes",
-    "moons",
-    "gaussians",
-    "grid",
-    "ring",
-    "folder",
-]
-
-
-STREAMED = ("celeba", "folder")  # data that can stay on disk
-
-
-class UserError(ValueError):
-    """A mistake of the caller; the command line shows its message without a traceback."""
+from pyro_priors.checks import UserError, check_seed
+from pyro_priors.data.names import STREAMED, DataName
 
 
 def check_counts(config, *fields):
@@ -66,12 +46,6 @@ def check_widths(field, widths):
     """`UserError` where there is no layer, or one without units."""
     if not widths or min(widths) < 1:
         raise UserError(f"{field}: expected one width or more, each at least 1, got {widths}")
-
-
-def check_seed(seed):
-    """A seed of 31 bits: numpy takes 32, and every device adds its number."""
-    if not 0 <= seed < 2**31:
-        raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +192,7 @@ class TrainConfig(PriorFields, AutoencoderConfig):
         >>> TrainConfig(rank=0)
         Traceback (most recent call last):
             ...
-        experiments.config.UserError: rank: expected at least 1, got 0
+        pyro_priors.checks.UserError: rank: expected at least 1, got 0
     """
 
     pseudo_inputs: int | None = None  # Of the VampPrior, which start at training pictures; None: 500.

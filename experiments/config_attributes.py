@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from experiments.config import AutoencoderConfig, TrainingConfig, UserError
+from experiments.config import AutoencoderConfig, TrainingConfig
+from pyro_priors.checks import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +31,7 @@ class JointConfig(AttributeFields, AutoencoderConfig):
         >>> JointConfig(missing=1.5)
         Traceback (most recent call last):
             ...
-        experiments.config.UserError: missing: expected a share in [0, 1), got 1.5
+        pyro_priors.checks.UserError: missing: expected a share in [0, 1), got 1.5
     """
 
     binarize: Literal["dynamic", "none"] = "none"  # Draw 0/1 pixels afresh for every batch, or keep grey values.

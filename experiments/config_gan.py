@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from experiments.config import PriorFields, TrainConfig, TrainingConfig, UserError, check_one_optimizer, check_widths
+from experiments.config import PriorFields, TrainConfig, TrainingConfig, check_one_optimizer, check_widths
+from pyro_priors.checks import UserError
 
 POINTS = ("moons", "grid", "ring")  # data that are points of the plane, not pictures
 
@@ -18,7 +19,7 @@ class GanConfig(PriorFields, TrainingConfig):
         >>> GanConfig(minibatch=3, estimator="rloo")
         Traceback (most recent call last):
             ...
-        experiments.config.UserError: minibatch: expected 0 with a score function (a critic that sees the others of ...
+        pyro_priors.checks.UserError: minibatch: expected 0 with a score function (a critic that sees the others of ...
     """
 
     binarize: Literal["dynamic", "none"] = "none"  # Keep grey values.
@@ -56,7 +57,7 @@ class GanConfig(PriorFields, TrainingConfig):
     average: float | None = None  # Keep a moving average of the generator, with this weight of the past.
 
     model: ClassVar[str] = "gan"
-    game: ClassVar[str] = "non-saturating"  # `inference.make_game`'s word
+    game: ClassVar[str] = "non-saturating"  # `objectives.make_game`'s word
     norm: ClassVar[str] = "none"  # of the critic's layers
     counts: ClassVar[tuple[str, ...]] = (*TrainingConfig.counts, "latent_dim", "critic_steps", "noise_epochs")
     positive: ClassVar[tuple[str, ...]] = (*TrainingConfig.positive, "critic_lr", "prior_lr")
@@ -110,7 +111,7 @@ class GanConfig(PriorFields, TrainingConfig):
 
     @property
     def kind(self):
-        """What `inference.make_game` takes."""
+        """What `objectives.make_game` takes."""
         return "minimax" if self.minimax else self.game
 
 

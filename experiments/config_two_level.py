@@ -3,7 +3,8 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-from experiments.config import AutoencoderConfig, UserError
+from experiments.config import AutoencoderConfig
+from pyro_priors.checks import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class CategoricalConfig(PaperConfig):
         >>> CategoricalConfig(temperature=0.0)
         Traceback (most recent call last):
             ...
-        experiments.config.UserError: temperature: expected a positive number, got 0.0
+        pyro_priors.checks.UserError: temperature: expected a positive number, got 0.0
     """
 
     categories: int = 10  # K; 1 is CP1, one learnable Gaussian.

@@ -9,13 +9,14 @@ import pyro
 import torch
 import tyro
 
-import inference
 from experiments import build, fitting, judges, runs
 from experiments.answers import answers
-from experiments.config import UserError, check_counts, check_seed
+from experiments.config import check_counts
 from experiments.config_gan import GANS
-from experiments.data import points
-from experiments.data.images import Images, loader
+from pyro_priors import metrics, objectives
+from pyro_priors.checks import UserError, check_seed
+from pyro_priors.data import points
+from pyro_priors.data.images import Images, loader
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +102,7 @@ def generated(run, model, images, seed, count=5000):
         found |= points.coverage(model.generate(count).flatten(1), run.config.data)._asdict()
     labels = fitting.classes(images, count)
     if run.config.model == "info-gan" and labels is not None:
-        found["clusters"] = inference.clusters(model.classify(x), labels)._asdict()
+        found["clusters"] = metrics.clusters(model.classify(x), labels)._asdict()
     return {**found, "count": len(x)}
 
 
@@ -114,9 +115,9 @@ def _told(model, x, *given):
 @torch.no_grad()
 def _codes(model, images, count=5000):
     """How well a prior fits the codes: the sKL, and for codes of hardly any width, where it is of no use, the MMD."""
-    posterior, prior = inference.aggregated_posterior(model.encode, loader(images, 1000)), model.prior_law()
-    found = inference.symmetric_kl(prior, posterior, min(count, len(images)))
-    mmd = inference.squared_mmd(posterior.sample((count,)), prior.sample((count,)))
+    posterior, prior = metrics.aggregated_posterior(model.encode, loader(images, 1000)), model.prior_law()
+    found = metrics.symmetric_kl(prior, posterior, min(count, len(images)))
+    mmd = objectives.squared_mmd(posterior.sample((count,)), prior.sample((count,)))
     return {"skl": found.value, "skl_se": found.standard_error, "squared_mmd": mmd.item()}
 
 
@@ -125,14 +126,14 @@ def categories(model, images):
     """The aggregated posterior q(c), `(K,)`, and how well categories match labels where there are some."""
     probs = torch.cat([model.classify(x) for x in loader(images, 1000)])
     labels = fitting.classes(images)
-    matched = {} if labels is None else {"clusters": inference.clusters(probs, labels)._asdict()}
+    matched = {} if labels is None else {"clusters": metrics.clusters(probs, labels)._asdict()}
     return {"categories": probs.mean(0).tolist(), **matched}
 
 
 def bounds_of(model, images, particles, seed, batch_size=100):
-    """`inference.evaluate_bounds` over `images` with a seed -> dict of numbers, None where there is none."""
+    """`metrics.evaluate_bounds` over `images` with a seed -> dict of numbers, None where there is none."""
     pyro.set_rng_seed(seed)
-    bounds = inference.evaluate_bounds(model.model, model.guide, loader(images, batch_size), num_particles=particles)
+    bounds = metrics.evaluate_bounds(model.model, model.guide, loader(images, batch_size), num_particles=particles)
     return {**_numbers(bounds), "particles": particles}
 
 
@@ -157,7 +158,7 @@ def imputations(model, images, attributes, seed):
             counts = truth[~truth.isnan()].long().bincount(minlength=len(attribute.categories))
             majority = (counts.max() / counts.sum()).item() if counts.sum() else None
             found[attribute.name] = {
-                **_numbers(inference.imputation(probs[attribute.name], truth)),
+                **_numbers(metrics.imputation(probs[attribute.name], truth)),
                 "majority": majority,
             }
     return found, probs

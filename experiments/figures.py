@@ -9,8 +9,8 @@ import torch
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-from inference import replace_file
 from pyro_priors.distributions import FlowNormal
+from pyro_priors.training import replace_file
 
 TITLES = {
     "normal": "N(0, I)",

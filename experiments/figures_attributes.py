@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-import inference
 from experiments.figures import plain, save, show, tile, wrap
+from pyro_priors import metrics
 
 
 @torch.no_grad()
@@ -24,7 +24,7 @@ def draw(folder, model, test, attributes, probs, count=10):
         folder: where to.
         model: what `probs` are of.
         test: test `Images` with labels.
-        attributes: of the model, `experiments.data.attributes.Attribute` each.
+        attributes: of the model, `pyro_priors.data.attributes.Attribute` each.
         probs: what the model answers of every test picture if asked as if all labels were hidden, `{discrete attribute:
             probabilities (n, categories)}`.
         count: pictures a row.
@@ -36,8 +36,8 @@ def draw(folder, model, test, attributes, probs, count=10):
         return
     known = {name: (probs[name], labels) for name, labels in truth.items() if not labels.isnan().all()}
     if known:
-        reliability(folder / "reliability.png", {name: inference.calibration(*both) for name, both in known.items()})
-        coverage(folder / "coverage.png", {name: inference.accuracy_coverage(*both) for name, both in known.items()})
+        reliability(folder / "reliability.png", {name: metrics.calibration(*both) for name, both in known.items()})
+        coverage(folder / "coverage.png", {name: metrics.accuracy_coverage(*both) for name, both in known.items()})
     if not hasattr(model, "generate"):
         return
     some = test.first(2000)
@@ -54,7 +54,7 @@ def draw(folder, model, test, attributes, probs, count=10):
     attribute_grid(folder / "attributes.png", rows)
     if len(texts) > 1:
         law = getattr(model, "attribute_prior", model.prior)()
-        matrix(folder / "dependence.png", *inference.mutual_information(law))
+        matrix(folder / "dependence.png", *metrics.mutual_information(law))
 
 
 @torch.no_grad()
@@ -160,7 +160,7 @@ def reliability(path, calibrations):
 
     Args:
         path: PNG to write.
-        calibrations: `{title: Calibration}`, as `inference.calibration` gives them.
+        calibrations: `{title: Calibration}`, as `metrics.calibration` gives them.
     """
     figure = Figure(figsize=(7.6 if len(calibrations) > 1 else 5.6, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
@@ -194,7 +194,7 @@ def coverage(path, curves):
 
     Args:
         path: PNG to write.
-        curves: `{title: Coverage}`, as `inference.accuracy_coverage` gives them.
+        curves: `{title: Coverage}`, as `metrics.accuracy_coverage` gives them.
     """
     figure = Figure(figsize=(7.6 if len(curves) > 1 else 5.4, 3.8), layout="constrained")
     axis = figure.subplots()

@@ -2,12 +2,12 @@
 
 import torch
 
-import inference
 from experiments import adversarial, build
 from experiments.config import steps_per_epoch
 from experiments.config_gan import CONFIGS as ADVERSARIAL
 from experiments.config_gan import GANS, POINTS
-from experiments.data.images import loader
+from pyro_priors import metrics, objectives, training
+from pyro_priors.data.images import loader
 
 
 def fit(config, model, images, run_dir, resume=False, callbacks=()):
@@ -15,7 +15,7 @@ def fit(config, model, images, run_dir, resume=False, callbacks=()):
 
     With `resume` it goes on from the checkpoint in `run_dir`, if there is one. `callbacks` are further ones.
     """
-    begun = resume and (run_dir / inference.CHECKPOINT).is_file()
+    begun = resume and (run_dir / training.CHECKPOINT).is_file()
     if getattr(config, "pretrained", None) is not None and not begun:
         result = _fit_prior(config, model, images, config.epochs if config.frozen else config.start_epochs or 10)
         if config.frozen:
@@ -44,15 +44,15 @@ def _fit_all(config, model, images, run_dir, resume, more):
         # Blind epochs end with steady codes, whose clusters can be told.
         cycles = [epochs for epochs in (getattr(config, "blind_epochs", 0),) if 0 < epochs < config.epochs]
         cycles.append(config.epochs - sum(cycles))
-        callbacks.append(inference.CosineDecay(*(epochs * per_epoch for epochs in cycles)))
-    return inference.fit(
+        callbacks.append(training.CosineDecay(*(epochs * per_epoch for epochs in cycles)))
+    return training.fit(
         steps,
         model,
         batches,
         epochs=config.epochs,
         validation=None if config.model in GANS else loader(images.validation, 1000, pin=pin),
         callbacks=[*callbacks, *more],
-        early_stopping=inference.EarlyStopping(config.patience) if config.patience else None,
+        early_stopping=training.EarlyStopping(config.patience) if config.patience else None,
         run_dir=run_dir,
         checkpoint_every=None if run_dir is None else config.checkpoint_every,
         resume=resume,
@@ -70,15 +70,15 @@ def _fit_all(config, model, images, run_dir, resume, more):
 def _steps(config, model, images, batches):
     """The step of a bound or likelihood, with that of a discriminator where it has one, and callbacks."""
     if config.model == "classifier":
-        objective, callbacks = inference.LogLikelihood(), []
+        objective, callbacks = objectives.LogLikelihood(), []
     else:
         objective = _bound(config, len(images.train))
         callbacks = _callbacks(config, model, images, objective, batches)
-    steps = [inference.OptimizationStep(objective, build.optimizer(config, model))]
-    if isinstance(objective, inference.FactorELBO):
-        ratio = inference.DensityRatio(objective.discriminator)
+    steps = [training.OptimizationStep(objective, build.optimizer(config, model))]
+    if isinstance(objective, objectives.FactorELBO):
+        ratio = objectives.DensityRatio(objective.discriminator)
         optimizer = torch.optim.Adam(ratio.parameters(), lr=config.discriminator_lr, betas=(0.5, 0.9))
-        steps.append(inference.OptimizationStep(ratio, optimizer))
+        steps.append(training.OptimizationStep(ratio, optimizer))
     return steps, callbacks
 
 
@@ -86,21 +86,21 @@ def _bound(config, data_size):
     """The ELBO; where there are categories, by enumeration if that is wanted, and their KL in full from the start."""
     if config.model == "cp-vae":
         unweighted = () if config.warm_categories else ("c",)
-        return inference.ELBO(unweighted=unweighted, enumerate=config.estimator == "enumerate")
+        return objectives.ELBO(unweighted=unweighted, enumerate=config.estimator == "enumerate")
     objective = getattr(config, "objective", "elbo")
     strength = getattr(config, "strength", None)
     if objective == "beta-h":
-        return inference.ELBO(kl_weight=strength or 5.0)
+        return objectives.ELBO(kl_weight=strength or 5.0)
     if objective == "beta-b":
-        return inference.CapacityELBO(strength or 15.0, config.capacity)
+        return objectives.CapacityELBO(strength or 15.0, config.capacity)
     if objective == "beta-tc":
-        return inference.TotalCorrelationELBO(strength or 4.0, data_size)
+        return objectives.TotalCorrelationELBO(strength or 4.0, data_size)
     if objective == "factor":
-        discriminator = inference.Discriminator(config.latent_dim, config.discriminator_hidden)
-        return inference.FactorELBO(discriminator, strength or 1000.0)
+        discriminator = objectives.Discriminator(config.latent_dim, config.discriminator_hidden)
+        return objectives.FactorELBO(discriminator, strength or 1000.0)
     if objective == "info":
-        return inference.InfoELBO(lambda_=strength or 1000.0, kernel=config.kernel)
-    return inference.ELBO()
+        return objectives.InfoELBO(lambda_=strength or 1000.0, kernel=config.kernel)
+    return objectives.ELBO()
 
 
 def _fit_prior(config, model, images, epochs):
@@ -109,27 +109,27 @@ def _fit_prior(config, model, images, epochs):
     labels = {"y": y} if config.model == "joint-vae" else {}
     patience = {"patience": config.patience} if config.patience else {}
     knobs = {"lr": config.prior_lr, "batch_size": config.batch_size, "progress": config.progress, "decay": True}
-    return inference.fit_prior(model.prior, z, scale=scale, epochs=epochs, **labels, **patience, **knobs)
+    return training.fit_prior(model.prior, z, scale=scale, epochs=epochs, **labels, **patience, **knobs)
 
 
 def _write(run_dir, model, result, name):
     if run_dir is not None:
-        inference.save_weights(model, run_dir / "model.safetensors")
-        inference.write_table(result.history, run_dir / name)
+        training.save_weights(model, run_dir / "model.safetensors")
+        training.write_table(result.history, run_dir / name)
 
 
 def _callbacks(config, model, images, objective, steps):
     """KL warm-up, a label term or temperature that falls, a prior set from codes; an epoch has so many `steps`."""
     callbacks = []
     if config.warmup_epochs:
-        schedule = inference.LinearWarmup(config.warmup_epochs * steps, end=objective.kl_weight)
-        callbacks.append(inference.Anneal(objective, "kl_weight", schedule))
-    if isinstance(objective, inference.CapacityELBO):
-        rise = inference.LinearWarmup(config.epochs * steps, end=config.capacity)
-        callbacks.append(inference.Anneal(objective, "capacity", rise))
+        schedule = training.LinearWarmup(config.warmup_epochs * steps, end=objective.kl_weight)
+        callbacks.append(training.Anneal(objective, "kl_weight", schedule))
+    if isinstance(objective, objectives.CapacityELBO):
+        rise = training.LinearWarmup(config.epochs * steps, end=config.capacity)
+        callbacks.append(training.Anneal(objective, "capacity", rise))
     if getattr(config, "label_epochs", None) and config.label_weight:
-        fall = inference.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
-        callbacks.append(inference.Anneal(model, "label_weight", fall))
+        fall = training.LinearWarmup(config.label_epochs * steps, start=config.label_weight, end=0.0)
+        callbacks.append(training.Anneal(model, "label_weight", fall))
     if config.model == "cp-vae":
         return callbacks + _category_callbacks(config, model, images, steps)
     return callbacks + _reinitialisation(config, model, images)
@@ -143,26 +143,26 @@ def _reinitialisation(config, model, images):
     encoded = {"data": loader(images.train, 500, shuffle=True), "encode": model.encode}
     if config.reinit_samples:
         encoded["samples"] = config.reinit_samples
-    return [inference.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)]
+    return [training.Reinitialize(model.prior, first=config.reinit_first, every=config.reinit_every, **encoded)]
 
 
 def _category_callbacks(config, model, images, steps):
     """The temperature falls, categories wait and are given up; how they are used goes to metrics.csv."""
     some = images.validation.first(1000)
-    fall = inference.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
+    fall = training.LinearWarmup(config.temperature_epochs * steps, config.temperature, config.last_temperature)
     callbacks = [
-        inference.Anneal(model, "temperature", fall),
-        inference.CategoryMetrics(model, some, classes(images.validation, 1000)),
+        training.Anneal(model, "temperature", fall),
+        metrics.CategoryMetrics(model, some, classes(images.validation, 1000)),
     ]
     blind = config.blind_epochs * steps
     if blind:
-        callbacks.append(inference.Anneal(model, "blind", inference.Until(blind)))
+        callbacks.append(training.Anneal(model, "blind", training.Until(blind)))
         how = {"first": config.blind_epochs, "every": None, "samples": config.reinit_samples or 10_000}
         pictures = loader(images.train, 500, shuffle=True)
-        callbacks.append(inference.Reinitialize(model, pictures, encode=None, **how))
+        callbacks.append(training.Reinitialize(model, pictures, encode=None, **how))
     if config.kept:
-        fall = inference.LinearWarmup(config.kept_epochs * steps, config.categories, config.kept, delay=blind)
-        callbacks.append(inference.Anneal(model, "kept", fall))
+        fall = training.LinearWarmup(config.kept_epochs * steps, config.categories, config.kept, delay=blind)
+        callbacks.append(training.Anneal(model, "kept", fall))
     return callbacks
 
 

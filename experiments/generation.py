@@ -3,11 +3,11 @@
 import pyro
 import torch
 
-import inference
 from experiments import fitting, judges
-from experiments.config import UserError
-from experiments.data.images import loader
-from inference.latent_metrics import log_prob
+from pyro_priors import metrics
+from pyro_priors.checks import UserError
+from pyro_priors.data.images import loader
+from pyro_priors.metrics.latents import log_prob
 
 THRESHOLDS = tuple(float(tau) for tau in range(-20, 5))  # of log p(z), in nats
 SHARES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # of the prior's own draws that lie below a threshold
@@ -42,8 +42,8 @@ def results(
     """
     pyro.set_rng_seed(seed)
     prior = model.prior_law()
-    posterior = inference.aggregated_posterior(model.encode, loader(data.test, 1000))
-    divergence = inference.symmetric_kl(prior, posterior, samples)
+    posterior = metrics.aggregated_posterior(model.encode, loader(data.test, 1000))
+    divergence = metrics.symmetric_kl(prior, posterior, samples)
     found = {
         "skl": divergence.value,
         "skl_se": divergence.standard_error,
@@ -54,13 +54,13 @@ def results(
     }
     if judge is not None:
         z = prior.sample((samples,))
-        z_low = inference.low_posterior(prior, posterior, lowest, samples)
+        z_low = metrics.low_posterior(prior, posterior, lowest, samples)
         drawn, drawn_low = (judges.features(judge, _decoded(model, part)) for part in (z, z_low))
-        found["frechet"] = inference.frechet_distance(drawn, real)
-        found["frechet_low"] = inference.frechet_distance(drawn_low, real)
+        found["frechet"] = metrics.frechet_distance(drawn, real)
+        found["frechet_low"] = metrics.frechet_distance(drawn_low, real)
     factors = data.train.hidden
     if factors is not None and factors.shape[1] > 1:
-        found["mig"] = inference.mutual_information_gap(fitting.codes(model, data.train)[0], factors)
+        found["mig"] = metrics.mutual_information_gap(fitting.codes(model, data.train)[0], factors)
     return found
 
 
@@ -69,7 +69,7 @@ def _leakage(prior, posterior, samples):
     levels = own.quantile(own.new_tensor(SHARES))
     levels[-1] = torch.inf  # everything
     thresholds = torch.cat([torch.tensor(THRESHOLDS).to(levels), levels])
-    scores = inference.leakage(prior, posterior, thresholds, samples).tolist()
+    scores = metrics.leakage(prior, posterior, thresholds, samples).tolist()
     return {
         "thresholds": THRESHOLDS,
         "scores": scores[: len(THRESHOLDS)],
@@ -80,7 +80,7 @@ def _leakage(prior, posterior, samples):
 
 def _nll(model, pictures, samples):
     parts = [
-        inference.importance_nll(model.model, model.guide, batch, samples, chunk=500) for batch in pictures.split(10)
+        metrics.importance_nll(model.model, model.guide, batch, samples, chunk=500) for batch in pictures.split(10)
     ]
     nll, error, k = (torch.cat([getattr(part, name) for part in parts]).double() for name in parts[0]._fields)
     return {

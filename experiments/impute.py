@@ -12,14 +12,15 @@ import pyro
 import torch
 import tyro
 
-import inference
 from experiments import build
 from experiments.answers import answers
-from experiments.config import UserError, check_counts, check_seed
-from experiments.data import csv_files, user_folder
-from experiments.data.attributes import read_csv
-from experiments.data.columns import choose, match, some
-from experiments.data.images import Images
+from experiments.config import check_counts
+from pyro_priors import training
+from pyro_priors.checks import UserError, check_seed
+from pyro_priors.data import csv_files, user_folder
+from pyro_priors.data.attributes import read_csv
+from pyro_priors.data.columns import choose, match, some
+from pyro_priors.data.images import Images
 
 CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a comma put before it
 
@@ -103,7 +104,7 @@ def main(config: ImputeConfig):
     found = cells(model, table, images, config.draws)
     result = fill(rows, layout, table, found, config.min_confidence)
     mark = codecs.BOM_UTF8 if source.startswith(codecs.BOM_UTF8) else b""
-    inference.replace_file(config.out, lambda temporary: temporary.write_bytes(mark + result.text.encode()))
+    training.replace_file(config.out, lambda temporary: temporary.write_bytes(mark + result.text.encode()))
     print(f"{result.filled} cells filled, {result.left} left empty")
     print(config.out)
 
@@ -113,7 +114,7 @@ def cells(model, table, images, draws):
 
     Args:
         model: a joint model, whose attributes are those of the table.
-        table: `experiments.data.attributes.Table`.
+        table: `pyro_priors.data.attributes.Table`.
         images: `Images` with the values of the table, one for every row.
         draws: draws of z for every picture.
     """
@@ -162,7 +163,7 @@ def columns(name, header, attributes, recipes=(), copy=False):
         UserError: a column that says nothing, unless `copy`; one to be added is there already.
 
     Example:
-        >>> from experiments.data.attributes import Attribute
+        >>> from pyro_priors.data.attributes import Attribute
         >>> bald, age = Attribute("bald", ("0", "1")), Attribute("age", None)
         >>> columns("faces.csv", ["image", "age", "hair"], [bald, age], ["bald=!hair", "age"])
         Layout(read=['age', 'bald=!hair'], added=['bald', 'bald_probability', 'age_sd'],

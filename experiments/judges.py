@@ -8,11 +8,11 @@ import pyro
 import torch
 from torch import nn
 
-import inference
 from experiments import build
-from experiments.config import UserError
-from experiments.data.images import loader
 from experiments.runs import Run, hashed
+from pyro_priors import metrics, queries
+from pyro_priors.checks import UserError
+from pyro_priors.data.images import loader
 
 
 class Judge(NamedTuple):
@@ -89,9 +89,9 @@ def likeness(model, judge, images, seed, real=None):
     """
     _check_count(images)
     pyro.set_rng_seed(seed)
-    drawn = features(judge, inference.generate(model, len(images)))
+    drawn = features(judge, queries.generate(model, len(images)))
     real = features(judge, images) if real is None else real
-    return {"frechet": inference.frechet_distance(drawn, real), "count": len(drawn), "judge": judge.identity}
+    return {"frechet": metrics.frechet_distance(drawn, real), "count": len(drawn), "judge": judge.identity}
 
 
 @torch.no_grad()
@@ -106,7 +106,7 @@ def conditions(model, judge, images, seed, batch_size=100):
     pyro.set_rng_seed(seed)
     hits, generated, real = [], [], []
     for x, y in loader(images, batch_size):
-        pictures = inference.generate(model, len(y), {"y": y})
+        pictures = queries.generate(model, len(y), {"y": y})
         generated.append(judge.model.features(pictures))
         real.append(judge.model.features(x))
         found = judge.model.log_probs(pictures)
@@ -119,7 +119,7 @@ def conditions(model, judge, images, seed, batch_size=100):
     return {
         "accuracy": accuracy,
         "mean_accuracy": statistics.mean(known) if known else None,
-        "frechet": inference.frechet_distance(torch.cat(generated), torch.cat(real)),
+        "frechet": metrics.frechet_distance(torch.cat(generated), torch.cat(real)),
         "count": len(hits),
         "judge": judge.identity,
     }
@@ -163,12 +163,12 @@ def inception_distance(model, inception, images, seed, batch_size=100):
     (network, identity), sets = inception, ([], [])
     for batch in loader(images, batch_size):
         x, *y = batch if isinstance(batch, tuple) else (batch,)
-        pictures = inference.generate(model, len(x), {"y": y[0]} if y else {})
+        pictures = queries.generate(model, len(x), {"y": y[0]} if y else {})
         for kept, shown in zip(sets, (pictures, x), strict=True):
             shown = shown.expand(-1, 3, -1, -1).clamp(0, 1)
             kept.append(network((255 * shown).round().to(torch.uint8)))
     features = [torch.cat(part) for part in sets]
-    return {"frechet": inference.frechet_distance(*features), "count": len(features[0]), **identity}
+    return {"frechet": metrics.frechet_distance(*features), "count": len(features[0]), **identity}
 
 
 def _check_generates(run):

@@ -10,9 +10,10 @@ import sys
 import threading
 from typing import Literal
 
-from experiments.config import UserError, check_counts
-from inference import Terminated
-from inference.signals import heard
+from experiments.config import check_counts
+from pyro_priors.checks import UserError
+from pyro_priors.training import Terminated
+from pyro_priors.training.signals import heard
 
 _PLACE = contextvars.ContextVar("place", default=None)  # that `run` sends its commands to; None: this machine
 
@@ -25,7 +26,7 @@ class LaunchConfig:
         >>> LaunchConfig(launcher="slurm", gpus=-1)
         Traceback (most recent call last):
             ...
-        experiments.config.UserError: gpus: expected 0 or more, got -1
+        pyro_priors.checks.UserError: gpus: expected 0 or more, got -1
     """
 
     jobs: int = 1  # Runs at a time, as processes of this machine.

@@ -7,12 +7,12 @@ import pyro
 import torch
 from sklearn.svm import SVC
 
-import inference
 from experiments import build, figures_attributes
 from experiments.answers import answers
-from experiments.config import UserError, check_seed
 from experiments.config_attributes import JointConfig
 from experiments.train import train
+from pyro_priors import queries
+from pyro_priors.checks import UserError, check_seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def main(config: QuickstartConfig):
     pyro.set_rng_seed(config.seed)
     probs = answers(model, images.train).probs["digit"]
     pyro.set_rng_seed(config.seed)
-    drawn = {digit: inference.generate(model, 100, {"digit": float(digit)}) for digit in range(10)}
+    drawn = {digit: queries.generate(model, 100, {"digit": float(digit)}) for digit in range(10)}
     asked = {digit: (reader(pictures) == digit).double().mean().item() for digit, pictures in drawn.items()}
     some = (~hidden.isnan()).nonzero()[:40, 0]
     figures_attributes.imputed(

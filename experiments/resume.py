@@ -5,9 +5,9 @@ from pathlib import Path
 
 import tyro
 
-import inference
 from experiments import runs, train
-from experiments.config import UserError
+from pyro_priors import training
+from pyro_priors.checks import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,12 +23,12 @@ class ResumeConfig:
 def main(config: ResumeConfig):
     """As `train`, in the folder of the run."""
     run = runs.read(config.run, needed=("config.json",))
-    finished = (run.folder / "summary.json").is_file() and not (run.folder / inference.CHECKPOINT).is_file()
+    finished = (run.folder / "summary.json").is_file() and not (run.folder / training.CHECKPOINT).is_file()
     if finished:
         raise UserError(f"run: expected a training that was cut off, got {run.folder}, which has ended (summary.json)")
     try:
         train.main(run.config, run)
-    except inference.DamagedCheckpoint as error:
+    except training.DamagedCheckpoint as error:
         raise UserError(f"{error} (delete it to train from the beginning)") from error
-    except inference.CheckpointError as error:
+    except training.CheckpointError as error:
         raise UserError(str(error)) from error

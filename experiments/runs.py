@@ -13,12 +13,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.config import TrainConfig, TrainingConfig, UserError, from_json, to_json
+from experiments.config import TrainConfig, TrainingConfig, from_json, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.config_gan import CONFIGS as ADVERSARIAL
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
-from experiments.data import attributes
-from inference import replace_file
+from pyro_priors.checks import UserError
+from pyro_priors.data import attributes
+from pyro_priors.training import replace_file
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
 FORMAT = 2  # raised when a run folder of this version can no longer be read by the next

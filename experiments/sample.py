@@ -9,8 +9,9 @@ import torch
 import tyro
 
 from experiments import build, figures, figures_attributes, runs
-from experiments.config import UserError, check_counts, check_seed
-from experiments.data.attributes import parse_given
+from experiments.config import check_counts
+from pyro_priors.checks import UserError, check_seed
+from pyro_priors.data.attributes import parse_given
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,8 @@ import time
 import pyro
 import torch
 
-import inference
 from experiments import adversarial, build, evaluate, figures, figures_attributes, fitting, runs
-from experiments.config import TrainConfig, TrainingConfig, UserError
+from experiments.config import TrainConfig, TrainingConfig
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.config_gan import (
     CONFIGS,
@@ -22,6 +21,8 @@ from experiments.config_gan import (
     WganGpConfig,
 )
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
+from pyro_priors import training
+from pyro_priors.checks import UserError
 
 __all__ = [
     "AaeConfig",
@@ -96,13 +97,13 @@ def _trained(config, images, model, run, resume):
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
     draw(run, trained, images, probs)
-    inference.remove_checkpoints(run.folder)
+    training.remove_checkpoints(run.folder)
     return summary
 
 
 def shows(config, run, images):
     """Callbacks that show the training while it runs; `run` is None on ranks that write nothing."""
-    shown = [inference.TensorBoard(run.folder / "tensorboard" if run else "tensorboard")] if config.tensorboard else []
+    shown = [training.TensorBoard(run.folder / "tensorboard" if run else "tensorboard")] if config.tensorboard else []
     if config.figures_every:
 
         def drawn(model, epoch):
@@ -110,7 +111,7 @@ def shows(config, run, images):
             folder.mkdir(parents=True, exist_ok=True)
             draw(run._replace(folder=folder), model, images, None)
 
-        shown.append(inference.Draw(drawn, config.figures_every))
+        shown.append(training.Draw(drawn, config.figures_every))
     return shown
 
 

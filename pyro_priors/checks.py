@@ -31,3 +31,13 @@ def check_broadcast(name: str, *shapes: torch.Size) -> torch.Size:
     except RuntimeError:
         listed = " and ".join(str(tuple(shape)) for shape in shapes)
         raise ValueError(f"{name}: expected batch shapes that fit each other, got {listed}") from None
+
+
+class UserError(ValueError):
+    """A mistake of the caller; the command line shows its message without a traceback."""
+
+
+def check_seed(seed):
+    """A seed of 31 bits: numpy takes 32, and every device adds its number."""
+    if not 0 <= seed < 2**31:
+        raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")

@@ -7,7 +7,8 @@ import pyro.distributions as dist
 import torch
 from torch import nn
 
-from inference import ELBO, Callback, OptimizationStep
+from pyro_priors.objectives import ELBO
+from pyro_priors.training import Callback, OptimizationStep
 
 
 class Line(nn.Module):

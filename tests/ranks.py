@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-PRELOADED = ["lightning_fabric", "sklearn.mixture", "tqdm", "inference", "models"]
+PRELOADED = ["lightning_fabric", "sklearn.mixture", "tqdm", "pyro_priors.training", "pyro_priors.programs"]
 
 
 def in_processes(count, function, *arguments, limit=120, **named):
     """Call a function of a module as each of `count` ranks -> list of what they return.
 
-    Where `inference.fit` is called with `devices=count`, it finds the others. A server that has imported what is slow
+    Where `training.fit` is called with `devices=count`, it finds the others. A server that has imported what is slow
     to import makes the processes; an error in one ends all.
     """
     context = multiprocessing.get_context("forkserver")

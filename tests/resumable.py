@@ -13,9 +13,10 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-import inference as inf
 import pyro_priors as pp
-from models import GAN, VAE, GatedMLPDecoder, GatedMLPEncoder, MLPCritic, MLPGenerator
+from pyro_priors import objectives, training
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder, MLPCritic, MLPGenerator
+from pyro_priors.programs import GAN, VAE
 
 SHAPE = (1, 4, 4)
 EPOCHS = 5
@@ -41,7 +42,7 @@ def loader(count, size=8, **kwargs):
     return DataLoader(Noisy(count), size, collate_fn=lambda batch: batch, **kwargs)
 
 
-class Stop(inf.Callback):
+class Stop(training.Callback):
     """Calls a function at every hook with the hook's name and the state."""
 
     def __init__(self, act=lambda hook, state: None):
@@ -77,31 +78,31 @@ def autoencoder():
 
 
 def trip():
-    vae, objective = autoencoder(), inf.ELBO()
+    vae, objective = autoencoder(), objectives.ELBO()
     own = torch.Generator().manual_seed(3)
     return SimpleNamespace(
-        steps=[inf.OptimizationStep(objective, adam(vae))],
+        steps=[training.OptimizationStep(objective, adam(vae))],
         model=vae,
         data=loader(23, shuffle=True),
         validation=loader(12),
         callbacks=[
-            inf.Anneal(objective, "kl_weight", inf.LinearWarmup(8)),
-            inf.CosineDecay(EPOCHS * BATCHES),
-            inf.Reinitialize(
+            training.Anneal(objective, "kl_weight", training.LinearWarmup(8)),
+            training.CosineDecay(EPOCHS * BATCHES),
+            training.Reinitialize(
                 vae.prior, loader(24, shuffle=True, generator=own), encode=vae.encode, every=1, samples=20
             ),
         ],
-        early_stopping=inf.EarlyStopping(2),
+        early_stopping=training.EarlyStopping(2),
     )
 
 
 def factor():
-    vae, discriminator = autoencoder(), inf.Discriminator(2, (8,))
-    ratio = inf.DensityRatio(discriminator)
+    vae, discriminator = autoencoder(), objectives.Discriminator(2, (8,))
+    ratio = objectives.DensityRatio(discriminator)
     return SimpleNamespace(
         steps=[
-            inf.OptimizationStep(inf.FactorELBO(discriminator, 5.0), adam(vae)),
-            inf.OptimizationStep(ratio, torch.optim.RMSprop(ratio.parameters(), momentum=0.9)),
+            training.OptimizationStep(objectives.FactorELBO(discriminator, 5.0), adam(vae)),
+            training.OptimizationStep(ratio, torch.optim.RMSprop(ratio.parameters(), momentum=0.9)),
         ],
         model=vae,
         data=loader(23, shuffle=True, generator=torch.Generator().manual_seed(1)),
@@ -114,19 +115,19 @@ def factor():
 def gan(hidden=8):
     prior = pp.TRIP(2, components=2, rank=2)
     model = GAN(MLPGenerator(2, SHAPE, (hidden,)), prior, MLPCritic(SHAPE, (hidden,), norm="spectral"))
-    critic = inf.CriticLoss(model.critic, penalty=10.0, noise=0.1)
-    generator = inf.GeneratorLoss(model.critic, noise=0.1)
+    critic = objectives.CriticLoss(model.critic, penalty=10.0, noise=0.1)
+    generator = objectives.GeneratorLoss(model.critic, noise=0.1)
     return SimpleNamespace(
         steps=[
-            inf.OptimizationStep(critic, adam(model.critic)),
-            inf.OptimizationStep(generator, adam(model.generator, model.prior), every=2),
+            training.OptimizationStep(critic, adam(model.critic)),
+            training.OptimizationStep(generator, adam(model.generator, model.prior), every=2),
         ],
         model=model,
         data=loader(23, shuffle=True),
         validation=None,
         callbacks=[
-            inf.ExponentialAverage(model.generator, 0.9),
-            *(inf.Anneal(one, "noise", inf.LinearWarmup(9, 0.1, 0.0)) for one in (critic, generator)),
+            training.ExponentialAverage(model.generator, 0.9),
+            *(training.Anneal(one, "noise", training.LinearWarmup(9, 0.1, 0.0)) for one in (critic, generator)),
         ],
         early_stopping=None,
     )
@@ -141,7 +142,7 @@ def train(name, folder, act=lambda hook, state: None, **kwargs):
     one = MAKE.get(name, name)()
     if kwargs.get("resume"):
         pyro.set_rng_seed(6)  # nothing rests on how the process that resumes starts
-    result = inf.fit(
+    result = training.fit(
         one.steps,
         one.model,
         one.data,

@@ -5,18 +5,19 @@ import json
 
 import pytest
 
-import inference
 from experiments import build, fitting, pages, train
-from experiments.config import TrainConfig, UserError, from_json, to_json
+from experiments.config import TrainConfig, from_json, to_json
 from experiments.config_gan import AaeConfig, GanConfig, VaeGanConfig
 from experiments.config_two_level import CategoricalConfig
 from experiments.tables import kept
+from pyro_priors import training
+from pyro_priors.checks import UserError
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_it_reaches_the_training(monkeypatch, accumulate):
     told = {}
-    monkeypatch.setattr(inference, "fit", lambda *args, **kwargs: told.update(kwargs))
+    monkeypatch.setattr(training, "fit", lambda *args, **kwargs: told.update(kwargs))
     config = TrainConfig(data="digits", hidden=(8,), accumulate=accumulate)
     images = build.load_data(config)
     fitting.fit(config, build.model(config, images.image_shape, images.attributes), images, None)

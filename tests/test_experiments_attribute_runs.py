@@ -11,11 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
-import inference
 from experiments import build, figures, judges, quickstart, runs, train
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
+from experiments.config import TrainConfig, from_json, to_flags, to_json
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from pyro_priors import training
+from pyro_priors.checks import UserError
 
 SIZES = {"epochs": 2, "batch_size": 20, "channels": 4, "seed": 1, "decay": True}
 LATENT = {**SIZES, "latent_dim": 3, "components": 3, "rank": 3, "particles": 5}
@@ -196,7 +197,7 @@ def test_mistakes(trained, arguments, message, capsys, tmp_path):
     named = {"JOINT": str(trained["joint-vae"]), "CLASSIFIER": str(trained["classifier"])}
     if "UNLABELLED" in arguments:
         run = runs.start(TrainConfig(runs_dir=tmp_path.parent / f"{tmp_path.name}-runs"), (1, 28, 28))
-        inference.save_weights(build.model(run.config, run.image_shape), run.folder / "model.safetensors")
+        training.save_weights(build.model(run.config, run.image_shape), run.folder / "model.safetensors")
         named["UNLABELLED"] = str(run.folder)
     words = [named.get(word, word) for word in arguments.split()]
     extra = ["--runs-dir", str(tmp_path)] if words[0] in ("train", "quickstart") else []

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import pyro_priors as pp
-from experiments.config import UserError
-from experiments.data import attributes
-from experiments.data.attributes import Attribute, Table, parse_given, read_csv, select
+from pyro_priors.checks import UserError
+from pyro_priors.data import attributes
+from pyro_priors.data.attributes import Attribute, Table, parse_given, read_csv, select
 
 NAN = math.nan
 HAIR = Attribute("hair", ("black", "blond", "red"))

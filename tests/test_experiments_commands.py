@@ -13,9 +13,10 @@ from fake_runs import parsed, replace_processes, write_run
 import pyro_priors as pp
 from experiments import build, figures, runs
 from experiments.__main__ import COMMANDS, main
-from experiments.config import TrainConfig, UserError, from_json, to_flags, to_json
+from experiments.config import TrainConfig, from_json, to_flags, to_json
 from experiments.config_gan import GanConfig
 from experiments.tables import kept, trip_elbo
+from pyro_priors.checks import UserError
 
 CONFIGS = [
     TrainConfig(),

@@ -12,10 +12,10 @@ from PIL import Image
 from torchvision import datasets
 from torchvision_files import write_celeba, write_cifar10
 
-from experiments.config import UserError
-from experiments.data.attributes import Attribute
-from experiments.data.images import Images, loader, split
-from experiments.data.loading import load
+from pyro_priors.checks import UserError
+from pyro_priors.data.attributes import Attribute
+from pyro_priors.data.images import Images, loader, split
+from pyro_priors.data.loading import load
 
 RNG = np.random.default_rng(0)
 

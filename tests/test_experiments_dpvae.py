@@ -14,12 +14,12 @@ from torchvision import datasets
 import pyro_priors as pp
 from experiments import generation, judges
 from experiments.__main__ import main
-from experiments.data import shapes
-from experiments.data.images import Images
-from experiments.data.loading import load
 from experiments.papers import dpvae, dpvae_moons
 from experiments.tables import kept
-from models import VAE, SquaredErrorLikelihood
+from pyro_priors.data import shapes
+from pyro_priors.data.images import Images
+from pyro_priors.data.loading import load
+from pyro_priors.programs import VAE, SquaredErrorLikelihood
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ import torch
 
 import pyro_priors as pp
 from experiments import figures, figures_attributes
-from experiments.data.attributes import Attribute, kinds
-from experiments.data.images import Images
-from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors.data.attributes import Attribute, kinds
+from pyro_priors.data.images import Images
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import JointVAE
 
 NAN = torch.nan
 

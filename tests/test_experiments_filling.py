@@ -2,7 +2,7 @@
 
 import torch
 
-from experiments.data.filling import filled
+from pyro_priors.data.filling import filled
 
 
 def hide(y, share=0.7):

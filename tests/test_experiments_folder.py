@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments.config import UserError
-from experiments.data import user_folder
-from experiments.data.attributes import Attribute
-from experiments.data.loading import load
+from pyro_priors.checks import UserError
+from pyro_priors.data import user_folder
+from pyro_priors.data.attributes import Attribute
+from pyro_priors.data.loading import load
 
 
 def write_folder(root, count=20, size=(40, 30), mode="RGB"):

@@ -8,13 +8,14 @@ import pytest
 import torch
 from torchvision_files import write_celeba, write_cifar10
 
-import inference
 import pyro_priors as pp
 from experiments import adversarial, build
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
-from experiments.data.points import MODES, coverage
+from pyro_priors import training
+from pyro_priors.checks import UserError
+from pyro_priors.data.points import MODES, coverage
 
 SMALL = ["--hidden", "8", "--components", "2", "--rank", "2", "--epochs", "1", "--threads", "1", "--no-progress"]
 
@@ -133,14 +134,14 @@ def test_knobs_of_the_networks_reach_them(network):
 
 
 def test_rates_fall_to_zero_where_that_is_wanted(tmp_path, monkeypatch):
-    seen, plain = [], inference.fit
+    seen, plain = [], training.fit
 
     def fit(steps, *args, **how):
         result = plain(steps, *args, **how)
         seen.append([group["lr"] for step in steps for group in step.optimizer.param_groups])
         return result
 
-    monkeypatch.setattr(inference, "fit", fit)
+    monkeypatch.setattr(training, "fit", fit)
     flags = ["--data", "ring", "--latent-dim", "2", "--batch-size", "5000", "--runs-dir", str(tmp_path)]
     for decay in ([], ["--decay"]):
         train("gan", *flags, "--lr", "1e-2", "--prior-lr", "1e-2", *decay)

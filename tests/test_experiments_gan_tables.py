@@ -9,10 +9,11 @@ from torchvision_files import write_cifar10
 
 from experiments import launch
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.config_gan import WganGpConfig
 from experiments.tables import gan_points, gan_tricks, kept
 from experiments.tables.conditional_gan import SHARED, ConditionalGanConfig, markdown, trained_or_diverged
+from pyro_priors.checks import UserError
 
 
 def test_tables(tmp_path, monkeypatch):

@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import inference
 import pyro_priors as pp
 from experiments import answers, build, impute
-from experiments.config import UserError
-from experiments.data import user_folder
-from experiments.data.attributes import Attribute, kinds, read_csv
-from experiments.data.images import Images, loader
-from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors import queries
+from pyro_priors.checks import UserError
+from pyro_priors.data import user_folder
+from pyro_priors.data.attributes import Attribute, kinds, read_csv
+from pyro_priors.data.images import Images, loader
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import JointVAE
 
 SHAPE = (1, 8, 8)
 ATTRIBUTES = (
@@ -81,7 +82,7 @@ def expected(model, folder, draws=16):
     pyro.set_rng_seed(0)
     (x,) = loader(images, 500)
     asked = model, x, table.values, draws
-    return inference.classify(*asked), inference.posterior_mean(*asked), inference.impute(*asked)
+    return queries.classify(*asked), queries.posterior_mean(*asked), queries.impute(*asked)
 
 
 def test_empty_cells_are_filled_with_what_the_model_says(run, model, folder, capsys):

@@ -9,10 +9,11 @@ from PIL import Image
 
 import pyro_priors as pp
 from experiments import build, impute
-from experiments.config import UserError
-from experiments.data import loading
-from experiments.data.attributes import Attribute, kinds, read_csv
-from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors.checks import UserError
+from pyro_priors.data import loading
+from pyro_priors.data.attributes import Attribute, kinds, read_csv
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import JointVAE
 
 HAIRY, DIGIT, AGE = (
     Attribute("hairy", ("0", "1")),

@@ -8,8 +8,8 @@ import torch
 
 from experiments import judges
 from experiments.__main__ import main
-from experiments.config import UserError
-from experiments.data.images import Images
+from pyro_priors.checks import UserError
+from pyro_priors.data.images import Images
 
 RUN = SimpleNamespace(config=SimpleNamespace(model="vae"), folder="somewhere")
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from experiments.config import UserError
-from experiments.data.attributes import Attribute
-from experiments.data.images import Images, loader
-from experiments.data.loading import load
+from pyro_priors.checks import UserError
+from pyro_priors.data.attributes import Attribute
+from pyro_priors.data.images import Images, loader
+from pyro_priors.data.loading import load
 
 
 def test_labels_travel_with_their_pictures():

@@ -14,9 +14,10 @@ from fake_runs import parsed, write_run
 
 from experiments import launch
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import completed
+from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 SLURM = ["--launcher", "slurm"]

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-import inference
 from experiments import build, runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, to_flags
+from pyro_priors import training
 
 TINY = TrainConfig(data="digits", epochs=3, latent_dim=2, hidden=(4,), components=2, rank=2, particles=5)
 
@@ -33,7 +33,7 @@ def folder(tmp_path):
     """A run folder with an untrained model."""
     shape = (1, 8, 8)
     run = runs.start(TrainConfig(**{**vars(TINY), "runs_dir": tmp_path / "runs"}), shape)
-    inference.save_weights(build.model(run.config, shape), run.folder / "model.safetensors")
+    training.save_weights(build.model(run.config, shape), run.folder / "model.safetensors")
     return run.folder
 
 
@@ -141,7 +141,7 @@ def test_data_of_another_shape(folder, fails):
     written["image_shape"] = [1, 4, 4]
     runs.write_json(folder / "config.json", written)
     small = build.model(TINY, (1, 4, 4))
-    inference.save_weights(small, folder / "model.safetensors")
+    training.save_weights(small, folder / "model.safetensors")
     assert "data: expected pictures of (1, 4, 4) as at training, got (1, 8, 8)" in fails("evaluate", folder)
 
 

@@ -12,10 +12,11 @@ import torch
 from PIL import Image
 
 from experiments.__main__ import main
-from experiments.config import UserError
-from experiments.data import pictures, user_folder
-from experiments.data.loading import load
-from experiments.data.pictures import PictureFiles
+from pyro_priors.checks import UserError
+from pyro_priors.data import image_files as pictures
+from pyro_priors.data import user_folder
+from pyro_priors.data.image_files import PictureFiles
+from pyro_priors.data.loading import load
 
 
 def encoded(kind, **how):

@@ -8,7 +8,7 @@ from ranks import in_processes
 
 from experiments import build, fitting
 from experiments.config import TrainConfig
-from inference import Callback
+from pyro_priors.training import Callback
 
 SMALL = {"data": "digits", "prior": "normal", "latent_dim": 2, "hidden": (8,), "batch_size": 100}
 SMALL |= {"binarize": "none", "progress": False}  # grey: a picture is known by the sum of its pixels

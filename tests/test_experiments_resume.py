@@ -14,12 +14,15 @@ import pytest
 import torch
 
 import experiments
-import inference
 from experiments import figures, runs
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError, to_flags
+from experiments.config import TrainConfig, to_flags
 from experiments.tables import kept
-from inference import CHECKPOINT, fit_loop
+from pyro_priors import training
+from pyro_priors.checks import UserError
+from pyro_priors.training import CHECKPOINT
+from pyro_priors.training import loop as fit_loop
+from pyro_priors.training.checkpoints import load_file
 
 TINY = to_flags(TrainConfig(data="digits", epochs=3, latent_dim=2, hidden=(8,), batch_size=300, particles=2))
 VAE = ["vae", *TINY, "--components", "3", "--rank", "2", "--reinit-every", "1", "--prior-epochs", "1", "--decay"]
@@ -100,7 +103,7 @@ def test_checkpoints_amid_an_epoch_where_they_are_asked_for(tmp_path, monkeypatc
     """An epoch has five batches."""
     flags = [] if every is None else ["--checkpoint-every", str(every)]
     die(monkeypatch, lambda: start(tmp_path, *VAE, *flags), fit_loop, "save_checkpoint", 2)
-    state = inference.load_state(folder_of(tmp_path) / CHECKPOINT)
+    state = training.load_state(folder_of(tmp_path) / CHECKPOINT)
     assert state["step"] == (10 if every is None else 4)
 
 
@@ -153,12 +156,12 @@ def test_what_cannot_be_resumed(cut, capsys):
     ("number", "status", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
 )
 def test_a_signal_stops_it_with_a_checkpoint(tmp_path, monkeypatch, capsys, number, status, name):
-    class Interrupting(inference.Reinitialize):
+    class Interrupting(training.Reinitialize):
         def on_step_start(self, state):
             if state.step == 1:
                 os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(inference, "Reinitialize", Interrupting)
+    monkeypatch.setattr(training, "Reinitialize", Interrupting)
     assert start(tmp_path, *VAE) == 128 + number
     folder = folder_of(tmp_path)
     expected = f"stopped by {name} after batch 2 of epoch 1; to go on from its checkpoint, resume {folder}\n"
@@ -196,7 +199,7 @@ def test_load_returns_the_trained_model(tmp_path):
     assert not model.training
     other = runs.read(folder)
     assert other.config.latent_dim == model.prior.latent_dim == 2
-    expected = inference.checkpoints.load_file(folder / "model.safetensors")
+    expected = load_file(folder / "model.safetensors")
     assert all(torch.equal(expected[name], value) for name, value in model.state_dict().items())
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"run: expected model.safetensors in"):

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from experiments import build, figures, figures_attributes, sample
-from experiments.config import UserError
-from experiments.data.attributes import Attribute
+from pyro_priors.checks import UserError
+from pyro_priors.data.attributes import Attribute
 
 ATTRIBUTES = (Attribute("side", ("left", "right")), Attribute("bright", ("0", "1")), Attribute("age", None, 40.0, 10.0))
 

@@ -11,15 +11,16 @@ from PIL import Image
 from torch.utils.data import DataLoader
 from torchvision_files import write_celeba
 
-import inference
 from experiments import build, fitting
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError
-from experiments.data import streaming
-from experiments.data.images import loader
-from experiments.data.loading import load
-from experiments.data.pictures import PictureFiles
-from experiments.data.streaming import OnDisk, Streaming, StreamLoader
+from experiments.config import TrainConfig
+from pyro_priors import training
+from pyro_priors.checks import UserError
+from pyro_priors.data import streaming
+from pyro_priors.data.image_files import PictureFiles
+from pyro_priors.data.images import loader
+from pyro_priors.data.loading import load
+from pyro_priors.data.streaming import OnDisk, Streaming, StreamLoader
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded, use of fork:DeprecationWarning"),
@@ -201,7 +202,7 @@ def test_memory_is_pinned_where_there_is_a_gpu(tmp_path, monkeypatch, stream, ac
     config = TrainConfig(accelerator=accelerator, stream=stream, **where, **small)
     images = build.load_data(config)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    monkeypatch.setattr(inference, "fit", lambda steps, model, data, **how: given.update(how, data=data))
+    monkeypatch.setattr(training, "fit", lambda steps, model, data, **how: given.update(how, data=data))
     monkeypatch.setattr(build, "optimizer", lambda config, model: torch.optim.SGD(model.parameters()))
     fitting.fit(config, build.model(config, images.image_shape), images, None)
     for batches in (given["data"], given["validation"]):

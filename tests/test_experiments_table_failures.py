@@ -8,9 +8,9 @@ from fake_runs import parsed, replace_processes, write_run
 
 from experiments import build, judges, runs
 from experiments.__main__ import main
-from experiments.config import UserError
 from experiments.launch import LaunchConfig
 from experiments.tables import completed, kept, trip_elbo
+from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 ONE = {"accuracy": 0.9, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}

@@ -11,10 +11,11 @@ from fake_runs import replace_processes
 
 from experiments import runs
 from experiments.__main__ import main
-from experiments.config import TrainConfig, UserError, to_json
+from experiments.config import TrainConfig, to_json
 from experiments.config_attributes import JointConfig
 from experiments.tables import kept, ttlp
 from experiments.tables.ttlp import TtlpConfig
+from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
 TYRO = threading.Lock()  # its cache is not for several threads

@@ -10,9 +10,9 @@ import torch
 import experiments.train
 from experiments import build
 from experiments.__main__ import main
-from experiments.data import loading
 from experiments.papers import cp_vae_toy
 from experiments.tables import cp_vae, kept
+from pyro_priors.data import loading
 
 TINY = ["--data", "digits", "--epochs", "2", "--latent-dim", "3", "--hidden", "16", "16", "--particles", "5"]
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}

@@ -15,7 +15,8 @@ from pyro.nn import PyroModule
 from pyro.optim import ClippedAdam
 
 import pyro_priors as pp
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import VAE
 
 
 @pytest.fixture(autouse=True)

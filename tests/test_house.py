@@ -12,9 +12,14 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {
     "pyro_priors": {"pyro_priors"},
     "models": {"models", "pyro_priors"},
-    "inference": {"inference", "pyro_priors"},
-    "experiments": {"experiments", "models", "inference", "pyro_priors"},
+    "inference": {"inference", "models", "pyro_priors"},
+    "experiments": {"experiments", "inference", "models", "pyro_priors"},
 }
+# Each room of the library imports only those that stand before it.
+ROOMS = (
+    *("ops", "distributions", "modules", "networks", "programs"),
+    *("objectives", "training", "queries", "metrics", "data"),
+)
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -47,10 +52,25 @@ def test_imports_run_one_way(room):
     assert rooms & (set(MAY_IMPORT) | {"tests"}) <= MAY_IMPORT[room]
 
 
-def test_the_library_needs_only_its_base_dependencies():
-    outside = {
-        n.split(".")[0] for m, path in FILES.items() if m.startswith("pyro_priors") for n in imported_modules(path)
+def test_every_room_of_the_library_stands_in_the_order():
+    assert {path.name for path in (ROOT / "pyro_priors").iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_those_before_them(room):
+    seen = {
+        name.split(".")[1]
+        for module, path in FILES.items()
+        if module.startswith(f"pyro_priors.{room}")
+        for name in imported_modules(path)
+        if name.startswith("pyro_priors.")
     }
+    assert seen & set(ROOMS) <= set(ROOMS[: ROOMS.index(room) + 1])
+
+
+def test_the_first_rooms_need_only_base_dependencies():
+    first = tuple(f"pyro_priors.{room}" for room in ROOMS[: ROOMS.index("objectives")])
+    outside = {n.split(".")[0] for m, path in FILES.items() if m.startswith(first) for n in imported_modules(path)}
     assert outside - set(sys.stdlib_module_names) <= {"pyro_priors", "pyro", "torch", "numpy", "sklearn"}
 
 
@@ -97,7 +117,7 @@ assert not {"models", "inference", "experiments"} & set(sys.modules)
 
 def test_the_wheel_ships_the_library_only():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert project["tool"]["setuptools"]["packages"]["find"]["include"] == ["pyro_priors*"]
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"] == ["pyro_priors"]
     assert (ROOT / "pyro_priors" / "py.typed").exists()
 
 

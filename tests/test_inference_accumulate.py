@@ -11,20 +11,10 @@ from resumable import BATCHES, cut_off, outcome, results, same, train
 from torch.utils.data import DataLoader
 
 import pyro_priors as pp
-from inference import (
-    CHECKPOINT,
-    ELBO,
-    Callback,
-    CheckpointError,
-    DensityRatio,
-    Discriminator,
-    FactorELBO,
-    OptimizationStep,
-    Terminated,
-    fit,
-    load_state,
-)
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO, DensityRatio, Discriminator, FactorELBO
+from pyro_priors.programs import VAE
+from pyro_priors.training import CHECKPOINT, Callback, CheckpointError, OptimizationStep, Terminated, fit, load_state
 
 SHAPE, LATENTS, EXAMPLES = (1, 3, 3), 2, 48
 TOLERANCE = 1e-6

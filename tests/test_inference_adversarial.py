@@ -9,15 +9,11 @@ import torch
 from torch import nn
 from torch.nn.functional import relu, softplus
 
-import inference.adversarial
 import pyro_priors as pp
-from inference import (
-    CriticLoss,
-    GeneratorLoss,
-    gradient_penalty,
-    make_game,
-)
-from models import GAN, MLPCritic, MLPGenerator
+import pyro_priors.objectives.adversarial
+from pyro_priors.networks import MLPCritic, MLPGenerator
+from pyro_priors.objectives import CriticLoss, GeneratorLoss, gradient_penalty, make_game
+from pyro_priors.programs import GAN
 
 REAL = torch.tensor([[0.5, -1.0], [2.0, 0.3], [0.0, 0.0]])
 
@@ -94,7 +90,7 @@ def test_each_player_moves_only_itself():
 
 def test_the_penalty_equals_its_formula_and_its_gradient_autograd(monkeypatch):
     """The critic a |x|^2 / 2 has gradient a x; the penalty at the midpoints, and its derivative to a, by hand."""
-    monkeypatch.setattr(inference.adversarial, "between", lambda real, fake: (real + fake) / 2)
+    monkeypatch.setattr(pyro_priors.objectives.adversarial, "between", lambda real, fake: (real + fake) / 2)
     a, fake = torch.tensor(1.5, requires_grad=True), torch.ones(3, 2)
     penalty = gradient_penalty(lambda x: a * x.square().sum(-1) / 2, REAL, fake)
     norms = ((REAL + fake) / 2).norm(dim=-1)
@@ -105,7 +101,7 @@ def test_the_penalty_equals_its_formula_and_its_gradient_autograd(monkeypatch):
 
 def test_points_of_the_penalty_lie_between():
     torch.manual_seed(0)
-    share = inference.adversarial.between(torch.zeros(10_000, 1), torch.ones(10_000, 1))
+    share = pyro_priors.objectives.adversarial.between(torch.zeros(10_000, 1), torch.ones(10_000, 1))
     assert 0 <= share.min() < 0.01
     assert 0.99 < share.max() <= 1
     assert share.mean().item() == pytest.approx(0.5, abs=0.02)  # four times its standard deviation, and more

@@ -7,17 +7,17 @@ from pyro import poutine
 from torch.nn.functional import softplus
 
 import pyro_priors as pp
-from inference import (
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder, MLPCritic
+from pyro_priors.objectives import (
     AdversarialELBO,
     CodeCriticLoss,
-    OptimizationStep,
     Pathwise,
     ScoreFunction,
     SimilarityCriticLoss,
     SimilarityLoss,
-    fit,
 )
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder, MLPCritic
+from pyro_priors.programs import VAE
+from pyro_priors.training import OptimizationStep, fit
 
 SHAPE = (1, 2, 2)
 

@@ -11,10 +11,12 @@ import torch
 from ranks import in_processes
 from torch.utils.data import DataLoader
 
-import inference.adversarial
 import pyro_priors as pp
-from inference import Callback, CriticLoss, GeneratorLoss, OptimizationStep, fit
-from models import GAN, MLPCritic, MLPGenerator
+import pyro_priors.objectives.adversarial
+from pyro_priors.networks import MLPCritic, MLPGenerator
+from pyro_priors.objectives import CriticLoss, GeneratorLoss
+from pyro_priors.programs import GAN
+from pyro_priors.training import Callback, OptimizationStep, fit
 
 SHAPE = (1, 2, 2)
 
@@ -51,7 +53,7 @@ def train(devices, batch):
     how = {"epochs": 2, "devices": devices, "callbacks": [parameters], "seed": 0, "progress": False}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            inference.adversarial,
+            pyro_priors.objectives.adversarial,
             "between",
             lambda real, fake: torch.lerp(real, fake, real.flatten(1)[:, :1, None, None].sigmoid()),
         )

@@ -10,20 +10,19 @@ from test_inference_adversarial import REAL, Linear, Shift, small_gan
 from torch import nn
 from torch.nn.functional import softplus
 
-import inference.adversarial
 import pyro_priors as pp
-from inference import (
+import pyro_priors.objectives.adversarial
+from pyro_priors import training
+from pyro_priors.objectives import (
     Consensus,
     CriticLoss,
-    ExponentialAverage,
     GeneratorLoss,
-    OptimizationStep,
     Pathwise,
     ScoreFunction,
     clip_weights,
-    fit,
     make_game,
 )
+from pyro_priors.training import ExponentialAverage, OptimizationStep, fit
 
 
 def test_consensus_adds_half_the_squared_gradients_of_both_and_leaves_the_prior_alone():
@@ -113,7 +112,7 @@ def test_an_average_is_left_at_the_end(tmp_path):
     fit(step, gan, x.split(10), epochs=1, callbacks=[average], run_dir=tmp_path, progress=False)
     assert torch.allclose(gan.critic.head.weight, 0.25 * seen[0] + 0.25 * seen[1] + 0.5 * seen[2])
     again = small_gan()
-    inference.load_weights(again, tmp_path / "model.safetensors")
+    training.load_weights(again, tmp_path / "model.safetensors")
     assert torch.equal(again.critic.head.weight, gan.critic.head.weight)
 
 

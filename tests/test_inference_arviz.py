@@ -12,10 +12,11 @@ import torch
 import xarray
 from pyro.infer import Predictive
 
-import inference
 import pyro_priors as pp
-from inference import to_arviz
-from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors import queries
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import JointVAE
+from pyro_priors.queries import to_arviz
 
 SHAPE, NAN = (1, 4, 4), torch.nan
 ATTRIBUTES = {"digit": pp.Discrete(3), "age": pp.Continuous(2)}
@@ -95,7 +96,7 @@ def test_attributes_have_names_and_data_a_group_of_its_own(vae, version):
 def test_draws_of_observed_sites_are_predictions_where_they_differ_from_the_data(vae, version):
     x, y = batch()
     pictures = Predictive(vae.model, num_samples=5)(y=y)["x"]
-    data = to_arviz({"x": pictures, "y_imputed": inference.impute(vae, x, y, 5)}, observed={"x": x})
+    data = to_arviz({"x": pictures, "y_imputed": queries.impute(vae, x, y, 5)}, observed={"x": x})
     assert groups_of(data) == {"posterior", "posterior_predictive", "observed_data"}
     np.testing.assert_array_equal(data.posterior_predictive["x"].values[0], pictures.numpy())
     assert set(data.posterior.data_vars) == {"y_imputed"}

@@ -10,7 +10,7 @@ from catalogue import NAN, make_ring
 from sklearn.metrics import accuracy_score, log_loss
 
 import pyro_priors as pp
-from inference import accuracy_coverage, calibration, imputation, mutual_information
+from pyro_priors.metrics import accuracy_coverage, calibration, imputation, mutual_information
 
 
 def random_answers(rows=400, categories=4, sharpness=2.0):

@@ -8,9 +8,11 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pyro_priors as pp
-from inference import ELBO, FactorELBO, OptimizationStep, SimilarityLoss, fit
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder, JointVAE, MLPCritic
 from pyro_priors.distributions import TensorRing
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder, MLPCritic
+from pyro_priors.objectives import ELBO, FactorELBO, SimilarityLoss
+from pyro_priors.programs import VAE, JointVAE
+from pyro_priors.training import OptimizationStep, fit
 
 SHAPE, LATENTS, EXAMPLES = (1, 8, 8), 8, 64
 TOLERANCE = 5e-4  # relative; 1e-4 was measured: bfloat16 has 8 bits, but errors of pixels cancel

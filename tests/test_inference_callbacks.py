@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 import pyro_priors as pp
-from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
-from inference.callbacks import Anneal, CosineDecay, FitState
-from inference.files import write_table
-from inference.schedules import LinearWarmup
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO
+from pyro_priors.programs import VAE
+from pyro_priors.training import OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
+from pyro_priors.training.callbacks import Anneal, CosineDecay, FitState
+from pyro_priors.training.files import write_table
+from pyro_priors.training.schedules import LinearWarmup
 
 
 class Noted(nn.Module):

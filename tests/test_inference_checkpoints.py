@@ -22,7 +22,7 @@ from resumable import (
     train,
 )
 
-from inference import CHECKPOINT, CheckpointError, checkpoints, load_state, save_state
+from pyro_priors.training import CHECKPOINT, CheckpointError, checkpoints, load_state, save_state
 
 
 @pytest.fixture

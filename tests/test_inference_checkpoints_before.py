@@ -5,8 +5,8 @@ import os
 import pytest
 from resumable import BATCHES, Killed, check_resumed, cut_off, same, train, undisturbed
 
-from inference import CHECKPOINT, CheckpointError, checkpoints, load_state, remove_checkpoints
-from inference.checkpoints import PREVIOUS
+from pyro_priors.training import CHECKPOINT, CheckpointError, checkpoints, load_state, remove_checkpoints
+from pyro_priors.training.checkpoints import PREVIOUS
 
 STEP = BATCHES + 2
 

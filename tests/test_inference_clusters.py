@@ -8,7 +8,7 @@ import torch
 from pyro.distributions import Categorical, Normal
 from torch.distributions import kl_divergence
 
-from inference import category_decomposition, clusters
+from pyro_priors.metrics import category_decomposition, clusters
 
 
 def test_the_best_match_is_found_by_trying_all():

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from inference import mutual_information_gap
+from pyro_priors.metrics import mutual_information_gap
 
 FACTORS = torch.cartesian_prod(torch.arange(4), torch.arange(3), torch.arange(2))
 

@@ -9,8 +9,9 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from inference import Pathwise, ScoreFunction, gradient_moments, make_estimator
 from pyro_priors.distributions import Continuous, FlowNormal, GaussianMixture, TensorRing, Variables
+from pyro_priors.metrics import gradient_moments
+from pyro_priors.objectives import Pathwise, ScoreFunction, make_estimator
 
 BATCH = 3  # small, so that a baseline that contains the example itself is told from one that does not
 

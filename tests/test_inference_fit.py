@@ -12,17 +12,10 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pyro_priors as pp
-from inference import (
-    ELBO,
-    Anneal,
-    EarlyStopping,
-    ImportanceWeightedELBO,
-    LinearWarmup,
-    OptimizationStep,
-    fit,
-    load_weights,
-)
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO, ImportanceWeightedELBO
+from pyro_priors.programs import VAE
+from pyro_priors.training import Anneal, EarlyStopping, LinearWarmup, OptimizationStep, fit, load_weights
 
 
 def test_it_finds_the_maximum_of_a_known_bound():

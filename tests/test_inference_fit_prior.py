@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import pyro_priors as pp
-from inference import fit_prior
+from pyro_priors.training import fit_prior
 
 NAN = torch.nan
 

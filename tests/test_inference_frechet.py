@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import linalg
 
-from inference import frechet_distance
+from pyro_priors.metrics import frechet_distance
 
 
 def features(rows, count, seed, shift=0.0):

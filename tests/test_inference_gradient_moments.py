@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from inference import gradient_moments
+from pyro_priors.metrics import gradient_moments
 
 
 def drawn(shift, noise, draws, seed):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from resumable import MAKE, outcome
 
-from inference import CHECKPOINT, load_state
+from pyro_priors.training import CHECKPOINT, load_state
 
 KILLING = """
 import os, random, signal, sys, time

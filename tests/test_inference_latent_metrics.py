@@ -8,7 +8,7 @@ import torch
 from torch.distributions import kl_divergence
 
 import pyro_priors as pp
-from inference import aggregated_posterior, high_posterior, leakage, low_posterior, symmetric_kl
+from pyro_priors.metrics import aggregated_posterior, high_posterior, leakage, low_posterior, symmetric_kl
 
 
 @pytest.fixture(autouse=True)

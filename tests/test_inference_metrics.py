@@ -11,8 +11,8 @@ import pyro.distributions as dist
 import pytest
 import torch
 
-from inference import evaluate_bounds, importance_nll
-from inference.arviz_bridge import pareto_k
+from pyro_priors.metrics import evaluate_bounds, importance_nll
+from pyro_priors.queries.arviz_bridge import pareto_k
 
 X = torch.linspace(-2, 2, 40)
 
@@ -129,7 +129,7 @@ def test_pareto_k_through_either_arviz(monkeypatch):
 
 
 def test_arviz_is_imported_only_when_needed():
-    code = "import inference, sys; sys.exit(any(name in sys.modules for name in ('arviz', 'lightning_fabric')))"
+    code = "import pyro_priors.metrics, sys; sys.exit(bool({'arviz', 'lightning_fabric'} & set(sys.modules)))"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

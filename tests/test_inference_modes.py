@@ -4,10 +4,11 @@ import pyro
 import torch
 from torch import nn
 
-import inference
 import pyro_priors as pp
-from inference.modes import evaluating, modes_kept
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors import metrics, objectives, training
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import VAE, JointVAE
+from pyro_priors.training.modes import evaluating, modes_kept
 
 SHAPE = (1, 4, 4)
 
@@ -25,14 +26,14 @@ def test_bounds_do_not_depend_on_the_mode_which_is_left_as_it_was():
     model, found = joint(label_weight=50.0), []
     x, y = torch.rand(6, *SHAPE), torch.tensor([[0.0], [1.0], [2.0]]).repeat(2, 1)
     encoded = []
-    for training in (True, False):
-        model.train(training)
+    for mode in (True, False):
+        model.train(mode)
         model.decoder.eval()
         before = modes(model)
         pyro.set_rng_seed(0)
-        bounds = inference.evaluate_bounds(model.model, model.guide, [(x, y)], num_particles=30)
-        found.append((bounds, inference.importance_nll(model.model, model.guide, (x, y), 30).nll.mean()))
-        encoded.append(inference.aggregated_posterior(model.encode, [(x, y)]).mean)
+        bounds = metrics.evaluate_bounds(model.model, model.guide, [(x, y)], num_particles=30)
+        found.append((bounds, metrics.importance_nll(model.model, model.guide, (x, y), 30).nll.mean()))
+        encoded.append(metrics.aggregated_posterior(model.encode, [(x, y)]).mean)
         assert modes(model) == before
     assert found[0] == found[1]
     assert torch.equal(*encoded)
@@ -42,8 +43,8 @@ def test_fit_leaves_every_module_in_its_mode():
     model = VAE(GatedMLPEncoder(SHAPE, 3, (8,)), GatedMLPDecoder(3, SHAPE, (8,)), pp.TRIP(3, components=2, rank=2))
     model.encoder.eval()
     before = modes(model)
-    step = inference.OptimizationStep(inference.ELBO(), torch.optim.Adam(model.parameters()))
-    inference.fit(step, model, [torch.rand(4, *SHAPE)], epochs=1, progress=False)
+    step = training.OptimizationStep(objectives.ELBO(), torch.optim.Adam(model.parameters()))
+    training.fit(step, model, [torch.rand(4, *SHAPE)], epochs=1, progress=False)
     assert modes(model) == before
 
 

@@ -7,7 +7,8 @@ import torch
 from linear_gaussian import QUIET, Line, Spy, X, sgd, weights
 from torch import nn
 
-from inference import ELBO, OptimizationStep, Reinitialize, fit, load_weights
+from pyro_priors.objectives import ELBO
+from pyro_priors.training import OptimizationStep, Reinitialize, fit, load_weights
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_site():
@@ -95,8 +96,9 @@ def test_codes_that_are_not_finite_are_no_start_for_a_prior():
 
 def test_a_generator_that_makes_no_numbers_is_named():
     import pyro_priors as pp
-    from inference import CriticLoss
-    from models import GAN, MLPCritic, MLPGenerator
+    from pyro_priors.networks import MLPCritic, MLPGenerator
+    from pyro_priors.objectives import CriticLoss
+    from pyro_priors.programs import GAN
 
     shape = (1, 2, 2)
     gan = GAN(MLPGenerator(3, shape, (4,)), pp.StandardNormal(3), MLPCritic(shape, (4,)))

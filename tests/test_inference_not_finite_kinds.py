@@ -10,7 +10,8 @@ from resumable import gan
 from test_inference_ranks_joined import MAKE, SHAPE
 from torch.utils.data import DataLoader, TensorDataset
 
-from inference import Callback, OptimizationStep, fit, fit_loop
+from pyro_priors.training import Callback, OptimizationStep, fit
+from pyro_priors.training import loop as fit_loop
 
 BATCHES = 3
 # Every batch of two epochs: a generator is due on the last of them, where its critic has drawn from the prior before.

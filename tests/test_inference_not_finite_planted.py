@@ -9,8 +9,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import pyro_priors as pp
-from inference import CHECKPOINT, ELBO, Callback, OptimizationStep, fit, load_state
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO
+from pyro_priors.programs import VAE
+from pyro_priors.training import CHECKPOINT, Callback, OptimizationStep, fit, load_state
 
 SHAPE, BATCHES = (1, 3, 3), 3
 FIRST, LATER = 0, BATCHES + 1  # the first batch of all, the second one of the second epoch

@@ -9,8 +9,8 @@ import torch
 from pyro import poutine
 from torch.distributions import kl_divergence
 
-from inference import ELBO, ImportanceWeightedELBO
-from inference.traces import log_terms
+from pyro_priors.objectives import ELBO, ImportanceWeightedELBO
+from pyro_priors.objectives.traces import log_terms
 
 X = torch.tensor([[0.3, -1.0], [2.0, 0.5], [-1.2, 0.1]], dtype=torch.float64)
 LOADING, NOISE = torch.tensor([1.5, -0.7], dtype=torch.float64), 0.8

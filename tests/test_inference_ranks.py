@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from inference import Reinitialize
-from inference.callbacks import FitState
+from pyro_priors.training import Reinitialize
+from pyro_priors.training.callbacks import FitState
 
 
 class Settled(nn.Module):
@@ -76,8 +76,10 @@ SCRIPT = """
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from inference import ELBO, OptimizationStep, Reinitialize, fit
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO
+from pyro_priors.training import OptimizationStep, Reinitialize, fit
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import VAE
 import pyro_priors as pp
 
 class Wavering(pp.GaussianMixture):

@@ -12,8 +12,10 @@ from ranks import in_processes, noise_of_images
 from torch.utils.data import DataLoader, TensorDataset
 
 import pyro_priors as pp
-from inference import ELBO, Callback, OptimizationStep, fit
-from models import VAE, CategoricalVAE, GatedMLPCategoricalEncoder, GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors.networks import GatedMLPCategoricalEncoder, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO
+from pyro_priors.programs import VAE, CategoricalVAE, JointVAE
+from pyro_priors.training import Callback, OptimizationStep, fit
 
 SHAPE, LATENTS, EXAMPLES, PART = (1, 3, 3), 2, 48, 8
 TOLERANCE = 1e-5

@@ -11,7 +11,7 @@ import torch
 from ranks import in_processes
 from resumable import outcome, train
 
-from inference import CHECKPOINT, load_state
+from pyro_priors.training import CHECKPOINT, load_state
 
 STOP = 3  # the first batch of the second epoch: 12 and 11 of 23 pictures, 8 at a time, are two batches an epoch
 

@@ -8,7 +8,8 @@ from ranks import in_processes
 from torch import nn
 from torch.utils.data import DataLoader
 
-from inference import EarlyStopping, LogLikelihood, OptimizationStep, fit
+from pyro_priors.objectives import LogLikelihood
+from pyro_priors.training import EarlyStopping, OptimizationStep, fit
 
 EPOCHS, PATIENCE = 20, 2
 

@@ -9,21 +9,21 @@ import torch
 from torch.distributions import kl_divergence
 
 import pyro_priors as pp
-from inference import (
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import (
     ELBO,
     CapacityELBO,
     DensityRatio,
     Discriminator,
     FactorELBO,
     InfoELBO,
-    OptimizationStep,
     TotalCorrelationELBO,
-    fit,
     squared_mmd,
 )
-from inference.total_correlation import permute_latents, total_correlation
-from inference.traces import log_terms
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives.total_correlation import permute_latents, total_correlation
+from pyro_priors.objectives.traces import log_terms
+from pyro_priors.programs import VAE
+from pyro_priors.training import OptimizationStep, fit
 
 MIX, SCALE = torch.tensor([[1.0, 0.8], [0.0, 0.5]]), torch.tensor([0.3, 0.6])
 

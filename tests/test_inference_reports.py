@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-import inference
-from inference import Draw, OptimizationStep, TensorBoard, fit
+from pyro_priors import training
+from pyro_priors.training import Draw, OptimizationStep, TensorBoard, fit
 
 
 class Quadratic(nn.Module):
@@ -91,7 +91,7 @@ def test_pictures_are_drawn_when_due_and_change_nothing():
 def test_a_failed_drawing_leaves_the_model_as_it_was():
     module = Quadratic()
     module.train()
-    state = inference.FitState(SimpleNamespace(device=torch.device("cpu"), is_global_zero=True), module, [], epoch=1)
+    state = training.FitState(SimpleNamespace(device=torch.device("cpu"), is_global_zero=True), module, [], epoch=1)
     with pytest.raises(ZeroDivisionError):
         Draw(lambda model, epoch: 1 / 0).on_row(state, {"epoch": 1})
     assert module.training
@@ -99,7 +99,7 @@ def test_a_failed_drawing_leaves_the_model_as_it_was():
 
 
 def test_other_ranks_draw_and_write_nothing(tmp_path):
-    state = inference.FitState(SimpleNamespace(is_global_zero=False), Quadratic(), [], epoch=1)
+    state = training.FitState(SimpleNamespace(is_global_zero=False), Quadratic(), [], epoch=1)
     Draw(lambda model, epoch: 1 / 0).on_row(state, {"epoch": 1})
     TensorBoard(tmp_path / "curves").on_row(state, {"epoch": 1, "train_loss": 1.0})
     assert not (tmp_path / "curves").exists()

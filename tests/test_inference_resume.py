@@ -9,10 +9,10 @@ import torch
 from resumable import BATCHES, MAKE, Killed, check_resumed, cut_off, factor, results, same, train, trip, undisturbed
 from torch import nn
 
-import inference as inf
-from inference import CHECKPOINT, checkpoints, load_state, save_state
-from inference.checkpoints import PREVIOUS
-from inference.fit_state import load_optimizer
+from pyro_priors import training
+from pyro_priors.training import CHECKPOINT, checkpoints, load_state, save_state
+from pyro_priors.training.checkpoints import PREVIOUS
+from pyro_priors.training.state import load_optimizer
 
 LAST = 4 * BATCHES - 1
 
@@ -151,7 +151,7 @@ def test_a_signal_stops_it_after_the_batch(tmp_path, number):
         if (hook, state.step) == ("step_start", BATCHES + 2):
             os.kill(os.getpid(), number)
 
-    kind = KeyboardInterrupt if number == signal.SIGINT else inf.Terminated
+    kind = KeyboardInterrupt if number == signal.SIGINT else training.Terminated
     with pytest.raises(
         kind, match=r"stopped by .* after batch 3 of epoch 2; to go on from its checkpoint, resume "
     ) as stopped:
@@ -166,16 +166,16 @@ def test_a_signal_stops_it_after_the_batch(tmp_path, number):
 
 
 def test_a_signal_after_the_last_epoch_stops_what_follows(tmp_path):
-    class Late(inf.Callback):
+    class Late(training.Callback):
         def on_fit_end(self, state):
             os.kill(os.getpid(), signal.SIGTERM)
 
     one = trip()
     one.callbacks = [*one.callbacks, Late()]
-    with pytest.raises(inf.Terminated, match=r"stopped by SIGTERM after epoch \d"):
+    with pytest.raises(training.Terminated, match=r"stopped by SIGTERM after epoch \d"):
         train(lambda: one, tmp_path)
     assert (
-        inf.load_state(tmp_path / inf.CHECKPOINT)["step"]
+        training.load_state(tmp_path / training.CHECKPOINT)["step"]
         == len((tmp_path / "metrics.csv").read_text().split()[1:]) * BATCHES
     )
 

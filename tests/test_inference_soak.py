@@ -10,8 +10,10 @@ import torch
 from torch.utils.data import DataLoader
 
 import pyro_priors as pp
-from inference import ELBO, Callback, OptimizationStep, Reinitialize, fit
-from models import VAE, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.objectives import ELBO
+from pyro_priors.programs import VAE
+from pyro_priors.training import Callback, OptimizationStep, Reinitialize, fit
 
 
 class Used(Callback):

@@ -5,7 +5,7 @@ import torch
 from catalogue import NAN
 
 import pyro_priors as pp
-from inference import mutual_information
+from pyro_priors.metrics import mutual_information
 from pyro_priors.modules.fitting import fit_mixture
 from pyro_priors.modules.initialise import fit_mixture_1d, fit_product_mixture, near_diagonal_cores
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from experiments import pages
-from experiments.data.points import MODES
 from experiments.tables import conditional_gan, dpvae, dpvae_page, gan_points, gan_tricks, kept, trip
+from pyro_priors.data.points import MODES
 
 RUN = Path("RUN")  # of a classifier, which is not read here
 

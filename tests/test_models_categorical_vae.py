@@ -12,14 +12,11 @@ from torch.distributions import kl_divergence
 from torch.nn.functional import one_hot
 
 import pyro_priors as pp
-from inference import ELBO, clusters, evaluate_bounds
-from models import (
-    CategoricalVAE,
-    GatedMLPCategoricalEncoder,
-    GatedMLPDecoder,
-    GumbelSoftmax,
-    TruncatedCategorical,
-)
+from pyro_priors.distributions import GumbelSoftmax, TruncatedCategorical
+from pyro_priors.metrics import clusters, evaluate_bounds
+from pyro_priors.networks import GatedMLPCategoricalEncoder, GatedMLPDecoder
+from pyro_priors.objectives import ELBO
+from pyro_priors.programs import CategoricalVAE
 
 SHAPE, K, D = (1, 4, 4), 3, 2
 both_told = pytest.mark.parametrize("told", ["probabilities", "category"])

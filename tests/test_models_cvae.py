@@ -7,10 +7,11 @@ from pyro import poutine
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import ClippedAdam
 
-import inference
 import pyro_priors as pp
-from models import CVAE, ConvClassifier, GatedMLPDecoder, GatedMLPEncoder
-from models.attribute_numbers import attribute_numbers
+from pyro_priors import objectives, queries, training
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks.attribute_numbers import attribute_numbers
+from pyro_priors.programs import CVAE, ConvClassifier
 
 SHAPE = (1, 28, 28)
 ATTRIBUTES = {"digit": pp.Discrete(3), "sex": pp.Discrete(2), "age": pp.Continuous(2)}
@@ -94,12 +95,12 @@ def test_its_predictor_learns_from_the_labels_that_are_there():
         pp.TTLP(0, attributes, rank=1),
         ConvClassifier(SHAPE, attributes, channels=4, hidden=8),
     )
-    step = inference.OptimizationStep(inference.ELBO(), torch.optim.Adam(cvae.parameters(), lr=1e-2))
+    step = training.OptimizationStep(objectives.ELBO(), torch.optim.Adam(cvae.parameters(), lr=1e-2))
     batches = list(zip(x.split(64), y.split(64), strict=True))
-    history = inference.fit(step, cvae, batches, epochs=10, progress=False).history
+    history = training.fit(step, cvae, batches, epochs=10, progress=False).history
     assert history[-1]["train_loss"] < history[0]["train_loss"] / 2
     cvae.eval()
-    assert (inference.classify(cvae, x)["digit"].argmax(-1) == digit).float().mean() > 0.99
+    assert (queries.classify(cvae, x)["digit"].argmax(-1) == digit).float().mean() > 0.99
     # What is said of the digit reaches decoder and encoder.
     zero, one = torch.zeros(4, 1), torch.ones(4, 1)
     z = torch.zeros(4, 3)
@@ -124,9 +125,9 @@ def test_generation_draws_what_is_not_given_from_the_attribute_prior():
 
 def test_queries_answer_from_the_predictor():
     cvae, (x, y) = make(), batch()
-    probs = inference.classify(cvae, x)["digit"]
+    probs = queries.classify(cvae, x)["digit"]
     torch.testing.assert_close(probs, cvae.predictor.log_probs(x)["digit"].exp())
-    draws = inference.impute(cvae, x, y, draws=5)
+    draws = queries.impute(cvae, x, y, draws=5)
     assert draws.shape == (5, 4, 3)
     assert torch.equal(draws[:, ~y.isnan()], y[~y.isnan()].expand(5, -1))
     assert cvae.reconstruct(x, y).shape == cvae.reconstruct(x).shape == x.shape
@@ -168,9 +169,9 @@ def test_the_classifier_is_a_softmax_per_attribute_and_missing_labels_count_noth
     assert {name: value.shape for name, value in log_probs.items()} == {"digit": (4, 3), "sex": (4, 2)}
     for value in log_probs.values():
         torch.testing.assert_close(value.exp().sum(-1), torch.ones(4))
-    loss, terms = inference.LogLikelihood()(classifier.model, classifier.guide, x, torch.full_like(y, NAN))
+    loss, terms = objectives.LogLikelihood()(classifier.model, classifier.guide, x, torch.full_like(y, NAN))
     assert loss.item() == terms.log_likelihood.item() == 0
     only = torch.full_like(y, NAN)
     only[:, 0] = 2.0
-    loss, _ = inference.LogLikelihood()(classifier.model, classifier.guide, x, only)
+    loss, _ = objectives.LogLikelihood()(classifier.model, classifier.guide, x, only)
     torch.testing.assert_close(loss, -log_probs["digit"][:, 2].mean())

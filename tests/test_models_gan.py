@@ -9,20 +9,19 @@ from pyro import poutine
 from pyro.infer import Predictive
 
 import pyro_priors as pp
-from inference import CriticLoss, GeneratorLoss, OptimizationStep, ScoreFunction, fit
-from models import (
-    GAN,
+from pyro_priors.networks import (
     AutoEncoderCritic,
     ConditionalCritic,
-    ConditionalGAN,
     ConvCritic,
     ConvGenerator,
-    InfoGAN,
     MinibatchDiscrimination,
     MLPCritic,
     MLPGenerator,
     Recogniser,
 )
+from pyro_priors.objectives import CriticLoss, GeneratorLoss, ScoreFunction
+from pyro_priors.programs import GAN, ConditionalGAN, InfoGAN
+from pyro_priors.training import OptimizationStep, fit
 
 SHAPE = (1, 4, 4)
 ATTRIBUTES = {"kind": pp.Discrete(3), "size": pp.Continuous(2)}

@@ -7,9 +7,10 @@ from pyro import poutine
 from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import ClippedAdam
 
-import inference
 import pyro_priors as pp
-from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors import objectives, queries, training
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import JointVAE
 
 SHAPE = (1, 4, 4)
 ATTRIBUTES = {"digit": pp.Discrete(3), "sex": pp.Discrete(2), "age": pp.Continuous(2)}
@@ -62,14 +63,14 @@ def test_every_parameter_moves_after_one_step_on_partly_labelled_data(boundary):
 def test_it_trains_with_fit_and_the_elbo_counts_the_labels():
     vae, (x, y) = make(), batch()
     torch.manual_seed(0)
-    labelled = inference.ELBO()(vae.model, vae.guide, x, y)[1].elbo
+    labelled = objectives.ELBO()(vae.model, vae.guide, x, y)[1].elbo
     torch.manual_seed(0)
-    unlabelled = inference.ELBO()(vae.model, vae.guide, x, torch.full_like(y, NAN))[1].elbo
+    unlabelled = objectives.ELBO()(vae.model, vae.guide, x, torch.full_like(y, NAN))[1].elbo
     torch.manual_seed(0)
     z, joint = vae.encode(x).sample(), vae.prior()
     torch.testing.assert_close(labelled - unlabelled, joint.condition(z=z).marginal("y").log_prob(y).mean())
-    step = inference.OptimizationStep(inference.ELBO(), torch.optim.Adam(vae.parameters(), lr=0.01))
-    history = inference.fit(step, vae, [(x, y)], epochs=20, progress=False).history
+    step = training.OptimizationStep(objectives.ELBO(), torch.optim.Adam(vae.parameters(), lr=0.01))
+    history = training.fit(step, vae, [(x, y)], epochs=20, progress=False).history
     assert history[-1]["train_loss"] < history[0]["train_loss"]
 
 
@@ -85,12 +86,12 @@ def test_conditioning_the_site_is_conditioning_the_prior():
 def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed():
     """Shares of 2,000 draws within 0.06, five standard errors, of E_q p(digit given z, y_ob)."""
     vae, (x, y) = make(), batch()
-    expected = inference.classify(vae, x, y, draws=2000)["digit"]
+    expected = queries.classify(vae, x, y, draws=2000)["digit"]
     prior_share = vae.prior().categorical("digit").probs
     assert (expected[1:3] - prior_share).abs().max() > 0.15  # forgetting z would be noticed
     copies = x.repeat(20, 1, 1, 1), y.repeat(20, 1)
     through_pyro = Predictive(vae.model, guide=vae.guide, num_samples=100)(*copies)["y_imputed"]
-    for draws in (through_pyro.reshape(2000, 4, 3), inference.impute(vae, x, y, draws=2000)):
+    for draws in (through_pyro.reshape(2000, 4, 3), queries.impute(vae, x, y, draws=2000)):
         assert draws.shape == (2000, 4, 3)
         assert torch.equal(draws[:, ~y.isnan()], y[~y.isnan()].expand(2000, -1))
         share = torch.stack([(draws[..., 0] == digit).float().mean(0) for digit in range(3)], -1)
@@ -100,7 +101,7 @@ def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed():
 def test_classify_is_the_mean_of_exact_posteriors():
     vae, (x, y) = make(), batch()
     torch.manual_seed(1)
-    probs = inference.classify(vae, x, y, draws=5)
+    probs = queries.classify(vae, x, y, draws=5)
     assert probs.keys() == {"digit", "sex"}
     assert probs["digit"].shape == (4, 3)
     torch.testing.assert_close(probs["digit"].sum(-1), torch.ones(4))
@@ -115,13 +116,13 @@ def test_posterior_means_are_those_of_many_draws():
     """Of 4,000 draws within five standard errors."""
     vae, (x, y) = make(), batch()
     torch.manual_seed(1)
-    means = inference.posterior_mean(vae, x, y, draws=4000)
-    drawn = inference.impute(vae, x, y, draws=4000)[..., 2]
+    means = queries.posterior_mean(vae, x, y, draws=4000)
+    drawn = queries.impute(vae, x, y, draws=4000)[..., 2]
     assert means.shape == y.shape
     assert means[:, :2].isnan().all()
     assert torch.allclose(means[[0, 3], 2], y[[0, 3], 2])
     assert ((means[1:3, 2] - drawn.mean(0)[1:3]).abs() < 5 * drawn.std(0)[1:3] / 4000**0.5).all()
-    few = torch.stack([inference.posterior_mean(vae, x, y, draws=1)[1:3, 2] for _ in range(200)])
+    few = torch.stack([queries.posterior_mean(vae, x, y, draws=1)[1:3, 2] for _ in range(200)])
     assert (few.std(0) < 0.8 * drawn.std(0)[1:3]).all()  # the spread given z is not in it
 
 
@@ -130,9 +131,9 @@ def test_generate_given_any_subset():
     vae.decoder, vae.likelihood = torch.nn.Identity(), Means()  # pictures are the codes themselves
     for given in ({"digit": 2}, {"digit": 0.0}, {"sex": torch.tensor(0.0), "age": torch.tensor(0.1)}, {}):
         law = vae.prior().condition(**given).marginal("z")
-        for draws in (vae.generate(4000, **given), inference.generate(vae, 4000, given)):
+        for draws in (vae.generate(4000, **given), queries.generate(vae, 4000, given)):
             assert ((draws.mean(0) - law.mean).abs() < 4.5 * (law.variance / 4000).sqrt()).all()
-    assert inference.generate(make(), 5, {"digit": 2}).shape == (5, *SHAPE)
+    assert queries.generate(make(), 5, {"digit": 2}).shape == (5, *SHAPE)
     assert make().generate(5, y=torch.tensor([1.0, NAN, NAN])).shape == (5, *SHAPE)
 
 
@@ -157,19 +158,19 @@ BAD = {
         r"y: expected shape \(4, 3\), got \(3, 3\)",
     ),
     "unknown attribute": (lambda vae: vae.generate(3, hat=torch.tensor(1.0)), "given: expected some of digit, .*'hat'"),
-    "impossible value": (lambda vae: inference.generate(vae, 3, {"digit": 3}), r"^digit: expected one of 0..2 or NaN"),
+    "impossible value": (lambda vae: queries.generate(vae, 3, {"digit": 3}), r"^digit: expected one of 0..2 or NaN"),
     "contradiction": (
         lambda vae: vae.generate(3, digit=torch.tensor(1.0), y=torch.zeros(3)),
         "expected each attribute once",
     ),
-    "no draws to average": (lambda vae: inference.posterior_mean(vae, *batch(), draws=0), "draws: expected"),
+    "no draws to average": (lambda vae: queries.posterior_mean(vae, *batch(), draws=0), "draws: expected"),
     "another length": (lambda vae: vae.generate(3, digit=torch.zeros(4)), r"given: .*3"),
     "no rows": (lambda vae: vae.model(y=torch.zeros(0, 3)), "y: expected a tensor .* at least one row"),
     "attributes in a list": (lambda vae: vae.model(y=[[0.0, 0.0, 0.0]]), "y: expected a tensor"),
-    "text": (lambda vae: inference.generate(vae, 3, {"digit": "x"}), "digit: expected a tensor or a number"),
-    "nothing said": (lambda vae: inference.generate(vae, 3, {"digit": None}), "digit: expected a tensor or a number"),
-    "no draws to classify": (lambda vae: inference.classify(vae, batch()[0], draws=0), "draws: expected"),
-    "no draws to impute": (lambda vae: inference.impute(vae, *batch(), draws=0), "draws: expected"),
+    "text": (lambda vae: queries.generate(vae, 3, {"digit": "x"}), "digit: expected a tensor or a number"),
+    "nothing said": (lambda vae: queries.generate(vae, 3, {"digit": None}), "digit: expected a tensor or a number"),
+    "no draws to classify": (lambda vae: queries.classify(vae, batch()[0], draws=0), "draws: expected"),
+    "no draws to impute": (lambda vae: queries.impute(vae, *batch(), draws=0), "draws: expected"),
     "no attributes": (
         lambda vae: JointVAE(vae.encoder, vae.decoder, pp.TRIP(3)),
         "prior: expected one with attributes",
@@ -189,7 +190,7 @@ def test_label_weight_adds_the_label_term_in_training_only():
 
     def elbo():
         torch.manual_seed(0)
-        return inference.ELBO()(vae.model, vae.guide, x, y)[1].elbo
+        return objectives.ELBO()(vae.model, vae.guide, x, y)[1].elbo
 
     vae.train()
     weighted = elbo()

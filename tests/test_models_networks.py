@@ -5,15 +5,8 @@ import math
 import pytest
 import torch
 
-from models import (
-    ConvDecoder,
-    ConvEncoder,
-    GatedLinear,
-    GatedMLPDecoder,
-    GatedMLPEncoder,
-    GaussianLikelihood,
-    make_likelihood,
-)
+from pyro_priors.networks import ConvDecoder, ConvEncoder, GatedLinear, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import GaussianLikelihood, make_likelihood
 
 SHAPES = [(1, 28, 28), (3, 32, 32), (3, 64, 64)]
 PAIRS = [(GatedMLPEncoder, GatedMLPDecoder, {"hidden": (16, 8)}), (ConvEncoder, ConvDecoder, {"channels": 4})]

@@ -11,7 +11,8 @@ from pyro.infer import SVI, Predictive, Trace_ELBO
 from pyro.optim import ClippedAdam
 
 import pyro_priors as pp
-from models import VAE, ConvDecoder, ConvEncoder, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import ConvDecoder, ConvEncoder, GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import VAE
 
 SHAPE = (1, 4, 4)
 LIKELIHOODS = ["bernoulli", "gaussian", "squared-error"]

@@ -13,8 +13,9 @@ from linked_attributes import ATTRIBUTES, as_case, check_codes, linked_prior, sa
 from pyro import poutine
 from pyro.infer import Predictive
 
-import inference
-from models import GatedMLPDecoder, GatedMLPEncoder, JointVAE
+from pyro_priors import queries
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import JointVAE
 
 SHAPE = (1, 4, 4)
 both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
@@ -61,7 +62,7 @@ def test_generated_pictures_given_two_attributes(boundary):
     for codes in (
         vae.generate(4000, digit=0.0, hat=1.0),
         vae.generate(4000, y=y),
-        inference.generate(vae, 4000, {"hat": 1, "digit": torch.zeros(4000)}),
+        queries.generate(vae, 4000, {"hat": 1, "digit": torch.zeros(4000)}),
         Predictive(conditioned, num_samples=1)(n=4000)["z"][0],
     ):
         check_codes(vae.prior, codes, digit=0.0, hat=1.0)
@@ -71,26 +72,26 @@ def test_generated_pictures_given_two_attributes(boundary):
 def test_generating_by_the_chain_rule(boundary):
     """p(x given digit) has the same pictures as a hat drawn given the digit, then pictures given both."""
     vae = make_vae(boundary)
-    one_go = inference.generate(vae, 20_000, {"digit": 2})
+    one_go = queries.generate(vae, 20_000, {"digit": 2})
     hats = vae.prior().condition(digit=2.0).categorical("hat").sample((20_000,))
-    assert same_law(inference.generate(vae, 20_000, {"digit": 2, "hat": hats}), one_go)
+    assert same_law(queries.generate(vae, 20_000, {"digit": 2, "hat": hats}), one_go)
     for wrong in ({"digit": 2, "hat": 1 - hats}, {"hat": hats}):
-        assert not same_law(inference.generate(vae, 20_000, wrong), one_go)
+        assert not same_law(queries.generate(vae, 20_000, wrong), one_go)
 
 
 def test_generating_given_nothing():
     vae = make_vae()
     nothing = torch.full((4000, 4), NAN).double()
     pictures = [
-        inference.generate(vae, 4000),
-        inference.generate(vae, 4000, {"digit": NAN}),
-        inference.generate(vae, 4000, {"y": nothing}),
+        queries.generate(vae, 4000),
+        queries.generate(vae, 4000, {"digit": NAN}),
+        queries.generate(vae, 4000, {"y": nothing}),
         Predictive(poutine.condition(vae.model, {"y": nothing}), num_samples=1)(n=4000)["z"][0],
         Predictive(vae.model, num_samples=1)(n=4000)["z"][0],
     ]
     marginal = vae.prior().marginal("z").sample((4000,))
     assert all(same_law(codes, marginal) for codes in pictures)
-    assert not same_law(inference.generate(vae, 4000, {"digit": 0}), marginal)
+    assert not same_law(queries.generate(vae, 4000, {"digit": 0}), marginal)
 
 
 @both_boundaries
@@ -101,7 +102,7 @@ def test_classification_is_consistent(boundary):
 
     def classify(y=None):
         torch.manual_seed(1)
-        return inference.classify(vae, x, y, draws=1)
+        return queries.classify(vae, x, y, draws=1)
 
     told = []
     for hat in (0.0, 1.0):
@@ -121,10 +122,10 @@ def test_imputing_all_at_once_and_one_after_the_other(boundary):
     vae, x = make_vae(boundary), torch.rand(1, *SHAPE).double().expand(8000, *SHAPE)
     vae.encoder = Certain(vae.encoder)
     nothing = torch.full((8000, 4), NAN).double()
-    at_once = inference.impute(vae, x, nothing)[0]
+    at_once = queries.impute(vae, x, nothing)[0]
     told = nothing.clone()
-    told[:, 3] = inference.impute(vae, x, nothing)[0][:, 3]
-    by_turns = inference.impute(vae, x, told)[0]
+    told[:, 3] = queries.impute(vae, x, nothing)[0][:, 3]
+    by_turns = queries.impute(vae, x, told)[0]
     assert torch.equal(by_turns[:, 3], told[:, 3])
     z = vae.encode(x[:1]).mean.detach()
     joint = oracles.log_joint(as_case(vae.prior), torch.cat([z, nothing[:1]], -1))[0]
@@ -156,8 +157,8 @@ def test_what_was_excluded_never_comes():
     x = torch.rand(50, *SHAPE).double()
     vae.prior = Excluding(vae.prior)
     nothing = torch.full((50, 4), NAN).double()
-    assert not (inference.impute(vae, x, nothing, draws=20)[..., 0] == 1).any()
-    assert (inference.classify(vae, x)["digit"][:, 1] == 0).all()
+    assert not (queries.impute(vae, x, nothing, draws=20)[..., 0] == 1).any()
+    assert (queries.classify(vae, x)["digit"][:, 1] == 0).all()
 
 
 def row(**given):
@@ -178,14 +179,14 @@ X = torch.zeros(2, *SHAPE).double()
 CONTRADICTION = "contradictory evidence: every state of some variable is excluded"
 BAD = {
     "a contradiction in what is generated": (lambda: excluding().generate(3, digit=1.0, sex=0.0), CONTRADICTION),
-    "a contradiction in a query": (lambda: inference.generate(excluding(), 3, {"digit": 1}), CONTRADICTION),
+    "a contradiction in a query": (lambda: queries.generate(excluding(), 3, {"digit": 1}), CONTRADICTION),
     "a contradiction in what is classified": (
-        lambda: inference.classify(excluding(), X, row(digit=1)),
+        lambda: queries.classify(excluding(), X, row(digit=1)),
         CONTRADICTION,
     ),
-    "a contradiction in what is imputed": (lambda: inference.impute(excluding(), X, row(digit=1)), CONTRADICTION),
+    "a contradiction in what is imputed": (lambda: queries.impute(excluding(), X, row(digit=1)), CONTRADICTION),
     "an unknown name in a query": (
-        lambda: inference.generate(make_vae(), 3, {"digit": 1, "nose": 1}),
+        lambda: queries.generate(make_vae(), 3, {"digit": 1, "nose": 1}),
         "given: expected some of digit, sex, age, hat, got 'nose'",
     ),
     "codes that are to be drawn": (lambda: make_vae().generate(3, z=torch.zeros(2)), "given: expected some of .*'z'"),
@@ -193,22 +194,22 @@ BAD = {
         lambda: make_vae().generate(2, digit=0.0, hat=torch.tensor([NAN, -1.0])),
         r"one of 0..1 or NaN .*got -1",
     ),
-    "a fraction in a query": (lambda: inference.generate(make_vae(), 2, {"sex": 0.5}), "one of 0..1 or NaN .*got 0.5"),
+    "a fraction in a query": (lambda: queries.generate(make_vae(), 2, {"sex": 0.5}), "one of 0..1 or NaN .*got 0.5"),
     "infinity in a query": (
-        lambda: inference.generate(make_vae(), 2, {"age": torch.inf}),
+        lambda: queries.generate(make_vae(), 2, {"age": torch.inf}),
         "a finite value or NaN .*got inf",
     ),
     "classified beside a value out of range": (
-        lambda: inference.classify(make_vae(), X, row(digit=3)),
+        lambda: queries.classify(make_vae(), X, row(digit=3)),
         r"one of 0..2 or NaN at index \(1, 0\), got 3",
     ),
     "imputed beside a value out of range": (
-        lambda: inference.impute(make_vae(), X, row(hat=2)),
+        lambda: queries.impute(make_vae(), X, row(hat=2)),
         r"one of 0..1 or NaN at index \(1, 3\), got 2",
     ),
-    "imputed beside too few columns": (lambda: inference.impute(make_vae(), X, row()[:, :3]), "last dimension of 4"),
+    "imputed beside too few columns": (lambda: queries.impute(make_vae(), X, row()[:, :3]), "last dimension of 4"),
     "classified beside other rows": (
-        lambda: inference.classify(make_vae(), X, row().repeat(2, 1)[:3]),
+        lambda: queries.classify(make_vae(), X, row().repeat(2, 1)[:3]),
         "expected batch shapes that fit each other",
     ),
 }

@@ -10,16 +10,15 @@ from pyro.infer import SVI, Trace_ELBO
 from pyro.optim import ClippedAdam
 
 import pyro_priors as pp
-from inference import evaluate_bounds
-from models import (
-    VAE,
+from pyro_priors.metrics import evaluate_bounds
+from pyro_priors.networks import (
     GatedMLPDecoder,
     GatedMLPEncoder,
     GatedMLPGaussian,
     GatedMLPJointDecoder,
     GatedMLPJointEncoder,
-    HierarchicalVAE,
 )
+from pyro_priors.programs import VAE, HierarchicalVAE
 
 SHAPE = (1, 4, 4)
 

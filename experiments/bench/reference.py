@@ -7,7 +7,7 @@ import importlib.util
 
 import torch
 
-from experiments.config import UserError
+from pyro_priors.checks import UserError
 
 # File that tells the repository -> class of its prior, and what its constructor is told of how the chain closes.
 KNOWN = {

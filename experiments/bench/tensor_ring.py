@@ -13,7 +13,8 @@ import pyro_priors as pp
 from experiments import pages, runs
 from experiments.bench import enumeration, floors, plain, reference, report
 from experiments.bench.timing import check_device, interleaved, peak_memory
-from experiments.config import UserError, check_counts
+from experiments.config import check_counts
+from pyro_priors.checks import UserError
 
 SIZES = ("100,10,20,128", "128,10,40,128", "128,10,40,256")
 BASE = (64, 8, 16, 64)
@@ -23,7 +24,7 @@ BASE = (64, 8, 16, 64)
 class BenchTensorRingConfig:
     """Time every query of the tensor ring, all contenders taking turns; print ratios, write JSON and a log-log plot.
 
-    Pyro's validation is off, as `inference.fit` has it after the first batch. For figures that can be compared set
+    Pyro's validation is off, as `training.fit` has it after the first batch. For figures that can be compared set
     MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_MMAP_THRESHOLD_=4294967296, so that large tensors do not go back to the
     system between two turns; what is set is recorded.
     """

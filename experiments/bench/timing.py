@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from experiments.config import UserError
+from pyro_priors.checks import UserError
 
 
 class Timed(NamedTuple):

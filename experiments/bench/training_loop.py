@@ -1,4 +1,4 @@
-"""`bench training-loop`: what `inference.fit` adds to a bare torch loop, and how long a training waits for its data."""
+"""`bench training-loop`: what `training.fit` adds to a bare torch loop, and how long a training waits for its data."""
 
 import dataclasses
 import statistics
@@ -9,20 +9,20 @@ from pathlib import Path
 import pyro
 import torch
 
-import inference
-import models
 import pyro_priors as pp
 from experiments import pages, runs
 from experiments.bench import report
-from experiments.config import UserError, check_counts, check_rows
-from experiments.data.images import Images, loader
+from experiments.config import check_counts, check_rows
+from pyro_priors import networks, objectives, programs, training
+from pyro_priors.checks import UserError
+from pyro_priors.data.images import Images, loader
 
 NETWORKS = ("dense", "convolutions")
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchTrainingLoopConfig:
-    """Time an epoch of `inference.fit` against the same batches, objective and optimizer in a bare torch loop.
+    """Time an epoch of `training.fit` against the same batches, objective and optimizer in a bare torch loop.
 
     Two VAEs under TRIP, as in `bench training-step`, on random pictures kept as bytes: dense layers on 0/1 pixels drawn
     for every batch, and convolutions on 64 x 64 x 3. A callback reads the clock, after the first batch.
@@ -51,7 +51,7 @@ class BenchTrainingLoopConfig:
         return "cpu"
 
 
-class Clock(inference.Callback):
+class Clock(training.Callback):
     """When each batch ended."""
 
     def __init__(self):
@@ -96,19 +96,19 @@ def measure(config, network):
     pyro.set_rng_seed(0)
     d, shape = config.latent_dim, (1, 28, 28) if network == "dense" else (3, 64, 64)
     if network == "dense":
-        parts = models.GatedMLPEncoder(shape, d), models.GatedMLPDecoder(d, shape)
+        parts = networks.GatedMLPEncoder(shape, d), networks.GatedMLPDecoder(d, shape)
     else:
-        parts = models.ConvEncoder(shape, d, config.channels), models.ConvDecoder(d, shape, config.channels)
+        parts = networks.ConvEncoder(shape, d, config.channels), networks.ConvDecoder(d, shape, config.channels)
     likelihood = "bernoulli" if network == "dense" else "squared-error"
-    model = models.VAE(*parts, pp.TRIP(d, config.components, config.rank), likelihood)
+    model = programs.VAE(*parts, pp.TRIP(d, config.components, config.rank), likelihood)
     pixels = torch.randint(256, (config.batch * config.batches, *shape), dtype=torch.uint8)
     waiting = Waiting(loader(Images(pixels, network == "dense"), config.batch, shuffle=True))
     optimizer, shares = torch.optim.Adam(model.parameters(), fused=True), []
 
     def fit():
         clock = Clock()
-        step = inference.OptimizationStep(inference.ELBO(), optimizer)
-        inference.fit(step, model, waiting.batches, epochs=1, callbacks=[clock], progress=False)
+        step = training.OptimizationStep(objectives.ELBO(), optimizer)
+        training.fit(step, model, waiting.batches, epochs=1, callbacks=[clock], progress=False)
         return clock.ends
 
     def bare():
@@ -139,7 +139,7 @@ def _quick(times):
 
 def bare_epoch(model, optimizer, batches):
     """What a user without `fit` would write -> when each batch ended."""
-    objective, ends = inference.ELBO(), []
+    objective, ends = objectives.ELBO(), []
     with pyro.validation_enabled(False):
         for x in batches:
             loss, _ = objective(model.model, model.guide, x)
@@ -156,7 +156,7 @@ def markdown(found, config):
         "# What the training loop costs",
         "",
         f"A step of a VAE under TRIP, batch {config.batch}, {config.latent_dim} latents, N = {config.components}, m = "
-        f"{config.rank}, in `inference.fit` and in a bare torch loop with the same batches, objective and optimizer, "
+        f"{config.rank}, in `training.fit` and in a bare torch loop with the same batches, objective and optimizer, "
         f"measured on {found['device']}, float32, {config.turns} epochs of {config.batches} batches each, in turn: "
         "the lower quartile of all steps, and the middle half of the overheads of single turns. Waiting: the share of "
         "the bare loop's time that goes into getting batches.",

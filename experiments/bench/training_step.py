@@ -7,13 +7,12 @@ import pyro
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
-import inference
-import models
 import pyro_priors as pp
 from experiments import pages, runs
 from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
 from experiments.config import check_counts
+from pyro_priors import networks, objectives, programs
 
 ATTRIBUTES = 10  # binary ones, of TTLP
 
@@ -77,21 +76,21 @@ def contenders(config, network):
 def _vae(config, network, shape, prior):
     pyro.set_rng_seed(0)
     if network == "dense":
-        parts = models.GatedMLPEncoder(shape, config.latent_dim), models.GatedMLPDecoder(config.latent_dim, shape)
+        parts = networks.GatedMLPEncoder(shape, config.latent_dim), networks.GatedMLPDecoder(config.latent_dim, shape)
     else:
         parts = (
-            models.ConvEncoder(shape, config.latent_dim, config.channels),
-            models.ConvDecoder(config.latent_dim, shape, config.channels),
+            networks.ConvEncoder(shape, config.latent_dim, config.channels),
+            networks.ConvDecoder(config.latent_dim, shape, config.channels),
         )
-    kind = models.JointVAE if isinstance(prior, pp.TTLP) else models.VAE
+    kind = programs.JointVAE if isinstance(prior, pp.TTLP) else programs.VAE
     likelihood = "bernoulli" if network == "dense" else "squared-error"
     return kind(*parts, prior, likelihood).to(config.device)
 
 
 def pyro_step(model, x, y):
-    """A step as `inference.fit` makes it after the first batch: without validation."""
-    objective, optimizer = inference.ELBO(), torch.optim.Adam(model.parameters())
-    batch = (x, y) if isinstance(model, models.JointVAE) else (x,)
+    """A step as `training.fit` makes it after the first batch: without validation."""
+    objective, optimizer = objectives.ELBO(), torch.optim.Adam(model.parameters())
+    batch = (x, y) if isinstance(model, programs.JointVAE) else (x,)
 
     def step():
         with pyro.validation_enabled(False):
@@ -105,7 +104,7 @@ def pyro_step(model, x, y):
 def bare_step(model, x):
     """The same networks, draws and closed-form KL under N(0, I), without any distribution object."""
     encoder, decoder, optimizer = model.encoder, model.decoder, torch.optim.Adam(model.parameters())
-    dense = isinstance(encoder, models.GatedMLPEncoder)
+    dense = isinstance(encoder, networks.GatedMLPEncoder)
 
     def error_of(raw):
         if dense:

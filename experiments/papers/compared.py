@@ -3,7 +3,7 @@
 import dataclasses
 
 from experiments import build
-from experiments.config import UserError
+from pyro_priors.checks import UserError
 
 
 def read(config, models, same=("data",), expected=None):

@@ -8,9 +8,10 @@ import torch
 import tyro
 
 from experiments import build, figures, runs
-from experiments.config import UserError, check_counts, check_seed
+from experiments.config import check_counts
 from experiments.figures_attributes import attribute_grid
 from experiments.papers import compared
+from pyro_priors.checks import UserError, check_seed
 
 TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "aae": "AAE", "vae-gan": "VAE/GAN"}
 PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "flow": "flow", "trip": "TRIP"}

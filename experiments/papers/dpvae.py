@@ -9,14 +9,15 @@ import torch
 import tyro
 from matplotlib.figure import Figure
 
-import inference
 from experiments import figures, pages, runs
-from experiments.config import UserError, check_counts, check_seed
-from experiments.data.images import loader
+from experiments.config import check_counts
 from experiments.papers import compared
 from experiments.tables.dpvae_page import OBJECTIVES
-from inference.latent_metrics import log_prob
+from pyro_priors import metrics
+from pyro_priors.checks import UserError, check_seed
+from pyro_priors.data.images import loader
 from pyro_priors.distributions import FlowNormal
+from pyro_priors.metrics.latents import log_prob
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +62,7 @@ def main(config: DpvaeFiguresConfig):
     measured, rows, walks = {}, {}, []
     for one in found:
         title, model = _title(one, measured), one.model
-        law = inference.aggregated_posterior(model.encode, loader(test, 1000))
+        law = metrics.aggregated_posterior(model.encode, loader(test, 1000))
         z = law.component_distribution.mean  # codes of the test pictures
         prior, (start, end) = model.prior_law(), z[list(config.between)]
         ways = {space: way(prior, z[pairs], config.steps, space) for space in spaces(prior)}

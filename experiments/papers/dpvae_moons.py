@@ -7,14 +7,14 @@ import pyro
 import torch
 from matplotlib.figure import Figure
 
-import inference
 from experiments import build, generation, pages, runs
 from experiments.config import TrainConfig, check_counts, check_rows
-from experiments.data.images import loader
 from experiments.figures import save
 from experiments.launch import LaunchConfig
 from experiments.tables import completed, kept
 from experiments.tables.dpvae_page import OBJECTIVES, PRIORS
+from pyro_priors import metrics
+from pyro_priors.data.images import loader
 
 SHARED = TrainConfig(
     data="moons",
@@ -96,12 +96,12 @@ def main(config: DpvaeMoonsConfig):
 def judge(model, data, config):
     """Numbers of a model, and what its panels show."""
     prior = model.prior_law()
-    posterior = inference.aggregated_posterior(model.encode, loader(data.train, 1000))
+    posterior = metrics.aggregated_posterior(model.encode, loader(data.train, 1000))
     drawn = model.decode(prior.sample((config.samples,))).mean.flatten(1)
-    low = inference.low_posterior(prior, posterior, config.lowest, config.samples)
-    high = inference.high_posterior(prior, posterior, EXTREME, config.samples)
+    low = metrics.low_posterior(prior, posterior, config.lowest, config.samples)
+    high = metrics.high_posterior(prior, posterior, EXTREME, config.samples)
     decoded = [model.decode(z).mean.flatten(1) for z in (low, high)]
-    divergence = inference.symmetric_kl(prior, posterior, config.samples)
+    divergence = metrics.symmetric_kl(prior, posterior, config.samples)
     z = posterior.sample((2000,))
     numbers = {
         "distance": float(moons_distance(drawn).mean()),

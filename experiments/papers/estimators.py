@@ -8,11 +8,12 @@ import pyro
 import torch
 from matplotlib.figure import Figure
 
-import inference
 import pyro_priors as pp
 from experiments import pages, runs
-from experiments.config import UserError, check_counts, check_seed
+from experiments.config import check_counts
 from experiments.figures import save
+from pyro_priors import metrics, objectives
+from pyro_priors.checks import UserError, check_seed
 
 ESTIMATORS = {
     "pathwise": "pathwise",
@@ -94,12 +95,12 @@ def exact_gradient(prior, target, parameters):
     expected = (law.variance + (law.mean - target).square()).mean()
     grads = torch.autograd.grad(expected, parameters, materialize_grads=True)
     mean = torch.cat([grad.flatten() for grad in grads]).double()
-    return inference.GradientMoments(mean, torch.zeros_like(mean), 1)
+    return metrics.GradientMoments(mean, torch.zeros_like(mean), 1)
 
 
 def drawn_gradient(prior, target, parameters, name, batch, draws):
     """The same by an estimator, again and again."""
-    estimator = inference.ScoreFunction("none") if name == "none" else inference.make_estimator(name)
+    estimator = objectives.ScoreFunction("none") if name == "none" else objectives.make_estimator(name)
 
     def program():
         with pyro.plate("data", batch):
@@ -110,7 +111,7 @@ def drawn_gradient(prior, target, parameters, name, batch, draws):
         return estimator.loss(drawn, (drawn.x - target).square().mean(-1))
 
     with pyro.validation_enabled(False):
-        return inference.gradient_moments(loss, parameters, draws)
+        return metrics.gradient_moments(loss, parameters, draws)
 
 
 def markdown(found, stem):

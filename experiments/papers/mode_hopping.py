@@ -8,7 +8,8 @@ import torch
 import tyro
 
 from experiments import build, figures_attributes, judges
-from experiments.config import UserError, check_counts, check_seed
+from experiments.config import check_counts
+from pyro_priors.checks import UserError, check_seed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What tables refuse to be asked for."""
 
-from experiments.config import UserError, check_counts, check_rows
+from experiments.config import check_counts, check_rows
+from pyro_priors.checks import UserError
 
 
 def check_asked(table, rows, decided, some=("rows", "seeds"), counts=()):

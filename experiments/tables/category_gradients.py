@@ -6,11 +6,12 @@ from pathlib import Path
 import pyro
 import torch
 
-import inference
 from experiments import build, fitting, pages, runs
-from experiments.config import UserError, check_counts
+from experiments.config import check_counts
 from experiments.config_two_level import CategoricalConfig
 from experiments.tables import kept
+from pyro_priors import metrics, objectives
+from pyro_priors.checks import UserError
 
 TITLES = {
     "category": "q(c given x)",
@@ -72,14 +73,14 @@ def rows_after(config, epochs):
 
     def drawn(count, estimator="enumerate", temperature=1.0, most=None, seed=config.train.seed + 1):
         model.estimator, model.temperature, model.kept = estimator, temperature, most
-        objective = inference.ELBO(enumerate=estimator == "enumerate")
+        objective = objectives.ELBO(enumerate=estimator == "enumerate")
         pyro.set_rng_seed(seed)
 
         def loss():
             return objective(model.model, model.guide, x)[0]
 
         with pyro.validation_enabled(False):
-            return inference.gradient_moments(loss, model.parameters(), count)
+            return metrics.gradient_moments(loss, model.parameters(), count)
 
     truth = drawn(config.truth_draws, seed=config.train.seed)  # draws that no estimator has
     estimators = {"sum over all": drawn(config.draws)}
@@ -103,7 +104,7 @@ def groups_of(model):
 
 def part(moments, where):
     """The same of some of the numbers."""
-    return inference.GradientMoments(moments.mean[where], moments.variance[where], moments.draws)
+    return metrics.GradientMoments(moments.mean[where], moments.variance[where], moments.draws)
 
 
 def _compared(found, truth):

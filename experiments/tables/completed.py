@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from experiments import launch
-from experiments.config import UserError
+from pyro_priors.checks import UserError
 
 
 class Completed(NamedTuple):

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 
 from experiments import build, judges, pages, runs
-from experiments.config import UserError
 from experiments.config_gan import WganGpConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import asked, completed, kept
+from pyro_priors.checks import UserError
 
 ROWS = {
     "pathwise": ("pathwise", {}),

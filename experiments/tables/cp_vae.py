@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 
 from experiments import pages
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.config_two_level import CategoricalConfig, HierarchicalConfig, PaperConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import asked, completed, kept
+from pyro_priors.checks import UserError
 
 # Row -> title, its configuration's class, what it changes, the field that holds K.
 ROWS = {

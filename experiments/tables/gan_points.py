@@ -8,12 +8,13 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments import build, pages
-from experiments.config import UserError, check_rows
+from experiments.config import check_rows
 from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
-from experiments.data.points import MODES
 from experiments.figures import save
 from experiments.launch import LaunchConfig
 from experiments.tables import asked, completed, kept
+from pyro_priors.checks import UserError
+from pyro_priors.data.points import MODES
 
 KINDS = {
     "gan": ("GAN", GanConfig, {}),

@@ -4,11 +4,12 @@ import dataclasses
 from pathlib import Path
 
 from experiments import pages
-from experiments.config import TrainConfig, UserError, check_rows
+from experiments.config import TrainConfig, check_rows
 from experiments.config_gan import AaeConfig, EbGanConfig, InfoGanConfig, VaeGanConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import completed, judged, kept
 from experiments.tables.gan_points import SHARED
+from pyro_priors.checks import UserError
 
 QUIET = {"threads": 1, "progress": False}
 PLAIN = {"hidden": (64, 64), "slope": 0.0, "lr": 1e-3, "decay": False, "epochs": 20, "noise": 0.0, "noise_epochs": None}

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import torch
 
 from experiments import build, judges, runs
-from experiments.data.images import Images
 from experiments.tables import completed, kept
+from pyro_priors.data.images import Images
 
 
 class Judged(NamedTuple):

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 from experiments import launch
-from experiments.config import UserError, to_flags, to_json, with_former
-from experiments.data.loading import root_of
+from experiments.config import to_flags, to_json, with_former
 from experiments.pages import ELSEWHERE, anywhere
 from experiments.runs import hashed, held, provenance, write_json
-from inference import CHECKPOINT
+from pyro_priors.checks import UserError
+from pyro_priors.data.loading import root_of
+from pyro_priors.training import CHECKPOINT
 
 
 def identity(config):

@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 
 from experiments import pages
-from experiments.config import TrainConfig, UserError, check_rows
+from experiments.config import TrainConfig, check_rows
 from experiments.config_gan import WganConfig, WganGpConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import asked, judged, kept
+from pyro_priors.checks import UserError
 
 # Prior -> title, what it changes in a configuration.
 PRIORS = {

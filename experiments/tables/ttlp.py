@@ -7,10 +7,11 @@ import statistics
 from pathlib import Path
 
 from experiments import pages
-from experiments.config import TrainConfig, UserError
+from experiments.config import TrainConfig
 from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import asked, completed, kept
+from pyro_priors.checks import UserError
 
 # Row -> title, class of its configuration, what it changes in it.
 ROWS = {

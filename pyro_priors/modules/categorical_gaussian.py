@@ -36,7 +36,7 @@ class CategoricalGaussian(nn.Module):
         ValueError: a size below 1, a spread that is not positive.
 
     See Also:
-        `GaussianMixture`, whose categories are summed out always; `models.CategoricalVAE`.
+        `GaussianMixture`, whose categories are summed out always; `programs.CategoricalVAE`.
 
     Example:
         >>> _ = torch.manual_seed(0)

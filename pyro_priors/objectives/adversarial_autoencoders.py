@@ -1,0 +1,168 @@
+"""Autoencoders with a critic: of codes against the prior (AAE), of pictures, whose features measure likeness (VAE/GAN).
+
+Both take any model/guide pair of a variational autoencoder, with any prior.
+"""
+
+from typing import NamedTuple
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor, nn
+
+from pyro_priors.checks import check_choice
+from pyro_priors.objectives.adversarial import CriticLoss, frozen, make_game, numbers
+from pyro_priors.objectives.bounds import ELBO, ELBOTerms
+from pyro_priors.objectives.estimators import Pathwise, ScoreFunction
+from pyro_priors.objectives.regularisers import check_weight, codes_of, with_regulariser
+from pyro_priors.objectives.traces import LogTerms, Program, divergence, trace_pair
+from pyro_priors.ops import full_precision
+
+
+class AdversarialELBO(ELBO):
+    """AAE: the reconstruction, and a critic that must not tell codes from draws of the prior; no KL.
+
+    A prior that learns goes to meet the codes: its draws are to look like them. Train the critic beside it by
+    `CodeCriticLoss`.
+
+    References:
+        Makhzani et al., "Adversarial autoencoders", 2015, section 2, arXiv:1511.05644.
+
+    Args:
+        critic: codes `(n, d)` to one number each.
+        kind: as in `make_game`.
+        weight: of the critic's verdict.
+        estimator: how the prior gets gradients; None leaves it as it is.
+        latent: the site of the latents.
+
+    Raises:
+        ValueError: an unknown kind, a negative weight; on a call, as for `ELBO` and the estimator.
+    """
+
+    steady = False
+
+    def __init__(
+        self,
+        critic: nn.Module,
+        kind: str = "non-saturating",
+        *,
+        weight: float = 1.0,
+        estimator: Pathwise | ScoreFunction | None = None,
+        latent: str = "z",
+    ) -> None:
+        super().__init__(latent)
+        self.critic, self.game, self.weight = critic, make_game(kind), check_weight("weight", weight)
+        self.estimator = estimator
+
+    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
+        with frozen(self.critic):
+            verdict = self.game.generator(numbers(self.critic, codes_of(terms.site.value))).mean()
+            if self.estimator is not None:
+                drawn = self.estimator.draw(lambda: pyro.sample(self.estimator.latent, terms.site.prior))
+                verdict = verdict + self.estimator.loss(drawn, self.game.generator(-numbers(self.critic, drawn.x)))
+        return self.weight * verdict - reconstruction, with_regulariser(told, verdict)
+
+
+class CodeCriticLoss(CriticLoss):
+    """The critic of an AAE: draws of the prior are real, codes are not.
+
+    Args:
+        critic, kind, penalty, noise, kwargs: as for `CriticLoss`.
+        latent: the site of the latents.
+    """
+
+    def __init__(self, critic: nn.Module, kind: str = "non-saturating", *, latent: str = "z", **kwargs) -> None:
+        super().__init__(critic, kind, **kwargs)
+        self.latent = latent
+
+    @torch.no_grad()
+    def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
+        guide_trace, model_trace = trace_pair(model, guide, batch)
+        return model_trace.nodes[self.latent]["fn"].sample(), codes_of(guide_trace.nodes[self.latent]["value"]), ()
+
+
+class SimilarityTerms(NamedTuple):
+    """Means over the batch: KL, half the squared distance of features, and the critic's verdict on the decoder."""
+
+    kl: Tensor
+    distance: Tensor
+    verdict: Tensor
+
+
+class SimilarityLoss(nn.Module):
+    """VAE/GAN: pictures are alike where a critic's features are; the loss of the encoder, or of the decoder.
+
+    Encoder and prior: KL + distance. Decoder: gamma distance + the critic's verdict on what it makes of codes and of
+    draws of the prior, where distance is 1/2 |f(x) - f(x')|^2 for x' the mean of p(x given z), f the features. The two
+    want an optimizer each, the critic a third, with `SimilarityCriticLoss`.
+
+    References:
+        Larsen et al., "Autoencoding beyond pixels using a learned similarity metric", 2016, algorithm 1 and eq. 7-8,
+        arXiv:1512.09300.
+
+    Args:
+        critic: a critic of pictures with `features`.
+        part: "encoder" or "decoder", whose parameters its optimizer has.
+        kind: as in `make_game`.
+        gamma: weight of the distance for the decoder.
+        latent, image: the sites of latents and pictures.
+
+    Raises:
+        ValueError: an unknown part or kind, a negative weight.
+    """
+
+    steady = False
+
+    def __init__(
+        self,
+        critic: nn.Module,
+        part: str,
+        kind: str = "non-saturating",
+        *,
+        gamma: float = 1.0,
+        latent: str = "z",
+        image: str = "x",
+    ) -> None:
+        super().__init__()
+        check_choice("part", part, ("encoder", "decoder"))
+        self.critic, self.part, self.game, self.gamma = critic, part, make_game(kind), check_weight("gamma", gamma)
+        self.latent, self.image = latent, image
+
+    def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, SimilarityTerms]:
+        guide_trace, model_trace = trace_pair(model, guide, batch)
+        made = model_trace.nodes[self.image]["fn"].mean
+        with frozen(self.critic):
+            off = full_precision(self.critic.features(made) - self.critic.features(batch[0]).detach())
+            distance = off.square().sum(-1).mean() / 2
+            kl = divergence(guide_trace.nodes[self.latent], model_trace.nodes[self.latent]).mean()
+            if self.part == "encoder":
+                loss, verdict = kl + distance, kl.new_zeros(())
+            else:
+                drawn = pictures(model, batch, self.image)
+                verdict = self.game.generator(numbers(self.critic, torch.cat([made, drawn]))).mean()
+                loss = self.gamma * distance + verdict
+        return loss, SimilarityTerms(kl.detach(), distance.detach(), verdict.detach())
+
+
+class SimilarityCriticLoss(CriticLoss):
+    """The critic of a VAE/GAN: pictures made of codes and of draws of the prior are the fakes, half each.
+
+    Args:
+        critic, kind, kwargs: as for `CriticLoss`.
+        image: the site of the pictures.
+    """
+
+    def __init__(self, critic: nn.Module, kind: str = "non-saturating", *, image: str = "x", **kwargs) -> None:
+        super().__init__(critic, kind, **kwargs)
+        self.image = image
+
+    @torch.no_grad()
+    def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
+        _, model_trace = trace_pair(model, guide, batch)
+        made, drawn = model_trace.nodes[self.image]["fn"].mean, pictures(model, batch, self.image)
+        return batch[0].repeat(2, *[1] * (batch[0].dim() - 1)), torch.cat([made, drawn]), ()
+
+
+def pictures(model: Program, batch: tuple, image: str) -> Tensor:
+    """Means of p(x given z) for draws of z from the prior, as many as examples."""
+    return poutine.trace(model).get_trace(*batch).nodes[image]["fn"].mean

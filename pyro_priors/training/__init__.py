@@ -1,0 +1,50 @@
+"""The training loop, its callbacks, schedules, checkpoints, and what it writes."""
+
+from pyro_priors.training.averages import ExponentialAverage
+from pyro_priors.training.callbacks import Anneal, Callback, CosineDecay, FitState, Reinitialize
+from pyro_priors.training.checkpoints import (
+    CHECKPOINT,
+    CheckpointError,
+    DamagedCheckpoint,
+    load_state,
+    load_weights,
+    remove_checkpoints,
+    save_state,
+    save_weights,
+)
+from pyro_priors.training.files import replace_file, write_table
+from pyro_priors.training.fitting import OptimizationStep, fit
+from pyro_priors.training.loop import FitResult
+from pyro_priors.training.prior_fitting import fit_prior
+from pyro_priors.training.reports import Draw, TensorBoard
+from pyro_priors.training.schedules import EarlyStopping, LinearWarmup, Until
+from pyro_priors.training.signals import Terminated
+
+__all__ = [
+    "CHECKPOINT",
+    "Anneal",
+    "Callback",
+    "CheckpointError",
+    "CosineDecay",
+    "DamagedCheckpoint",
+    "Draw",
+    "EarlyStopping",
+    "ExponentialAverage",
+    "FitResult",
+    "FitState",
+    "LinearWarmup",
+    "OptimizationStep",
+    "Reinitialize",
+    "TensorBoard",
+    "Terminated",
+    "Until",
+    "fit",
+    "fit_prior",
+    "load_state",
+    "load_weights",
+    "remove_checkpoints",
+    "replace_file",
+    "save_state",
+    "save_weights",
+    "write_table",
+]

@@ -1,0 +1,225 @@
+"""Weights and checkpoints: what is in them, how they are written, and read only where they are whole."""
+
+import hashlib
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from pyro_priors.training.files import replace_file
+
+CHECKPOINT = "checkpoint.safetensors"
+PREVIOUS = "checkpoint.previous.safetensors"  # the one before it
+FORMAT = "1"  # raised when a checkpoint of this version can no longer be read by the next
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used: damaged, unreadable, of another version, or of another training."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """Its bytes are not those that were written."""
+
+
+def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
+    """Write the parameters and buffers of a module to a safetensors file, atomically; folders are made."""
+    _write_tensors(_copies(model.state_dict()), None, path)
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
+    """Read what `save_weights` wrote into a module of the same architecture; nothing is changed on an error.
+
+    Raises:
+        ValueError: no such file, no safetensors file, or names or shapes that differ from the module's.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"path: expected a file of weights, got {path} (there is no such file)")
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"path: expected a safetensors file, got {path} ({error})") from error
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if got != expected:
+        raise ValueError(f"path: {path} holds the weights of another architecture ({differences(expected, got)})")
+    model.load_state_dict(tensors)
+
+
+def differences(expected: Mapping, got: Mapping) -> str:
+    """Where two mappings differ, at most five places."""
+    differing = sorted(name for name in expected.keys() | got.keys() if expected.get(name) != got.get(name))
+    listed = [f"{name}: expected {expected.get(name)}, got {got.get(name)}" for name in differing[:5]]
+    return "; ".join(listed) + (f" and {len(differing) - 5} more" if len(differing) > 5 else "")
+
+
+def save_checkpoint(state: Any, folder: str | os.PathLike) -> None:
+    """Write a state as the checkpoint of a folder, atomically; the one before it is kept beside it.
+
+    Raises:
+        ValueError, OSError: as `save_state`.
+    """
+    path, previous = Path(folder) / CHECKPOINT, Path(folder) / PREVIOUS
+
+    def link(temporary: Path) -> None:
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, temporary)
+
+    def keep() -> None:
+        if path.is_file():  # it has its name all the time
+            replace_file(previous, link)
+
+    save_state(state, path, before=keep)
+
+
+def load_checkpoint(folder: str | os.PathLike) -> Any:
+    """The state of a folder's checkpoint, None where there is none.
+
+    Where it is damaged it is replaced by the one before it, with a warning. One that cannot be read now, or by this
+    version, stays: it may be good.
+
+    Raises:
+        CheckpointError: there is one, and none that can be used.
+    """
+    path, previous = Path(folder) / CHECKPOINT, Path(folder) / PREVIOUS
+    if not path.is_file():  # it was removed; what was before it is of no training
+        previous.unlink(missing_ok=True)
+        return None
+    try:
+        return load_state(path)
+    except DamagedCheckpoint as damaged:
+        if not previous.is_file():
+            raise
+        try:
+            state = load_state(previous)
+        except CheckpointError as error:
+            raise CheckpointError(f"{damaged}; of the one before it, {error}") from error
+        warnings.warn(f"{damaged}; going on from the one before it, {previous}", stacklevel=4)
+        os.replace(previous, path)  # otherwise the damaged one would be kept as the one before the next
+        return state
+
+
+def remove_checkpoints(folder: str | os.PathLike) -> None:
+    """Remove the checkpoints of a folder, the older one first: alone it would stand for nothing."""
+    for name in (PREVIOUS, CHECKPOINT):
+        (Path(folder) / name).unlink(missing_ok=True)
+
+
+def save_state(state: Any, path: str | os.PathLike, before: Callable[[], object] = lambda: None) -> None:
+    """Write dicts, lists and tuples of tensors, numbers, strings and None to one safetensors file, atomically.
+
+    The tensors are named by where they stand; their arrangement is JSON in the file's header, beside a checksum of
+    everything and the number of the format. Nothing is pickled. A tensor that stands twice is written once. `before` is
+    called when all is written, and has not its name yet.
+
+    Raises:
+        ValueError: something else in it.
+        OSError: the system refuses the file; what was there before is unchanged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "state.safetensors"
+        >>> save_state({"epoch": 3, "moments": {0: (torch.tensor([0.5]), None)}}, path)
+        >>> load_state(path)
+        {'epoch': 3, 'moments': {0: (tensor([0.5000]), None)}}
+    """
+    tensors, names = {}, {}
+    arrangement = json.dumps(_packed(state, "state", tensors, names))
+    tensors = _copies(tensors)
+    header = {"format": FORMAT, "arrangement": arrangement, "sha256": _checksum(arrangement, tensors)}
+    _write_tensors(tensors, header, path, before)
+
+
+def load_state(path: str | os.PathLike) -> Any:
+    """What `save_state` wrote, on the CPU.
+
+    Raises:
+        CheckpointError: no such file, one that cannot be read, or one of another version.
+        DamagedCheckpoint: a CheckpointError: a damaged one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"path: expected a checkpoint, got {path} (there is no such file)")
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            # A copy each: those of safetensors lie in one block, off the bounds that torch allocates by.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
+        found = header["format"]
+        intact = found == FORMAT and header["sha256"] == _checksum(header["arrangement"], tensors)
+    except OSError as error:
+        raise CheckpointError(f"path: expected a checkpoint, got {path}, which cannot be read ({error})") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
+    if found != FORMAT:
+        raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {found}")
+    if not intact:
+        raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
+    return _unpacked(json.loads(header["arrangement"]), tensors)
+
+
+def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, one each: safetensors refuses tensors that share memory."""
+    return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _write_tensors(
+    tensors: dict[str, Tensor],
+    header: dict[str, str] | None,
+    path: str | os.PathLike,
+    before: Callable[[], object] = lambda: None,
+) -> None:
+    content = save(tensors, header)  # its save_file has temporary files of its own, which a kill would leave
+    replace_file(path, lambda temporary: temporary.write_bytes(content), before)
+
+
+def _packed(value: Any, where: str, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
+    """JSON values, `tensors` being filled by name; `names` tells which stand in it already, by id."""
+    if isinstance(value, Tensor):
+        if id(value) not in names:
+            if where in tensors:
+                raise ValueError(f"state: expected one value under each name, got two at {where}")
+            names[id(value)], tensors[where] = where, value
+        return {"tensor": names[id(value)]}
+    if isinstance(value, Mapping):
+        items = [[_packed(k, where, {}, {}), _packed(v, f"{where}.{k}", tensors, names)] for k, v in value.items()]
+        return {"dict": items}
+    if isinstance(value, list | tuple):
+        items = [_packed(item, f"{where}.{index}", tensors, names) for index, item in enumerate(value)]
+        return items if isinstance(value, list) else {"tuple": items}
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"state: expected tensors, numbers and strings in a checkpoint, got {value!r} at {where}")
+
+
+def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return [_unpacked(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "tensor" in value:
+        return tensors[value["tensor"]]
+    if "tuple" in value:
+        return tuple(_unpacked(item, tensors) for item in value["tuple"])
+    return {_unpacked(k, tensors): _unpacked(v, tensors) for k, v in value["dict"]}
+
+
+def _checksum(arrangement: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(arrangement.encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
