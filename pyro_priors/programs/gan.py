@@ -10,7 +10,7 @@ from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import TensorRing
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement
 
 

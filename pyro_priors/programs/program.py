@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_broadcast
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 
 _instances = itertools.count()
 _living: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # name -> model
