@@ -34,7 +34,7 @@ def load(
     `shapes` are rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
 
     Args:
-        name: one of `experiments.config.DataName`.
+        name: one of `pyro_priors.data.names.DataName`.
         root: folder of the data; None is $PYRO_PRIORS_DATA, else `data/`.
         image_size: side of `celeba` and `folder` pictures.
         crop: side of what is used of the pictures of `celeba`.
