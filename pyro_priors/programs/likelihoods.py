@@ -1,6 +1,6 @@
 """What a decoder's raw output means: modules from a tensor `(*, C, H, W)` to a distribution over images.
 
-Each is an `nn.Module`; its result has batch shape `(*)` and event shape `(C, H, W)`, and `.mean` is the picture.
+Each is an `nn.Module`; its result has batch shape `(*)` and event shape `(C, H, W)`, and `.mean` is the image.
 """
 
 from typing import ClassVar
@@ -38,8 +38,8 @@ class SquaredError(dist.TorchDistribution):
         - event: `(C, H, W)`
 
     Args:
-        loc: the picture.
-        weight: 1 for TRIP's scale; larger ones let a bound tell more of a picture (dpVAE: 1 to 100).
+        loc: the image.
+        weight: 1 for TRIP's scale; larger ones let a bound tell more of an image (dpVAE: 1 to 100).
 
     Example:
         >>> SquaredError(torch.zeros(3, 2, 2)).log_prob(torch.ones(3, 2, 2))

@@ -156,14 +156,14 @@ def load_state(path: str | os.PathLike) -> Any:
             header = file.metadata() or {}
             # A copy each: those of safetensors lie in one block, off the bounds that torch allocates by.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
-        found = header["format"]
-        intact = found == FORMAT and header["sha256"] == _checksum(header["arrangement"], tensors)
+        written = header["format"]
+        intact = written == FORMAT and header["sha256"] == _checksum(header["arrangement"], tensors)
     except OSError as error:
         raise CheckpointError(f"path: expected a checkpoint, got {path}, which cannot be read ({error})") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
-    if found != FORMAT:
-        raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {found}")
+    if written != FORMAT:
+        raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {written}")
     if not intact:
         raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
     return _unpacked(json.loads(header["arrangement"]), tensors)

@@ -35,7 +35,7 @@ class Files(NamedTuple):
     """Where a training is written (None on ranks other than 0), whether at all, and after how many batches too."""
 
     folder: Path | None
-    kept: bool
+    written: bool
     every: int | None
 
 
@@ -155,7 +155,7 @@ class Loop:
         if done:
             self.restorable.set_random(self.progress.began)
             self.restorable.set_generators(self.progress.began)
-        elif self.files.kept:
+        elif self.files.written:
             self.progress.began = self.restorable.began()
         for loader in (self.data, self.validation):
             if "_num_iter_calls" in getattr(loader, "__dict__", {}):  # Fabric's count, by which ranks share an order
@@ -187,11 +187,11 @@ class Loop:
                 save_weights(self.model, self.files.folder / "model.safetensors")
             write_table(self.progress.history, self.files.folder / "metrics.csv")
 
-        if self.files.kept:
+        if self.files.written:
             by_first(self.fabric, write)
 
     def _checkpoint(self) -> None:
-        if not self.files.kept:
+        if not self.files.written:
             return
         self.progress.seconds = self._seconds() if self.progress.batches else 0.0
         captured = self.restorable.capture(self.progress)
@@ -200,7 +200,7 @@ class Loop:
     def _received(self) -> int:
         """The signal that has come to any of the devices, 0 for none: they stop together, or wait for ever."""
         received = self.signals.received or 0
-        if not self.files.kept or self.fabric.world_size == 1:
+        if not self.files.written or self.fabric.world_size == 1:
             return received
         return int(self.fabric.all_reduce(torch.tensor(float(received), device=self.fabric.device), reduce_op="max"))
 
