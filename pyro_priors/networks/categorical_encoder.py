@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.networks.autoencoders import GatedLinear, GaussianHead, check_shape, concatenated, gated_layers, glorot
 from pyro_priors.ops import full_precision
+from pyro_priors.recorded import Recorded
 
 
-class GatedMLPCategoricalEncoder(nn.Module):
+class GatedMLPCategoricalEncoder(Recorded):
     """Gated dense layers from an image to q(c given x), and from there to q(z given x, c).
 
     A further gated layer reads the last hidden layer beside what is known of c: its probabilities, so that

@@ -13,7 +13,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from pyro_priors.objectives.traces import as_tuple
 from pyro_priors.training.callbacks import Callback, FitState
-from pyro_priors.training.checkpoints import save_checkpoint, save_weights
+from pyro_priors.training.checkpoints import load_into, save_checkpoint, save_weights
 from pyro_priors.training.files import write_table
 from pyro_priors.training.ranks import by_first
 from pyro_priors.training.schedules import EarlyStopping
@@ -85,7 +85,7 @@ class Loop:
             self._checkpoint()
             self._stop(self._received())
         if progress.best_weights is not None:
-            self.model.load_state_dict(progress.best_weights)
+            load_into(self.model, progress.best_weights)
         changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
         if any(changed):
             self._write(best=True)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pyro_priors.ops import wide
 from pyro_priors.training.callbacks import Callback, FitState
-from pyro_priors.training.checkpoints import CheckpointError, differences
+from pyro_priors.training.checkpoints import CheckpointError, differences, is_schema, load_into, shapes
 from pyro_priors.training.random_states import generators, random_states, set_random_states
 
 
@@ -135,13 +135,18 @@ class Restorable:
         """
         expected = self.made_of()
         for part, got in captured["made_of"].items():
+            if part == "weights":
+                got = {name: shape for name, shape in got.items() if not is_schema(name)}
             if expected[part] != got:
                 how = f"expected {expected[part]}, got {got}"
                 how = differences(expected[part], got) if part == "weights" else how
                 raise CheckpointError(f"path: {path} is the checkpoint of another training ({part}: {how})")
-        self.losses.load_state_dict(captured["weights"])
-        for module, weights in zip(self.held(), captured["held"], strict=True):
-            module.load_state_dict(weights)
+        try:
+            load_into(self.losses, captured["weights"])
+            for module, weights in zip(self.held(), captured["held"], strict=True):
+                load_into(module, weights)
+        except ValueError as error:  # a prior of other variables
+            raise CheckpointError(f"path: {path} is the checkpoint of another training ({error})") from error
         for module, training in zip(self.losses.modules(), captured["modes"], strict=True):
             module.training = training
         for optimizer, state in zip(self.state.optimizers, captured["optimizers"], strict=True):
@@ -191,7 +196,7 @@ class Restorable:
 def _shapes(modules: list[nn.Module]) -> dict[str, tuple[int, ...]]:
     """By name; modules after the first have a number before it."""
     states = [(f"{index}." if index else "", module.state_dict()) for index, module in enumerate(modules)]
-    return {prefix + name: tuple(tensor.shape) for prefix, state in states for name, tensor in state.items()}
+    return {prefix + name: shape for prefix, state in states for name, shape in shapes(state).items()}
 
 
 def _sizes(optimizer: torch.optim.Optimizer) -> list[int]:
