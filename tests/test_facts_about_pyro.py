@@ -1,7 +1,7 @@
 """Traps of Pyro 1.9.2 that would break our users silently, each held open or shut by a test.
 
-Others have their place: validation during the first batch only in `test_inference_fit`, two models in one process in
-`test_models_vae`, no torchvision at import in `test_house`.
+Others have their place: validation during the first batch only in `training/test_fit`, two models in one process in
+`programs/test_vae`, no torchvision at import in `test_house`.
 """
 
 import copy

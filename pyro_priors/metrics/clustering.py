@@ -63,10 +63,10 @@ def clusters(probs: Tensor, labels: Tensor) -> Clusters:
             f"probs, labels: expected shapes (n, K) and (n,) with n >= 1, got {tuple(probs.shape)} and "
             f"{tuple(labels.shape)}"
         )
-    found, truth = probs.argmax(-1).cpu().numpy(), labels.cpu().numpy()
-    table = contingency_matrix(truth, found)  # labels by the categories that occur
+    assigned, truth = probs.argmax(-1).cpu().numpy(), labels.cpu().numpy()
+    table = contingency_matrix(truth, assigned)  # labels by the categories that occur
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(truth)
-    nmi = normalized_mutual_info_score(truth, found)
+    nmi = normalized_mutual_info_score(truth, assigned)
     return Clusters(float(matched), float(numpy.max(table, 0).sum() / len(truth)), float(nmi), _used(probs))
 
 
@@ -120,11 +120,11 @@ def category_decomposition(
 
 
 class CategoryMetrics(Callback):
-    """After every epoch the decomposition of eq. 13 on some pictures and, with labels, how well clusters match them.
+    """After every epoch the decomposition of eq. 13 on some images and, with labels, how well clusters match them.
 
     Args:
         model: as `programs.CategoricalVAE`: `posterior(x)` and a `prior` with two levels.
-        x: pictures; the cost is quadratic in their number.
+        x: images; the cost is quadratic in their number.
         labels: `(len(x),)`, or None.
     """
 
@@ -138,7 +138,7 @@ class CategoryMetrics(Callback):
             categories, latents = self.model.posterior(self.x.to(law.loc.device))
         with torch.random.fork_rng():  # the training draws what it would draw without this
             parts = category_decomposition(categories, latents, dist.Normal(law.loc, law.scale))
-        found = {f"kl_{name}": value for name, value in parts._asdict().items()}
+        row = {f"kl_{name}": value for name, value in parts._asdict().items()}
         if self.labels is None:
-            return found | {"used": _used(categories.probs)}
-        return found | clusters(categories.probs.cpu(), self.labels)._asdict()
+            return row | {"used": _used(categories.probs)}
+        return row | clusters(categories.probs.cpu(), self.labels)._asdict()

@@ -6,18 +6,18 @@ from torch import Tensor
 from pyro_priors.checks import check_count
 
 
-def mutual_information_gap(codes: Tensor, factors: Tensor, bins: int = 20) -> float:
+def mutual_information_gap(latents: Tensor, factors: Tensor, bins: int = 20) -> float:
     """MIG: of each factor the information of the best latent minus that of the next, over its entropy; their mean.
 
-    1 where every factor is told by one latent alone, 0 where any two tell as much. Latents are cut into `bins` of equal
-    width; the mutual informations are those of the counts.
+    1 where every factor is known from one latent alone, 0 where any two tell as much. Latents are cut into `bins` of
+    equal width; the mutual informations are those of the counts.
 
     References:
         Chen et al., "Isolating sources of disentanglement in variational autoencoders", 2018, eq. 6, arXiv:1802.04942;
         the bins are those of Locatello et al., 2019, arXiv:1811.12359.
 
     Args:
-        codes: `(n, d)` with d >= 2, such as means of q(z given x).
+        latents: `(n, d)` with d >= 2, such as means of q(z given x).
         factors: `(n, F)`, states of each factor.
         bins: of each latent, at least 2.
 
@@ -31,24 +31,25 @@ def mutual_information_gap(codes: Tensor, factors: Tensor, bins: int = 20) -> fl
         >>> round(mutual_information_gap(factors[:, [0, 0, 1, 1]].float(), factors), 6)
         0.0
     """
-    if codes.dim() != 2 or factors.dim() != 2 or len(codes) != len(factors) or codes.shape[1] < 2 or len(codes) < 2:
+    matrices = latents.dim() == factors.dim() == 2
+    if not matrices or len(latents) != len(factors) or latents.shape[1] < 2 or len(latents) < 2:
         raise ValueError(
-            "codes, factors: expected shapes (n, d) and (n, F) with n, d >= 2, got "
-            f"{tuple(codes.shape)} and {tuple(factors.shape)}"
+            "latents, factors: expected shapes (n, d) and (n, F) with n, d >= 2, got "
+            f"{tuple(latents.shape)} and {tuple(factors.shape)}"
         )
-    if not (codes.isfinite().all() and factors.isfinite().all()):
-        raise ValueError("codes, factors: expected finite values, got NaN or infinity")
+    if not (latents.isfinite().all() and factors.isfinite().all()):
+        raise ValueError("latents, factors: expected finite values, got NaN or infinity")
     check_count("bins", bins, least=2)
     if bool((factors == factors[0]).all(0).any()):
         raise ValueError("factors: expected each to vary, got one that never does")
     from sklearn.metrics import mutual_info_score  # here, since it takes a second to import
 
-    codes = codes.double()
-    low, high = codes.min(0).values, codes.max(0).values
-    shares = (codes - low) / (high - low).clamp(min=torch.finfo(codes.dtype).tiny)
+    latents = latents.double()
+    low, high = latents.min(0).values, latents.max(0).values
+    shares = (latents - low) / (high - low).clamp(min=torch.finfo(latents.dtype).tiny)
     cells = (bins * shares).long().clamp(max=bins - 1).T.cpu().numpy()
     gaps = []
     for factor in factors.T.cpu().numpy():
-        told = sorted((mutual_info_score(factor, cell) for cell in cells), reverse=True)
-        gaps.append((told[0] - told[1]) / mutual_info_score(factor, factor))
+        information = sorted((mutual_info_score(factor, cell) for cell in cells), reverse=True)
+        gaps.append((information[0] - information[1]) / mutual_info_score(factor, factor))
     return float(sum(gaps) / len(gaps))

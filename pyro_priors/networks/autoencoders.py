@@ -15,11 +15,12 @@ from torch.nn.functional import softplus
 
 from pyro_priors.checks import check_count
 from pyro_priors.ops import full_precision
+from pyro_priors.recorded import Recorded
 
 CONV_SIZES = (28, 32, 64)
 
 
-class GatedLinear(nn.Module):
+class GatedLinear(Recorded):
     """A dense layer with a multiplicative gate: `h * sigmoid(g)`, with h and g linear in the input.
 
     Note:
@@ -43,7 +44,7 @@ class GatedLinear(nn.Module):
         return self.value(x) * torch.sigmoid(self.gate(x))
 
 
-class GaussianHead(nn.Module):
+class GaussianHead(Recorded):
     """The last layer of an encoder: features `(*, in_features)` to `Normal(loc, scale).to_event(1)`.
 
     Note:
@@ -61,7 +62,7 @@ class GaussianHead(nn.Module):
         return dist.Normal(loc, softplus(raw_scale) + 1e-6).to_event(1)
 
 
-class GatedMLPEncoder(nn.Module):
+class GatedMLPEncoder(Recorded):
     """Gated dense layers from an image to a diagonal Gaussian over the latents.
 
     Shapes:
@@ -91,7 +92,7 @@ class GatedMLPEncoder(nn.Module):
         return self.head(self.body(x.flatten(start_dim=-3)))
 
 
-class GatedMLPDecoder(nn.Module):
+class GatedMLPDecoder(Recorded):
     """Gated dense layers from latents `(*, latent_dim)` to a raw image tensor `(*, *image_shape)`.
 
     Args:
@@ -114,7 +115,7 @@ class GatedMLPDecoder(nn.Module):
         return self.head(self.body(z)).unflatten(-1, self.image_shape)
 
 
-class ConvFeatures(nn.Module):
+class ConvFeatures(Recorded):
     """Convolutions and a dense layer, with batch normalisation, from an image to features `(*, hidden)`.
 
     At every level down to 4x4 (7x7 for 28 pixels) a 4x4 convolution halves the side, and a 3x3 one follows where the
@@ -147,7 +148,7 @@ class ConvFeatures(nn.Module):
         return features.reshape(*x.shape[:-3], -1)
 
 
-class ConvEncoder(nn.Module):
+class ConvEncoder(Recorded):
     """Convolutions of 4x4, stride 2, from an image to a diagonal Gaussian over the latents.
 
     Each convolution halves the side and all but the first double the channels, down to 4x4 (7x7 for 28 pixels).
@@ -182,7 +183,7 @@ class ConvEncoder(nn.Module):
         return self.head(features.reshape(*x.shape[:-3], -1))
 
 
-class ConvDecoder(nn.Module):
+class ConvDecoder(Recorded):
     """The mirror of `ConvEncoder`: latents `(*, latent_dim)` to a raw image tensor `(*, *image_shape)`.
 
     Args:

@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.networks.autoencoders import GatedLinear, GaussianHead, check_shape, concatenated, gated_layers, glorot
 from pyro_priors.ops import full_precision
+from pyro_priors.recorded import Recorded
 
 
-class GatedMLPCategoricalEncoder(nn.Module):
+class GatedMLPCategoricalEncoder(Recorded):
     """Gated dense layers from an image to q(c given x), and from there to q(z given x, c).
 
-    A further gated layer reads the last hidden layer beside what it is told of c: its probabilities, so that
+    A further gated layer reads the last hidden layer beside what is known of c: its probabilities, so that
     q(z given x, c) = q(z given x), as in the paper, or c itself.
 
     References:
@@ -25,10 +26,10 @@ class GatedMLPCategoricalEncoder(nn.Module):
         categories: number K of categories.
         latent_dim: number of latents.
         hidden: width of each hidden layer.
-        told: what the latents' layer reads: ``"probabilities"`` of c (the paper) or ``"category"``.
+        reads: what the latents' layer reads: ``"probabilities"`` of c (the paper) or ``"category"``.
 
     Raises:
-        ValueError: a size below 1, another `told`.
+        ValueError: a size below 1, another word for `reads`.
 
     Example:
         >>> encoder = GatedMLPCategoricalEncoder((1, 8, 8), categories=10, latent_dim=5)
@@ -43,12 +44,12 @@ class GatedMLPCategoricalEncoder(nn.Module):
         categories: int,
         latent_dim: int,
         hidden: tuple[int, ...] = (300, 300),
-        told: str = "probabilities",
+        reads: str = "probabilities",
     ):
         super().__init__()
-        check_choice("told", told, ("probabilities", "category"))
+        check_choice("reads", reads, ("probabilities", "category"))
         self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
-        self.num_categories, self.told = check_count("categories", categories), told
+        self.num_categories, self.reads = check_count("categories", categories), reads
         self.body, width = gated_layers(math.prod(self.image_shape), hidden)
         self.logits = glorot(nn.Linear(width, categories))
         self.joint = GatedLinear(width + categories, width)
@@ -78,8 +79,8 @@ class GatedMLPCategoricalEncoder(nn.Module):
 
     def latents(self, hidden: Tensor, categories: dist.Categorical, c: Tensor) -> dist.TorchDistribution:
         """q(z given x, c): batch shape that of c broadcast with ``(batch,)``, event shape ``(latent_dim,)``."""
-        told = categories.probs if self.told == "probabilities" else one_hot(c, self.num_categories, hidden.dtype)
-        return self.head(self.joint(concatenated(hidden, told)))
+        known = categories.probs if self.reads == "probabilities" else one_hot(c, self.num_categories, hidden.dtype)
+        return self.head(self.joint(concatenated(hidden, known)))
 
 
 def one_hot(c: Tensor, categories: int, dtype: torch.dtype) -> Tensor:

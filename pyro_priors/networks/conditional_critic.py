@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
+from pyro_priors.recorded import Recorded
 
 
-class ConditionalCritic(nn.Module):
+class ConditionalCritic(Recorded):
     """A critic of images and attributes: they join the image as constant planes, values and which are known.
 
     Args:

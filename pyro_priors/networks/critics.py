@@ -13,11 +13,12 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.networks.autoencoders import check_conv_shape, check_shape, pyramid
+from pyro_priors.recorded import Recorded
 
 NORMS = ("none", "batch", "layer", "spectral")
 
 
-class Critic(nn.Module):
+class Critic(Recorded):
     """What critics of images share: `body` makes features `(n, width)`, one last layer a number of them.
 
     Args:
@@ -132,7 +133,7 @@ class ConvCritic(Critic):
         super().__init__(image_shape, body, widths[-1] * side**2, norm, minibatch, scale)
 
 
-class Recogniser(nn.Module):
+class Recogniser(Recorded):
     """Logits of the code that an image was made with, `(n, categories)`, for `InfoGAN`.
 
     Args:
@@ -153,7 +154,7 @@ class Recogniser(nn.Module):
         return self.head(self.body(self.scale * x))
 
 
-class MinibatchDiscrimination(nn.Module):
+class MinibatchDiscrimination(Recorded):
     """Beside the features of an image, how near those of the others of the batch are: a critic that sees collapse.
 
     o(x_i)_b = sum_{j != i} exp(-|M_ib - M_jb|_1), with M a linear map of the features to `kernels` rows of `size`. It
@@ -180,7 +181,7 @@ class MinibatchDiscrimination(nn.Module):
         return torch.cat([features, near], -1)
 
 
-class AutoEncoderCritic(nn.Module):
+class AutoEncoderCritic(Recorded):
     """The critic of an EBGAN: its number is an energy, the distance of an image from what an auto-encoder makes of it.
 
     References:

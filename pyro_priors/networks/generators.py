@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.networks.autoencoders import check_conv_shape, check_shape, pyramid
+from pyro_priors.recorded import Recorded
 
 
-class MLPGenerator(nn.Module):
+class MLPGenerator(Recorded):
     """Dense layers with ReLU from latents to an image, in [-1, 1] by a tanh or as it comes.
 
     Args:
@@ -45,7 +46,7 @@ class MLPGenerator(nn.Module):
         return x.tanh() if self.output == "tanh" else x
 
 
-class ConvGenerator(nn.Module):
+class ConvGenerator(Recorded):
     """A dense layer to 4x4 (7x7 for 28 pixels), then transposed 5x5 convolutions that double the side; tanh at the end.
 
     Batch normalisation and ReLU after every layer but the last.

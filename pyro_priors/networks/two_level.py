@@ -7,9 +7,10 @@ from torch import Tensor, nn
 
 from pyro_priors.checks import check_count
 from pyro_priors.networks.autoencoders import GatedLinear, GaussianHead, check_shape, concatenated, gated_layers, glorot
+from pyro_priors.recorded import Recorded
 
 
-class GatedMLPGaussian(nn.Module):
+class GatedMLPGaussian(Recorded):
     """Gated dense layers from upper latents `(*, latent_dim)` to a diagonal Gaussian over the lower ones.
 
     Example:
@@ -27,7 +28,7 @@ class GatedMLPGaussian(nn.Module):
         return self.head(self.body(z))
 
 
-class GatedMLPJointEncoder(nn.Module):
+class GatedMLPJointEncoder(Recorded):
     """One gated layer for the image, one for the upper latents, one for both, then the lower latents' Gaussian.
 
     Example:
@@ -48,7 +49,7 @@ class GatedMLPJointEncoder(nn.Module):
         return self.head(self.joint(both))
 
 
-class GatedMLPJointDecoder(nn.Module):
+class GatedMLPJointDecoder(Recorded):
     """One gated layer for each level of latents, one for both, then a raw image tensor `(*, *image_shape)`.
 
     Example:

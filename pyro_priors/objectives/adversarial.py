@@ -2,7 +2,7 @@
 
 Each is a module `loss, terms = objective(model, guide, *batch)` for `training.fit`, where `model` is a generator
 program (it draws a latent and returns images) and a batch is real images and what they are conditioned on, which the
-critic is told too. Critics give one number an example.
+critic sees too. Critics give one number an example.
 """
 
 import contextlib
@@ -127,7 +127,7 @@ class CriticLoss(nn.Module):
         return loss, CriticTerms(of_real.mean().detach(), of_fake.mean().detach(), penalty.detach())
 
     def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
-        """Real and generated images, and what the critic is told of both."""
+        """Real and generated images, and what the critic sees beside both."""
         with torch.no_grad():
             return batch[0], model(*batch), batch[1:]
 
@@ -207,8 +207,8 @@ class GeneratorLoss(nn.Module):
         if self.code not in drawn.trace.nodes:
             sites = [name for name, _ in sample_sites(drawn.trace)]
             raise ValueError(f"code: expected a site that the program draws, got {self.code!r} (it has {sites})")
-        told = poutine.condition(guide, data={self.code: drawn.trace.nodes[self.code]["value"]})
-        site = poutine.trace(told).get_trace(drawn.x, *batch[1:]).nodes[self.code]
+        recognised = poutine.condition(guide, data={self.code: drawn.trace.nodes[self.code]["value"]})
+        site = poutine.trace(recognised).get_trace(drawn.x, *batch[1:]).nodes[self.code]
         return -site["fn"].log_prob(site["value"])
 
     def cost(self, fake: Tensor, real: Tensor, *given: Tensor) -> Tensor:
@@ -243,7 +243,7 @@ def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tenso
         tensor(4.)
     """
     x = between(full_precision(real.detach()), full_precision(fake.detach())).requires_grad_()
-    given = tuple(full_precision(one) for one in given)
+    given = tuple(full_precision(part) for part in given)
     with torch.enable_grad(), torch.autocast(x.device.type, enabled=False):
         (gradient,) = torch.autograd.grad(critic(x, *given).sum(), x, create_graph=True)
     norm = (gradient.flatten(1).square().sum(-1) + 1e-12).sqrt()  # a gradient at 0
@@ -252,10 +252,10 @@ def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tenso
 
 def numbers(critic: Callable, x: Tensor, *given: Tensor) -> Tensor:
     """What a critic says of images, `(n,)`, in float32 at least."""
-    found = full_precision(critic(x, *given))
-    if found.shape != x.shape[:1]:
-        raise ValueError(f"critic: expected one number an image, ({len(x)},), got {tuple(found.shape)}")
-    return found
+    verdicts = full_precision(critic(x, *given))
+    if verdicts.shape != x.shape[:1]:
+        raise ValueError(f"critic: expected one number an image, ({len(x)},), got {tuple(verdicts.shape)}")
+    return verdicts
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:

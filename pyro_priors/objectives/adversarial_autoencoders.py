@@ -1,4 +1,4 @@
-"""Autoencoders with a critic: of codes against the prior (AAE), of pictures, whose features measure likeness (VAE/GAN).
+"""Autoencoders with a critic: of codes against the prior (AAE), of images, whose features measure likeness (VAE/GAN).
 
 Both take any model/guide pair of a variational autoencoder, with any prior.
 """
@@ -14,7 +14,7 @@ from pyro_priors.checks import check_choice
 from pyro_priors.objectives.adversarial import CriticLoss, frozen, make_game, numbers
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
 from pyro_priors.objectives.estimators import Pathwise, ScoreFunction
-from pyro_priors.objectives.regularisers import check_weight, codes_of, with_regulariser
+from pyro_priors.objectives.regularisers import check_weight, latents_of, with_regulariser
 from pyro_priors.objectives.traces import LogTerms, Program, divergence, trace_pair
 from pyro_priors.ops import full_precision
 
@@ -54,13 +54,13 @@ class AdversarialELBO(ELBO):
         self.critic, self.game, self.weight = critic, make_game(kind), check_weight("weight", weight)
         self.estimator = estimator
 
-    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
+    def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
         with frozen(self.critic):
-            verdict = self.game.generator(numbers(self.critic, codes_of(terms.site.value))).mean()
+            verdict = self.game.generator(numbers(self.critic, latents_of(terms.site.value))).mean()
             if self.estimator is not None:
                 drawn = self.estimator.draw(lambda: pyro.sample(self.estimator.latent, terms.site.prior))
                 verdict = verdict + self.estimator.loss(drawn, self.game.generator(-numbers(self.critic, drawn.x)))
-        return self.weight * verdict - reconstruction, with_regulariser(told, verdict)
+        return self.weight * verdict - reconstruction, with_regulariser(parts, verdict)
 
 
 class CodeCriticLoss(CriticLoss):
@@ -78,7 +78,7 @@ class CodeCriticLoss(CriticLoss):
     @torch.no_grad()
     def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
         guide_trace, model_trace = trace_pair(model, guide, batch)
-        return model_trace.nodes[self.latent]["fn"].sample(), codes_of(guide_trace.nodes[self.latent]["value"]), ()
+        return model_trace.nodes[self.latent]["fn"].sample(), latents_of(guide_trace.nodes[self.latent]["value"]), ()
 
 
 class SimilarityTerms(NamedTuple):
@@ -90,7 +90,7 @@ class SimilarityTerms(NamedTuple):
 
 
 class SimilarityLoss(nn.Module):
-    """VAE/GAN: pictures are alike where a critic's features are; the loss of the encoder, or of the decoder.
+    """VAE/GAN: images are alike where a critic's features are; the loss of the encoder, or of the decoder.
 
     Encoder and prior: KL + distance. Decoder: gamma distance + the critic's verdict on what it makes of codes and of
     draws of the prior, where distance is 1/2 |f(x) - f(x')|^2 for x' the mean of p(x given z), f the features. The two
@@ -101,11 +101,11 @@ class SimilarityLoss(nn.Module):
         arXiv:1512.09300.
 
     Args:
-        critic: a critic of pictures with `features`.
+        critic: a critic of images with `features`.
         part: "encoder" or "decoder", whose parameters its optimizer has.
         kind: as in `make_game`.
         gamma: weight of the distance for the decoder.
-        latent, image: the sites of latents and pictures.
+        latent, image: the sites of latents and images.
 
     Raises:
         ValueError: an unknown part or kind, a negative weight.
@@ -138,18 +138,18 @@ class SimilarityLoss(nn.Module):
             if self.part == "encoder":
                 loss, verdict = kl + distance, kl.new_zeros(())
             else:
-                drawn = pictures(model, batch, self.image)
+                drawn = drawn_images(model, batch, self.image)
                 verdict = self.game.generator(numbers(self.critic, torch.cat([made, drawn]))).mean()
                 loss = self.gamma * distance + verdict
         return loss, SimilarityTerms(kl.detach(), distance.detach(), verdict.detach())
 
 
 class SimilarityCriticLoss(CriticLoss):
-    """The critic of a VAE/GAN: pictures made of codes and of draws of the prior are the fakes, half each.
+    """The critic of a VAE/GAN: images made of codes and of draws of the prior are the fakes, half each.
 
     Args:
         critic, kind, kwargs: as for `CriticLoss`.
-        image: the site of the pictures.
+        image: the site of the images.
     """
 
     def __init__(self, critic: nn.Module, kind: str = "non-saturating", *, image: str = "x", **kwargs) -> None:
@@ -159,10 +159,10 @@ class SimilarityCriticLoss(CriticLoss):
     @torch.no_grad()
     def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
         _, model_trace = trace_pair(model, guide, batch)
-        made, drawn = model_trace.nodes[self.image]["fn"].mean, pictures(model, batch, self.image)
+        made, drawn = model_trace.nodes[self.image]["fn"].mean, drawn_images(model, batch, self.image)
         return batch[0].repeat(2, *[1] * (batch[0].dim() - 1)), torch.cat([made, drawn]), ()
 
 
-def pictures(model: Program, batch: tuple, image: str) -> Tensor:
+def drawn_images(model: Program, batch: tuple, image: str) -> Tensor:
     """Means of p(x given z) for draws of z from the prior, as many as examples."""
     return poutine.trace(model).get_trace(*batch).nodes[image]["fn"].mean

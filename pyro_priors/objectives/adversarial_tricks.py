@@ -67,8 +67,8 @@ class Consensus(nn.Module):
 
 def _gradients(loss: Tensor, module: nn.Module) -> tuple[Tensor, ...]:
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    found = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-    return tuple(gradient for gradient in found if gradient is not None)
+    gradients = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+    return tuple(gradient for gradient in gradients if gradient is not None)
 
 
 def clip_weights(optimizer: torch.optim.Optimizer, bound: float) -> Any:

@@ -77,13 +77,13 @@ class ELBO:
         terms = log_terms(model, guide, batch, latent=self.latent, **self.how)
         reconstruction, kl = terms.observed.mean(), terms.kl.mean()
         weights = {name: 1.0 if name in self.unweighted else self.kl_weight for name in terms.kls}
-        weighted = sum(weights[name] * one.mean() for name, one in terms.kls.items())
-        told = ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
-        return self.loss(reconstruction, weighted, told, terms)
+        weighted = sum(weights[name] * kl_of.mean() for name, kl_of in terms.kls.items())
+        parts = ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
+        return self.loss(reconstruction, weighted, parts, terms)
 
-    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms) -> tuple[Tensor, NamedTuple]:
+    def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms) -> tuple[Tensor, NamedTuple]:
         """The loss and what is told of it, from the mean reconstruction and the weighted KL; for regularised bounds."""
-        return kl - reconstruction, told
+        return kl - reconstruction, parts
 
 
 class ImportanceWeightedTerms(NamedTuple):

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pyro_priors.checks import check_choice
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
-from pyro_priors.objectives.regularisers import codes_of, with_regulariser
+from pyro_priors.objectives.regularisers import latents_of, with_regulariser
 from pyro_priors.objectives.traces import LogTerms
 
 KERNELS = ("rbf", "imq")
@@ -49,13 +49,13 @@ class InfoELBO(ELBO):
             raise ValueError(f"alpha, lambda_: expected a sum of at least 1, got {alpha} and {lambda_}")
         self.alpha, self.lambda_, self.kernel, self.width = alpha, lambda_, kernel, width
 
-    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
-        z, prior = codes_of(terms.site.value), terms.site.prior
+    def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
+        z, prior = latents_of(terms.site.value), terms.site.prior
         # The plate has expanded the prior to the batch.
         draws = prior.rsample() if prior.has_rsample else prior.sample()
         discrepancy = squared_mmd(z, draws.expand_as(z), self.kernel, self.width)
         loss = (1 - self.alpha) * kl - reconstruction + (self.alpha + self.lambda_ - 1) * discrepancy
-        return loss, with_regulariser(told, discrepancy)
+        return loss, with_regulariser(parts, discrepancy)
 
 
 def squared_mmd(a: Tensor, b: Tensor, kernel: str = "rbf", width: float | None = None) -> Tensor:

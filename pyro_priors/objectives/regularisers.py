@@ -23,9 +23,9 @@ class RegularisedTerms(NamedTuple):
     regulariser: Tensor
 
 
-def with_regulariser(told: ELBOTerms, regulariser: Tensor) -> RegularisedTerms:
+def with_regulariser(parts: ELBOTerms, regulariser: Tensor) -> RegularisedTerms:
     """The terms of the ELBO and the regularising quantity."""
-    return RegularisedTerms(*told, regulariser.detach())
+    return RegularisedTerms(*parts, regulariser.detach())
 
 
 def check_weight(name: str, weight: float) -> float:
@@ -34,7 +34,7 @@ def check_weight(name: str, weight: float) -> float:
     return weight
 
 
-def codes_of(z: Tensor) -> Tensor:
+def latents_of(z: Tensor) -> Tensor:
     """Draws of the latents of a batch, `(batch, d)`."""
     if z.dim() != 2:
         raise ValueError(f"guide: expected codes of shape (batch, d), got {tuple(z.shape)}")
@@ -66,6 +66,6 @@ class CapacityELBO(ELBO):
         super().__init__(latent, **kwargs)
         self.gamma, self.capacity = check_weight("gamma", gamma), check_weight("capacity", capacity)
 
-    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
+    def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
         distance = (kl - self.capacity).abs()
-        return self.gamma * distance - reconstruction, with_regulariser(told, distance)
+        return self.gamma * distance - reconstruction, with_regulariser(parts, distance)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 
 from pyro_priors.checks import check_count
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
-from pyro_priors.objectives.regularisers import check_weight, codes_of, with_regulariser
+from pyro_priors.objectives.regularisers import check_weight, latents_of, with_regulariser
 from pyro_priors.objectives.traces import LatentSite, LogTerms, Program
 from pyro_priors.ops import full_precision
 
@@ -44,9 +44,9 @@ class TotalCorrelationELBO(ELBO):
         super().__init__(latent, **kwargs)
         self.beta, self.data_size = check_weight("beta", beta), check_count("data_size", data_size)
 
-    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
+    def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
         correlation = total_correlation(terms.site, self.data_size)
-        return kl - reconstruction + (self.beta - 1) * correlation, with_regulariser(told, correlation)
+        return kl - reconstruction + (self.beta - 1) * correlation, with_regulariser(parts, correlation)
 
 
 def total_correlation(site: LatentSite, data_size: int) -> Tensor:
@@ -115,9 +115,9 @@ class FactorELBO(ELBO):
         super().__init__(latent, **kwargs)
         self.discriminator, self.gamma = discriminator, check_weight("gamma", gamma)
 
-    def loss(self, reconstruction: Tensor, kl: Tensor, told: ELBOTerms, terms: LogTerms):
-        correlation = full_precision(self.discriminator(codes_of(terms.site.value))).mean()
-        return kl - reconstruction + self.gamma * correlation, with_regulariser(told, correlation)
+    def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
+        correlation = full_precision(self.discriminator(latents_of(terms.site.value))).mean()
+        return kl - reconstruction + self.gamma * correlation, with_regulariser(parts, correlation)
 
 
 class DensityRatioTerms(NamedTuple):
@@ -152,10 +152,10 @@ class DensityRatio(nn.Module):
             nodes = poutine.trace(guide).get_trace(*batch).nodes
         if self.latent not in nodes:
             raise ValueError(f"latent: expected a site of the guide, got {self.latent!r}")
-        z = codes_of(nodes[self.latent]["value"])
+        z = latents_of(nodes[self.latent]["value"])
         half = (len(z) + 1) // 2
-        codes, permuted = z[:half], permute_latents(z[-half:])
-        logits = self.discriminator(torch.cat([codes, permuted]))
+        joint, permuted = z[:half], permute_latents(z[-half:])
+        logits = self.discriminator(torch.cat([joint, permuted]))
         truth = torch.arange(2, device=z.device).repeat_interleave(half)
         loss = cross_entropy(torch.stack([logits, torch.zeros_like(logits)], -1), truth)
         return loss, DensityRatioTerms(((logits < 0) == truth.bool()).float().mean().detach())

@@ -23,14 +23,14 @@ class CategoricalVAE(VAE):
     Two estimators of one bound: ``"enumerate"`` sums over c, exactly (`ELBO(enumerate=True)`, or Pyro's
     `TraceEnum_ELBO(max_plate_nesting=1)`), at the cost of a pass of the decoder for every category; ``"gumbel"`` draws
     a relaxed c while the model is in training mode, one pass whatever K. In evaluation mode c is always a category,
-    and so is every bound that is reported. With `kept`, q(c given x) has only the most probable categories of each
-    image: a bound of its own right, whose exact sum costs as many passes as are kept.
+    and so is every bound that is reported. With `top`, q(c given x) has only the most probable categories of each
+    image: a bound of its own right, whose exact sum costs as many passes as there are such.
 
     Shapes:
         - images x: `(batch, C, H, W)`
-        - c: `(batch,)`; summed over `(K, 1)`, or `(kept, batch)`; relaxed or `blind` `(batch, K)`
-        - z: `(batch, latent_dim)`; before it K or `kept` where c is summed over and q(z given x, c) depends on it
-        - outputs p(x given z, c): batch `(batch,)`, `(K, batch)` or `(kept, batch)` where c is summed over, event
+        - c: `(batch,)`; summed over `(K, 1)`, or `(top, batch)`; relaxed or `blind` `(batch, K)`
+        - z: `(batch, latent_dim)`; before it K or `top` where c is summed over and q(z given x, c) depends on it
+        - outputs p(x given z, c): batch `(batch,)`, `(K, batch)` or `(top, batch)` where c is summed over, event
           `(C, H, W)`
 
     References:
@@ -45,12 +45,12 @@ class CategoricalVAE(VAE):
         temperature: of the relaxed draws; an ordinary attribute, which a schedule may set before every step.
         blind: nothing knows of c yet: it stands even in every place, and z is N(0, I), so that this is a VAE. Until
             codes have taken shape there is nothing to tell categories by; then call `reinitialize` and set it to False.
-        kept: how many of its most probable categories q(c given x) keeps (see `TruncatedCategorical`); None: all. Also
+        top: how many of its most probable categories q(c given x) has (see `TruncatedCategorical`); None: all. Also
             for a schedule, which may leave it between two counts: the larger one holds.
         name: as for `VAE`.
 
     Raises:
-        ValueError: as `VAE`; another estimator; numbers of categories that differ; `kept` beside relaxed draws.
+        ValueError: as `VAE`; another estimator; numbers of categories that differ; `top` beside relaxed draws.
 
     Example:
         >>> import pyro_priors as pp
@@ -71,18 +71,18 @@ class CategoricalVAE(VAE):
         estimator: str = "enumerate",
         temperature: float = 1.0,
         blind: bool = False,
-        kept: float | None = None,
+        top: float | None = None,
         name: str | None = None,
     ) -> None:
         check_choice("estimator", estimator, ("enumerate", "gumbel"))
-        if kept is not None and (estimator == "gumbel" or not 0 < kept <= getattr(prior, "num_categories", kept)):
+        if top is not None and (estimator == "gumbel" or not 0 < top <= getattr(prior, "num_categories", top)):
             raise ValueError(
-                f"kept: expected at most the prior's categories, and None with the estimator 'gumbel', got {kept}"
+                f"top: expected at most the prior's categories, and None with the estimator 'gumbel', got {top}"
             )
         if not temperature > 0:
             raise ValueError(f"temperature: expected a positive number, got {temperature}")
         super().__init__(encoder, decoder, prior, likelihood, name)
-        self.estimator, self.temperature, self.blind, self.kept = estimator, temperature, blind, kept
+        self.estimator, self.temperature, self.blind, self.top = estimator, temperature, blind, top
 
     def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
         check_agreement("num_categories", encoder=encoder, prior=prior)
@@ -109,10 +109,10 @@ class CategoricalVAE(VAE):
         """q(c given x) q(z given x, c). Takes the arguments of `model`, and needs x."""
         self._check_seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
-            categories, told, hidden = self._encode(x)
+            categories, belief, hidden = self._encode(x)
             summed = self.estimator == "enumerate" and not self.blind
             c = pyro.sample("c", self._site(categories), infer={"enumerate": "parallel"} if summed else {})
-            return pyro.sample("z", self.encoder.latents(hidden, told, c))
+            return pyro.sample("z", self.encoder.latents(hidden, belief, c))
 
     def _site(self, categories: dist.Categorical) -> dist.TorchDistribution:
         """What c is drawn from."""
@@ -129,14 +129,14 @@ class CategoricalVAE(VAE):
         return law.component(c)
 
     def _encode(self, x: Tensor) -> tuple[dist.Categorical, dist.Categorical, Tensor]:
-        """q(c given x), what the latents' layer is told of it, the last hidden layer."""
+        """q(c given x), what the latents' layer may read of it, the last hidden layer."""
         self._check_images(x)
-        told, hidden = self.encoder(x)
+        belief, hidden = self.encoder(x)
         if self.blind:
-            told = self._even(hidden)
-        if self.blind or self.kept is None:
-            return told, told, hidden
-        return TruncatedCategorical(told.logits, math.ceil(self.kept)), told, hidden
+            belief = self._even(hidden)
+        if self.blind or self.top is None:
+            return belief, belief, hidden
+        return TruncatedCategorical(belief.logits, math.ceil(self.top)), belief, hidden
 
     def _even(self, like: Tensor) -> dist.Categorical:
         """What is known of c where nothing is, a row for each of ``(*, any)``."""
@@ -148,10 +148,10 @@ class CategoricalVAE(VAE):
 
     def posterior(self, x: Tensor) -> tuple[dist.Categorical, dist.Normal]:
         """q(c given x) `(batch,)` and q(z given x, c) `(K, batch, d)`, `(1, batch, d)` where c makes no difference."""
-        categories, told, hidden = self._encode(x)
+        categories, belief, hidden = self._encode(x)
         every = torch.arange(self.prior.num_categories, device=hidden.device)[:, None]
         every = self._even(hidden).probs.expand(len(every), -1, -1) if self.blind else every
-        law = self.encoder.latents(hidden, told, every).base_dist
+        law = self.encoder.latents(hidden, belief, every).base_dist
         return categories, law if law.loc.dim() == 3 else law.expand((1, *law.batch_shape))
 
     def encode(self, x: Tensor) -> dist.TorchDistribution:
@@ -160,9 +160,9 @@ class CategoricalVAE(VAE):
 
     def _at_the_mode(self, x: Tensor) -> tuple[dist.TorchDistribution, Tensor]:
         """The most probable c `(batch,)`, and before it q(z given x, c)."""
-        categories, told, hidden = self._encode(x)
+        categories, belief, hidden = self._encode(x)
         c = categories.probs if self.blind else categories.probs.argmax(-1)
-        return self.encoder.latents(hidden, told, c), c
+        return self.encoder.latents(hidden, belief, c), c
 
     def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
         """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""

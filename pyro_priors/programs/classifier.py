@@ -11,9 +11,10 @@ from pyro_priors.distributions import TensorRing
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.autoencoders import ConvFeatures
 from pyro_priors.ops import full_precision
+from pyro_priors.recorded import Recorded
 
 
-class ConvClassifier(nn.Module):
+class ConvClassifier(Recorded):
     """p(y given x): a softmax per discrete attribute, a mixture of Gaussians per continuous one, independent given x.
 
     The law is a tensor ring of rank 1 whose states the network weighs, so that missing attributes are NaN here too. As

@@ -122,7 +122,7 @@ class CVAE(AttributeVAE):
                 predicted = self.predictor(x)
                 if self.training:
                     pyro.sample("y_given_x", predicted, obs=y)
-                full = predicted.most_probable(y).detach()  # the picture's term must not train the predictor
+                full = predicted.most_probable(y).detach()  # the image's term must not train the predictor
             z = pyro.sample("z", self.prior())
             return pyro.sample("x", self.decode(z, full), obs=x)
 

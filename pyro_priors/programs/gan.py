@@ -22,7 +22,7 @@ class GAN(Program):
 
     Shapes:
         images ``(n, C, H, W)``, latents ``(n, latent_dim)``. Images are in [-1, 1] where the generator ends in a tanh;
-        `generate` returns pictures, in [0, 1], whatever the generator.
+        `generate` returns them in [0, 1], whatever the generator.
 
     References:
         Goodfellow et al., 2014, arXiv:1406.2661; with a learnable prior Kuznetsov et al. (TRIP), 2019, section 3.2 and
@@ -75,11 +75,11 @@ class GAN(Program):
 
     @torch.no_grad()
     def generate(self, n: int, *, drawn: bool = False) -> Tensor:
-        """n pictures, `(n, C, H, W)`; `drawn` makes no difference, since x is a function of z."""
-        return self.picture(self.generator(self.prior_law().sample((self._batch_size(None, n),))))
+        """n images, `(n, C, H, W)`; `drawn` makes no difference, since x is a function of z."""
+        return self.unsigned(self.generator(self.prior_law().sample((self._batch_size(None, n),))))
 
-    def picture(self, x: Tensor) -> Tensor:
-        """Images as pictures in [0, 1]; points as they are."""
+    def unsigned(self, x: Tensor) -> Tensor:
+        """Images in [0, 1], whatever the generator makes; points as they are."""
         return (x + 1) / 2 if self.signed else x
 
 
@@ -144,21 +144,21 @@ class InfoGAN(GAN):
 
     @torch.no_grad()
     def generate(self, n: int, category: int | Tensor | None = None, *, drawn: bool = False) -> Tensor:
-        """n pictures; of a category, or of as many `(n,)`, or of drawn ones.
+        """n images; of a category, or of as many `(n,)`, or of drawn ones.
 
         Raises:
             ValueError: n < 1, an unknown category, another number of them.
         """
         z = self.prior_law().sample((self._batch_size(None, n),))
-        c = self._code().sample((n,)) if category is None else self._asked(category, n).to(z.device)
-        return self.picture(self.decode(z, c))
+        c = self._code().sample((n,)) if category is None else self._check_category(category, n).to(z.device)
+        return self.unsigned(self.decode(z, c))
 
     @torch.no_grad()
-    def classify(self, picture: Tensor) -> Tensor:
-        """q(c given x) of pictures in [0, 1]: `(n, categories)`."""
-        return self.recogniser(2 * picture - 1 if self.signed else picture).softmax(-1)
+    def classify(self, x: Tensor) -> Tensor:
+        """q(c given x) of images in [0, 1]: `(n, categories)`."""
+        return self.recogniser(2 * x - 1 if self.signed else x).softmax(-1)
 
-    def _asked(self, category: int | Tensor, n: int) -> Tensor:
+    def _check_category(self, category: int | Tensor, n: int) -> Tensor:
         c = torch.as_tensor(category)
         if c.is_floating_point() or c.shape not in ((), (n,)) or not ((c >= 0) & (c < self.categories)).all():
             raise ValueError(f"category: expected one of 0..{self.categories - 1}, or {n} of them, got {category}")
@@ -230,9 +230,9 @@ class ConditionalGAN(WithAttributes, GAN):
 
     @torch.no_grad()
     def generate(self, n: int, /, **given: Tensor | float) -> Tensor:
-        """n pictures given attributes by name, or the block `y`; as in `JointVAE.generate`."""
+        """n images given attributes by name, or the block `y`; as in `JointVAE.generate`."""
         law: TensorRing = self.prior().condition(y=self._given(n, given)).marginal("z")
-        return self.picture(self.generator(law.sample()))
+        return self.unsigned(self.generator(law.sample()))
 
     @property
     def attributes(self) -> Mapping[str, Kind]:

@@ -79,9 +79,9 @@ class JointVAE(AttributeVAE):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
             if self.label_weight and self.training and x is not None and y is not None:
-                told = joint.condition(z=z).marginal("y").log_prob(y)
-                pyro.factor("y_given_z", self.label_weight * told)
-            if not torch.is_grad_enabled():  # asked through Predictive; a training step has no use for it
+                label_score = joint.condition(z=z).marginal("y").log_prob(y)
+                pyro.factor("y_given_z", self.label_weight * label_score)
+            if not torch.is_grad_enabled():  # wanted by Predictive; a training step has no use for it
                 missing = y_seen.isnan().any()  # as in an evaluation on complete labels, where nothing is to be imputed
                 imputed = joint.condition(z=z).marginal("y").impute(y_seen) if missing else y_seen
                 pyro.deterministic("y_imputed", imputed, event_dim=1)

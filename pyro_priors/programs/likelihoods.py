@@ -1,6 +1,6 @@
 """What a decoder's raw output means: modules from a tensor `(*, C, H, W)` to a distribution over images.
 
-Each is an `nn.Module`; its result has batch shape `(*)` and event shape `(C, H, W)`, and `.mean` is the picture.
+Each is an `nn.Module`; its result has batch shape `(*)` and event shape `(C, H, W)`, and `.mean` is the image.
 """
 
 from typing import ClassVar
@@ -11,6 +11,7 @@ from pyro.distributions import constraints
 from torch import Tensor, nn
 
 from pyro_priors.ops import full_precision
+from pyro_priors.recorded import Recorded
 
 
 class PixelBernoulli(dist.Bernoulli):
@@ -38,8 +39,8 @@ class SquaredError(dist.TorchDistribution):
         - event: `(C, H, W)`
 
     Args:
-        loc: the picture.
-        weight: 1 for TRIP's scale; larger ones let a bound tell more of a picture (dpVAE: 1 to 100).
+        loc: the image.
+        weight: 1 for TRIP's scale; larger ones let a bound tell more of an image (dpVAE: 1 to 100).
 
     Example:
         >>> SquaredError(torch.zeros(3, 2, 2)).log_prob(torch.ones(3, 2, 2))
@@ -74,14 +75,14 @@ class SquaredError(dist.TorchDistribution):
         return new
 
 
-class BernoulliLikelihood(nn.Module):
+class BernoulliLikelihood(Recorded):
     """Independent Bernoulli pixels; the raw tensor holds their logits. Accepts grey values in [0, 1]."""
 
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
         return PixelBernoulli(logits=full_precision(raw)).to_event(3)
 
 
-class GaussianLikelihood(nn.Module):
+class GaussianLikelihood(Recorded):
     """Independent Gaussian pixels around the raw tensor, with one learned scale shared by all of them."""
 
     def __init__(self, initial_scale: float = 0.3) -> None:
@@ -94,7 +95,7 @@ class GaussianLikelihood(nn.Module):
         return dist.Normal(full_precision(raw), self.log_scale.exp()).to_event(3)
 
 
-class SquaredErrorLikelihood(nn.Module):
+class SquaredErrorLikelihood(Recorded):
     """Squared error around the raw tensor, on the scale of TRIP's Table 1 times a weight (see `SquaredError`)."""
 
     def __init__(self, weight: float = 1.0) -> None:

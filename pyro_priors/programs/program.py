@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.kinds import Kind
+from pyro_priors.recorded import Recorded
 
 _instances = itertools.count()
 _living: weakref.WeakValueDictionary = weakref.WeakValueDictionary()  # name -> model
 
 
-class Program(nn.Module):
+class Program(Recorded):
     """Base of the models: a module with a `prior` whose `model` and `guide` call `pyro.module(self.name, self)`.
 
     Note:

@@ -79,7 +79,7 @@ class VAE(Program):
         return self.encoder(x)
 
     def decode(self, z: Tensor) -> dist.TorchDistribution:
-        """p(x given z) for z `(*, latent_dim)`: batch `(*)`, event `(C, H, W)`; `.mean` is the picture."""
+        """p(x given z) for z `(*, latent_dim)`: batch `(*)`, event `(C, H, W)`; `.mean` is the image."""
         return self.likelihood(self.decoder(z))
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ from pyro_priors.training.fitting import OptimizationStep, fit
 from pyro_priors.training.loop import FitResult
 from pyro_priors.training.prior_fitting import fit_prior
 from pyro_priors.training.reports import Draw, TensorBoard
+from pyro_priors.training.saving import load, save
 from pyro_priors.training.schedules import EarlyStopping, LinearWarmup, Until
 from pyro_priors.training.signals import Terminated
 
@@ -40,10 +41,12 @@ __all__ = [
     "Until",
     "fit",
     "fit_prior",
+    "load",
     "load_state",
     "load_weights",
     "remove_checkpoints",
     "replace_file",
+    "save",
     "save_state",
     "save_weights",
     "write_table",

@@ -7,6 +7,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pyro_priors.checks import check_count
 from pyro_priors.training.callbacks import Callback, FitState
+from pyro_priors.training.checkpoints import load_into
 
 
 class ExponentialAverage(Callback):
@@ -46,7 +47,7 @@ class ExponentialAverage(Callback):
         self.average = None
         if state["average"] is not None:
             self._start()
-            self.average.load_state_dict(state["average"])
+            load_into(self.average, state["average"])
 
     def on_fit_end(self, state: FitState) -> bool:
         if self.average is None:

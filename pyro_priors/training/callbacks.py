@@ -183,10 +183,10 @@ class Reinitialize(Callback):
         if since != 0 and (self.every is None or since < 0 or since % self.every):
             return
         # Rank 0 alone: every rank would draw other codes, and fit or keep other parameters.
-        found = by_first(state.fabric, lambda: self._found(state))
-        if found is None:
+        fresh = by_first(state.fabric, lambda: self._fresh(state))
+        if fresh is None:
             return
-        self.prior.load_state_dict(found)
+        self.prior.load_state_dict(fresh)
         for optimizer in state.optimizers:
             for parameter in self.prior.parameters():
                 optimizer.state.pop(parameter, None)
@@ -195,17 +195,17 @@ class Reinitialize(Callback):
         return {"generators": [generator.get_state() for generator in generators(self.data)]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for generator, kept in zip(generators(self.data), state["generators"], strict=True):
-            generator.set_state(kept)
+        for generator, saved in zip(generators(self.data), state["generators"], strict=True):
+            generator.set_state(saved)
 
-    def _found(self, state: FitState) -> dict[str, Tensor] | None:
+    def _fresh(self, state: FitState) -> dict[str, Tensor] | None:
         """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""
-        codes, *labels = self._encoded(state.fabric.device)
-        if not codes.isfinite().all():
+        z, *labels = self._encoded(state.fabric.device)
+        if not z.isfinite().all():
             raise FloatingPointError(
                 f"codes: expected finite numbers, got NaN or infinity after epoch {state.epoch - 1}"
             )
-        return None if self.prior.reinitialize(codes, *labels) is False else self.prior.state_dict()
+        return None if self.prior.reinitialize(z, *labels) is False else self.prior.state_dict()
 
     @torch.no_grad()
     def _encoded(self, device: torch.device) -> list[Tensor]:

@@ -32,7 +32,7 @@ class DamagedCheckpoint(CheckpointError):
 
 def save_weights(model: nn.Module, path: str | os.PathLike) -> None:
     """Write the parameters and buffers of a module to a safetensors file, atomically; folders are made."""
-    _write_tensors(_copies(model.state_dict()), None, path)
+    write_tensors(copies(model.state_dict()), None, path)
 
 
 def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
@@ -48,11 +48,33 @@ def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"path: expected a safetensors file, got {path} ({error})") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    got = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    expected, got = shapes(model.state_dict()), shapes(tensors)
     if got != expected:
         raise ValueError(f"path: {path} holds the weights of another architecture ({differences(expected, got)})")
-    model.load_state_dict(tensors)
+    load_into(model, tensors)
+
+
+def load_into(module: nn.Module, state: Mapping[str, Any], *, assign: bool = False) -> None:
+    """`load_state_dict`, after whose errors the module is as before; schemas may be absent.
+
+    A prior's schema (torch calls its entry `_extra_state`) stands in no file of before there were any.
+    """
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    absent = {name: tensor for name, tensor in before.items() if is_schema(name) and name not in state}
+    try:
+        module.load_state_dict({**state, **absent}, assign=assign)
+    except Exception:
+        module.load_state_dict(before)
+        raise
+
+
+def shapes(state: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Of parameters and buffers, by name; what a prior says of itself is its own to compare."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if not is_schema(name)}
+
+
+def is_schema(name: str) -> bool:
+    return name.rpartition(".")[2] == "_extra_state"
 
 
 def differences(expected: Mapping, got: Mapping) -> str:
@@ -136,9 +158,9 @@ def save_state(state: Any, path: str | os.PathLike, before: Callable[[], object]
     """
     tensors, names = {}, {}
     arrangement = json.dumps(_packed(state, "state", tensors, names))
-    tensors = _copies(tensors)
-    header = {"format": FORMAT, "arrangement": arrangement, "sha256": _checksum(arrangement, tensors)}
-    _write_tensors(tensors, header, path, before)
+    tensors = copies(tensors)
+    header = {"format": FORMAT, "arrangement": arrangement, "sha256": checksum(arrangement, tensors)}
+    write_tensors(tensors, header, path, before)
 
 
 def load_state(path: str | os.PathLike) -> Any:
@@ -156,25 +178,25 @@ def load_state(path: str | os.PathLike) -> Any:
             header = file.metadata() or {}
             # A copy each: those of safetensors lie in one block, off the bounds that torch allocates by.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (no mapping)
-        found = header["format"]
-        intact = found == FORMAT and header["sha256"] == _checksum(header["arrangement"], tensors)
+        written = header["format"]
+        intact = written == FORMAT and header["sha256"] == checksum(header["arrangement"], tensors)
     except OSError as error:
         raise CheckpointError(f"path: expected a checkpoint, got {path}, which cannot be read ({error})") from error
     except (SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} ({error!r})") from error
-    if found != FORMAT:
-        raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {found}")
+    if written != FORMAT:
+        raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {written}")
     if not intact:
         raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
     return _unpacked(json.loads(header["arrangement"]), tensors)
 
 
-def _copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """On the CPU, one each: safetensors refuses tensors that share memory."""
     return {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
 
 
-def _write_tensors(
+def write_tensors(
     tensors: dict[str, Tensor],
     header: dict[str, str] | None,
     path: str | os.PathLike,
@@ -217,8 +239,8 @@ def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {_unpacked(k, tensors): _unpacked(v, tensors) for k, v in value["dict"]}
 
 
-def _checksum(arrangement: str, tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256(arrangement.encode())
+def checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))

@@ -39,8 +39,8 @@ def replace_file(
         before()
         os.replace(temporary, path)
     except OSError as error:
-        told = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
-        raise OSError(*filter(None, [error.errno]), told) from error
+        message = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
+        raise OSError(*filter(None, [error.errno]), message) from error
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)

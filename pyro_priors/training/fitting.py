@@ -13,7 +13,7 @@ from pyro_priors.training.callbacks import Callback
 from pyro_priors.training.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints
 from pyro_priors.training.files import remove_unfinished
 from pyro_priors.training.loop import Files, FitResult, Loop, steady
-from pyro_priors.training.modes import modes_kept
+from pyro_priors.training.modes import modes_restored
 from pyro_priors.training.ranks import by_first
 from pyro_priors.training.schedules import EarlyStopping
 from pyro_priors.training.signals import noted_signals
@@ -129,7 +129,7 @@ def fit(
     fabric.launch()
     if seed is not None:
         pyro.set_rng_seed(seed + fabric.global_rank)
-    files, found = _files(fabric, run_dir, checkpoint_every, resume)
+    files, checkpoint = _files(fabric, run_dir, checkpoint_every, resume)
     loop = Loop(
         fabric,
         steps,
@@ -144,10 +144,10 @@ def fit(
         scaled=precision.startswith("16-mixed"),
         seed=seed,
     )
-    with pyro.validation_enabled(False), modes_kept(model):
-        if found is not None:
-            loop.progress = loop.restorable.restore(found, Path(run_dir or "") / CHECKPOINT)
-        with loop.progress_bar(epochs, progress), noted_signals(files.kept) as loop.signals:
+    with pyro.validation_enabled(False), modes_restored(model):
+        if checkpoint is not None:
+            loop.progress = loop.restorable.restore(checkpoint, Path(run_dir or "") / CHECKPOINT)
+        with loop.progress_bar(epochs, progress), noted_signals(files.written) as loop.signals:
             return loop.run(epochs)
 
 
@@ -155,17 +155,17 @@ def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: b
     """Where to write, and the state to resume from, which the first device reads for all."""
 
     def read() -> tuple[bool, int | None, dict | None]:
-        found = None
+        checkpoint = None
         if run_dir is not None:
             remove_unfinished(run_dir)
             if resume:
-                found = load_checkpoint(run_dir)
+                checkpoint = load_checkpoint(run_dir)
             else:  # otherwise a later call might resume what this one has replaced
                 remove_checkpoints(run_dir)
-        return run_dir is not None, every, found
+        return run_dir is not None, every, checkpoint
 
-    kept, every, found = by_first(fabric, read)
-    return Files(Path(run_dir) if run_dir is not None and fabric.is_global_zero else None, kept, every), found
+    written, every, checkpoint = by_first(fabric, read)
+    return Files(Path(run_dir) if run_dir is not None and fabric.is_global_zero else None, written, every), checkpoint
 
 
 def _strategy(processes: int, steps: list) -> Any:

@@ -13,7 +13,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 from pyro_priors.objectives.traces import as_tuple
 from pyro_priors.training.callbacks import Callback, FitState
-from pyro_priors.training.checkpoints import save_checkpoint, save_weights
+from pyro_priors.training.checkpoints import load_into, save_checkpoint, save_weights
 from pyro_priors.training.files import write_table
 from pyro_priors.training.ranks import by_first
 from pyro_priors.training.schedules import EarlyStopping
@@ -35,7 +35,7 @@ class Files(NamedTuple):
     """Where a training is written (None on ranks other than 0), whether at all, and after how many batches too."""
 
     folder: Path | None
-    kept: bool
+    written: bool
     every: int | None
 
 
@@ -85,7 +85,7 @@ class Loop:
             self._checkpoint()
             self._stop(self._received())
         if progress.best_weights is not None:
-            self.model.load_state_dict(progress.best_weights)
+            load_into(self.model, progress.best_weights)
         changed = [callback.on_fit_end(self.state) for callback in self.callbacks]
         if any(changed):
             self._write(best=True)
@@ -155,7 +155,7 @@ class Loop:
         if done:
             self.restorable.set_random(self.progress.began)
             self.restorable.set_generators(self.progress.began)
-        elif self.files.kept:
+        elif self.files.written:
             self.progress.began = self.restorable.began()
         for loader in (self.data, self.validation):
             if "_num_iter_calls" in getattr(loader, "__dict__", {}):  # Fabric's count, by which ranks share an order
@@ -187,11 +187,11 @@ class Loop:
                 save_weights(self.model, self.files.folder / "model.safetensors")
             write_table(self.progress.history, self.files.folder / "metrics.csv")
 
-        if self.files.kept:
+        if self.files.written:
             by_first(self.fabric, write)
 
     def _checkpoint(self) -> None:
-        if not self.files.kept:
+        if not self.files.written:
             return
         self.progress.seconds = self._seconds() if self.progress.batches else 0.0
         captured = self.restorable.capture(self.progress)
@@ -200,7 +200,7 @@ class Loop:
     def _received(self) -> int:
         """The signal that has come to any of the devices, 0 for none: they stop together, or wait for ever."""
         received = self.signals.received or 0
-        if not self.files.kept or self.fabric.world_size == 1:
+        if not self.files.written or self.fabric.world_size == 1:
             return received
         return int(self.fabric.all_reduce(torch.tensor(float(received), device=self.fabric.device), reduce_op="max"))
 

@@ -88,10 +88,10 @@ def reasons(model: nn.Module, module: nn.Module, batch: tuple, data_alone: bool 
         data_alone: whether the batch is a reason by itself, where neither a site nor weights are one. After an error it
             is not: there NaN may stand for what is missing in the data too.
     """
-    found, data = [find_nonfinite(model.model, model.guide, batch)], batch[0]
+    causes, data = [find_nonfinite(model.model, model.guide, batch)], batch[0]
     if weights := nonfinite_weights(module):
-        found.append(f"weights are not finite: {listed(weights)}")
-    found = list(filter(None, found))
-    if (found or data_alone) and isinstance(data, Tensor) and (count := int((~data.isfinite()).sum())):
-        found.append(f"the batch has {count} such values itself")
-    return "; ".join(found) or None
+        causes.append(f"weights are not finite: {listed(weights)}")
+    causes = list(filter(None, causes))
+    if (causes or data_alone) and isinstance(data, Tensor) and (count := int((~data.isfinite()).sum())):
+        causes.append(f"the batch has {count} such values itself")
+    return "; ".join(causes) or None

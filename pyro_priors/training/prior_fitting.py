@@ -72,7 +72,7 @@ def fit_prior(
         attributes = len(getattr(prior, "attributes", ()))
         drawn = observed.draw(value[train], scale[train])
         prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
-        start = min(start, _Start(prior, validation), key=lambda one: one.loss)
+        start = min(start, _Start(prior, validation), key=lambda candidate: candidate.loss)
         prior.load_state_dict(start.state)
     batches = DataLoader(TensorDataset(value[train], scale[train]), batch_size, shuffle=True)
     result = fit(

@@ -14,9 +14,9 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
 
     Example:
         >>> device = torch.device("cpu")
-        >>> kept = random_states(device)
+        >>> states = random_states(device)
         >>> first = torch.rand(2)
-        >>> set_random_states(kept, device)
+        >>> set_random_states(states, device)
         >>> torch.equal(torch.rand(2), first)
         True
     """
@@ -47,5 +47,5 @@ def set_random_states(states: dict[str, Tensor], device: torch.device) -> None:
 def generators(*sources: Any) -> list[torch.Generator]:
     """The generators that DataLoaders were given, each once; other sources have none."""
     parts = [(loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)) for loader in sources]
-    found = dict.fromkeys(getattr(part, "generator", None) for several in parts for part in several)
-    return [generator for generator in found if isinstance(generator, torch.Generator)]
+    distinct = dict.fromkeys(getattr(part, "generator", None) for several in parts for part in several)
+    return [generator for generator in distinct if isinstance(generator, torch.Generator)]

@@ -9,14 +9,14 @@ def by_first(fabric: Any, work: Callable[[], Any]) -> Any:
 
     Otherwise the others would wait for ever, or end by a connection that broke.
     """
-    found, error = None, None
+    result, error = None, None
     if fabric.is_global_zero:
         try:
-            found = work()
+            result = work()
         except Exception as raised:  # whatever it is, the others must hear of it
             error = raised
     if fabric.world_size > 1:
-        found, error = fabric.broadcast((found, error))
+        result, error = fabric.broadcast((result, error))
     if error is not None:
         raise error
-    return found
+    return result

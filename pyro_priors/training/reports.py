@@ -1,4 +1,4 @@
-"""What a training shows while it runs: curves for TensorBoard, pictures."""
+"""What a training shows while it runs: curves for TensorBoard, images."""
 
 import time
 from collections.abc import Callable
@@ -43,7 +43,7 @@ class TensorBoard(Callback):
 
 
 class Draw(Callback):
-    """Call `draw(model, epoch)` after every so many epochs, on rank 0, to save pictures of a model in training.
+    """Call `draw(model, epoch)` after every so many epochs, on rank 0, to save images of a model in training.
 
     Meanwhile the model is on the CPU, in evaluation mode and without gradients. The training's random numbers are as if
     nothing had been drawn.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pyro_priors.ops import wide
 from pyro_priors.training.callbacks import Callback, FitState
-from pyro_priors.training.checkpoints import CheckpointError, differences
+from pyro_priors.training.checkpoints import CheckpointError, differences, is_schema, load_into, shapes
 from pyro_priors.training.random_states import generators, random_states, set_random_states
 
 
@@ -127,36 +127,41 @@ class Restorable:
             "now": self.began(),
         }
 
-    def restore(self, found: dict[str, Any], path: Path) -> Progress:
+    def restore(self, captured: dict[str, Any], path: Path) -> Progress:
         """Put back what `capture` returned; nothing is changed on an error.
 
         Raises:
             CheckpointError: it is that of another training.
         """
         expected = self.made_of()
-        for part, got in found["made_of"].items():
+        for part, got in captured["made_of"].items():
+            if part == "weights":
+                got = {name: shape for name, shape in got.items() if not is_schema(name)}
             if expected[part] != got:
                 how = f"expected {expected[part]}, got {got}"
                 how = differences(expected[part], got) if part == "weights" else how
                 raise CheckpointError(f"path: {path} is the checkpoint of another training ({part}: {how})")
-        self.losses.load_state_dict(found["weights"])
-        for module, weights in zip(self.held(), found["held"], strict=True):
-            module.load_state_dict(weights)
-        for module, training in zip(self.losses.modules(), found["modes"], strict=True):
+        try:
+            load_into(self.losses, captured["weights"])
+            for module, weights in zip(self.held(), captured["held"], strict=True):
+                load_into(module, weights)
+        except ValueError as error:  # a prior of other variables
+            raise CheckpointError(f"path: {path} is the checkpoint of another training ({error})") from error
+        for module, training in zip(self.losses.modules(), captured["modes"], strict=True):
             module.training = training
-        for optimizer, state in zip(self.state.optimizers, found["optimizers"], strict=True):
+        for optimizer, state in zip(self.state.optimizers, captured["optimizers"], strict=True):
             load_optimizer(optimizer, state)
-        for callback, state in zip(self.callbacks, found["callbacks"], strict=True):
+        for callback, state in zip(self.callbacks, captured["callbacks"], strict=True):
             callback.load_state_dict(state)
         if self.early_stopping is not None:
-            self.early_stopping.load_state_dict(found["early_stopping"])
-        self.fabric.strategy.precision.load_state_dict(found["precision"])
-        self.state.step = found["step"]
-        progress = Progress(**found["progress"])
+            self.early_stopping.load_state_dict(captured["early_stopping"])
+        self.fabric.strategy.precision.load_state_dict(captured["precision"])
+        self.state.step = captured["step"]
+        progress = Progress(**captured["progress"])
         self.state.epoch = progress.epochs
         progress.totals = self.fabric.to_device(self._own(progress.totals))
-        self.set_random(found["now"])
-        self.set_generators(found["now"])
+        self.set_random(captured["now"])
+        self.set_generators(captured["now"])
         return progress
 
     def set_random(self, began: dict[str, Any]) -> None:
@@ -191,7 +196,7 @@ class Restorable:
 def _shapes(modules: list[nn.Module]) -> dict[str, tuple[int, ...]]:
     """By name; modules after the first have a number before it."""
     states = [(f"{index}." if index else "", module.state_dict()) for index, module in enumerate(modules)]
-    return {prefix + name: tuple(tensor.shape) for prefix, state in states for name, tensor in state.items()}
+    return {prefix + name: shape for prefix, state in states for name, shape in shapes(state).items()}
 
 
 def _sizes(optimizer: torch.optim.Optimizer) -> list[int]:
@@ -201,7 +206,7 @@ def _sizes(optimizer: torch.optim.Optimizer) -> list[int]:
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
     """Its own `load_state_dict`, and moments that lie in memory as their parameters do: fused kernels rely on it."""
     optimizer.load_state_dict(state)
-    for parameter, kept in optimizer.state.items():
-        for name, value in kept.items():
+    for parameter, moments in optimizer.state.items():
+        for name, value in moments.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
-                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+                moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -96,7 +96,7 @@ class Updates:
         if self.fabric.world_size > 1:
             flag = torch.tensor(float(mistake is not None), device=self.fabric.device)
             if self.fabric.all_reduce(flag, reduce_op="max") and mistake is None:
-                mistake = FloatingPointError(self._told("another of the devices got none", where))
+                mistake = FloatingPointError(self._message("another of the devices got none", where))
         if mistake is not None:
             raise mistake
         return loss, terms
@@ -107,9 +107,9 @@ class Updates:
             why = reasons(self.model, self.plain, batch, data_alone=not after_error)
         if why is None and after_error:
             return None
-        return FloatingPointError(self._told(f"got {got}", where) + f": {why or 'all is finite on a second pass'}")
+        return FloatingPointError(self._message(f"got {got}", where) + f": {why or 'all is finite on a second pass'}")
 
-    def _told(self, what: str, where: str) -> str:
+    def _message(self, what: str, where: str) -> str:
         return f"loss: expected a finite number, {what} in epoch {self.state.epoch}, {where}"
 
     def _backward(self, loss: Tensor, optimizer: Any) -> None:
@@ -140,8 +140,8 @@ class Updates:
         if not torch.isfinite(norm):
             names = {parameter: name for name, parameter in self.plain.named_parameters()}
             bad = [names.get(p, f"one of shape {tuple(p.shape)}") for p in learned if not p.grad.isfinite().all()]
-            told = f"that of {listed(bad)}" if bad else "all are finite, their squares too large"
-            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}: {told}")
+            which = f"that of {listed(bad)}" if bad else "all are finite, their squares too large"
+            raise FloatingPointError(f"gradient: expected a finite norm, got {float(norm)} in {where}: {which}")
         if self.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(learned, self.clip_norm, norm)
 

@@ -80,7 +80,7 @@ train("factor", Path(sys.argv[1]), act, devices=2)
 def test_the_process_that_has_launched_the_other_leaves_with_the_status_of_the_signal(tmp_path):
     """Its launcher kills it where another leaves with a status that is not 0."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    root = Path(__file__).parent
+    root = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": f"{root.parent}:{root}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "script.py", str(tmp_path / "run")]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=200)

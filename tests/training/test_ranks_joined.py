@@ -9,36 +9,13 @@ import math
 import pytest
 import torch
 from ranks import in_processes, noise_of_images
+from small_programs import LATENTS, MAKE, SHAPE
 from torch.utils.data import DataLoader, TensorDataset
 
-import pyro_priors as pp
-from pyro_priors.networks import GatedMLPCategoricalEncoder, GatedMLPDecoder, GatedMLPEncoder
-from pyro_priors.objectives import ELBO
-from pyro_priors.programs import VAE, CategoricalVAE, JointVAE
 from pyro_priors.training import Callback, OptimizationStep, fit
 
-SHAPE, LATENTS, EXAMPLES, PART = (1, 3, 3), 2, 48, 8
+EXAMPLES, PART = 48, 8
 TOLERANCE = 1e-5
-ATTRIBUTES = {"digit": pp.Discrete(3), "size": pp.Continuous(components=2)}
-
-
-def trip():
-    prior = pp.TRIP(LATENTS, components=3, rank=2)
-    return VAE(GatedMLPEncoder(SHAPE, LATENTS, (8,)), GatedMLPDecoder(LATENTS, SHAPE, (8,)), prior), ELBO()
-
-
-def joint():
-    prior = pp.TTLP(LATENTS, ATTRIBUTES, components=3, rank=2)
-    return JointVAE(GatedMLPEncoder(SHAPE, LATENTS, (8,)), GatedMLPDecoder(LATENTS, SHAPE, (8,)), prior), ELBO()
-
-
-def categories():
-    encoder = GatedMLPCategoricalEncoder(SHAPE, 3, LATENTS, (8,), told="category")
-    decoder = GatedMLPDecoder(LATENTS + 3, SHAPE, (8,))
-    return CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(3, LATENTS)), ELBO(enumerate=True)
-
-
-MAKE = {"trip": trip, "joint": joint, "categories": categories}
 
 
 def labels():

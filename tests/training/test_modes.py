@@ -8,7 +8,7 @@ import pyro_priors as pp
 from pyro_priors import metrics, objectives, training
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import VAE, JointVAE
-from pyro_priors.training.modes import evaluating, modes_kept
+from pyro_priors.training.modes import evaluating, modes_restored
 
 SHAPE = (1, 4, 4)
 
@@ -52,7 +52,7 @@ def test_modes_are_kept_after_an_error_too():
     model = nn.Sequential(nn.Linear(1, 1), nn.Dropout())
     model[1].eval()
     try:
-        with modes_kept(model), evaluating(model.forward, print):
+        with modes_restored(model), evaluating(model.forward, print):
             assert modes(model) == [False, False, False]
             raise KeyError
     except KeyError:

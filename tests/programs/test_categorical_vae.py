@@ -19,7 +19,7 @@ from pyro_priors.objectives import ELBO
 from pyro_priors.programs import CategoricalVAE
 
 SHAPE, K, D = (1, 4, 4), 3, 2
-both_told = pytest.mark.parametrize("told", ["probabilities", "category"])
+both = pytest.mark.parametrize("reads", ["probabilities", "category"])
 both_estimators = pytest.mark.parametrize("estimator", ["enumerate", "gumbel"])
 
 
@@ -29,8 +29,8 @@ def _fresh():
     pyro.set_rng_seed(0)
 
 
-def make(told="probabilities", categories=K, **kwargs):
-    encoder = GatedMLPCategoricalEncoder(SHAPE, categories, D, (8,), told)
+def make(reads="probabilities", categories=K, **kwargs):
+    encoder = GatedMLPCategoricalEncoder(SHAPE, categories, D, (8,), reads)
     decoder = GatedMLPDecoder(D + categories, SHAPE, (8,))
     return CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(categories, D), **kwargs)
 
@@ -39,14 +39,14 @@ def images(n=6):
     return torch.rand(n, *SHAPE).round()
 
 
-def explicit(vae, x, told, kept=K):
+def explicit(vae, x, reads, top=K):
     """The bound of eq. 7-9 written out, with the draws of z that the objective makes from the same seed."""
     categories, hidden = vae.encoder(x)
     law = vae.prior()
-    least = categories.probs.sort(-1, descending=True).values[:, kept - 1 : kept]
+    least = categories.probs.sort(-1, descending=True).values[:, top - 1 : top]
     probs = torch.where(categories.probs >= least, categories.probs, 0.0)
     probs = probs / probs.sum(-1, keepdim=True)
-    if told == "probabilities":
+    if reads == "probabilities":
         q = vae.encoder.latents(hidden, categories, None)
         z = q.rsample().expand(K, -1, -1)
         laws = [q] * K
@@ -63,19 +63,19 @@ def explicit(vae, x, told, kept=K):
     return -bound.mean()
 
 
-@pytest.mark.parametrize(("told", "kept"), [("probabilities", 3), ("category", 3), ("probabilities", 2)])
-def test_enumeration_is_the_explicit_sum(told, kept):
+@pytest.mark.parametrize(("reads", "top"), [("probabilities", 3), ("category", 3), ("probabilities", 2)])
+def test_enumeration_is_the_explicit_sum(reads, top):
     # a schedule's value between two counts: the larger one
-    vae, x = make(told, kept=None if kept == K else kept - 0.5), images()
+    vae, x = make(reads, top=None if top == K else top - 0.5), images()
     losses, grads = [], []
-    for bound in (lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0], lambda: explicit(vae, x, told, kept)):
+    for bound in (lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0], lambda: explicit(vae, x, reads, top)):
         pyro.set_rng_seed(1)
         loss = bound()
         losses.append(loss.detach())
         grads.append(torch.autograd.grad(loss, list(vae.parameters())))
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
-    assert ((vae.classify(x) > 0).sum(-1) == kept).all()
+    assert ((vae.classify(x) > 0).sum(-1) == top).all()
 
 
 def mean_and_error(draw, count=60):
@@ -85,10 +85,10 @@ def mean_and_error(draw, count=60):
     return values.mean(), values.std() / count**0.5
 
 
-@pytest.mark.parametrize(("told", "kept"), [("probabilities", None), ("category", None), ("category", 2)])
-def test_the_bound_is_that_of_pyro_and_of_hard_categories(told, kept):
+@pytest.mark.parametrize(("reads", "top"), [("probabilities", None), ("category", None), ("category", 2)])
+def test_the_bound_is_that_of_pyro_and_of_hard_categories(reads, top):
     """Means of 1,500 draws within 4.5 standard errors: it fails once in 50,000 seeds a comparison."""
-    vae, x = make(told, kept=kept), images().repeat(25, 1, 1, 1)
+    vae, x = make(reads, top=top), images().repeat(25, 1, 1, 1)
     enumerated, error = mean_and_error(lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0])
     pyros = mean_and_error(lambda: TraceEnum_ELBO(max_plate_nesting=1).loss(vae.model, vae.guide, x) / len(x))
     hard = mean_and_error(lambda: ELBO()(vae.model, vae.guide, x)[0])
@@ -112,11 +112,11 @@ def test_the_relaxed_bound_approaches_it_as_the_temperature_falls():
 
 
 @both_estimators
-@both_told
-def test_every_parameter_moves(told, estimator):
-    vae = make(told, estimator=estimator)
+@both
+def test_every_parameter_moves(reads, estimator):
+    vae = make(reads, estimator=estimator)
     loss = TraceEnum_ELBO(max_plate_nesting=1) if estimator == "enumerate" else Trace_ELBO()
-    for model in (vae, copy.deepcopy(vae), make(told, estimator=estimator)):  # several in one process
+    for model in (vae, copy.deepcopy(vae), make(reads, estimator=estimator)):  # several in one process
         before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
         SVI(model.model, model.guide, ClippedAdam({"lr": 0.01}), loss).step(images())
         unmoved = {name for name, parameter in model.named_parameters() if torch.equal(parameter, before[name])}
@@ -139,10 +139,10 @@ def test_a_drawn_category_has_no_pathwise_gradient():
 
 
 @both_estimators
-@both_told
-def test_blind_to_categories_it_is_a_vae(told, estimator):
+@both
+def test_blind_to_categories_it_is_a_vae(reads, estimator):
     """The bound is that of z ~ N(0, 1), x given z and an even c; categories and prior take no part."""
-    vae, x = make(told, estimator=estimator, blind=True), images()
+    vae, x = make(reads, estimator=estimator, blind=True), images()
     even = torch.full((6, K), 1 / K)
     torch.testing.assert_close(vae.classify(x), even)
     for training in (True, False):
@@ -243,15 +243,15 @@ def test_parts_that_do_not_fit():
         with pytest.raises(ValueError, match=message):
             CategoricalVAE(*parts, **kwargs)
     for kwargs, message in (
-        ({"estimator": "gumbel", "kept": 2}, "kept: expected .* None with the estimator 'gumbel', got 2"),
-        ({"kept": K + 1}, "kept: expected at most the prior's categories"),
-        ({"kept": 0}, "kept: expected at most the prior's categories"),
+        ({"estimator": "gumbel", "top": 2}, "top: expected .* None with the estimator 'gumbel', got 2"),
+        ({"top": K + 1}, "top: expected at most the prior's categories"),
+        ({"top": 0}, "top: expected at most the prior's categories"),
         ({"temperature": 0.0}, "temperature: expected a positive number"),
     ):
         with pytest.raises(ValueError, match=message):
             CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(K, D), **kwargs)
-    with pytest.raises(ValueError, match="told: expected one of"):
-        GatedMLPCategoricalEncoder(SHAPE, K, D, told="nothing")
+    with pytest.raises(ValueError, match="reads: expected one of"):
+        GatedMLPCategoricalEncoder(SHAPE, K, D, reads="nothing")
 
 
 def test_the_relaxed_category():
@@ -275,12 +275,12 @@ def test_the_truncated_category():
     probs = torch.tensor([[0.1, 0.2, 0.4, 0.3], [0.7, 0.2, 0.05, 0.05]])
     logits = probs.log().requires_grad_()
     law = TruncatedCategorical(logits, 2)
-    kept = torch.tensor([[0, 0, 4 / 7, 3 / 7], [7 / 9, 2 / 9, 0, 0]])
-    torch.testing.assert_close(law.probs, kept)
+    probs = torch.tensor([[0, 0, 4 / 7, 3 / 7], [7 / 9, 2 / 9, 0, 0]])
+    torch.testing.assert_close(law.probs, probs)
     assert law.enumerate_support().tolist() == [[2, 0], [3, 1]]
     assert set(law.sample((50,))[:, 0].tolist()) == {2, 3}
     torch.testing.assert_close(
-        law.expand((3, 2)).log_prob(torch.tensor([3, 1])).exp(), kept[[0, 1], [3, 1]].expand(3, 2)
+        law.expand((3, 2)).log_prob(torch.tensor([3, 1])).exp(), probs[[0, 1], [3, 1]].expand(3, 2)
     )
     uniform = pyro.distributions.Categorical(logits=torch.zeros(4))
     divergence = kl_divergence(law, uniform)

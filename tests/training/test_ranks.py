@@ -106,7 +106,7 @@ torch.save([parameter.detach() for parameter in vae.parameters()], f"rank{rank}.
 def test_two_processes_train_the_same_model(tmp_path):
     """After epoch 1 both ranks would fit a prior of their own; after epoch 2 rank 0 keeps its, and rank 1 would not."""
     (tmp_path / "script.py").write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=300
     )

@@ -29,7 +29,7 @@ from pyro_priors.training import CHECKPOINT, CheckpointError, checkpoints, load_
 def stopped(tmp_path):
     """The folder of a training that was cut off amid its second epoch."""
     cut_off("gan", tmp_path, ("step_start", BATCHES + 2), checkpoint_every=2)
-    (tmp_path / checkpoints.PREVIOUS).unlink()  # see test_inference_checkpoints_before
+    (tmp_path / checkpoints.PREVIOUS).unlink()  # see test_checkpoints_before
     return tmp_path
 
 

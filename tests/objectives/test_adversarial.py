@@ -6,47 +6,12 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from torch import nn
+from small_gans import REAL, Linear, Shift
 from torch.nn.functional import relu, softplus
 
 import pyro_priors as pp
 import pyro_priors.objectives.adversarial
-from pyro_priors.networks import MLPCritic, MLPGenerator
 from pyro_priors.objectives import CriticLoss, GeneratorLoss, gradient_penalty, make_game
-from pyro_priors.programs import GAN
-
-REAL = torch.tensor([[0.5, -1.0], [2.0, 0.3], [0.0, 0.0]])
-
-
-class Linear(nn.Module):
-    """A critic whose features are known: x itself; with attributes, their sum weighs it."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.tensor([1.0, -2.0]))
-
-    def features(self, x, *given):
-        return x
-
-    def forward(self, x, *given):
-        return x @ self.weight + sum(y.nan_to_num().sum(-1) for y in given)
-
-
-class Shift(nn.Module):
-    """x = z + shift for z a point: the program is deterministic."""
-
-    def __init__(self):
-        super().__init__()
-        self.shift = nn.Parameter(torch.tensor([0.1, 0.2]))
-
-    def model(self, x, *given):
-        with pyro.plate("data", len(x)):
-            z = pyro.sample("z", dist.Delta(torch.zeros(len(x), 2), event_dim=1))
-            return z + self.shift
-
-    def guide(self, x, *given):
-        pass
-
 
 FORMULAS = {
     "minimax": (lambda r, f: softplus(-r) + softplus(f), lambda f: torch.log(1 - torch.sigmoid(f))),
@@ -184,12 +149,6 @@ def test_the_code_must_be_recognised():
     expected = -logits.log_softmax(-1)[torch.arange(3), torch.arange(3)].mean()
     assert terms.information.item() == pytest.approx(expected.item())
     assert loss.item() == pytest.approx((2 * expected - Linear()(x).mean()).item(), rel=1e-5)
-
-
-def small_gan(prior=None):
-    shape = (1, 1, 2)
-    prior = pp.TRIP(3, components=2, rank=2) if prior is None else prior
-    return GAN(MLPGenerator(3, shape, (8,), "linear"), prior, MLPCritic(shape, (8,)), signed=False)
 
 
 def test_without_a_known_wrong_attribute_there_are_no_further_fakes():

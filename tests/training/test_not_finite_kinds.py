@@ -7,7 +7,7 @@ import pytest
 import torch
 from ranks import in_processes
 from resumable import gan
-from test_inference_ranks_joined import MAKE, SHAPE
+from small_programs import MAKE, SHAPE
 from torch.utils.data import DataLoader, TensorDataset
 
 from pyro_priors.training import Callback, OptimizationStep, fit

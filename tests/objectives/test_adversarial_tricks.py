@@ -6,7 +6,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from test_inference_adversarial import REAL, Linear, Shift, small_gan
+from small_gans import REAL, Linear, Shift, small_gan
 from torch import nn
 from torch.nn.functional import softplus
 

@@ -51,9 +51,9 @@ GOOD = torch.rand(5, 2)
 @pytest.mark.parametrize(
     ("codes", "factors", "bins", "message"),
     [
-        (GOOD[:, :1], torch.arange(5)[:, None], 20, r"codes, factors: expected shapes .* got \(5, 1\) and \(5, 1\)"),
-        (GOOD, torch.arange(4)[:, None], 20, "codes, factors: expected shapes"),
-        (GOOD, torch.arange(5), 20, "codes, factors: expected shapes"),
+        (GOOD[:, :1], torch.arange(5)[:, None], 20, r"latents, factors: expected shapes .* got \(5, 1\) and \(5, 1\)"),
+        (GOOD, torch.arange(4)[:, None], 20, "latents, factors: expected shapes"),
+        (GOOD, torch.arange(5), 20, "latents, factors: expected shapes"),
         (GOOD * math.nan, torch.arange(5)[:, None], 20, "expected finite values"),
         (GOOD, torch.ones(5, 1), 20, "factors: expected each to vary"),
         (GOOD, torch.arange(5)[:, None], 1, "bins: "),

@@ -62,7 +62,7 @@ else:
 
 
 def kill(name, folder, kills):
-    root = Path(__file__).parent
+    root = Path(__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": f"{root.parent}:{root}", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", "-c", KILLING, name, folder, str(kills), "0"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
@@ -107,7 +107,7 @@ def test_two_processes_resume_with_the_random_states_of_each(tmp_path):
 
     def run(folder, *words):
         (tmp_path / "script.py").write_text(RANKS)
-        root = Path(__file__).parent
+        root = Path(__file__).parents[1]
         environment = {**os.environ, "PYTHONPATH": f"{root.parent}:{root}", "OMP_NUM_THREADS": "1"}
         command = [sys.executable, "script.py", str(folder), *words]
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
