@@ -31,9 +31,11 @@ class Model(TwoLevel):
     estimator: Literal["enumerate", "gumbel"] = "enumerate"  # Sum over c, or draw a relaxed c (large K; the paper's).
     blind_epochs: int = 0  # Epochs without categories; then all is set from clusters of codes, --decay starts anew.
     reinit_samples: int | None = knob(None, blind_epochs=bool)  # Codes whose clusters these are; None: 10,000.
-    most: int | None = knob(None, estimator="enumerate")  # Most probable categories that the sum goes over in the end.
-    most_epochs: int = knob(10, most=bool)  # Epochs (after the blind ones) over which the others are given up.
-    sees: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) sees of c (the paper's first).
+    top: int | None = knob(None, estimator="enumerate")  # Most probable categories that the sum goes over in the end.
+    top_epochs: int = knob(10, top=bool)  # Epochs (after the blind ones) over which the others are given up.
+    reads: Literal["probabilities", "category"] = (
+        "probabilities"  # What q(z given x, c) reads of c (the paper's first).
+    )
     warm_categories: bool = False  # Let the warm-up weigh the categories' KL too (the paper's; c may collapse).
     spread: float = 0.5  # Standard deviation of the prior's means at the start.
     temperature: float = knob(1.0, estimator="gumbel")  # Of relaxed draws, at the start.
@@ -47,8 +49,8 @@ class Model(TwoLevel):
     infers_categories: ClassVar[bool] = True
     least: ClassVar[dict[str, float]] = {
         **TwoLevel.least,
-        **dict.fromkeys(("categories", "temperature_epochs", "most"), 1),
-        **dict.fromkeys(("blind_epochs", "most_epochs"), 0),
+        **dict.fromkeys(("categories", "temperature_epochs", "top"), 1),
+        **dict.fromkeys(("blind_epochs", "top_epochs"), 0),
     }
     positive: ClassVar[tuple[str, ...]] = (*TwoLevel.positive, "spread", "temperature", "last_temperature")
 
@@ -61,8 +63,8 @@ class Model(TwoLevel):
                 f"patience: expected more than blind_epochs = {self.blind_epochs}, in which no bound improves, got "
                 f"{self.patience}"
             )
-        if self.most is not None and self.most > self.categories:
-            raise UserError(f"most: expected at most {self.categories}, got {self.most}")
+        if self.top is not None and self.top > self.categories:
+            raise UserError(f"top: expected at most {self.categories}, got {self.top}")
 
     @property
     def hidden_labels(self):
@@ -70,10 +72,10 @@ class Model(TwoLevel):
 
     def make(self, image_shape, attributes):
         latent_dim, hidden = self.latent_dim, self.hidden
-        encoder = networks.GatedMLPCategoricalEncoder(image_shape, self.categories, latent_dim, hidden, self.sees)
+        encoder = networks.GatedMLPCategoricalEncoder(image_shape, self.categories, latent_dim, hidden, self.reads)
         decoder = networks.GatedMLPDecoder(latent_dim + self.categories, image_shape, hidden[::-1])
         prior = CategoricalGaussian(self.categories, latent_dim, spread=self.spread)
-        how = {"estimator": self.estimator, "temperature": self.temperature, "kept": self.most}
+        how = {"estimator": self.estimator, "temperature": self.temperature, "top": self.top}
         return programs.CategoricalVAE(encoder, decoder, prior, self.make_likelihood(), **how)
 
     def bound(self, images):
@@ -95,9 +97,9 @@ class Model(TwoLevel):
             how = {"first": self.blind_epochs, "every": None, "samples": self.reinit_samples or 10_000}
             pictures = self.loader(images.train, 500, shuffle=True)
             callbacks.append(training.Reinitialize(program, pictures, encode=None, **how))
-        if self.most:
-            fall = training.LinearWarmup(self.most_epochs * batches, self.categories, self.most, delay=blind)
-            callbacks.append(training.Anneal(program, "kept", fall))
+        if self.top:
+            fall = training.LinearWarmup(self.top_epochs * batches, self.categories, self.top, delay=blind)
+            callbacks.append(training.Anneal(program, "top", fall))
         return callbacks
 
     @property

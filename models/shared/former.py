@@ -9,7 +9,7 @@ from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knobs_of, prior_names
 
 READABLE = (2, 3)  # formats of `config.json`; in the second every model had the knobs of all priors
-RENAMED = {"told": "sees", "kept": "most", "kept_epochs": "most_epochs"}
+RENAMED = {"told": "reads", "kept": "top", "kept_epochs": "top_epochs"}
 GONE = {"gmm_components", "gmm_equal", "fixed", "local", *RENAMED}
 NO_CHOICE = {"joint-vae": "ttlp"}  # models that had one prior
 

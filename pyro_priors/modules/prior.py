@@ -8,10 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyro_priors.recorded import Recorded
+
 STATE = "_extra_state"  # torch's name, in a state_dict, for what is no parameter and no buffer
 
 
-class Prior(nn.Module):
+class Prior(Recorded):
     """Owner of a learnable law; calling it returns that law at the present parameters.
 
     What it is a law of, its schema, stands in its state_dict: weights of another schema are refused before any is
