@@ -33,9 +33,7 @@ class Model(TwoLevel):
     reinit_samples: int | None = knob(None, blind_epochs=bool)  # Codes whose clusters these are; None: 10,000.
     top: int | None = knob(None, estimator="enumerate")  # Most probable categories that the sum goes over in the end.
     top_epochs: int = knob(10, top=bool)  # Epochs (after the blind ones) over which the others are given up.
-    reads: Literal["probabilities", "category"] = (
-        "probabilities"  # What q(z given x, c) reads of c (the paper's first).
-    )
+    reads: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) reads (paper's first).
     warm_categories: bool = False  # Let the warm-up weigh the categories' KL too (the paper's; c may collapse).
     spread: float = 0.5  # Standard deviation of the prior's means at the start.
     temperature: float = knob(1.0, estimator="gumbel")  # Of relaxed draws, at the start.

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import pyro
 import torch
 
-from models.shared import answers, figures
+from models.shared import answers
 from models.shared.model import Model
 from models.shared.network import Networks, check_size
 from pyro_priors import Discrete, networks, objectives, programs, training
@@ -211,6 +211,8 @@ class Adversarial(Networks):
         return {}
 
     def draw(self, folder, program, images, probs):
+        from models.shared import figures  # here, since matplotlib is slow to import
+
         figures.draw_gan(folder, self.prior, program, images.test)
 
 

@@ -5,7 +5,7 @@ import dataclasses
 import pyro
 import torch
 
-from models.shared import answers, figures_attributes
+from models.shared import answers
 from models.shared.model import Model
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import Images
@@ -40,5 +40,7 @@ class Attributes(Model):
     def draw_attributes(self, folder, program, images, probs):
         """Figures of the answers, where there are some."""
         if probs:
+            from models.shared import figures_attributes  # here, since matplotlib is slow to import
+
             pyro.set_rng_seed(self.seed)
             figures_attributes.draw(folder, program, images.test, images.attributes, probs)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import pyro
 import torch
 
-from models.shared import answers, figures
+from models.shared import answers
 from models.shared.model import Model
 from pyro_priors import metrics, objectives, programs, training
 from pyro_priors.checks import UserError
@@ -124,6 +124,8 @@ class Autoencoder(Model):
         return {**answers.numbers(bounds), "particles": count}
 
     def draw(self, folder, program, images, probs):
+        from models.shared import figures  # here, since matplotlib is slow to import
+
         figures.draw(folder, {self.title: program}, images.test)
 
 
