@@ -219,10 +219,13 @@ def test_the_bar_is_hidden_where_few_images_are_looked_at(monkeypatch):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ({"stream": True, "data": "mnist", "binarize": "none"}, "stream: expected --data celeba or folder and --bin"),
-        ({"stream": True, "data": "folder"}, "stream: expected .* and --binarize none, got folder and dynamic"),
-        ({"workers": 2}, "workers: expected 0 or, with --stream, more, got 2"),
-        ({"workers": -1, "stream": True, "data": "folder", "binarize": "none"}, "workers: expected 0 or, .* got -1"),
+        (
+            {"stream": True, "data": "mnist", "binarize": "none"},
+            "stream: expected its default beside --data mnist, got another",
+        ),
+        ({"stream": True, "data": "folder"}, "stream: expected --binarize none beside it, got dynamic"),
+        ({"workers": 2}, "workers: expected its default beside --stream False, got another"),
+        ({"workers": -1, "stream": True, "data": "folder", "binarize": "none"}, "workers: expected 0 or more, got -1"),
     ],
 )
 def test_bad_flags(flags, message):
