@@ -1,104 +1,153 @@
 """`python -m experiments`: the list of commands, and their dispatch."""
 
-import contextlib
 import importlib
-import io
 import sys
 
-import tyro
-
-from pyro_priors.checks import UserError
+import models  # which imports no torch: the list comes at once
 
 # Words of the command -> module with `main(config)`, name of its configuration, one line of help.
 COMMANDS = {
-    "quickstart": (
-        "quickstart",
-        "QuickstartConfig",
-        "digits with hidden labels: train, impute, generate (no download)",
+    "quickstart": ("inference.quickstart", "Quickstart", "digits with hidden labels: train, impute, generate"),
+    "train --resume": ("inference.resume", "Resume", "go on with a training in RUN that was cut off"),
+    "evaluate": ("inference.evaluate", "Evaluate", "bounds, imputations and conditions of a trained RUN"),
+    "sample": ("inference.sample", "Sample", "images drawn from a trained RUN, given attributes or not"),
+    "impute": ("inference.impute", "Impute", "fill the empty cells of a CSV file by a trained RUN"),
+    "figure cp-vae": (
+        "experiments.papers.cp_vae",
+        "CpVaeFiguresConfig",
+        "trained runs side by side, CP-VAE Figures 5 to 9",
     ),
-    "train vae": ("train", "TrainConfig", "train a variational autoencoder with a prior of your choice"),
-    "train cp-vae": ("train", "CategoricalConfig", "train a VAE that finds categories without labels (CP-VAE)"),
-    "train hierarchical-vae": ("train", "HierarchicalConfig", "train a VAE with two levels of latents (HVAE, HVP)"),
-    "train joint-vae": ("train", "JointConfig", "train on pictures and attributes, some missing (VAE-TTLP)"),
-    "train cvae": ("train", "CVAEConfig", "train the conditional VAE, its baseline"),
-    "train gan": ("train", "GanConfig", "train a GAN with a prior of your choice, fixed or learnable"),
-    "train wgan": ("train", "WganConfig", "train a Wasserstein GAN with clipped weights"),
-    "train wgan-gp": ("train", "WganGpConfig", "train a Wasserstein GAN with gradient penalty"),
-    "train sn-gan": ("train", "SnGanConfig", "train a GAN with spectral normalisation"),
-    "train info-gan": ("train", "InfoGanConfig", "train an InfoGAN, whose code a network recognises"),
-    "train eb-gan": ("train", "EbGanConfig", "train an energy-based GAN"),
-    "train vae-gan": ("train", "VaeGanConfig", "train a VAE whose pictures a critic compares"),
-    "train aae": ("train", "AaeConfig", "train an adversarial autoencoder"),
-    "train classifier": ("train", "ClassifierConfig", "train a classifier of the attributes, to judge others"),
-    "train --resume": ("resume", "ResumeConfig", "go on with a training in RUN that was cut off"),
-    "evaluate": ("evaluate", "EvaluateConfig", "bounds, imputations and conditions of a trained RUN"),
-    "sample": ("sample", "SampleConfig", "pictures drawn from a trained RUN, given attributes or not"),
-    "impute": ("impute", "ImputeConfig", "fill the empty cells of a CSV file by a trained RUN"),
-    "figure cp-vae": ("papers.cp_vae", "CpVaeFiguresConfig", "trained runs side by side, CP-VAE Figures 5 to 9"),
-    "figure cp-vae-toy": ("papers.cp_vae_toy", "CpVaeToyConfig", "two Gaussians on a line, CP-VAE Figures 3 and 4"),
+    "figure cp-vae-toy": (
+        "experiments.papers.cp_vae_toy",
+        "CpVaeToyConfig",
+        "two Gaussians on a line, CP-VAE Figures 3 and 4",
+    ),
     "figure dpvae": (
-        "papers.dpvae",
+        "experiments.papers.dpvae",
         "DpvaeFiguresConfig",
         "ways through the latents of trained runs, dpVAE Figures 5, 6",
     ),
-    "figure dpvae-moons": ("papers.dpvae_moons", "DpvaeMoonsConfig", "pockets and leaks on moons, dpVAE Figures 1, 3"),
-    "figure mode-hopping": ("papers.mode_hopping", "ModeHoppingConfig", "some latents drawn anew, TRIP Figure 5"),
-    "figure estimators": ("papers.estimators", "EstimatorsConfig", "variance of a sampled prior's gradients"),
+    "figure dpvae-moons": (
+        "experiments.papers.dpvae_moons",
+        "DpvaeMoonsConfig",
+        "pockets and leaks on moons, dpVAE Figures 1, 3",
+    ),
+    "figure mode-hopping": (
+        "experiments.papers.mode_hopping",
+        "ModeHoppingConfig",
+        "some latents drawn anew, TRIP Figure 5",
+    ),
+    "figure estimators": (
+        "experiments.papers.estimators",
+        "EstimatorsConfig",
+        "variance of a sampled prior's gradients",
+    ),
     "bench tensor-ring": (
-        "bench.tensor_ring",
+        "experiments.bench.tensor_ring",
         "BenchTensorRingConfig",
         "speed of the contraction against the textbook",
     ),
-    "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
-    "bench training-loop": ("bench.training_loop", "BenchTrainingLoopConfig", "what `fit` adds to a bare torch loop"),
-    "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
-    "table cp-vae": ("tables.cp_vae", "CpVaeConfig", "two-level priors and their baselines, CP-VAE Table 1"),
-    "table dpvae": ("tables.dpvae", "DpvaeConfig", "regularised VAEs with and without a flow, dpVAE Table 1"),
+    "bench training-step": (
+        "experiments.bench.training_step",
+        "BenchTrainingStepConfig",
+        "what a prior costs in training",
+    ),
+    "bench training-loop": (
+        "experiments.bench.training_loop",
+        "BenchTrainingLoopConfig",
+        "what `fit` adds to a bare torch loop",
+    ),
+    "table ttlp": (
+        "experiments.tables.ttlp",
+        "TtlpConfig",
+        "conditional generation and imputation, TTLP Tables 1 and 2",
+    ),
+    "table cp-vae": (
+        "experiments.tables.cp_vae",
+        "CpVaeConfig",
+        "two-level priors and their baselines, CP-VAE Table 1",
+    ),
+    "table dpvae": (
+        "experiments.tables.dpvae",
+        "DpvaeConfig",
+        "regularised VAEs with and without a flow, dpVAE Table 1",
+    ),
     "table category-gradients": (
-        "tables.category_gradients",
+        "experiments.tables.category_gradients",
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
-    "table gan-points": ("tables.gan_points", "GanPointsConfig", "modes that GANs find on a grid and a ring"),
-    "table gan-tricks": ("tables.gan_tricks", "GanTricksConfig", "each trick and kind of GAN with a number"),
+    "table gan-points": (
+        "experiments.tables.gan_points",
+        "GanPointsConfig",
+        "modes that GANs find on a grid and a ring",
+    ),
+    "table gan-tricks": (
+        "experiments.tables.gan_tricks",
+        "GanTricksConfig",
+        "each trick and kind of GAN with a number",
+    ),
     "table conditional-gan": (
-        "tables.conditional_gan",
+        "experiments.tables.conditional_gan",
         "ConditionalGanConfig",
         "pictures given labels by a GAN with a joint prior",
     ),
-    "table trip": ("tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
-    "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
+    "table trip": ("experiments.tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
+    "table trip-elbo": ("experiments.tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 
 
 def main(arguments):
     """Run the command that `arguments` name -> exit status."""
-    for words in COMMANDS:
-        count = len(words.split())
-        if arguments[:count] == words.split():
-            module_name, config_name, _ = COMMANDS[words]
-            module = importlib.import_module(f"experiments.{module_name}")
-            try:
-                module.main(parse(getattr(module, config_name), words, arguments[count:]))
-            # A mistake of the caller, a training that diverged, a file that the system refuses.
-            except (UserError, FloatingPointError, OSError) as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 2
-            except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
-                return _stopped(stopped, 130)
-            except SystemExit as stopped:
-                from pyro_priors.training import Terminated
-
-                if not isinstance(stopped, Terminated):
-                    raise
-                return _stopped(stopped, stopped.code)
-            return 0
-    asked = " ".join(arguments)
-    if asked in ("", "-h", "--help", "help"):
+    line = " ".join(arguments)
+    if line in ("", "-h", "--help", "help"):
         print(usage())
         return 0
-    print(f"error: expected one of the commands below, got {asked!r}\n\n{usage()}", file=sys.stderr)
-    return 2
+    if (run := _command(arguments)) is None:
+        print(f"error: expected one of the commands below, got {line!r}\n\n{usage()}", file=sys.stderr)
+        return 2
+    from pyro_priors.checks import UserError  # here, since it brings torch
+
+    try:
+        run()
+    # A mistake of the caller, a training that diverged, a file that the system refuses.
+    except (UserError, FloatingPointError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
+        return _stopped(stopped, 130)
+    except SystemExit as stopped:
+        from pyro_priors.training.signals import Terminated  # here, since --help does without
+
+        if not isinstance(stopped, Terminated):
+            raise
+        return _stopped(stopped, stopped.code)
+    return 0
+
+
+def _command(arguments):
+    """What does what the arguments name, None where that is no command."""
+    for words, (module, config, _) in COMMANDS.items():
+        count = len(words.split())
+        if arguments[:count] == words.split():
+            return lambda: _run(module, config, words, arguments[count:])
+    if arguments[0] == "train" and arguments[1:2] and arguments[1] in models.names():
+        return lambda: _train(arguments[1], arguments[2:])
+    return None
+
+
+def _run(module, config, words, flags):
+    from models.shared.flags import read
+
+    command = importlib.import_module(module)
+    command.main(read(getattr(command, config), flags, f"python -m experiments {words}"))
+
+
+def _train(name, flags):
+    from models.shared.flags import parse
+
+    config = parse(name, flags, f"python -m experiments train {name}")
+    importlib.import_module("inference.train").main(config)
 
 
 def _stopped(error, status):
@@ -107,26 +156,13 @@ def _stopped(error, status):
     return status
 
 
-def parse(config, words, flags):
-    """The configuration that the flags of a command make; `UserError` if it refuses them."""
-    shown = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(shown):
-            return tyro.cli(config, prog=f"python -m experiments {words}", args=flags)
-    except SystemExit as ended:
-        # tyro (some versions) draws a box of several lines around a ValueError and exits: the error stands behind.
-        error = ended
-        while error := error.__context__:
-            if isinstance(error, UserError):
-                raise error from None
-        sys.stderr.write(shown.getvalue())
-        raise
-
-
 def usage():
     """The list of commands."""
-    lines = [f"  {words:<26}{line}" for words, (_, _, line) in COMMANDS.items()]
-    return "\n".join(["usage: python -m experiments COMMAND [--help] [flags]", "", *lines])
+    lines = {f"train {name}": models.summary(name).rstrip(".") for name in models.names()}
+    lines |= {words: line for words, (_, _, line) in COMMANDS.items()}
+    return "\n".join(
+        ["usage: python -m experiments COMMAND [--help] [flags]", "", *(f"  {w:<26}{s}" for w, s in lines.items())]
+    )
 
 
 if __name__ == "__main__":

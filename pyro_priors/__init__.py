@@ -1,9 +1,29 @@
 """Learnable priors for deep generative models, as ordinary Pyro distributions."""
 
 from pyro_priors import distributions, modules, ops
-from pyro_priors.distributions.variables import Continuous, Discrete
-from pyro_priors.modules import *  # noqa: F403
-from pyro_priors.modules import __all__ as _modules
+from pyro_priors.distributions.kinds import Continuous, Discrete
+from pyro_priors.modules import (
+    TRIP,
+    TTLP,
+    CategoricalGaussian,
+    FlowNormal,
+    GaussianMixture,
+    StandardNormal,
+    VampPrior,
+)
 
 __version__ = "0.1.0"
-__all__ = ["Continuous", "Discrete", "distributions", "modules", "ops", *_modules]
+__all__ = [
+    "TRIP",
+    "TTLP",
+    "CategoricalGaussian",
+    "Continuous",
+    "Discrete",
+    "FlowNormal",
+    "GaussianMixture",
+    "StandardNormal",
+    "VampPrior",
+    "distributions",
+    "modules",
+    "ops",
+]

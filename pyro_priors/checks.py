@@ -1,6 +1,6 @@
 """Checks of arguments that distributions and modules share: `ValueError` with what was expected and what came."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 
 import torch
@@ -17,15 +17,15 @@ def check_choice(name: str, choice: str, choices: tuple[str, ...]):
         raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {choice!r}")
 
 
-def check_permutation(name: str, order: Iterable[int], count: int) -> tuple[int, ...]:
-    order = order.tolist() if isinstance(order, torch.Tensor) else order
-    order = tuple(order) if isinstance(order, Iterable) else (order,)
-    if not all(isinstance(k, Integral) for k in order) or sorted(order) != list(range(count)):
-        raise ValueError(f"{name}: expected a permutation of 0..{count - 1}, got {order}")
-    return tuple(map(int, order))
+def check_permutation(name: str, order: Iterable[int] | torch.Tensor, count: int) -> tuple[int, ...]:
+    entries = order.tolist() if isinstance(order, torch.Tensor) else order
+    entries = tuple(entries) if isinstance(entries, Iterable) else (entries,)
+    if not all(isinstance(k, Integral) for k in entries) or sorted(entries) != list(range(count)):
+        raise ValueError(f"{name}: expected a permutation of 0..{count - 1}, got {entries}")
+    return tuple(map(int, entries))
 
 
-def check_broadcast(name: str, *shapes: torch.Size) -> torch.Size:
+def check_broadcast(name: str, *shapes: Sequence[int]) -> torch.Size:
     try:
         return torch.broadcast_shapes(*shapes)
     except RuntimeError:

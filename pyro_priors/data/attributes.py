@@ -119,7 +119,7 @@ def from_json(values):
         raise UserError(f"attributes: expected name, categories, loc and scale of each, got {values!r}") from error
 
 
-def kinds(attributes, components):
+def kinds(attributes, components=10):
     """Name -> `Discrete` or `Continuous`, as `pyro_priors.TTLP` takes them."""
     return {attribute.name: attribute.kind(components) for attribute in attributes}
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 import torch
-from sklearn.datasets import load_digits
 
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import points, shapes, torchvision_sets, user_folder
@@ -34,7 +33,7 @@ def load(
     `shapes` are rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
 
     Args:
-        name: one of `experiments.config.DataName`.
+        name: one of `pyro_priors.data.names.DataName`.
         root: folder of the data; None is $PYRO_PRIORS_DATA, else `data/`.
         image_size: side of `celeba` and `folder` pictures.
         crop: side of what is used of the pictures of `celeba`.
@@ -111,7 +110,7 @@ def _labels(name, root, columns, missing, seed):
         attributes, parts = user_folder.labels(root, columns)
     elif name == "digits":
         attributes = (Attribute("digit", DIGITS),)
-        parts = split(torch.tensor(load_digits().target).float().unsqueeze(1), **SHARES)
+        parts = split(torch.tensor(_sklearn_digits().target).float().unsqueeze(1), **SHARES)
     elif name == "shapes":
         attributes, parts = shapes.FACTORS, split(shapes.factors().float(), **SHARES)
     elif name in GENERATED:
@@ -158,7 +157,13 @@ def _standardised(attributes, labels, missing):
 
 
 def _digits():
-    return torch.tensor(load_digits().images, dtype=torch.float32).unsqueeze(1) / 16
+    return torch.tensor(_sklearn_digits().images, dtype=torch.float32).unsqueeze(1) / 16
+
+
+def _sklearn_digits():
+    from sklearn.datasets import load_digits  # here, since it is slow to import
+
+    return load_digits()
 
 
 SHARES = {"validation": 0.1, "test": 0.2}

@@ -17,6 +17,7 @@ DataName = Literal[
     "ring",
     "folder",
 ]
-
-
-STREAMED = ("celeba", "folder")  # data that can stay on disk
+STREAMED = RESIZED = ("celeba", "folder")  # data that can stay on disk, and that are made of any size
+CROPPED = ("celeba",)  # data of which a part of each image is used
+POINTS = ("moons", "grid", "ring")  # data that are points of the plane, not images
+CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match

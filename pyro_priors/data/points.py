@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.datasets import make_moons
 
 # Modes and standard deviation of two laws that GANs are tested on: the grid as in Lin et al. (PacGAN), 2018,
 # arXiv:1712.04086, the ring as in Metz et al. (unrolled GANs), 2017, arXiv:1611.02163.
@@ -42,6 +41,8 @@ def coverage(points, name):
 
 
 def _moons():
+    from sklearn.datasets import make_moons  # here, since it is slow to import
+
     points, _ = make_moons(10_000, noise=0.05, random_state=0)
     return torch.tensor(points, dtype=torch.float32).view(-1, 1, 1, 2)
 

@@ -4,9 +4,10 @@ from pyro_priors.distributions.categorical_gaussian import CategoricalGaussian
 from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 from pyro_priors.distributions.gumbel_softmax import GumbelSoftmax
+from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.distributions.tensor_ring import TensorRing
 from pyro_priors.distributions.truncated_categorical import TruncatedCategorical
-from pyro_priors.distributions.variables import Continuous, Discrete, Variables
+from pyro_priors.distributions.variables import Variables
 
 __all__ = [
     "CategoricalGaussian",

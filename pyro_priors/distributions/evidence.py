@@ -1,4 +1,4 @@
-"""What a tensor ring has been told: which columns are still open, and a log-weight for every column and state."""
+"""What a tensor ring knows: which columns are still open, and a log-weight for every column and state."""
 
 import copy
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ class Evidence:
         self.columns = tuple(range(len(variables)))  # the open ones
         self.states = log_cores.shape[1]
         self.log_weights = log_cores.new_zeros(log_cores.shape[:2])  # (*, D, N), declared order
-        self._told = False
+        self._weighed = False
         padding = variables.absent_states(self.states, log_cores.device)
         if padding is not None:
-            self.log_weights, self._told = self.log_weights.masked_fill(padding, -torch.inf), True
+            self.log_weights, self._weighed = self.log_weights.masked_fill(padding, -torch.inf), True
 
     def select(self, columns: tuple[int, ...]) -> "Evidence":
         """The same evidence with these columns open."""
         return self._replace(columns=columns)
 
-    def told(self, log_weights: Tensor) -> "Evidence":
+    def weighed(self, log_weights: Tensor) -> "Evidence":
         """The same open columns under these weights."""
-        return self._replace(log_weights=log_weights, _told=True)
+        return self._replace(log_weights=log_weights, _weighed=True)
 
     def _replace(self, **changes) -> "Evidence":
         new = copy.copy(self)
@@ -49,9 +49,10 @@ class Evidence:
     def resolve(self, name: str | int) -> tuple[int, ...]:
         """The open columns of a variable or block, or the one at a position of the event."""
         if isinstance(name, Integral) and not isinstance(name, bool):
-            if not -len(self.columns) <= name < len(self.columns):
+            place = int(name)
+            if not -len(self.columns) <= place < len(self.columns):
                 raise ValueError(f"expected a column below {len(self.columns)}, got {name}")
-            return (self.columns[name],)
+            return (self.columns[place],)
         if not isinstance(name, str):
             raise ValueError(f"expected the name or the index of a variable, got {name!r}")
         columns = tuple(c for c in self.variables.columns(name) if c in self.columns)
@@ -63,7 +64,7 @@ class Evidence:
         """The weights so far times the densities of ``value``: ``(*, k) -> (*, D, N)``"""
         columns = self.columns if columns is None else columns
         log_evidence = self.variables.log_evidence(value, columns, self.states)
-        if not self._told and columns == tuple(range(len(self.variables))):
+        if not self._weighed and columns == tuple(range(len(self.variables))):
             return log_evidence
         return self.plus(log_evidence, columns)
 

@@ -48,6 +48,10 @@ class FlowNormal(dist.TransformedDistribution):
         new = type(self).__new__(type(self)) if _instance is None else _instance
         return super().expand(batch_shape, _instance=new)
 
+    def __repr__(self) -> str:
+        size = f"z: {self.event_shape[0]} x real, steps={len(self.transforms)}, base={self.base_dist}"
+        return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
+
     def log_prob(self, value: Tensor) -> Tensor:
         # A view, since transforms know a tensor that they returned again: for one drawn without gradients they would
         # take g(z) and its determinant as constants.

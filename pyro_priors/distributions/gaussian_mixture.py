@@ -60,6 +60,10 @@ class GaussianMixture(dist.MixtureSameFamily):
         new.logits, new.loc, new.scale, new.has_rsample = self.logits, self.loc, self.scale, self.has_rsample
         return super().expand(batch_shape, _instance=new)
 
+    def __repr__(self) -> str:
+        size = f"z: {self.loc.shape[-1]} x real, components={len(self.loc)}"
+        return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
+
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)

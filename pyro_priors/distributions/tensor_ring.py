@@ -10,8 +10,10 @@ from torch.distributions import constraints
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.evidence import Evidence, check_possible
-from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.distributions.variables import Variables, _VariablesSupport
+from pyro_priors.distributions.kinds import order_text, variables_text
+from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
+from pyro_priors.distributions.support import VariablesSupport
+from pyro_priors.distributions.variables import Variables
 
 
 class TensorRing(TorchDistribution):
@@ -62,13 +64,15 @@ class TensorRing(TorchDistribution):
         torch.Size([1])
     """
 
-    arg_constraints: ClassVar = {"log_cores": constraints.independent(constraints.real, 4)}
+    arg_constraints: ClassVar = {  # pyright: ignore (torch declares a property, its own laws do this)
+        "log_cores": constraints.independent(constraints.real, 4)
+    }
 
     def __init__(
         self,
         log_cores: Tensor,
         variables: Variables,
-        boundary: str = "ring",
+        boundary: Boundary = "ring",
         order: Sequence[int] | Tensor | None = None,
         validate_args: bool | None = None,
     ):
@@ -77,7 +81,7 @@ class TensorRing(TorchDistribution):
         self.log_cores, self.variables, self.boundary = log_cores, variables, boundary
         self._chain = OrderedChain(log_cores, len(variables), max(variables.num_states), boundary, order)
         self._evidence = Evidence(variables, log_cores)
-        self._normalizer = []  # at most one entry, shared by the marginals
+        self._normalizer: list[Tensor] = []  # at most one entry, shared by the marginals
         self.has_rsample = self._evidence.all_continuous
         super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=validate_args)
         if self._validate_args:
@@ -86,10 +90,10 @@ class TensorRing(TorchDistribution):
             variables.check_parameters()
 
     @constraints.dependent_property(event_dim=1)
-    def support(self):
+    def support(self):  # pyright: ignore[reportIncompatibleMethodOverride] (as those of torch)
         if self._evidence.all_continuous:
             return constraints.real_vector
-        return _VariablesSupport(self.variables, self._evidence.columns)
+        return VariablesSupport(self.variables, self._evidence.columns)
 
     def expand(self, batch_shape, _instance=None):
         batch_shape = torch.Size(batch_shape)
@@ -100,6 +104,15 @@ class TensorRing(TorchDistribution):
         if not fits:
             raise ValueError(f"batch_shape: cannot expand {tuple(self.batch_shape)} to {tuple(batch_shape)}")
         return self._derive(batch_shape=batch_shape)
+
+    def __repr__(self) -> str:
+        columns, every = self._evidence.columns, len(self.variables)
+        shown = variables_text(self.variables.described(columns))
+        left = "" if len(columns) == every else f", {len(columns)} of {every} columns"
+        return (
+            f"{type(self).__name__}({shown}{left}, rank={self.log_cores.shape[-1]}, boundary={self.boundary}, "
+            f"order={order_text(self._chain.order)}, batch_shape={tuple(self.batch_shape)})"
+        )
 
     # ---- densities and samples
 
@@ -256,7 +269,7 @@ class TensorRing(TorchDistribution):
             ValueError: an unknown name, a continuous variable, a block of several.
         """
         columns = self._evidence.resolve(name)
-        if len(columns) > 1 or self.variables.is_continuous[columns[0]]:
+        if len(columns) != 1 or self.variables.is_continuous[columns[0]]:
             raise ValueError(f"{name}: expected one discrete variable")
         probs = self._posterior(self._evidence.log_weights)[..., self._evidence.columns.index(columns[0]), :]
         probs = probs[..., : self.variables.num_states[columns[0]]]
@@ -273,7 +286,7 @@ class TensorRing(TorchDistribution):
             switched_off = self._evidence.all_continuous and not self.has_rsample
             new.has_rsample = new._evidence.all_continuous and not switched_off
         if log_weights is not None:
-            new._evidence, new._normalizer = new._evidence.told(log_weights), []
+            new._evidence, new._normalizer = new._evidence.weighed(log_weights), []
             batch_shape = torch.broadcast_shapes(self.batch_shape, log_weights.shape[:-2])
         if batch_shape is not None:
             new._batch_shape = torch.Size(batch_shape)

@@ -3,44 +3,18 @@
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import constraints
 
-from pyro_priors.checks import check_count
-
-
-@dataclass(frozen=True)
-class Discrete:
-    """A variable with states 0, 1, ..., categories - 1, written as floats.
-
-    Args:
-        categories: number of states, at least 1.
-    """
-
-    categories: int
-
-    def __post_init__(self):
-        check_count("categories", self.categories)
-
-
-@dataclass(frozen=True)
-class Continuous:
-    """A real variable whose law is a mixture of Gaussians.
-
-    Args:
-        components: number of Gaussians, at least 1.
-    """
-
-    components: int = 10
-
-    def __post_init__(self):
-        check_count("components", self.components)
-
-
-Kind = Discrete | Continuous
+from pyro_priors.distributions.kinds import (
+    Continuous,
+    Kind,
+    kinds_text,
+    numbers_text,
+    states_of,
+    variables_text,
+)
 
 
 class Variables:
@@ -72,6 +46,7 @@ class Variables:
         groups: Mapping[str, Iterable[str]] | None = None,
     ):
         columns: list[Kind] = []
+        self._groups = frozenset(groups or ())
         self._names: dict[str, tuple[int, ...]] = {}
         self._single: set[str] = set()
         for name, kind in kinds.items():
@@ -93,7 +68,7 @@ class Variables:
                 raise ValueError(f"groups: the name {name!r} is that of a variable; choose another")
             self._names[name] = tuple(sorted(c for member in members for c in self.columns(member)))
         self.kinds = tuple(columns)
-        self.num_states = tuple(k.categories if isinstance(k, Discrete) else k.components for k in columns)
+        self.num_states = tuple(map(states_of, columns))
         self.is_continuous = tuple(isinstance(k, Continuous) for k in columns)
         self._row = dict(
             zip((c for c, real in enumerate(self.is_continuous) if real), range(len(columns)), strict=False)
@@ -108,7 +83,7 @@ class Variables:
         bound._bind(loc, scale)
         return bound
 
-    def _bind(self, loc, scale):
+    def _bind(self, loc: Tensor | None, scale: Tensor | None) -> None:
         rows = sum(self.is_continuous)
         states = max((n for n, real in zip(self.num_states, self.is_continuous, strict=True) if real), default=0)
         for name, value in (("loc", loc), ("scale", scale)):
@@ -131,8 +106,23 @@ class Variables:
         return len(self.kinds)
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{name}: {len(columns)}" for name, columns in self._names.items())
-        return f"Variables({names})"
+        return f"Variables({variables_text(self.described())})"
+
+    def described(self, columns: Iterable[int] | None = None) -> list[tuple[str, str]]:
+        """Name and kinds of each variable or block, of those among the columns (all by default), groups left out.
+
+        Example:
+            >>> Variables({"pair": [Discrete(2), Discrete(2)], "digit": Discrete(10)}).described()
+            [('pair', '2 x Discrete(2)'), ('digit', 'Discrete(10)')]
+        """
+        chosen, described = set(range(len(self)) if columns is None else columns), []
+        for name, block in self._names.items():
+            left = [c for c in block if c in chosen]
+            if name in self._groups or not left:
+                continue
+            places = "" if len(left) == len(block) else f"[{numbers_text([block.index(c) for c in left])}]"
+            described.append((name + places, kinds_text([self.kinds[c] for c in left], self.is_single(name))))
+        return described
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -182,7 +172,7 @@ class Variables:
     def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
         """loc and scale of the continuous ones among the columns, ``(c, states)``, 0 and 1 where there is no state."""
         rows = [self._row[c] for c in columns if self.is_continuous[c]]
-        loc, scale = self.loc, self.scale
+        loc, scale = self._leaves()
         if rows != list(range(len(loc))):
             index = self.index(rows, loc.device)
             loc, scale = loc[index], scale[index]
@@ -195,13 +185,19 @@ class Variables:
             return loc, scale
         return torch.nn.functional.pad(loc, pad), torch.nn.functional.pad(scale, pad, value=1.0)
 
+    def _leaves(self) -> tuple[Tensor, Tensor]:
+        """loc and scale where there is a continuous column."""
+        assert self.loc is not None
+        assert self.scale is not None
+        return self.loc, self.scale
+
     def _used(self) -> Tensor | None:
         """Which entries of loc and scale belong to a state, ``(C, N)``; None where all do."""
-        counts = [self.num_states[c] for c in self.continuous]
-        if all(count == self.loc.shape[-1] for count in counts):
+        counts, (loc, _) = [self.num_states[c] for c in self.continuous], self._leaves()
+        if all(count == loc.shape[-1] for count in counts):
             return None
-        position = torch.arange(self.loc.shape[-1], device=self.loc.device)
-        return position < self.index(counts, self.loc.device).unsqueeze(-1)
+        position = torch.arange(loc.shape[-1], device=loc.device)
+        return position < self.index(counts, loc.device).unsqueeze(-1)
 
     def draw(self, states: Tensor, columns: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         """Values of the columns given their states, ``(*, k) -> (*, k)``."""
@@ -247,9 +243,9 @@ class Variables:
         """`ValueError` where loc or scale is not finite, or scale not positive."""
         if self.loc is None:
             return
-        used = self._used()
-        used = torch.ones_like(self.loc, dtype=torch.bool) if used is None else used
-        for name, wrong in (("loc", ~self.loc.isfinite()), ("scale", ~(self.scale.isfinite() & (self.scale > 0)))):
+        used, (loc, scale) = self._used(), self._leaves()
+        used = torch.ones_like(loc, dtype=torch.bool) if used is None else used
+        for name, wrong in (("loc", ~loc.isfinite()), ("scale", ~(scale.isfinite() & (scale > 0)))):
             if (wrong & used).any():
                 positive = "positive " if name == "scale" else ""
                 value = getattr(self, name)[wrong & used][0].item()
@@ -263,10 +259,11 @@ class Variables:
             column = columns[entry[-1]]
             states = f"one of 0..{self.num_states[column] - 1}"
             expected = "a finite value" if self.is_continuous[column] else states
-            told = f"expected {expected} or NaN at index {entry}, got {value[entry].item()}"
-            raise ValueError(f"{self._told(column)}: {told}")
+            raise ValueError(
+                f"{self._label(column)}: expected {expected} or NaN at index {entry}, got {value[entry].item()}"
+            )
 
-    def _told(self, column: int) -> str:
+    def _label(self, column: int) -> str:
         """What a column is called: a single variable's name, or a place in the block that was declared."""
         name, columns = min(((n, c) for n, c in self._names.items() if column in c), key=lambda item: len(item[1]))
         return name if self.is_single(name) else f"{name}[{columns.index(column)}]"
@@ -283,16 +280,3 @@ class Variables:
             with torch.inference_mode(False):
                 self._on_device[key] = torch.tensor(key[0], dtype=torch.long, device=device)
         return self._on_device[key]
-
-
-class _VariablesSupport(constraints.Constraint):
-    """Finite values in continuous columns, states in discrete ones; NaN (missing) in either."""
-
-    event_dim = 1
-
-    def __init__(self, variables: Variables, columns: tuple[int, ...]):
-        self.variables, self.columns = variables, columns
-        self.is_discrete = not any(variables.is_continuous[c] for c in columns)
-
-    def check(self, value: Tensor) -> Tensor:
-        return ~self.variables.invalid(value, self.columns).any(-1)

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy
 import pyro.distributions as dist
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from pyro_priors.checks import check_count
@@ -65,6 +64,8 @@ def clusters(probs: Tensor, labels: Tensor) -> Clusters:
         )
     assigned, truth = probs.argmax(-1).cpu().numpy(), labels.cpu().numpy()
     table: Any = contingency_matrix(truth, assigned)  # labels by the categories that occur
+    from scipy.optimize import linear_sum_assignment  # here, since it is slow to import
+
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(truth)
     nmi = normalized_mutual_info_score(truth, assigned)
     return Clusters(float(matched), float(numpy.max(table, 0).sum() / len(truth)), float(nmi), _used(probs))

@@ -1,16 +1,22 @@
 """A learnable Gaussian for each of K categories."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 import pyro.distributions as dist
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_count
 from pyro_priors.modules.fitting import clusters_of
 from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
+from pyro_priors.modules.planes import plane_of_mixture
+from pyro_priors.modules.prior import Prior
 
 
-class CategoricalGaussian(nn.Module):
+class CategoricalGaussian(Prior):
     """Two-level prior: a category c of K equally probable ones, then z from a Gaussian that belongs to it.
 
     p(c) = 1/K, p(z | c) = prod_i N(z_i | loc[c, i], exp(log_scale[c, i]))
@@ -45,6 +51,11 @@ class CategoricalGaussian(nn.Module):
         >>> prior.component(c).sample().shape, prior().sample((4,)).shape
         (torch.Size([4, 3]), torch.Size([4, 3]))
     """
+
+    if TYPE_CHECKING:
+        __call__: Callable[[], distributions.CategoricalGaussian]
+    loc: Tensor
+    log_scale: Tensor
 
     def __init__(self, categories: int, latent_dim: int, *, spread: float = 0.5, fixed: bool = False):
         super().__init__()
@@ -97,11 +108,11 @@ class CategoricalGaussian(nn.Module):
         loc = weights @ off
         variance = weights @ (off.square() + scale.square()) - loc.square()
         floor = 1e-4 * (z.var(0, correction=0) + scale.square().mean(0)).clamp(min=1e-8)
-        found = distributions.CategoricalGaussian(centre + loc, variance.maximum(floor).sqrt())
-        if not force and not improves(found, self(), held_out):
+        fitted = distributions.CategoricalGaussian(centre + loc, variance.maximum(floor).sqrt())
+        if not force and not improves(fitted, self(), held_out):
             return False
-        self.loc.copy_(found.loc)
-        self.log_scale.copy_(found.scale.log())
+        self.loc.copy_(fitted.loc)
+        self.log_scale.copy_(fitted.scale.log())
         return True
 
     def categories(self) -> dist.Categorical:
@@ -112,5 +123,11 @@ class CategoricalGaussian(nn.Module):
         """p(z given c) for integers c ``(*)`` or a relaxed one-hot c ``(*, K)``."""
         return self().component(c)
 
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "categories": self.num_categories}
+
+    def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
+        return plane_of_mixture(law, dims)
+
     def extra_repr(self) -> str:
-        return f"categories={self.num_categories}, {self.latent_dim}, fixed={self.fixed}"
+        return f"c: Discrete({self.num_categories}), z: {self.latent_dim} x real, fixed={self.fixed}"

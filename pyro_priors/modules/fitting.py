@@ -49,9 +49,9 @@ def clusters_of(z: Tensor, scale: Tensor, clusters: int, restarts: int = 4) -> T
     full = len(rows) >= 10 * count * rows.shape[1]
     data = (rows if len(rows) > 1 else rows.repeat(2, 1)).numpy()
     fits = [_annealed_mixture(data, count, "full" if full else "diag") for _ in range(restarts if full else 1)]
-    found = max(fits, key=lambda fit: fit.lower_bound_).predict_proba(rows.numpy())
+    best = max(fits, key=lambda fit: fit.lower_bound_).predict_proba(rows.numpy())
     used = torch.arange(clusters) % count
-    return (torch.from_numpy(found)[:, used] / torch.bincount(used, minlength=count)[used]).to(z)
+    return (torch.from_numpy(best)[:, used] / torch.bincount(used, minlength=count)[used]).to(z)
 
 
 def _annealed_mixture(rows: numpy.ndarray, count: int, covariance: str) -> Any:
@@ -77,7 +77,8 @@ def fit_clusters(features: Tensor, clusters: int) -> Tensor:
     from sklearn.exceptions import ConvergenceWarning
 
     rows = features.double().cpu()
-    means = KMeans(min(clusters, len(rows.unique(dim=0))), n_init=3, random_state=seed())
+    how: dict[str, Any] = {"n_init": 3, "random_state": seed()}
+    means = KMeans(min(clusters, len(rows.unique(dim=0))), **how)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return torch.from_numpy(means.fit(rows.numpy()).labels_).long().to(features.device)

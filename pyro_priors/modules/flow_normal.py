@@ -2,22 +2,32 @@
 
 import copy
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import pyro.distributions as dist
 import torch
 from pyro.distributions import transforms
+from pyro.distributions.torch_transform import TransformModule
 from pyro.nn import DenseNN
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.ownership import check_codes, freeze
+from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts, knob
+from pyro_priors.modules.prior import Prior, check_dims
+from pyro_priors.modules.ring import Boundary, Init
 from pyro_priors.modules.standard_normal import StandardNormal
+from pyro_priors.modules.trip import TRIPKnobs
+
+Bend = Literal["affine", "spline"]
 
 SPLINE_BINS, SPLINE_BOUND = 8, 5.0
 
 
-class FlowNormal(nn.Module):
+class FlowNormal(Prior):
     r"""A learned bijection g between the representation z and a generation space, where the law is simple (dpVAE).
 
     p(z) = p_0(g(z)) |det dg/dz|, with p_0 = N(0, I) or another prior module
@@ -55,12 +65,17 @@ class FlowNormal(nn.Module):
         True
     """
 
+    if TYPE_CHECKING:
+        __call__: Callable[[], distributions.FlowNormal]
+    base: nn.Module
+    swap: Tensor
+
     def __init__(
         self,
         latent_dim: int,
         layers: int = 6,
         hidden: tuple[int, ...] = (64, 64),
-        transform: str = "affine",
+        transform: Bend = "affine",
         base: nn.Module | None = None,
         *,
         fixed: bool = False,
@@ -69,14 +84,15 @@ class FlowNormal(nn.Module):
         self.latent_dim, self.fixed, self.transform = check_count("latent_dim", latent_dim, least=2), fixed, transform
         check_choice("transform", transform, ("affine", "spline"))
         check_count("layers", layers)
-        hidden = [check_count("hidden", width) for width in hidden]
+        widths = [check_count("hidden", width) for width in hidden]
+        self.hidden = tuple(widths)
         self.base = StandardNormal(latent_dim) if base is None else base
         if getattr(self.base, "latent_dim", latent_dim) != latent_dim:
             raise ValueError(f"base: expected one of {latent_dim} latents, got {self.base.latent_dim}")
         if getattr(self.base, "attributes", None) or getattr(self.base, "takes_encoder", False):
             raise ValueError(f"base: expected a prior of latents alone, without an encoder, got {self.base}")
         coupling = _affine if transform == "affine" else _spline
-        self.couplings = nn.ModuleList(coupling(latent_dim, hidden) for _ in range(layers))
+        self.couplings = nn.ModuleList(coupling(latent_dim, widths) for _ in range(layers))
         self.register_buffer("swap", torch.arange(latent_dim).roll(-(latent_dim // 2)), persistent=False)
         if fixed:
             freeze(self)
@@ -100,12 +116,58 @@ class FlowNormal(nn.Module):
     def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
         """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay."""
         z = check_codes(z, self.latent_dim)
-        if self.fixed or not hasattr(self.base, "reinitialize"):
+        reinitialize = getattr(self.base, "reinitialize", None)
+        if self.fixed or reinitialize is None:
             return False
-        return self.base.reinitialize(self.to_generation(z), force=force)
+        return reinitialize(self.to_generation(z), force=force)
+
+    def schema(self) -> dict[str, Any]:
+        size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}
+        base = self.base.schema() if isinstance(self.base, Prior) else {"law": type(self.base).__name__}
+        return {**super().schema(), **size, "base": base}
+
+    def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
+        """The law itself where it has two latents; with more it has no closed form."""
+        check_dims(dims, self.latent_dim)
+        return law if self.latent_dim == 2 else None
 
     def extra_repr(self) -> str:
-        return f"{self.latent_dim}, layers={len(self.couplings)}, transform={self.transform}, fixed={self.fixed}"
+        size = f"z: {self.latent_dim} x real, layers={len(self.couplings)}, hidden={self.hidden}"
+        return f"{size}, transform={self.transform}, fixed={self.fixed}"
+
+
+@dataclass(frozen=True)
+class FlowNormalKnobs(PriorKnobs):
+    """Those of the flow, and of the tensor ring that it may bend."""
+
+    layers: int = 6  # Couplings of the flow.
+    flow_hidden: tuple[int, ...] = (64, 64)  # Widths of the hidden layers of the flow's networks.
+    transform: Bend = "affine"  # What the flow's couplings do to half of the latents.
+    flow_base: Literal["normal", "trip"] = "normal"  # What the flow transforms.
+    fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
+    init: Init = knob("mixture", flow_base="trip")  # How TRIP's cores start: as a mixture, or from noise (the paper's).
+    boundary: Boundary = knob("ring", flow_base="trip")  # How TRIP's chain closes.
+    components: int = knob(10, flow_base="trip")  # Gaussians per latent dimension of TRIP.
+    rank: int = knob(20, flow_base="trip")  # Size of TRIP's cores.
+
+    title: ClassVar[str] = "flow"
+    least_latents: ClassVar[int] = 2
+
+    def __post_init__(self):
+        check_counts(self, "layers", "components", "rank")
+        if not self.flow_hidden or min(self.flow_hidden) < 1:
+            raise ValueError(f"flow_hidden: expected one width or more, each at least 1, got {self.flow_hidden}")
+
+    @property
+    def reinitializes(self) -> bool:
+        return self.learns and self.flow_base == "trip"
+
+    def build(self, setting: Setting) -> FlowNormal:
+        base = None
+        if self.flow_base == "trip":
+            base = TRIPKnobs(self.init, self.boundary, self.components, self.rank, self.fixed).build(setting)
+        size = setting.latent_dim, self.layers, self.flow_hidden
+        return FlowNormal(*size, self.transform, base, fixed=self.fixed)
 
 
 class _ScaleAndShift(nn.Module):
@@ -122,29 +184,37 @@ class _ScaleAndShift(nn.Module):
 def _network(inputs: int, hidden: list[int], outputs: list[int]) -> DenseNN:
     """Dense layers whose outputs start near 0 (not at 0, where the layers below would have no gradient)."""
     network = DenseNN(inputs, hidden, outputs, nn.LeakyReLU())
-    nn.init.normal_(network.layers[-1].weight, std=0.01)
-    nn.init.zeros_(network.layers[-1].bias)
+    last = _last(network)
+    nn.init.normal_(last.weight, std=0.01)
+    nn.init.zeros_(last.bias)
     return network
 
 
-def _affine(size: int, hidden: list[int]) -> dist.torch_transform.TransformModule:
+def _last(network: DenseNN) -> nn.Linear:
+    last = network.layers[-1]
+    assert isinstance(last, nn.Linear)
+    return last
+
+
+def _affine(size: int, hidden: list[int]) -> TransformModule:
     split = size // 2
     return transforms.AffineCoupling(split, _ScaleAndShift(split, size - split, hidden))
 
 
-def _spline(size: int, hidden: list[int]) -> dist.torch_transform.TransformModule:
+def _spline(size: int, hidden: list[int]) -> TransformModule:
     split, bins = size // 2, SPLINE_BINS
     outputs = [(size - split) * count for count in (bins, bins, bins - 1, bins)]
     network = _network(split, hidden, outputs)
     with torch.no_grad():  # slopes between bins are softplus of these: 1, so that the spline starts near the identity
-        network.layers[-1].bias[sum(outputs[:2]) : sum(outputs[:3])] = math.log(math.e - 1)
+        _last(network).bias[sum(outputs[:2]) : sum(outputs[:3])] = math.log(math.e - 1)
     coupling = transforms.SplineCoupling(size, split, network, count_bins=bins, bound=SPLINE_BOUND, identity=True)
     del coupling.lower_spline  # not used with identity: its parameters would never learn
     return coupling
 
 
-def _fresh(transform: dist.torch_transform.TransformModule) -> dist.torch_transform.TransformModule:
+def _fresh(transform: nn.Module) -> TransformModule:
     """The same networks in a transform that remembers nothing."""
     twin = copy.copy(transform)
+    assert isinstance(twin, TransformModule)
     twin._cached_x_y, twin._inv = (None, None), None
     return twin

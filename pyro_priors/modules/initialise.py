@@ -126,7 +126,7 @@ def fit_product_mixture(
 
 def fit_leaves(value: Tensor, variables: Variables) -> tuple[Tensor | None, Tensor | None]:
     """A 1-D Gaussian mixture for each continuous column, ``(C, N)`` each; NaN entries are left out."""
-    if variables.loc is None:
+    if variables.loc is None or variables.scale is None:
         return None, None
     loc, scale = variables.loc.detach().clone(), variables.scale.detach().clone()
     continuous = list(variables.continuous)

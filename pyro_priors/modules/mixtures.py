@@ -1,15 +1,25 @@
 """A learnable Gaussian mixture over whole latent codes."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.fitting import fit_mixture
 from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
+from pyro_priors.modules.planes import plane_of_mixture
+from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
+from pyro_priors.modules.prior import Prior
+
+Weights = Literal["learned", "equal"]
 
 
-class GaussianMixture(nn.Module):
+class GaussianMixture(Prior):
     """Mixture of K Gaussians with diagonal covariance over R^d.
 
     p(z) = sum_c w_c prod_k N(z_k | loc[c, k], exp(log_scale[c, k]))
@@ -37,7 +47,13 @@ class GaussianMixture(nn.Module):
         torch.Size([3, 2])
     """
 
-    def __init__(self, latent_dim: int, components: int, weights: str = "learned", *, fixed: bool = False):
+    if TYPE_CHECKING:
+        __call__: Callable[[], distributions.GaussianMixture]
+    loc: Tensor
+    log_scale: Tensor
+    logits: Tensor
+
+    def __init__(self, latent_dim: int, components: int, weights: Weights = "learned", *, fixed: bool = False):
         super().__init__()
         check_count("latent_dim", latent_dim)
         check_count("components", components)
@@ -82,5 +98,33 @@ class GaussianMixture(nn.Module):
         self.logits.copy_(logits)
         return True
 
+    def schema(self) -> dict[str, Any]:
+        return {**super().schema(), "components": len(self.loc), "weights": self.weights}
+
+    def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
+        return plane_of_mixture(law, dims)
+
     def extra_repr(self) -> str:
-        return f"{self.latent_dim}, components={len(self.loc)}, weights={self.weights}, fixed={self.fixed}"
+        size = f"z: {self.latent_dim} x real, components={len(self.loc)}"
+        return f"{size}, weights={self.weights}, fixed={self.fixed}"
+
+
+@dataclass(frozen=True)
+class GaussianMixtureKnobs(PriorKnobs):
+    """Those of the mixture of Gaussians."""
+
+    components: int = 100  # Gaussians of the mixture.
+    weights: Weights = "learned"  # Learn their weights, or keep them equal (MG of CP-VAE).
+    fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
+
+    title: ClassVar[str] = "Gaussian mixture"
+
+    def __post_init__(self):
+        check_counts(self, "components")
+
+    @property
+    def reinitializes(self) -> bool:
+        return self.learns
+
+    def build(self, setting: Setting) -> GaussianMixture:
+        return GaussianMixture(setting.latent_dim, self.components, self.weights, fixed=self.fixed)

@@ -1,10 +1,16 @@
 """What TRIP and TTLP share: ownership of the parameters of a tensor ring, and their initialisation."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import TensorRing, Variables
+from pyro_priors.distributions.kinds import order_text, variables_text
+from pyro_priors.distributions.ordered_chain import Boundary
 from pyro_priors.modules.initialise import (
     fit_leaves,
     fit_product_mixture,
@@ -13,21 +19,32 @@ from pyro_priors.modules.initialise import (
     random_mixture_cores,
 )
 from pyro_priors.modules.ownership import improves, own, split_rows
+from pyro_priors.modules.prior import Prior, check_dims
+
+Init = Literal["mixture", "noise"]
 
 
-class RingPrior(nn.Module):
+class RingPrior(Prior):
     """Owner of ``log_cores (D, N, m, m)`` and of ``loc, log_scale (C, N)`` of the continuous columns.
 
     Calling it returns a fresh `TensorRing`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
+    if TYPE_CHECKING:
+        __call__: Callable[[], TensorRing]
+    boundary: Boundary
+    log_cores: Tensor
+    loc: Tensor | None
+    log_scale: Tensor | None
+    order: Tensor | None
+
     def __init__(
         self,
         variables: Variables,
         rank: int,
-        boundary: str,
+        boundary: Boundary,
         order: Tensor | None,
-        init: str,
+        init: Init,
         fixed: bool,
         local: int = 1,
     ):
@@ -57,7 +74,18 @@ class RingPrior(nn.Module):
         return self.log_cores.shape[-1]
 
     def _bound(self) -> Variables:
-        return self._variables if self.loc is None else self._variables.bind(self.loc, self.log_scale.exp())
+        if self.loc is None or self.log_scale is None:
+            return self._variables
+        return self._variables.bind(self.loc, self.log_scale.exp())
+
+    def schema(self) -> dict[str, Any]:
+        # The order is a buffer beside it, and is loaded: random ones may differ.
+        variables = [list(variable) for variable in self._variables.described()]
+        return {"law": "TensorRing", "variables": variables, "rank": self.rank, "boundary": self.boundary}
+
+    def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
+        check_dims(dims, self.latent_dim)
+        return law if law.event_shape == (2,) else law.marginal(dims)
 
     @torch.no_grad()
     def _reinitialize(self, value: Tensor, force: bool) -> bool:
@@ -71,23 +99,23 @@ class RingPrior(nn.Module):
             cores = noise_cores(columns, states, self.rank).to(self.log_cores)
         else:
             fit_rows, held_out = split_rows(value)
-            untold = value.isnan().all(0)
-            if untold.any():  # or the fit would forget what was learned of these columns
-                fit_rows = torch.where(untold, self().impute(fit_rows), fit_rows)
+            missing = value.isnan().all(0)
+            if missing.any():  # or the fit would forget what was learned of these columns
+                fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
             loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank // self.local, states)
             cores = near_diagonal_cores(log_probs, log_mix, self.local)
-            found = TensorRing(cores, variables.bind(loc, scale), self.boundary, self.order)
-            if not force and not improves(found, self(), held_out):
+            fitted = TensorRing(cores, variables.bind(loc, scale), self.boundary, self.order)
+            if not force and not improves(fitted, self(), held_out):
                 return False
         self.log_cores.copy_(cores)
-        if loc is not None:
+        if self.loc is not None and self.log_scale is not None and loc is not None and scale is not None:
             self.loc.copy_(loc)
             self.log_scale.copy_(scale.log())
         return True
 
     def extra_repr(self) -> str:
-        order = "declared" if self.order is None else self.order.tolist()
         return (
-            f"{self._variables}, states={self.log_cores.shape[1]}, rank={self.rank}, boundary={self.boundary}, "
-            f"order={order}, init={self.init}, fixed={self.fixed}" + (f", local={self.local}" if self.local > 1 else "")
+            f"{variables_text(self._variables.described())}, rank={self.rank}, boundary={self.boundary}, "
+            f"order={order_text(self.order)}, init={self.init}, fixed={self.fixed}"
+            + (f", local={self.local}" if self.local > 1 else "")
         )

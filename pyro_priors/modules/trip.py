@@ -1,12 +1,16 @@
 """The tensor-ring induced prior over latent codes."""
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.modules.ownership import check_codes
-from pyro_priors.modules.ring import RingPrior
+from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
+from pyro_priors.modules.ring import Boundary, Init, RingPrior
 
 
 class TRIP(RingPrior):
@@ -51,8 +55,8 @@ class TRIP(RingPrior):
         latent_dim: int,
         components: int = 10,
         rank: int = 20,
-        boundary: str = "ring",
-        init: str = "mixture",
+        boundary: Boundary = "ring",
+        init: Init = "mixture",
         *,
         fixed: bool = False,
         local: int = 1,
@@ -85,7 +89,7 @@ class TRIP(RingPrior):
         return self._reinitialize(check_codes(z, self.latent_dim), force)
 
 
-def random_leaves(components: list[int], init: str) -> tuple[Tensor, Tensor]:
+def random_leaves(components: list[int], init: Init) -> tuple[Tensor, Tensor]:
     """loc uniform on [-1, 1]; scale 1/N (``"noise"``, TRIP section 3.2), or so that each column has variance one.
 
     With the second a model starts as it would under N(0, I), from where `reinitialize` and the gradient take it.
@@ -94,3 +98,37 @@ def random_leaves(components: list[int], init: str) -> tuple[Tensor, Tensor]:
     widest = max(components, default=0)
     scale = torch.tensor([1 / n if init == "noise" else (2 / 3) ** 0.5 for n in components])
     return torch.rand(len(components), widest) * 2 - 1, scale.unsqueeze(-1).repeat(1, widest)
+
+
+@dataclass(frozen=True)
+class TRIPKnobs(PriorKnobs):
+    """Those of the tensor ring of latents."""
+
+    init: Init = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
+    boundary: Boundary = "ring"  # How TRIP's chain closes.
+    components: int = 10  # Gaussians per latent dimension.
+    rank: int = 20  # Size of TRIP's cores.
+    fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
+    local: int = 1  # Bond dimension within a cluster, a divisor of the rank.
+
+    title: ClassVar[str] = "TRIP"
+
+    def __post_init__(self):
+        check_counts(self, "components", "rank", "local")
+        check_local(self.local, self.rank, self.init)
+
+    @property
+    def reinitializes(self) -> bool:
+        return self.learns
+
+    def build(self, setting: Setting) -> TRIP:
+        how = {"fixed": self.fixed, "local": self.local}
+        return TRIP(setting.latent_dim, self.components, self.rank, self.boundary, self.init, **how)
+
+
+def check_local(local: int, rank: int, init: Init) -> None:
+    """`ValueError` where clusters cannot have bonds of this size."""
+    if rank % local:
+        raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
+    if local > 1 and init == "noise":
+        raise ValueError(f"local: expected 1 with init noise, got {local}")

@@ -1,16 +1,21 @@
 """The tensor-train joint prior over latent codes and attributes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count, check_permutation
 from pyro_priors.distributions import Continuous, Variables
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 from pyro_priors.modules.ownership import check_codes
-from pyro_priors.modules.ring import RingPrior
-from pyro_priors.modules.trip import random_leaves
+from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
+from pyro_priors.modules.ring import Boundary, Init, RingPrior
+from pyro_priors.modules.trip import check_local, random_leaves
+
+Order = Literal["random", "declared"]
 
 
 class TTLP(RingPrior):
@@ -59,9 +64,9 @@ class TTLP(RingPrior):
         attributes: Mapping[str, Kind],
         components: int = 10,
         rank: int = 20,
-        boundary: str = "train",
-        order: str | Sequence[int] = "random",
-        init: str = "mixture",
+        boundary: Boundary = "train",
+        order: Order | Sequence[int] = "random",
+        init: Init = "mixture",
         *,
         fixed: bool = False,
         local: int = 1,
@@ -69,22 +74,22 @@ class TTLP(RingPrior):
         check_count("latent_dim", latent_dim, least=0)
         check_count("components", components)
         _check_attributes(attributes)
-        kinds = {"z": [Continuous(components)] * latent_dim} if latent_dim else {}
-        kinds |= attributes
+        latents: dict[str, Kind | Sequence[Kind]] = {"z": [Continuous(components)] * latent_dim} if latent_dim else {}
+        kinds = latents | dict(attributes)
         if not kinds:
             raise ValueError("attributes: expected at least one where latent_dim is 0, got none")
         counts = [components] * latent_dim + [k.components for k in attributes.values() if isinstance(k, Continuous)]
         groups = {"y": tuple(attributes)} if attributes else {}
         variables = Variables(kinds, *random_leaves(counts, init), groups=groups)
-        order = _chain_order(order, len(variables))
-        super().__init__(variables, rank, boundary, order, init, fixed, local)
+        chain = _chain_order(order, len(variables))
+        super().__init__(variables, rank, boundary, chain, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
     def reinitialize(self, z: Tensor, y: Tensor | None = None, *, force: bool = False) -> bool:
         """Set the parameters from encoded data and observed attributes, in place, by the rules of `TRIP.reinitialize`.
 
-        What was learned is kept where it explains held-out rows better; with ``init="noise"`` it is thrown away. An
-        attribute that no row tells is first drawn from the present law given what the rows do tell, so that what was
+        What was learned stays where it explains held-out rows better; with ``init="noise"`` it is thrown away. An
+        attribute missing in every row is first drawn from the present law given what is observed, so that what was
         learned of it lives on.
 
         Args:
@@ -119,9 +124,38 @@ def _check_attributes(attributes: Mapping[str, Kind]):
             raise ValueError(f"attributes[{name!r}]: expected Discrete or Continuous, got {kind!r}")
 
 
-def _chain_order(order: str | Sequence[int], columns: int) -> Tensor:
+def _chain_order(order: Order | Sequence[int], columns: int) -> Tensor:
     if isinstance(order, str):
         if order not in ("random", "declared"):
             raise ValueError(f"order: expected 'random', 'declared' or a permutation, got {order!r}")
         return torch.randperm(columns) if order == "random" else torch.arange(columns)
     return torch.tensor(check_permutation("order", order, columns))
+
+
+@dataclass(frozen=True)
+class TTLPKnobs(PriorKnobs):
+    """Those of the joint law of latents and attributes."""
+
+    init: Init = "mixture"  # How the cores start: as a mixture, or from noise (the papers').
+    boundary: Boundary = "train"  # How the chain closes.
+    order: Order = "random"  # Of the variables in the chain.
+    components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
+    rank: int = 20  # Size of the cores.
+    local: int = 1  # Bond dimension within a cluster: more than 1 for many attributes.
+
+    title: ClassVar[str] = "TTLP"
+    joint: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_counts(self, "components", "rank", "local")
+        check_local(self.local, self.rank, self.init)
+
+    @property
+    def reinitializes(self) -> bool:
+        return self.learns
+
+    def build(self, setting: Setting) -> TTLP:
+        every = Continuous(self.components)
+        kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
+        size = setting.latent_dim, kinds, self.components, self.rank
+        return TTLP(*size, self.boundary, self.order, self.init, local=self.local)

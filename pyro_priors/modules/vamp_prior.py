@@ -1,15 +1,24 @@
 """The mixture of an encoder's own posteriors at learned inputs."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyro.distributions as dist
-from torch import Tensor, nn
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.modules.ownership import own
+from pyro_priors.modules.planes import plane_of_mixture
+from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
+from pyro_priors.modules.prior import Prior
+
+Encoder = Callable[[Tensor], dist.TorchDistribution]
 
 
-class VampPrior(nn.Module):
+class VampPrior(Prior):
     """Variational mixture of posteriors: p(z) = 1/K sum_k q(z | u_k) with learned pseudo-inputs u_k.
 
     It has no parameters of the latent space; it reads them off the model's encoder, which it therefore trains too.
@@ -44,7 +53,10 @@ class VampPrior(nn.Module):
         torch.Size([2, 3])
     """
 
+    if TYPE_CHECKING:
+        __call__: Callable[[Encoder], dist.TorchDistribution]
     takes_encoder = True
+    pseudo_inputs: Tensor
 
     def __init__(self, pseudo_inputs: Tensor, bounds: tuple[float, float] | None = None, *, fixed: bool = False):
         super().__init__()
@@ -59,7 +71,7 @@ class VampPrior(nn.Module):
         self.bounds, self.fixed = bounds, fixed
         own(self, "pseudo_inputs", pseudo_inputs.detach().clone(), fixed)
 
-    def forward(self, encoder: Callable[[Tensor], dist.TorchDistribution]) -> dist.TorchDistribution:
+    def forward(self, encoder: Encoder) -> dist.TorchDistribution:
         shown = self.pseudo_inputs if self.bounds is None else self.pseudo_inputs.clamp(*self.bounds)
         components = encoder(shown)
         if components.batch_shape != shown.shape[:1] or len(components.event_shape) != 1:
@@ -72,5 +84,49 @@ class VampPrior(nn.Module):
             return distributions.GaussianMixture(equal, base.loc, base.scale)
         return dist.MixtureSameFamily(dist.Categorical(logits=equal), components)
 
+    @torch.no_grad()
+    def start_at(self, images: Any, labels: Tensor | None = None) -> None:
+        """Start the pseudo-inputs at some of the images, at random.
+
+        Args:
+            images: a tensor ``(n, *x)``, or a data set with `__getitems__`.
+            labels: of the images, as other priors may want them; not used.
+
+        Raises:
+            ValueError: fewer images than pseudo-inputs.
+        """
+        count = len(self.pseudo_inputs)
+        if count > len(images):
+            raise ValueError(f"pseudo_inputs: expected at most {len(images)}, one a picture, got {count}")
+        chosen = torch.randperm(len(images))[:count]
+        self.pseudo_inputs.copy_(images[chosen] if isinstance(images, Tensor) else images.__getitems__(chosen))
+
+    def schema(self) -> dict[str, Any]:
+        bounds = None if self.bounds is None else list(self.bounds)
+        return {"law": "VampPrior", "pseudo_inputs": list(self.pseudo_inputs.shape), "bounds": bounds}
+
+    def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
+        return plane_of_mixture(law, dims)
+
     def extra_repr(self) -> str:
-        return f"{tuple(self.pseudo_inputs.shape)}, bounds={self.bounds}, fixed={self.fixed}"
+        return f"pseudo_inputs={tuple(self.pseudo_inputs.shape)}, bounds={self.bounds}, fixed={self.fixed}"
+
+
+@dataclass(frozen=True)
+class VampPriorKnobs(PriorKnobs):
+    """Those of the VampPrior."""
+
+    pseudo_inputs: int = 500  # Of the VampPrior, which start at training pictures.
+    fixed: bool = False  # Leave them there.
+
+    title: ClassVar[str] = "VampPrior"
+    takes_encoder: ClassVar[bool] = True
+
+    def __post_init__(self):
+        check_counts(self, "pseudo_inputs")
+
+    def build(self, setting: Setting) -> VampPrior:
+        if setting.image_shape is None:
+            raise ValueError("image_shape: expected (channels, height, width) for a VampPrior, got None")
+        inputs = torch.rand(self.pseudo_inputs, *setting.image_shape)
+        return VampPrior(inputs, setting.bounds, fixed=self.fixed)

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from pyro_priors import Discrete
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 
 
 def attribute_features(attributes: Mapping[str, Kind], *, known: bool = False) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.recorded import Recorded
 

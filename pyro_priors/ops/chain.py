@@ -77,21 +77,21 @@ class _LogContract(torch.autograd.Function):
         return met.log_total + scaled.log_scale
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's takes any number)
         with torch.autocast(grad.device.type, enabled=False):
             if torch.is_grad_enabled():
                 return *_LogContract.differentiable(ctx, grad), None, None
             (ring, order), wanted = ctx.chain, ctx.needs_input_grad
             inputs = ctx.saved_tensors
             if ctx.way is None:  # a second time along a graph that was retained
-                scaled = scale_chain(*arranged(*inputs, order))
+                scaled = scale_chain(*arranged(inputs[0], inputs[1], order))
                 ctx.way = meet(scaled, ring), scaled
             (met, scaled), ctx.way = ctx.way, None  # the largest tensors of a training step are not kept beyond it
             grad = grad.to(scaled.cores)
             to_weights, to_cores = gradients(met, scaled, grad if wanted[1] else None)
             if wanted[0]:
                 to_weights = declared(rows_first(to_weights.mT * grad), order, 1)
-            if wanted[1]:
+            if to_cores is not None:
                 to_cores = declared(to_cores, order, 0)
         return to_weights if wanted[0] else None, to_cores, None, None
 

@@ -69,10 +69,10 @@ def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[T
     total = posterior.sum(-2, keepdim=True)
     posterior.mul_(torch.where(total > 0, total.reciprocal(), 0.0))
     real = len(scaled.cores)
-    if grad is not None:
+    if used is not None:
         left, right = used.reshape(-1, *met.kernel.cores.shape[1:]).mul_(met.kernel.cores).unbind(1)
-        grad = torch.cat([left, right.mT.flip(0)])[:real]
-    return torch.cat([posterior[:, 0], posterior[:, 1].flip(0)])[:real].mT, grad
+        used = torch.cat([left, right.mT.flip(0)])[:real]
+    return torch.cat([posterior[:, 0], posterior[:, 1].flip(0)])[:real].mT, used
 
 
 class RingKernel:
@@ -114,7 +114,7 @@ class RingKernel:
         usage, transposed, uses = self.matrix, self.matrix.mT, self.room.mT  # one room for the matrices' gradients too
         reached = torch.empty_like(self.weights)
         weights = None if grad is None else (self.weights * grad).unbind()
-        to_cores = [None] * count
+        to_cores = []  # the last pair first
         states = met.states[:-1].flatten(1, 2).mT.unbind()
         parts = zip(range(count), states, met.factors, self.pairs, reached.unbind(), strict=True)
         for t, state, factor, pair, by_weights in reversed(list(parts)):
@@ -123,12 +123,12 @@ class RingKernel:
             torch.bmm(state, adjoint, out=usage)
             torch.bmm(pair[1], uses, out=by_weights)  # twice as fast as its transpose
             if weights is not None:  # which may be a batch of them, under vmap: nothing is written in place
-                to_cores[t] = torch.bmm(weights[t], self.room)
+                to_cores.append(torch.bmm(weights[t], self.room))
             if t > 0:
                 torch.bmm(*pair, out=self.room)
                 torch.bmm(adjoint, transposed, out=spare)
                 adjoint, spare = spare, adjoint
-        return reached, None if grad is None else torch.stack(to_cores)
+        return reached, None if grad is None else torch.stack(to_cores[::-1])
 
 
 class TrainKernel:

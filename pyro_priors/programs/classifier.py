@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pyro_priors import TTLP, Discrete
 from pyro_priors.distributions import TensorRing
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.autoencoders import ConvFeatures
 from pyro_priors.ops import full_precision
 from pyro_priors.recorded import Recorded

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.distributions import TensorRing
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.programs.attribute_vae import AttributeVAE
 from pyro_priors.programs.likelihoods import Likelihood

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_broadcast
-from pyro_priors.distributions.variables import Kind
+from pyro_priors.distributions.kinds import Kind
 from pyro_priors.recorded import Recorded
 
 _instances = itertools.count()

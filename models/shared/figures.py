@@ -4,12 +4,10 @@ import math
 import textwrap
 from pathlib import Path
 
-import pyro.distributions as dist
 import torch
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
-from pyro_priors.distributions import FlowNormal
 from pyro_priors.training import replace_file
 
 TITLES = {
@@ -47,7 +45,7 @@ def draw(folder, models, test, count=100):
         rows = {name: model.reconstruct(some[:10]) for name, model in models.items()}
         reconstructions(Path(folder) / "reconstructions.png", some[:10], rows)
     if all(model.encoder.latent_dim >= 2 for model in models.values()):
-        panels = {name: (model.prior_law(), model.encode(some).sample()) for name, model in models.items()}
+        panels = {name: (m.prior, m.prior_law(), m.encode(some).sample()) for name, m in models.items()}
         prior_density(Path(folder) / "prior.png", panels)
 
 
@@ -63,7 +61,7 @@ def draw_gan(folder, prior, model, test, count=100):
     if hasattr(model, "attributes"):
         law = law.marginal("z")
     if law.event_shape[0] >= 2:
-        prior_density(Path(folder) / "prior.png", {prior: (law, law.sample((2000,)))})
+        prior_density(Path(folder) / "prior.png", {prior: (model.prior, law, law.sample((2000,)))})
 
 
 def samples(path, images):
@@ -104,17 +102,17 @@ def prior_density(path, panels, resolution=200):
 
     Args:
         path: PNG to write.
-        panels: `{name: (prior distribution, encoded data (n, d))}`.
+        panels: `{name: (prior module, its law of latents, encoded data (n, d))}`.
         resolution: points a side of the grid.
     """
     figure, axes = _panels(panels)
-    for axis, (prior, z) in zip(axes, panels.values(), strict=True):
+    for axis, (prior, law, z) in zip(axes, panels.values(), strict=True):
         z = z[:, :2].cpu()
-        around = torch.cat([z, prior.sample((1000,))[:, :2].cpu()])
+        around = torch.cat([z, law.sample((1000,))[:, :2].cpu()])
         low, high = around.quantile(torch.tensor([0.005, 0.995]), dim=0)
         margin = 0.15 * (high - low)
         sides = [torch.linspace(a, b, resolution) for a, b in zip(low - margin, high + margin, strict=True)]
-        density = _plane_density(prior, sides)
+        density = _plane_density(prior.plane(law), law, sides)
         extent = [side[end].item() for side in sides for end in (0, -1)]
         # The square root shows weak components beside a sharp peak.
         axis.imshow(density.numpy(), origin="lower", extent=extent, aspect="auto", cmap="viridis", norm=PowerNorm(0.5))
@@ -123,33 +121,13 @@ def prior_density(path, panels, resolution=200):
     save(figure, path)
 
 
-def _plane_density(prior, sides):
+def _plane_density(plane, law, sides):
     """Density of the first two latents on a grid; a histogram of draws where their law has no closed form."""
-    plane = first_two(prior)
     if plane is None:
-        drawn = prior.sample((200_000,))[:, :2].cpu()
+        drawn = law.sample((200_000,))[:, :2].cpu()
         return torch.histogramdd(drawn, [side[::4].contiguous() for side in sides], density=True).hist.T
     grid = torch.stack(torch.meshgrid(*sides, indexing="xy"), -1)
     return plane.log_prob(grid.to(plane.sample().device)).exp().cpu()
-
-
-def first_two(prior):
-    """The law of the first two latent dimensions: exact for each of our priors, None for a flow of more.
-
-    Example:
-        >>> first_two(dist.Normal(torch.zeros(5), torch.ones(5)).to_event(1)).event_shape
-        torch.Size([2])
-    """
-    if prior.event_shape == (2,):
-        return prior
-    if isinstance(prior, FlowNormal):
-        return None
-    if hasattr(prior, "marginal"):  # a tensor ring
-        return prior.marginal([0, 1])
-    if isinstance(prior, torch.distributions.MixtureSameFamily):
-        return dist.MixtureSameFamily(prior.mixture_distribution, first_two(prior.component_distribution))
-    normal = prior.base_dist
-    return dist.Normal(normal.loc[..., :2], normal.scale[..., :2]).to_event(1)
 
 
 def tile(pictures, columns):

@@ -12,9 +12,8 @@ import pyro
 import torch
 import tyro
 
-from experiments import build
-from experiments.answers import answers
-from experiments.config import check_counts
+from models.shared import runs
+from models.shared.answers import answers
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import csv_files, user_folder
@@ -26,7 +25,7 @@ CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a co
 
 
 @dataclasses.dataclass(frozen=True)
-class ImputeConfig:
+class Impute:
     """Fill the empty cells of a CSV file with what a trained joint model makes of the pictures and the other cells.
 
     Cells that are given stay as they are, to the byte. Attributes of the model without a column get one; where the
@@ -85,10 +84,10 @@ class Filled(NamedTuple):
     left: int
 
 
-def main(config: ImputeConfig):
+def main(config: Impute):
     """Write the filled file, and say how many cells were filled and how many were left empty."""
     _check(config)
-    run, model = build.trained(config.run)
+    run, model = runs.trained(config.run)
     if not run.attributes or not hasattr(model, "attribute_law"):
         raise UserError(f"run: expected one that infers attributes (train joint-vae), got {run.folder.absolute()}")
     file, header = config.attributes.name, csv_files.rows(config.attributes)[0]
@@ -243,7 +242,8 @@ def _quoted(text):
 def _check(config):
     if not 0 <= config.min_confidence <= 1:
         raise UserError(f"min_confidence: expected a number in [0, 1], got {config.min_confidence}")
-    check_counts(config, "draws")
+    if config.draws < 1:
+        raise UserError(f"draws: expected at least 1, got {config.draws}")
     check_seed(config.seed)
     if not config.images.is_dir():
         raise UserError(f"images: expected a folder of pictures, got none at {config.images.absolute()}")

@@ -7,16 +7,16 @@ import pyro
 import torch
 from sklearn.svm import SVC
 
-from experiments import build, figures_attributes
-from experiments.answers import answers
-from experiments.config_attributes import JointConfig
-from experiments.train import train
+from inference.train import train
+from models import configure
+from models.shared import figures_attributes, runs
+from models.shared.answers import answers
 from pyro_priors import queries
 from pyro_priors.checks import UserError, check_seed
 
 
 @dataclasses.dataclass(frozen=True)
-class QuickstartConfig:
+class Quickstart:
     """Train a joint VAE on digits most of whose labels are hidden; no download, under two minutes."""
 
     missing: float = 0.7  # Share of the labels that is hidden.
@@ -31,9 +31,10 @@ class QuickstartConfig:
             raise UserError(f"missing: expected a share between 0 and 1, got {self.missing}")
 
 
-def main(config: QuickstartConfig):
+def main(config: Quickstart):
     """Train, impute, generate; print the table, and say where the pictures are."""
-    joint = JointConfig(
+    joint = configure(
+        "joint-vae",
         data="digits",
         missing=config.missing,
         network="mlp",
@@ -53,9 +54,9 @@ def main(config: QuickstartConfig):
         progress=config.progress,
     )
     torch.set_num_threads(1)  # networks this small gain nothing from more
-    images = build.load_data(joint)
+    images = joint.load_data()
     run, summary = train(joint, images)
-    model = build.trained(run.folder).model
+    model = runs.trained(run.folder).model
     reader = Reader(images)
     hidden = images.train.hidden[:, 0]
     pyro.set_rng_seed(config.seed)

@@ -8,8 +8,8 @@ import pyro
 import torch
 from torch import nn
 
-from experiments import build
-from experiments.runs import Run, hashed
+from models.shared import runs
+from models.shared.runs import Run, hashed
 from pyro_priors import metrics, queries
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import loader
@@ -48,12 +48,12 @@ def extractor(folder, run):
         UserError: the model of `run` generates nothing, or the classifier reads other pictures.
     """
     _check_generates(run)
-    judge = build.trained(folder)
+    judge = runs.trained(folder)
     described = [
         (one.image_shape, one.config.data, one.config.binarize, one.config.data == "celeba" and one.config.crop)
         for one in (run, judge.run)
     ]
-    if judge.run.config.model != "classifier" or described[0] != described[1]:
+    if not judge.run.config.classifies or described[0] != described[1]:
         raise UserError(
             f"classifier: expected a run of `train classifier` on the data of {run.folder} ({_words(described[0])}), "
             f"got {judge.run.folder} ({judge.run.config.model}, {_words(described[1])})"
@@ -172,8 +172,8 @@ def inception_distance(model, inception, images, seed, batch_size=100):
 
 
 def _check_generates(run):
-    if run.config.model == "classifier":
-        raise UserError(f"run: expected a model that draws pictures, got a classifier in {run.folder}")
+    if not run.config.generates:
+        raise UserError(f"run: expected a model that draws pictures, got a {run.config.model} in {run.folder}")
 
 
 def _check_count(images):

@@ -8,14 +8,13 @@ import pyro
 import torch
 import tyro
 
-from experiments import build, figures, figures_attributes, runs
-from experiments.config import check_counts
+from models.shared import figures, figures_attributes, runs
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.attributes import parse_given
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleConfig:
+class Sample:
     """Draw pictures from a trained model: z from the prior, then the mean of p(x given z)."""
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
@@ -26,23 +25,26 @@ class SampleConfig:
     seed: int = 0  # Seed of the draws.
     output: Path | None = None  # PNG to write; default samples.png in the run folder.
 
+    def __post_init__(self):
+        check_seed(self.seed)
+        if self.n is not None and self.n < 1:
+            raise UserError(f"n: expected at least 1, got {self.n}")
 
-def main(config: SampleConfig):
+
+def main(config: Sample):
     """Write the grid of pictures and say where it is."""
-    check_counts(config, "n")
-    check_seed(config.seed)
-    run, model = build.trained(config.run)
-    if not hasattr(model, "generate"):
+    run, model = runs.trained(config.run)
+    if not run.config.generates:
         raise UserError(f"run: expected a model that draws pictures, got a {run.config.model}")
-    if config.category and run.config.model not in ("cp-vae", "info-gan"):
+    if config.category and not run.config.counts_categories:
         raise UserError(
             f"category: expected a run with categories (train cp-vae or info-gan), got {run.folder.absolute()}"
         )
-    if config.categories_of != "prior" and run.config.model != "cp-vae":
+    if config.categories_of != "prior" and not run.config.infers_categories:
         raise UserError(f"categories_of: expected prior, or a run of train cp-vae, got {run.folder.absolute()}")
     asked, titles = _attributes_asked(config, run) if config.given else _categories_asked(config, run)
     if not asked:
-        asked, titles = [{}], [run.config.prior if run.config.model == "vae" else run.config.model]
+        asked, titles = [{}], [run.config.title]
     pyro.set_rng_seed(config.seed)
     path = config.output or run.folder / "samples.png"
     count = config.n or (100 if len(asked) == 1 else 10)

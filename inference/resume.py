@@ -5,13 +5,14 @@ from pathlib import Path
 
 import tyro
 
-from experiments import runs, train
+from inference import train
+from models.shared import runs
 from pyro_priors import training
 from pyro_priors.checks import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class ResumeConfig:
+class Resume:
     """Go on with a training that was cut off, from its last checkpoint; it ends as if nothing had happened.
 
     Everything else stands in the run's config.json.
@@ -20,7 +21,7 @@ class ResumeConfig:
     run: tyro.conf.Positional[Path]  # Run folder that `train` made.
 
 
-def main(config: ResumeConfig):
+def main(config: Resume):
     """As `train`, in the folder of the run."""
     run = runs.read(config.run, needed=("config.json",))
     finished = (run.folder / "summary.json").is_file() and not (run.folder / training.CHECKPOINT).is_file()

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from experiments.figures import plain, save, show, tile, wrap
+from models.shared.figures import plain, save, show, tile, wrap
 from pyro_priors import metrics
 
 

@@ -11,29 +11,25 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from experiments.config import TrainConfig, TrainingConfig, from_json, to_json
-from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
-from experiments.config_gan import CONFIGS as ADVERSARIAL
-from experiments.config_two_level import CategoricalConfig, HierarchicalConfig
+from torch import nn
+
+from models.shared.former import READABLE, configured
+from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
 from pyro_priors.data import attributes
-from pyro_priors.training import replace_file
+from pyro_priors.training import load_weights, replace_file
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
-FORMAT = 2  # raised when a run folder of this version can no longer be read by the next
-CONFIGS = {
-    config.model: config
-    for config in (TrainConfig, CategoricalConfig, HierarchicalConfig, JointConfig, CVAEConfig, ClassifierConfig)
-} | ADVERSARIAL
+FORMAT = 3  # raised when a run folder of this version can no longer be read by the one before
 
 
 class Run(NamedTuple):
-    """A run folder: its `config.json` read back."""
+    """A run folder: its `config.json` read back; `config` is a model of `models`."""
 
     folder: Path
-    config: TrainingConfig
+    config: Any
     image_shape: tuple[int, int, int]
     attributes: tuple[attributes.Attribute, ...]
 
@@ -78,14 +74,36 @@ def read(folder, needed=("config.json", "model.safetensors")):
     path = folder / "config.json"
     try:
         written = json.loads(path.read_text())
-        if written["format"] != FORMAT:
+        if written["format"] not in READABLE:
             raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
-        config = from_json(written["config"], CONFIGS[written["model"]])
+        config = configured(written["model"], written["config"])
         return Run(folder, config, tuple(written["image_shape"]), attributes.from_json(written["attributes"]))
     except UserError:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
+
+
+class Trained(NamedTuple):
+    """A model read back from its run."""
+
+    run: Run
+    model: nn.Module
+
+
+def trained(folder):
+    """The program of a run folder, with the weights that training left.
+
+    Raises:
+        UserError: no run there, one of another version, or a damaged one.
+    """
+    run = read(folder)
+    try:
+        fresh = run.config.build(run.image_shape, run.attributes)
+        load_weights(fresh, run.folder / "model.safetensors")
+    except ValueError as error:
+        raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {error}") from error
+    return Trained(run, fresh.eval())
 
 
 @contextlib.contextmanager

@@ -1,0 +1,1 @@
+"""Commands on trainable models, one a file: quickstart, train, resume, evaluate, sample, impute."""

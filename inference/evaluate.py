@@ -1,0 +1,62 @@
+"""`evaluate RUN`: what a trained model is worth: bounds, imputations, and whether its images show what they should."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from inference import judges
+from models.shared import runs
+from pyro_priors.checks import UserError, check_seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Evaluate a trained model on a part of its data.
+
+    Bounds are in nats per image with their standard errors, of log p(x), or with attributes of log p(x, y). Models
+    with attributes also answer every attribute from the image alone (imputation). With a classifier beside
+    them (`train classifier`), images are generated for the labels of the part, read by the classifier (condition
+    accuracy) and compared with the part's own images by the Frechet distance of the classifier's features; as many
+    images of a model without attributes are only compared.
+    """
+
+    run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
+    part: Literal["validation", "test"] = "test"  # Part of the data.
+    data_root: Path | None = None  # Where the data lie, if not where they lay at training.
+    classifier: Path | None = None  # Run of `train classifier` that reads generated images.
+    inception: Path | None = None  # Weights of torch-fidelity's Inception, for its Frechet distance (FID).
+    particles: int | None = None  # Importance samples; default as at training.
+    seed: int = 0  # Seed of the draws.
+
+    def __post_init__(self):
+        check_seed(self.seed)
+        if self.particles is not None and self.particles < 1:
+            raise UserError(f"particles: expected at least 1, got {self.particles}")
+
+
+def main(config: Evaluate):
+    """Print the results and write them to `evaluation-PART.json` in the run folder."""
+    run, model = runs.trained(config.run)
+    if config.particles is not None and "particles" not in run.config.knobs():
+        raise UserError(f"particles: expected none with a {run.config.model}, which has no bounds")
+    read = judges.read if run.attributes else judges.extractor
+    judge = None if config.classifier is None else read(config.classifier, run)
+    inception = None if config.inception is None else judges.inception(config.inception, run)
+    images = dataclasses.replace(run.config, data_root=config.data_root or run.config.data_root).load_data()
+    if images.image_shape != run.image_shape:
+        raise UserError(f"data: expected images of {run.image_shape} as at training, got {images.image_shape}")
+    if images.attributes != run.attributes:
+        raise UserError(f"data: expected attributes {run.attributes} as at training, got {images.attributes}")
+    part = getattr(images, config.part)
+    results, _ = run.config.evaluate(model, part, run.attributes, config.seed, config.particles)
+    if judge is not None:
+        name, compare = ("conditions", judges.conditions) if run.attributes else ("generated", judges.likeness)
+        results[name] = compare(model, judge, part, config.seed)
+    if inception is not None:
+        results["inception"] = judges.inception_distance(model, inception, part, config.seed)
+    path = run.folder / f"evaluation-{config.part}.json"
+    runs.write_json(path, {config.part: results, "seed": config.seed, "provenance": runs.provenance()})
+    print("\n".join(run.config.report(results)))
+    print(path)

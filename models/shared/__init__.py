@@ -1,0 +1,1 @@
+"""What models share: knobs, networks, steps, answers, pictures."""

@@ -1,0 +1,121 @@
+"""The command line of `train NAME`: the flags of the knobs that act, and what is said of all others."""
+
+import ast
+import contextlib
+import dataclasses
+import io
+import sys
+from typing import Annotated, Literal
+
+import tyro
+
+from models import model_of
+from models.shared.knobs import acting, check_known, comments, draft, priors_of, with_prior, words
+from pyro_priors.checks import UserError
+
+
+def parse(name, flags, prog):
+    """The model that the flags of `train NAME` make.
+
+    Raises:
+        UserError: an unknown flag, one that does not act beside the others, or a value that is none.
+    """
+    model = model_of(name)
+    kind = with_prior(model, _chosen(flags, "prior") if _has_choice(model) else None)
+    config = draft(kind, _choices(kind, flags))
+    fields = acting(config)
+    given = [flag for flag in map(_name, flags) if flag not in (None, "help")]
+    known = {field.name for field in dataclasses.fields(kind)}
+    given = [flag if flag in known else flag.removeprefix("no_") for flag in given]
+    check_known(kind, given)
+    for flag in given:
+        if flag not in fields:
+            raise UserError(
+                f"{flag}: expected a knob of `{words(kind)}` that acts, got one that does {_when(kind, flag)}"
+            )
+    values = read(_view(kind, fields), flags, prog)
+    return kind(**dataclasses.asdict(values))
+
+
+def read(kind, flags, prog):
+    """What the flags make of a dataclass; `UserError` where it refuses them."""
+    shown = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(shown):
+            return tyro.cli(kind, prog=prog, args=flags)
+    except SystemExit as ended:
+        # tyro (some versions) draws a box of several lines around a ValueError and exits: the error stands behind.
+        error = ended
+        while error := error.__context__:
+            if isinstance(error, UserError):
+                raise error from None
+        sys.stderr.write(shown.getvalue())
+        raise
+
+
+def _has_choice(model):
+    return any(field.name == "prior" for field in dataclasses.fields(model))
+
+
+def _view(kind, fields):
+    """A dataclass of the knobs that act alone, with their words."""
+    said = comments(kind)
+    types = {name: field.type for name, field in fields.items()}
+    if "prior" in types:
+        types["prior"] = Literal[priors_of(kind.__mro__[1])]
+    marked = [
+        (name, Annotated[types[name], tyro.conf.arg(help=said.get(name, ""))], dataclasses.field(default=field.default))
+        for name, field in fields.items()
+    ]
+    view = dataclasses.make_dataclass(kind.__name__, marked, frozen=True)
+    view.__doc__ = kind.__doc__.partition("\n\n    Example:")[0]
+    return view
+
+
+def _name(flag):
+    """The knob that a word of the command line names, None where it is a value."""
+    if not flag.startswith("--") or flag == "--":
+        return "help" if flag == "-h" else None
+    return flag[2:].partition("=")[0].replace("-", "_")
+
+
+def _choices(kind, flags):
+    """Values on the command line of the knobs that decide whether others act."""
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    deciding = {name for field in fields.values() for name in field.metadata.get("when", {})} & set(fields)
+    deciding |= {"fixed"} & set(fields)  # which priors read
+    values = {name: _value(text) for name in deciding if (text := _chosen(flags, name)) is not None}
+    return values | ({"prior": fields["prior"].default} if "prior" in fields else {})
+
+
+def _chosen(flags, name):
+    """The text that the flags give a knob, None where they do not."""
+    chosen = None
+    for flag, after in zip(flags, [*flags[1:], ""], strict=True):
+        if _name(flag) == name:
+            chosen = flag.partition("=")[2] or ("True" if after.startswith("--") or not after else after)
+        elif _name(flag) == f"no_{name}":
+            chosen = "False"
+    return chosen
+
+
+def _value(text):
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _when(kind, name):
+    """Under what a knob acts."""
+    field = next(field for field in dataclasses.fields(kind) if field.name == name)
+    conditions = []
+    for other, wanted in field.metadata["when"].items():
+        values = wanted if isinstance(wanted, tuple) else (wanted,)
+        if callable(wanted):
+            conditions.append(f"beside --{other.replace('_', '-')}")
+        elif any(field.name == other for field in dataclasses.fields(kind)):
+            conditions.append(f"with --{other.replace('_', '-')} {' or '.join(map(str, values))}")
+        else:
+            conditions.append("with another prior")
+    return " and ".join(conditions)

@@ -1,0 +1,68 @@
+"""Configurations as they were written before: knobs that had other names, or stood where they did nothing."""
+
+import dataclasses
+from pathlib import Path
+
+from models import configure, model_of, names
+from models.shared.knobs import acts, draft, with_prior
+from pyro_priors.checks import UserError
+from pyro_priors.modules.plugins import knobs_of, prior_names
+
+READABLE = (2, 3)  # formats of `config.json`; in the second every model had the knobs of all priors
+RENAMED = {"told": "reads", "kept": "top", "kept_epochs": "top_epochs"}
+GONE = {"gmm_components", "gmm_equal", "fixed", "local", *RENAMED}
+NO_CHOICE = {"joint-vae": "ttlp"}  # models that had one prior
+
+
+def configured(model, values):
+    """The model that a `config.json` or a kept result describes, of whatever version.
+
+    Raises:
+        UserError: a knob that no version has, or a value that is none.
+
+    Example:
+        >>> configured("vae", {"prior": "gmm", "gmm_components": 5, "rank": 20, "layers": 6}).components
+        5
+    """
+    every = {field.name for name in names() for field in dataclasses.fields(model_of(name))}
+    every |= {field.name for prior in prior_names() for field in dataclasses.fields(knobs_of(prior))} | GONE
+    if unknown := sorted(set(values) - every):
+        raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")
+    return suited(model, **_typed(_renamed(model, values)))
+
+
+def suited(model, **values):
+    """A model with those of these values that act in it; what all rows of a table share need not act in each."""
+    kind = with_prior(model_of(model), values.get("prior") if "prior" in _fields(model_of(model)) else None)
+    config = draft(kind, values)
+    wanted = {field.name: getattr(config, field.name) for field in dataclasses.fields(kind) if acts(config, field)}
+    return configure(model, **wanted)
+
+
+def _fields(kind):
+    return {field.name: field for field in dataclasses.fields(kind)}
+
+
+def _renamed(model, values):
+    """The same with the names of today."""
+    values = {RENAMED.get(name, name): value for name, value in values.items()}
+    if values.get("data") == "celeba":
+        values.setdefault("crop", 148)  # before there was a choice
+    prior = values.get("prior", NO_CHOICE.get(model))
+    if prior is not None:
+        values["prior"] = prior
+    if "gmm_components" in values and prior == "gmm":
+        equal = values.get("gmm_equal")
+        values |= {"components": values["gmm_components"], "weights": "equal" if equal else "learned"}
+    if values.get("pseudo_inputs", 0) is None:
+        values["pseudo_inputs"] = 500
+    if values.get("local", 0) is None:
+        values["local"] = 1
+    return {name: value for name, value in values.items() if name not in ("gmm_components", "gmm_equal")}
+
+
+def _typed(values):
+    """JSON's lists and texts as the tuples and paths that they were."""
+    paths = {"data_root", "runs_dir", "pretrained"}
+    typed = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return {name: Path(v) if name in paths and v is not None else v for name, v in typed.items()}

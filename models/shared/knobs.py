@@ -1,0 +1,164 @@
+"""Knobs: which of them act, a class that has those of a prior too, their words for the command line, and as JSON.
+
+A knob is a field of a frozen dataclass. `knob(default, other=value)` makes one that acts only where the knob or
+property `other` has that value, one of several, or one that a function accepts; elsewhere it must be left alone.
+"""
+
+import dataclasses
+import functools
+import inspect
+import itertools
+import re
+from pathlib import Path
+
+from pyro_priors.checks import UserError
+from pyro_priors.modules.plugins import knobs_of, prior_names
+
+
+def acts(config, field):
+    """Whether a knob changes anything beside the other values of `config`."""
+    return all(_holds(config, name, wanted) for name, wanted in field.metadata.get("when", {}).items())
+
+
+def _holds(config, name, wanted):
+    conditions = next((f for f in dataclasses.fields(config) if f.name == name), None)
+    value = getattr(config, name)
+    if conditions is not None and not acts(config, conditions):
+        return False
+    if callable(wanted):
+        return bool(wanted(value))
+    return value in (wanted if isinstance(wanted, tuple) else (wanted,))
+
+
+def acting(config):
+    """The knobs that act, as `{name: field}`."""
+    return {field.name: field for field in dataclasses.fields(config) if acts(config, field)}
+
+
+def check_idle(config):
+    """`UserError` where a knob that does not act is not at its default."""
+    for field in dataclasses.fields(config):
+        if not acts(config, field) and getattr(config, field.name) != field.default:
+            raise UserError(f"{field.name}: expected its default beside {_why(config, field)}, got another")
+
+
+def _why(config, field):
+    """The condition of a knob that does not hold, as flags."""
+    fields = {other.name for other in dataclasses.fields(config)}
+    for name, wanted in field.metadata["when"].items():
+        if not _holds(config, name, wanted):
+            if name in fields:
+                return f"--{name.replace('_', '-')} {getattr(config, name)}"
+            return f"--prior {config.prior}" + (" --fixed" if getattr(config, "fixed", False) else "")
+    raise AssertionError(field.name)
+
+
+def draft(kind, values):
+    """A config that nothing has checked: these values, others at their defaults."""
+    config = object.__new__(kind)
+    for field in dataclasses.fields(kind):
+        object.__setattr__(config, field.name, values.get(field.name, field.default))
+    return config
+
+
+@functools.cache
+def with_prior(model, prior=None):
+    """The class of a model together with the knobs of the prior of that name; the model's own choice if None.
+
+    Raises:
+        UserError: a model without a choice of priors, or a prior that the model cannot take.
+    """
+    fields = {field.name: field for field in dataclasses.fields(model)}
+    if "prior" not in fields:
+        if prior is not None:
+            raise UserError(f"prior: expected none with {model.model}, got {prior!r}")
+        return model
+    prior = fields["prior"].default if prior is None else prior
+    if prior not in priors_of(model):
+        raise UserError(f"prior: expected one of {', '.join(priors_of(model))} with {model.model}, got {prior!r}")
+    kind = knobs_of(prior)
+    own = dataclasses.fields(kind)
+    if clash := sorted({field.name for field in own} & set(fields)):
+        raise UserError(f"prior: expected knobs that {model.model} does not have itself, got {', '.join(clash)}")
+    changed = model.prior_defaults.get(prior, {})
+    added = [
+        (f.name, f.type, dataclasses.field(default=changed.get(f.name, f.default), metadata=f.metadata)) for f in own
+    ]
+    added.append(("prior", str, dataclasses.field(default=prior)))
+    space = {"prior_kind": kind, "__module__": model.__module__, "__doc__": model.__doc__}
+    return dataclasses.make_dataclass(model.__name__, added, bases=(model,), namespace=space, frozen=True)
+
+
+@functools.cache
+def priors_of(model):
+    """The names of the priors that a model takes."""
+    return tuple(name for name in prior_names() if model.takes(knobs_of(name)))
+
+
+def check_known(kind, names):
+    """`UserError` where one of these names is no knob, with where it belongs."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    for name in names:
+        if name not in known:
+            raise UserError(f"{name}: expected a knob of `{words(kind)}`, got {_belongs(name)}")
+
+
+def words(kind):
+    """A model and its prior, as the command line says them."""
+    prior = next((f" --prior {f.default}" for f in dataclasses.fields(kind) if f.name == "prior"), "")
+    return f"{kind.model}{prior}"
+
+
+def _belongs(name):
+    """Where there is a knob of this name."""
+    from models import model_of, names
+
+    priors = [prior for prior in prior_names() if name in {f.name for f in dataclasses.fields(knobs_of(prior))}]
+    models = [one for one in names() if name in {f.name for f in dataclasses.fields(model_of(one))}]
+    places = [f"--prior {', '.join(sorted(priors))}"] if priors else []
+    places += [f"train {', '.join(models)}"] if models else []
+    return f"one of {' and of '.join(places)}" if places else "one that there is nowhere"
+
+
+@functools.cache
+def comments(kind):
+    """What the comments behind the fields of a class, or above them, say: `{name: words}`."""
+    words = {}
+    for cls in reversed(kind.__mro__):
+        if not dataclasses.is_dataclass(cls) or "prior_kind" in vars(cls):
+            continue
+        lines = inspect.getsource(cls).splitlines()
+        for above, line in itertools.pairwise(lines):
+            if field := re.match(r"    (\w+): (?!ClassVar)", line):
+                behind = line.rpartition("  # ")[2] if "  # " in line else above.strip()
+                words[field[1]] = behind.removeprefix("# ") if "  # " in line or behind.startswith("# ") else ""
+    return words | (comments(kind.prior_kind) if hasattr(kind, "prior_kind") else {})
+
+
+def to_json(config):
+    """The knobs that act -> dict of JSON values."""
+    values = {name: getattr(config, name) for name in acting(config)}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def to_flags(config, default=None):
+    """The command-line flags that build `config`, those at their default left out, or as in another configuration.
+
+    Example:
+        >>> from models import configure
+        >>> to_flags(configure("vae", prior="gmm", fixed=True, hidden=(64, 32)))
+        ['--hidden', '64', '32', '--prior', 'gmm', '--fixed']
+    """
+    flags, usual = [], None
+    for name, field in acting(config).items():
+        value, flag = getattr(config, name), name.replace("_", "-")
+        usual = field.default if default is None else getattr(default, name, field.default)
+        if name == "prior" and default is None:
+            usual = type(config).__mro__[1].prior
+        if value == usual:
+            continue
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            flags += [f"--{flag}", *map(str, value if isinstance(value, tuple) else [value])]
+    return flags

@@ -1,0 +1,85 @@
+"""Train a variational autoencoder with a prior of your choice, by a bound or a regularised one (dpVAE)."""
+
+import dataclasses
+from typing import ClassVar, Literal
+
+import torch
+
+from models.shared.autoencoder import BoundAutoencoder
+from models.shared.network import Networks
+from pyro_priors import objectives, programs, training
+from pyro_priors.modules.plugins import knob
+
+ONE_OPTIMIZER = ("elbo", "beta-h", "beta-b", "beta-tc", "info")  # objectives whose losses say when to stop
+STRENGTHS = {"beta-h": 5.0, "beta-b": 15.0, "beta-tc": 4.0, "factor": 1000.0, "info": 1000.0}
+
+
+@dataclasses.dataclass(frozen=True)
+class Model(BoundAutoencoder, Networks):
+    """Train a variational autoencoder with the prior of your choice and evaluate it on the test set.
+
+    Example:
+        >>> from models import configure
+        >>> configure("vae", prior="normal", epochs=5).epochs
+        5
+        >>> configure("vae", rank=0)
+        Traceback (most recent call last):
+            ...
+        pyro_priors.checks.UserError: rank: expected at least 1, got 0
+    """
+
+    prior: str = "trip"  # Law of the latents: its knobs are those of that prior.
+    objective: Literal["elbo", "beta-h", "beta-b", "beta-tc", "factor", "info"] = "elbo"  # The bound, or regularised.
+    strength: float | None = knob(None, objective=tuple(STRENGTHS))  # None: 5, 15 (beta-b), 4 (beta-tc), 1000.
+    capacity: float = knob(25.0, objective="beta-b")  # Nats to which the capacity rises along the training.
+    discriminator_hidden: tuple[int, ...] = knob((1000,) * 5, objective="factor")  # Widths of its hidden layers.
+    discriminator_lr: float = knob(1e-4, objective="factor")  # Adam's learning rate of the discriminator.
+    kernel: Literal["rbf", "imq"] = knob("rbf", objective="info")  # Blind to what is far away, or not (multiquadratic).
+    accumulate: int = knob(1, objective=ONE_OPTIMIZER)  # Batches per step, on the mean of their gradients.
+    patience: int | None = knob(None, objective=ONE_OPTIMIZER)  # Stop after so many epochs without a better one.
+
+    model: ClassVar[str] = "vae"
+    positive: ClassVar[tuple[str, ...]] = (*BoundAutoencoder.positive, "strength", "discriminator_lr")
+    least: ClassVar[dict[str, float]] = {**Networks.least, **BoundAutoencoder.least, "capacity": 0}
+    widths: ClassVar[tuple[str, ...]] = (*Networks.widths, "discriminator_hidden")
+
+    @property
+    def run_name(self):
+        return self.name or f"{self.data}-{self.prior}"
+
+    @property
+    def title(self):
+        return self.prior
+
+    def make(self, image_shape, attributes):
+        return programs.VAE(*self.networks(image_shape), self.make_prior(image_shape), self.make_likelihood())
+
+    def bound(self, images):
+        """The bound, or the regularised one."""
+        strength = self.strength or STRENGTHS.get(self.objective)
+        if self.objective == "beta-h":
+            return objectives.ELBO(kl_weight=strength)
+        if self.objective == "beta-b":
+            return objectives.CapacityELBO(strength, self.capacity)
+        if self.objective == "beta-tc":
+            return objectives.TotalCorrelationELBO(strength, len(images.train))
+        if self.objective == "factor":
+            return objectives.FactorELBO(objectives.Discriminator(self.latent_dim, self.discriminator_hidden), strength)
+        if self.objective == "info":
+            return objectives.InfoELBO(lambda_=strength, kernel=self.kernel)
+        return objectives.ELBO()
+
+    def steps(self, program, images, batches):
+        steps, callbacks = super().steps(program, images, batches)
+        if self.objective == "factor":
+            ratio = objectives.DensityRatio(steps[0].objective.discriminator)
+            optimizer = torch.optim.Adam(ratio.parameters(), lr=self.discriminator_lr, betas=(0.5, 0.9))
+            steps.append(training.OptimizationStep(ratio, optimizer))
+        return steps, callbacks
+
+    def callbacks(self, program, images, objective, batches):
+        callbacks = super().callbacks(program, images, objective, batches)
+        if self.objective == "beta-b":
+            rise = training.LinearWarmup(self.epochs * batches, end=self.capacity)
+            callbacks.insert(bool(self.warmup_epochs), training.Anneal(objective, "capacity", rise))
+        return callbacks
