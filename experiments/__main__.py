@@ -51,23 +51,12 @@ COMMANDS = {
     ),
     "bench training-step": ("bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
     "bench training-loop": ("bench.training_loop", "BenchTrainingLoopConfig", "what `fit` adds to a bare torch loop"),
-    "table ttlp": ("tables.ttlp", "TtlpConfig", "conditional generation and imputation, TTLP Tables 1 and 2"),
-    "table cp-vae": ("tables.cp_vae", "CpVaeConfig", "two-level priors and their baselines, CP-VAE Table 1"),
-    "table dpvae": ("tables.dpvae", "DpvaeConfig", "regularised VAEs with and without a flow, dpVAE Table 1"),
     "table category-gradients": (
-        "tables.category_gradients",
+        "papers.category_gradients",
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
-    "table gan-points": ("tables.gan_points", "GanPointsConfig", "modes that GANs find on a grid and a ring"),
-    "table gan-tricks": ("tables.gan_tricks", "GanTricksConfig", "each trick and kind of GAN with a number"),
-    "table conditional-gan": (
-        "tables.conditional_gan",
-        "ConditionalGanConfig",
-        "pictures given labels by a GAN with a joint prior",
-    ),
-    "table trip": ("tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
-    "table trip-elbo": ("tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
+    "table": ("tables.runner", "TableConfig", "the papers' tables; alone: a list of them; --check: are pages as they should"),
 }
 
 
