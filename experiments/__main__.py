@@ -56,7 +56,11 @@ COMMANDS = {
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
-    "table": ("tables.runner", "TableConfig", "the papers' tables; alone: a list of them; --check: are pages as they should"),
+    "table": (
+        "tables.runner",
+        "TableConfig",
+        "the papers' tables; alone: a list of them; --check: are pages as they should",
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """Pages of results: numbers and tables as text, what they were measured with, and where they are written."""
 
+import shlex
 import statistics
 from pathlib import Path
 
@@ -19,7 +20,18 @@ def write_page(path, values, page):
     """What was measured as PATH.json, and the page made of it, which is printed too, as PATH.md."""
     values = {**values, "provenance": portable(values["provenance"])}
     write_json(path.with_suffix(".json"), values)
-    show(path.with_suffix(".md"), page(values, path.name))
+    show(path.with_suffix(".md"), single(values, path.name, page))
+
+
+def single(values, name, page):
+    """The text of a page with one JSON, NAME.json: `page(values, name)` is a list of paragraphs and tables."""
+    provenance = values["provenance"]
+    return text(*page(values, name), command(provenance["command"]), measured([provenance], f"{name}.json"))
+
+
+def command(words):
+    """A paragraph: the command that makes a page."""
+    return f"    {shlex.join(words)}"
 
 
 def text(*parts):
@@ -36,7 +48,7 @@ def table(columns, rows):
     """The lines of a table.
 
     Args:
-        columns: `{title: function of a row -> text, or texts of as many columns}`; the key of several titles is a tuple.
+        columns: `{title, or titles: function of a row -> text, or texts}`.
         rows: whatever the functions take.
 
     Example:

@@ -61,7 +61,8 @@ def page(values, name):
             "slope": lambda row: f"{row[0]['slopes'][row[1]]:.2f}",
         }
         parts += [
-            f"Forward + backward in ms while one of them doubles, from {base}; slope of a line through all, log on log:",
+            f"Forward + backward in ms while one of them doubles, from {base}; slope of a line through all, log on "
+            "log:",
             pages.table(columns, doubled),
         ]
     small = values["enumeration"]
@@ -71,7 +72,7 @@ def page(values, name):
         f"{1000 * small['seconds']['ours']:.1f} ms, {small['speedup']:.0f} times as long; the sums of log_prob differ "
         f"by {small['difference']:.1e}."
     )
-    return pages.text(*parts)
+    return parts
 
 
 def _ratio(value):

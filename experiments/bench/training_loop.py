@@ -165,12 +165,12 @@ def page(values, name):
         "in half of the turns": turns,
         "waiting for data": lambda item: f"{item[1]['waiting']:.1%}",
     }
-    return pages.text(
+    return [
         "# What the training loop costs",
         f"A step of a VAE under TRIP, batch {config['batch']}, {config['latent_dim']} latents, N = "
-        f"{config['components']}, m = {config['rank']}, in `inference.fit` and in a bare torch loop with the same "
+        f"{config['components']}, m = {config['rank']}, in `training.fit` and in a bare torch loop with the same "
         f"batches, objective and optimizer, measured on {values['device']}, float32, {config['turns']} epochs of "
         f"{config['batches']} batches each, in turn: the lower quartile of all steps, and the middle half of the "
         "overheads of single turns. Waiting: the share of the bare loop's time that goes into getting batches.",
         pages.table(columns, values["networks"].items()),
-    )
+    ]

@@ -133,10 +133,10 @@ def page(values, name):
             f"{1000 * results[name]['seconds']:.1f}",
             f"{results[name]['over_normal']:.2f}",
         ]
-    return pages.text(
+    return [
         "# What a prior costs in training",
         f"One step of Adam, batch {config['batch']}, {config['latent_dim']} latents, N = {config['components']}, m = "
         f"{config['rank']}, measured on {values['device']}, float32, all contenders taking turns, medians of "
         f"{config['turns']}. Dense: 784-300-300, gated; convolutions: {config['channels']} base channels, 64 x 64 x 3.",
         pages.table(columns, values["networks"]["dense"]),
-    )
+    ]

@@ -78,7 +78,7 @@ def main(config: CategoryGradientsConfig):
         values["provenance"] = runs.provenance()
         pages.write_page(path, values, page)
     else:
-        pages.show(path.with_suffix(".md"), page(values, path.name))
+        pages.show(path.with_suffix(".md"), pages.single(values, path.name, page))
 
 
 def is_of(config, values):
@@ -87,7 +87,8 @@ def is_of(config, values):
     return (
         same(values["config"], config.train())
         and numbers == [config.draws, config.truth_draws, config.batch]
-        and [(m["epochs"], [*m["rows"]]) for m in values["moments"]] == [(e, [*config.estimators]) for e in config.epochs]
+        and [(m["epochs"], [*m["rows"]]) for m in values["moments"]]
+        == [(e, [*config.estimators]) for e in config.epochs]
     )
 
 
@@ -140,14 +141,14 @@ def page(values, name):
         f"K = {config['categories']} on {config['data']}, one batch, weights of a training by enumeration. In each "
         "cell: the length of the bias as a share of that of the true gradient (< where it drowns in the noise of the "
         "means), then the variance of one draw as a share of its square. The true gradient sums over all categories "
-        f"and is the mean over {values['truth_draws']} draws of z; the others are over {values['draws']}. A sum over the "
-        "most probable categories is the gradient of a bound of its own, so its bias is no error of that one.",
+        f"and is the mean over {values['truth_draws']} draws of z; the others are over {values['draws']}. A sum over "
+        "the most probable categories is the gradient of a bound of its own, so its bias is no error of that one.",
     ]
     columns = {"estimator": lambda item: item[0]}
     columns |= {title: lambda item, group=group: _cell(item[1][group]) for group, title in TITLES.items()}
     for moment in values["moments"]:
         parts += [f"## After {moment['epochs']} epochs", pages.table(columns, moment["rows"].items())]
-    return pages.text(*parts, pages.measured([values["provenance"]], f"{name}.json"))
+    return parts
 
 
 def _cell(numbers):
@@ -158,8 +159,8 @@ def _cell(numbers):
         >>> _cell({"bias": 0.001, "bias_noise": 0.01, "variance": 4.56})
         '< 0.02, 4.6'
         >>> _cell({"bias": 0.0, "bias_noise": 0.0, "variance": 0.0})
-        '< 0, 0'
+        '0, 0'
     """
     bias, noise = numbers["bias"], 2 * numbers["bias_noise"]
-    words = f"< {noise:.2g}" if bias <= noise else f"{bias:.2g}"
+    words = f"< {noise:.2g}" if bias <= noise and noise > 0 else f"{bias:.2g}"
     return f"{words}, {numbers['variance']:.2g}"

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from experiments import build, pages, runs
 from experiments.configure import check_counts, check_rows, configure, identity
 from experiments.figures import save
-from experiments.tables import results
 from experiments.tables.completed import trained
 
 MODES, SCALE = (0.3, 0.7), 0.05  # of the truth; equal weights
@@ -120,14 +119,14 @@ def page(values, name):
         "Kolmogorov": lambda row: f"{row[3]['kolmogorov']:.3f}",
     }
     rows = [(row, part, how, draws) for row, part in values["rows"].items() for how, draws in part["draws"].items()]
-    return pages.text(
+    return [
         "# Two Gaussians on a line (CP-VAE Figures 3 and 4)",
         f"The truth is 1/2 N(0.3, 0.05) + 1/2 N(0.7, 0.05); no bound can exceed {best:.3f}, its mean log density. "
         "Each mode is what lies within 0.2 of its mean. Kolmogorov's distance is the largest difference of the two "
         "distribution functions. Used categories hold at least a tenth of an even share of the data.",
         pages.table(columns, rows),
         f"![What they generate]({name}.png)",
-    )
+    ]
 
 
 def _mode(mode):

@@ -1,6 +1,5 @@
 """`table --check`: which page or figure is not what its results give."""
 
-import itertools
 import re
 import tempfile
 from pathlib import Path
@@ -42,7 +41,7 @@ def differences(name, folder=pages.FOLDER):
 def _of_page(name, folder):
     """The same of a page with one JSON."""
     module, values = catalogue.page(name), runs.read_json(folder / f"{name}.json")
-    wrong = _text(folder / f"{name}.md", module.page(values, name))
+    wrong = _text(folder / f"{name}.md", pages.single(values, name, module.page))
     if hasattr(module, "draw_results"):
         wrong += _figure(folder / f"{name}.png", lambda path: module.draw_results(path, values))
     return wrong
@@ -67,12 +66,14 @@ def _figure(path, draw):
 
 def page(table, rows):
     """The text of a table; none where there is nothing to show."""
-    rows_by = sorted(rows, key=lambda row: row.cell.name) if table.name == "cp-vae-mnist" else rows
     provenances = [
-        result[part] for row in rows_by for result in row.results for part in ("provenance", "evaluated") if part in result
+        result[part] for row in rows for result in row.results for part in ("provenance", "evaluated") if part in result
     ]
     parts = table.page(table, rows) if rows else []
-    return pages.text(*parts, pages.measured(provenances, f"{table.name}/")) if parts else ""
+    if not parts:
+        return ""
+    command = pages.command(["python", "-m", "experiments", "table", *table.command])
+    return pages.text(*parts, command, pages.measured(provenances, f"{table.name}/"))
 
 
 def stored(table, folder, beside):

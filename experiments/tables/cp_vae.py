@@ -35,8 +35,8 @@ SHARED = {"latent_dim": 40, "batch_size": 250, "lr": 3e-3, "prior_lr": 1e-2, "de
 SHARED |= {"particles": 10, "patience": 50}
 INTRODUCTION = (
     "Test set, nats per image, lower is better, with hard categories; mean +- standard error over the seeds. Clusters: "
-    "most probable categories of the test pictures against labels that training has not seen, under the best one-to-one "
-    "match, or each category standing for the label it holds most of."
+    "most probable categories of the test pictures against labels that training has not seen, under the best "
+    "one-to-one match, or each category standing for the label it holds most of."
 )
 CLUSTERS = ("cluster accuracy, %", "best seed", "majority, %", "NMI", "used")
 
@@ -99,9 +99,11 @@ def clusters(row):
 def table(name, line, seeds, shared, data="mnist"):
     """A page; `seeds` are those of results in the checkout, by row and K."""
     cells = []
-    for row, count in ((row, count) for row in ROWS for count in PAPER[data][row]):
+    for row, count in [(row, count) for row, counts in PAPER[data].items() for count in counts]:
         title, model, values, knob = ROWS[row]
-        how = {} if row != "cp" else {"estimator": "enumerate"} if count <= 10 else {"estimator": "gumbel", "kept": None}
+        how = (
+            {} if row != "cp" else {"estimator": "enumerate"} if count <= 10 else {"estimator": "gumbel", "kept": None}
+        )
         values = {**values, **how, **({knob: count} if knob else {})}
         key = (row, count) if count else (row,)
         cells.append(Cell(key, model, values, seeds.get(key, ()), (title,), PAPER[data][row][count]))
@@ -125,6 +127,8 @@ SAME = "the same, "
 TABLES = [
     table("cp-vae-mnist", "two-level priors, CP-VAE Table 1", once(ROWS, [10]) | {("cp", 10): (0, 1, 2)}, SUMMED),
     table("cp-vae-mnist-many", SAME + "with 150 and 500 categories", MANY, drawn(25, 3, 12, 24)),
-    table("cp-vae-mnist-many-9", SAME + "after 9 epochs", once(("cp", "mg", "vp", "hvp"), (150, 500)), drawn(9, 2, 4, 8)),
+    table(
+        "cp-vae-mnist-many-9", SAME + "after 9 epochs", once(("cp", "mg", "vp", "hvp"), (150, 500)), drawn(9, 2, 4, 8)
+    ),
     table("cp-vae-omniglot", SAME + "on Omniglot", once(ROWS, (50, 500)), drawn(10, 2, 4, 9), "omniglot"),
 ]

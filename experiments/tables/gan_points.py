@@ -26,14 +26,14 @@ OWN = {"wgan.clip": 0.3, "wgan-gp.penalty": 0.1, "wgan-gp.layer_norm": False, "s
 INTRODUCTION = (
     "Of 5,000 draws: modes with a good point, and the share of good points, those within three standard deviations of "
     "a mode (98.9 % of the data are). Mean +- standard error over seeds. All have the same networks and see {epochs} "
-    "epochs of 35,000 points, under noise of deviation {noise} that falls to 0 in the first {noise_epochs}; every batch "
-    "makes a step of the critic and one of the generator."
+    "epochs of 35,000 points, under noise of deviation {noise} that falls to 0 in the first {noise_epochs}; every "
+    "batch makes a step of the critic and one of the generator."
 )
 
 
 def page(table, rows):
     """Modes and share of good points by kind and prior, a table for each law."""
-    parts = ["# Modes that GANs find by prior", INTRODUCTION.format(**table.shared), table.commands]
+    parts = ["# Modes that GANs find by prior", INTRODUCTION.format(**table.shared)]
     columns = {
         ("GAN", "prior"): lambda row: row.cell.titles,
         "modes": lambda row: row.mean(lambda result: result["test"]["modes"], 1),
@@ -77,6 +77,5 @@ TABLES = [
         ],
         shared=SHARED | OWN,
         figures=draw,
-        command=("table gan-points",),
     )
 ]

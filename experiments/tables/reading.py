@@ -3,7 +3,7 @@
 import functools
 import re
 
-from experiments import build, generation, judges, pages, runs
+from experiments import build, generation, judges, runs
 from experiments.tables import results
 from pyro_priors.checks import UserError
 

@@ -2,7 +2,6 @@
 
 import ast
 import dataclasses
-import itertools
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from experiments.launch import LaunchConfig, check_devices
 from experiments.tables import catalogue, check, results
 from experiments.tables.completed import Completed, complete
 from experiments.tables.reading import Judged
-from experiments.tables.spec import Cell, Row
+from experiments.tables.spec import Cell
 from pyro_priors.checks import UserError
 
 
@@ -77,7 +76,11 @@ class Plan:
 
     def __init__(self, config, table):
         self.config, self.table = config, changed(table, config)
-        self.folder, self.classifier, self.counts = config.results / self.table.name, config.classifier, self.table.counts
+        self.folder, self.classifier, self.counts = (
+            config.results / self.table.name,
+            config.classifier,
+            self.table.counts,
+        )
         self.where = {"runs_dir": config.runs_dir / self.table.name, "data_root": config.data_root}
         self.readings = {}
         cells = chosen(table.cells, config.rows)
@@ -144,9 +147,7 @@ def make(plan):
     missing = plan.missing()
     plan.folder.mkdir(parents=True, exist_ok=True)
     beside = {
-        train.name: train
-        for _, cell, seed in missing
-        for train in plan.table.needed(cell, seed, plan.where).values()
+        train.name: train for _, cell, seed in missing for train in plan.table.needed(cell, seed, plan.where).values()
     }
     first = complete(plan.config, results.train, list(beside.values()))
     ended = {train.name: run for train, run in first.made.items()}
@@ -169,7 +170,7 @@ def make(plan):
 
 
 def chosen(cells, patterns):
-    """The cells that are named: by a name, its first part, or a pattern; those with results in the checkout if none is."""
+    """The cells that are named, by name, first part or pattern; without any, those with results in the checkout."""
     if patterns is None:
         return [cell for cell in cells if cell.seeds]
     names = dict.fromkeys(name for cell in cells for name in (cell.key[0], cell.name))
@@ -196,7 +197,8 @@ def changed(table, config):
             raise UserError(f"set: expected KNOB=VALUE of what rows share, got {text!r} (rows decide their own knobs)")
         (counts if key in counts else shared)[key] = parsed(value)
     name = config.name or table.name
-    return dataclasses.replace(table, name=name, shared=shared, counts=counts)
+    options = (table.name, *(["--set", *config.set] if config.set else []), *(["--name", name] if config.name else []))
+    return dataclasses.replace(table, name=name, shared=shared, counts=counts, options=options)
 
 
 def parsed(text):

@@ -27,7 +27,7 @@ class Cell(NamedTuple):
     titles: tuple[str, ...] = ()
     paper: Any = None
     reading: type = Summary
-    needs: Mapping[str, tuple] = {}  # noqa: RUF012
+    needs: Mapping[str, tuple] = {}
 
     @property
     def name(self):
@@ -64,6 +64,7 @@ class Table:
         counts: what else decides the results: numbers for reading them.
         file: name of a result, from the name of its cell and the seed.
         figure: function (path, rows) that draws RESULTS/NAME.png from the results.
+        options: of the command that makes it, where it is another than that of the same name.
         figures: function (folder, pairs of cell and run folder) for pictures that need the models.
     """
 
@@ -76,7 +77,7 @@ class Table:
     file: str = "{cell}-seed{seed}"
     figure: Callable | None = None
     figures: Callable | None = None
-    command: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
     def config(self, model, row=None, **values):
         """The configuration of a training of this table."""
@@ -96,9 +97,9 @@ class Table:
         }
 
     @property
-    def commands(self):
-        """The lines of the commands that make it."""
-        return [f"    python -m experiments {command}" for command in self.command]
+    def command(self):
+        """What makes it, after `table`."""
+        return self.options or (self.name,)
 
     @property
     def data(self):

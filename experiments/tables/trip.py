@@ -30,12 +30,12 @@ SHARED |= {"wgan-gp.lr": 1e-3, "wgan-gp.prior_lr": 1e-3, "vae.binarize": "none",
 SHARED |= {"wgan.lr": 1e-3, "wgan.prior_lr": 1e-3, "wgan.clip": 0.03, "wgan.beta1": 0.0, "wgan.critic_steps": 2}
 INTRODUCTION = (
     "Between {count} generated pictures and the test pictures, in the features of our own classifier ({extractor}, "
-    "weights {weights}, right on {accuracy:.2%}): no FID. All rows of a model have equal budgets: {gp.epochs} epochs of "
-    "batches of {gp.batch_size} and {gp.critic_steps} critic steps for one of the generator of WGAN-GP, {wgan.epochs} "
-    "epochs of batches of {wgan.batch_size} and {wgan.critic_steps} critic steps for one of the generator of WGAN "
-    "(weights up to {wgan.clip}, Adam's beta1 {wgan.beta1:g}), {vae.epochs} epochs of batches of {vae.batch_size} of a "
-    "VAE; {gp.latent_dim} latents, {gp.components} Gaussians a latent, cores of {gp.rank}. Mean +- standard error over "
-    "seeds. The paper's columns are Inception's on CelebA: compare the order."
+    "weights {weights}, right on {accuracy:.2%}): no FID. All rows of a model have equal budgets: {gp.epochs} epochs "
+    "of batches of {gp.batch_size} and {gp.critic_steps} critic steps for one of the generator of WGAN-GP, "
+    "{wgan.epochs} epochs of batches of {wgan.batch_size} and {wgan.critic_steps} critic steps for one of the "
+    "generator of WGAN (weights up to {wgan.clip}, Adam's beta1 {wgan.beta1:g}), {vae.epochs} epochs of batches of "
+    "{vae.batch_size} of a VAE; {gp.latent_dim} latents, {gp.components} Gaussians a latent, cores of {gp.rank}. Mean "
+    "+- standard error over seeds. The paper's columns are Inception's on CelebA: compare the order."
 )
 
 
@@ -46,7 +46,6 @@ def page(table, rows):
     return [
         f"# Frechet distance by prior on {table.data} (the rows of TRIP Table 1)",
         INTRODUCTION.format(count=beside["count"], **beside["judge"], **budgets),
-        table.commands,
         pages.table(
             {
                 ("model", "prior"): lambda row: row.cell.titles,
@@ -75,7 +74,6 @@ TRIP = Table(
         if model != "vae" or prior not in GANS_ONLY
     ],
     shared=SHARED,
-    command=("table trip --classifier RUN",),
 )
 FAST = dataclasses.replace(
     TRIP,
@@ -83,6 +81,5 @@ FAST = dataclasses.replace(
     line="the same, with a faster prior of WGAN-GP",
     cells=[cell for cell in TRIP.cells if cell.key == ("wgan-gp", "trip")],
     shared=SHARED | {"wgan-gp.prior_lr": 1e-2},
-    command=("table trip --train.prior-lr 0.01 --classifier RUN --name trip-mnist-fast-prior",),
 )
 TABLES = [TRIP, FAST]

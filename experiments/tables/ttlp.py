@@ -46,7 +46,6 @@ def page(table, rows):
         f"# Conditional generation and imputation on {table.data} (TTLP Tables 1 and 2)",
         INTRODUCTION.format(several=", mean over attributes" if several else ""),
         judges(rows),
-        table.commands,
         pages.table(
             {
                 ("model", "labels hidden"): lambda row: row.cell.titles,
@@ -121,7 +120,7 @@ def by_attribute(rows):
     ]
 
 
-def table(name, line, made, weight, shared, command):
+def table(name, line, made, weight, shared):
     """A page; `made` are the shares of hidden labels of results in the checkout by row."""
     data = shared.get("data", "mnist")
     judge, start = ("classifier-missing0", "classifier", {"missing": 0.0}), ("unlabelled", "vae", {"prior": "normal"})
@@ -135,11 +134,18 @@ def table(name, line, made, weight, shared, command):
         reading = Summary if row == "classifier" else Evaluated
         key, titles = (row, f"missing{missing:g}"), (title.format(weight), f"{missing:.0%}")
         cells.append(Cell(key, model, values, seeds, titles, paper, reading, needs))
-    return Table(name, line, page, cells, COMMON | shared, command=command)
+    return Table(name, line, page, cells, COMMON | shared)
 
 
 # The classifier has knobs of its own.
-COMMON = {"binarize": "none", "network": "conv", "boundary": "train", "likelihood": "squared-error", "lr": 2e-3, "particles": 10}
+COMMON = {
+    "binarize": "none",
+    "network": "conv",
+    "boundary": "train",
+    "likelihood": "squared-error",
+    "lr": 2e-3,
+    "particles": 10,
+}
 COMMON |= {"classifier.lr": 1e-3, "classifier.network": "mlp", "classifier.decay": True, "reinit_samples": 16_000}
 MNIST = {"epochs": 12, "latent_dim": 16, "likelihood": "bernoulli", "prior_epochs": 4, "rank": 48}
 MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6}
@@ -156,7 +162,6 @@ TABLES = [
         dict.fromkeys(("joint", "weighted", "pretrained", "cvae"), ALL) | dict.fromkeys(("frozen", "classifier"), NONE),
         50.0,
         MNIST,
-        ('table ttlp --train.epochs 12 --train.lr 0.002 --train.latent-dim 16 --train.likelihood bernoulli --train.reinit-samples 16000 --train.prior-epochs 4 --train.rank 48 --name ttlp-mnist --label-weight 50 --classifier-epochs 6 --cvae-epochs 8 --tuning-epochs 6 --rows joint weighted pretrained cvae --missing 0 0.3 0.7 --seeds 0', 'table ttlp --train.epochs 12 --train.lr 0.002 --train.latent-dim 16 --train.likelihood bernoulli --train.reinit-samples 16000 --train.prior-epochs 4 --train.rank 48 --name ttlp-mnist --label-weight 50 --classifier-epochs 6 --cvae-epochs 8 --tuning-epochs 6 --rows frozen classifier --missing 0 --seeds 0',),
     ),
     table(
         "ttlp-faces",
@@ -164,7 +169,6 @@ TABLES = [
         {"joint": NONE, "weighted": ALL, "classifier": NONE},
         100.0,
         FACES,
-        ("table ttlp --train.data folder --train.channels 24 --train.epochs 10 --train.lr 0.002 --train.reinit-every None --train.reinit-samples 16000 --train.attributes male young smiling eyeglasses wearing_hat blond_hair black_hair bangs 'mustache_or_beard=mustache|!no_beard' attractive --train.rank 30 --train.local 3 --name ttlp-faces --label-weight 100 --classifier-epochs 5 --cvae-epochs 10 --tuning-epochs 10 --rows joint classifier --missing 0 --seeds 0", "table ttlp --train.data folder --train.channels 24 --train.epochs 10 --train.lr 0.002 --train.reinit-every None --train.reinit-samples 16000 --train.attributes male young smiling eyeglasses wearing_hat blond_hair black_hair bangs 'mustache_or_beard=mustache|!no_beard' attractive --train.rank 30 --train.local 3 --name ttlp-faces --label-weight 100 --classifier-epochs 5 --cvae-epochs 10 --tuning-epochs 10 --rows weighted --missing 0 0.3 0.7 --seeds 0",),
     ),
     table(
         "ttlp-faces-ring",
@@ -172,6 +176,5 @@ TABLES = [
         {"weighted": NONE, "classifier": NONE},
         100.0,
         FACES | {"attributes": RING, "boundary": "ring"},
-        ("table ttlp --train.data folder --train.channels 24 --train.epochs 10 --train.lr 0.002 --train.reinit-every None --train.reinit-samples 16000 --train.attributes male young smiling eyeglasses wearing_hat blond_hair black_hair brown_hair gray_hair bangs mustache 'beard=!no_beard' bald attractive --train.boundary ring --train.rank 30 --train.local 3 --name ttlp-faces-ring --label-weight 100 --classifier-epochs 5 --cvae-epochs 10 --tuning-epochs 10 --rows weighted classifier --missing 0 --seeds 0",),
     ),
 ]
