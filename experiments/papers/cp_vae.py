@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from experiments import build, figures, runs
-from experiments.config import check_counts
+from experiments.configure import check_counts
 from experiments.figures_attributes import attribute_grid
 from experiments.papers import compared
 from pyro_priors.checks import UserError, check_seed

@@ -10,7 +10,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from experiments import figures, pages, runs
-from experiments.config import check_counts
+from experiments.configure import check_counts
 from experiments.papers import compared
 from experiments.tables.dpvae_page import OBJECTIVES
 from pyro_priors import metrics

@@ -8,7 +8,7 @@ import torch
 import tyro
 
 from experiments import build, figures_attributes, judges
-from experiments.config import check_counts
+from experiments.configure import check_counts
 from pyro_priors.checks import UserError, check_seed
 
 
