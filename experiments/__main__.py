@@ -47,8 +47,16 @@ COMMANDS = {
         "BenchTensorRingConfig",
         "speed of the contraction against the textbook",
     ),
-    "bench training-step": ("experiments.bench.training_step", "BenchTrainingStepConfig", "what a prior costs in training"),
-    "bench training-loop": ("experiments.bench.training_loop", "BenchTrainingLoopConfig", "what `fit` adds to a bare torch loop"),
+    "bench training-step": (
+        "experiments.bench.training_step",
+        "BenchTrainingStepConfig",
+        "what a prior costs in training",
+    ),
+    "bench training-loop": (
+        "experiments.bench.training_loop",
+        "BenchTrainingLoopConfig",
+        "what `fit` adds to a bare torch loop",
+    ),
     "table category-gradients": (
         "experiments.papers.category_gradients",
         "CategoryGradientsConfig",

@@ -4,11 +4,13 @@ import dataclasses
 import json
 from pathlib import Path
 
-from experiments import build, fitting, runs
-from experiments.config import check_counts, check_rows, to_flags, to_json, with_former
+from models import model_of
+from models.shared.former import configured
+from models.shared.knobs import priors_of, to_flags, to_json, with_prior
 from pyro_priors.checks import UserError
+from pyro_priors.modules.plugins import knobs_of
 
-__all__ = ["check_counts", "check_rows", "configure", "former", "identity", "knobs", "same", "to_flags", "to_json"]
+__all__ = ["check_counts", "check_rows", "configure", "configured", "identity", "knobs", "same", "to_flags", "to_json"]
 
 # Knobs that change where a run happens, not what comes out.
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress", "stream", "workers"}
@@ -16,23 +18,26 @@ ELSEWHERE |= {"checkpoint_every", "tensorboard", "figures_every"}
 
 
 def configure(model, shared=None, row=None, **values):
-    """The configuration of a model with these values, and with what of the `shared` ones is a knob of it.
+    """The configuration of a model with these values, and with what of the `shared` ones acts in it.
 
-    A shared `MODEL.knob` is of that model alone, `ROW.knob` of that row of a table.
+    A shared `PRIOR.knob` or `MODEL.knob` is of that prior or model alone, `ROW.knob` of that row of a table.
 
     Example:
         >>> config = configure("vae", {"epochs": 3, "wgan.epochs": 4, "clip": 0.1, "hidden": 8}, prior="normal")
         >>> config.epochs, config.hidden
         (3, (8,))
     """
-    fields = {field.name: field for field in dataclasses.fields(runs.CONFIGS[model])}
     shared, own = shared or {}, {}
-    for name in (model, row):
+    known = {field.name for field in dataclasses.fields(model_of(model))}
+    prior = values.get("prior", shared.get("prior")) if "prior" in known else None
+    kind = with_prior(model_of(model), prior)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for name in (prior, model, row):
         own |= {key.removeprefix(f"{name}."): value for key, value in shared.items() if key.startswith(f"{name}.")}
-    if unknown := [name for name in (*own, *values) if name not in fields]:
+    if unknown := [name for name in (*own, *values) if name not in knobs(model)]:
         raise UserError(f"{unknown[0]}: expected a knob of train {model}, got none of that name")
-    values = {key: value for key, value in shared.items() if key in fields} | own | values
-    return runs.CONFIGS[model](**{name: _fitting(fields[name].default, value) for name, value in values.items()})
+    values = {key: value for key, value in (shared | own | values).items() if key in fields}
+    return configured(model, {name: _fitting(fields[name].default, value) for name, value in values.items()})
 
 
 def _fitting(default, value):
@@ -42,9 +47,31 @@ def _fitting(default, value):
     return value
 
 
+def check_numbers(values):
+    """`UserError` where one of these is below 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise UserError(f"{name}: expected at least 1, got {value}")
+
+
+def check_counts(config, *fields):
+    """The same of fields of a configuration; None is no number."""
+    check_numbers({field: value for field in fields if (value := getattr(config, field)) is not None})
+
+
+def check_rows(chosen, rows, field="rows"):
+    """`UserError` where a row is none of `rows`, or where there is none at all."""
+    if unknown := [row for row in chosen if row not in rows]:
+        raise UserError(f"{field}: expected some of {', '.join(rows)}, got {', '.join(unknown)}")
+    if not chosen:
+        raise UserError(f"{field}: expected at least one, got none")
+
+
 def knobs(model):
-    """The names of the knobs of a model."""
-    return {field.name for field in dataclasses.fields(runs.CONFIGS[model])}
+    """The names of the knobs of a model, and of those of the priors that it takes."""
+    kind = model_of(model)
+    priors = [knobs_of(prior) for prior in priors_of(kind)] if hasattr(kind, "prior") else []
+    return {field.name for part in (kind, *priors) for field in dataclasses.fields(part)}
 
 
 def anywhere(config):
@@ -57,40 +84,28 @@ def anywhere(config):
 
 def identity(config):
     """What decides the outcome of a configuration, as JSON values; of a run to start from, whether there is one."""
-    values = decisive(to_json(config))
+    values = decisive(config)
     if "pretrained" in values:
         values["pretrained"] = values["pretrained"] is not None
     return values
 
 
-def decisive(values):
-    """What decides the outcome, of a configuration that `to_json` wrote, as JSON values."""
-    return json.loads(json.dumps({key: value for key, value in values.items() if key not in ELSEWHERE}))
+def decisive(config):
+    """What decides the outcome of a configuration, as JSON values."""
+    return json.loads(json.dumps({key: value for key, value in to_json(config).items() if key not in ELSEWHERE}))
 
 
-def former(values):
-    """What `to_json` once wrote, in the words of today."""
-    return with_former(values)
-
-
-def same(written, config, wanted=None):
-    """Whether a configuration that was written is this one; a knob not known then was at its default."""
-    written, wanted = former(written), identity(config) if wanted is None else wanted
-    defaults = {field.name: field.default for field in dataclasses.fields(config)}
-    defaults = json.loads(json.dumps(defaults, default=str))
-    return not set(written) - set(wanted) and all(
-        written[key] == value if key in written else value == defaults[key] for key, value in wanted.items()
-    )
+def same(written, config, by=identity):
+    """Whether a configuration that was written, by whatever version, is this one."""
+    try:
+        return by(configured(config.model, written)) == by(config)
+    except UserError:
+        return False
 
 
 def fitted(config):
     """A model trained in this process, whose run leaves nothing, and its data."""
-    images = build.load_data(config)
-    model = build.model(config, images.image_shape)
-    fitting.fit(config, model, images, run_dir=None)
-    return model, images
-
-
-def codes(model, images):
-    """Mean and standard deviation of q(z given x) for each picture, `(n, d)` each, and the labels or None."""
-    return fitting.codes(model, images)
+    images = config.load_data()
+    program = config.build(images.image_shape)
+    config.fit(program, images, run_dir=None)
+    return program, images

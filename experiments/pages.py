@@ -4,7 +4,7 @@ import shlex
 import statistics
 from pathlib import Path
 
-from experiments.runs import write_json, write_text
+from models.shared.runs import write_json, write_text
 
 FOLDER = Path(__file__).parent / "results"
 WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where things lie

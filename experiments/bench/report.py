@@ -8,7 +8,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from experiments import pages
-from experiments.figures import save
+from models.shared.figures import save
 
 NAMES = ("D", "N", "m", "batch")  # of the numbers that a size has
 ALLOCATOR = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")

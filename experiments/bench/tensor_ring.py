@@ -10,10 +10,11 @@ import pyro
 import torch
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.bench import enumeration, floors, plain, reference, report
 from experiments.bench.timing import check_device, interleaved, peak_memory
 from experiments.configure import check_counts
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 SIZES = ("100,10,20,128", "128,10,40,128", "128,10,40,256")

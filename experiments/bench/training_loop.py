@@ -10,9 +10,10 @@ import pyro
 import torch
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.bench import report
 from experiments.configure import check_counts, check_rows
+from models.shared import runs
 from pyro_priors import networks, objectives, programs, training
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import Images, loader

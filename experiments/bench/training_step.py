@@ -8,10 +8,11 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
 from experiments.configure import check_counts
+from models.shared import runs
 from pyro_priors import networks, objectives, programs
 
 ATTRIBUTES = 10  # binary ones, of TTLP

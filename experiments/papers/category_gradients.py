@@ -6,9 +6,10 @@ from pathlib import Path
 import pyro
 import torch
 
-from experiments import pages, runs
+from experiments import pages
 from experiments.configure import check_counts, configure, fitted, identity, same
 from experiments.tables.runner import parsed
+from models.shared import runs
 from pyro_priors import metrics, objectives
 from pyro_priors.checks import UserError
 
@@ -60,7 +61,7 @@ class CategoryGradientsConfig:
     def estimators(self):
         """Title -> what it sets in the model."""
         every = {"sum over all": {}}
-        every |= {f"sum over the {count} most probable": {"kept": count} for count in self.keep}
+        every |= {f"sum over the {count} most probable": {"top": count} for count in self.keep}
         for temperature in self.temperatures:
             relaxed = {"estimator": "gumbel", "temperature": temperature}
             every[f"Gumbel-Softmax, temperature {temperature:g}"] = relaxed
@@ -99,8 +100,8 @@ def rows_after(config, epochs):
     model.train()
     x, groups = images.train.first(config.batch), groups_of(model)
 
-    def drawn(count, seed, estimator="enumerate", temperature=1.0, kept=None):
-        model.estimator, model.temperature, model.kept = estimator, temperature, kept
+    def drawn(count, seed, estimator="enumerate", temperature=1.0, top=None):
+        model.estimator, model.temperature, model.top = estimator, temperature, top
         objective = objectives.ELBO(enumerate=estimator == "enumerate")
         pyro.set_rng_seed(seed)
         with pyro.validation_enabled(False):

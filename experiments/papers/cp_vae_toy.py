@@ -8,10 +8,11 @@ import pyro
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build, pages, runs
+from experiments import pages
 from experiments.configure import check_counts, check_rows, configure, identity
-from experiments.figures import save
 from experiments.tables.completed import trained
+from models.shared import runs
+from models.shared.figures import save
 
 MODES, SCALE = (0.3, 0.7), 0.05  # of the truth; equal weights
 SHARED = {"data": "gaussians", "binarize": "none", "likelihood": "gaussian", "noise": SCALE, "latent_dim": 2}
@@ -22,8 +23,8 @@ ROWS = {
     "cp-2": ("CP-VAE, 2", "cp-vae", {"categories": 2}),
     "cp-150": ("CP-VAE, 150", "cp-vae", {"categories": 150}),
     "vae": ("VAE, N(0, I)", "vae", {"prior": "normal"}),
-    "mg-2": ("mixture of 2", "vae", {"prior": "gmm", "gmm_equal": True, "gmm_components": 2}),
-    "mg-150": ("mixture of 150", "vae", {"prior": "gmm", "gmm_equal": True, "gmm_components": 150}),
+    "mg-2": ("mixture of 2", "vae", {"prior": "gmm", "weights": "equal", "components": 2}),
+    "mg-150": ("mixture of 150", "vae", {"prior": "gmm", "weights": "equal", "components": 150}),
     "vp-2": ("VampPrior of 2", "vae", {"prior": "vamp", "pseudo_inputs": 2}),
     "vp-150": ("VampPrior of 150", "vae", {"prior": "vamp", "pseudo_inputs": 150}),
 }
@@ -57,7 +58,7 @@ def main(config: CpVaeToyConfig):
         wanted[row] = configure(model, SHARED, **values, **where, name=f"{row}-seed{config.seed}")
     rows, drawn = {}, {}
     for (row, train), folder in zip(wanted.items(), trained(wanted.values()), strict=True):
-        run, model = build.trained(folder)
+        run, model = runs.trained(folder)
         test = runs.read_json(run.folder / "summary.json")["test"]
         pyro.set_rng_seed(config.seed)
         draws = {"": model.generate(config.draws, drawn=True)}

@@ -8,11 +8,12 @@ import pyro
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build, generation, pages, runs
+from experiments import generation, pages
 from experiments.configure import check_counts, check_rows, configure, identity
-from experiments.figures import save
 from experiments.tables.completed import trained
 from experiments.tables.dpvae import OBJECTIVES, PRIORS
+from models.shared import runs
+from models.shared.figures import save
 from pyro_priors import metrics
 from pyro_priors.data.images import loader
 
@@ -51,9 +52,9 @@ def main(config: DpvaeMoonsConfig):
         own = {"objective": objective, "prior": prior, "name": f"{objective}-{prior}-seed{config.seed}"}
         wanted[objective, prior] = configure("vae", SHARED, **own, **where)
     folders, rows, panels = trained(wanted.values()), {}, {}
-    data = build.load_data(configure("vae", SHARED))
+    data = configure("vae", SHARED).load_data()
     for (key, train), folder in zip(wanted.items(), folders, strict=True):
-        run, model = build.trained(folder)
+        run, model = runs.trained(folder)
         pyro.set_rng_seed(config.seed)
         numbers, panels[key] = judge(model, data, config)
         numbers["elbo"] = runs.read_json(run.folder / "summary.json")["test"]["elbo"]

@@ -9,9 +9,10 @@ import torch
 from matplotlib.figure import Figure
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.configure import check_counts
-from experiments.figures import save
+from models.shared import runs
+from models.shared.figures import save
 from pyro_priors import metrics, objectives
 from pyro_priors.checks import UserError, check_seed
 

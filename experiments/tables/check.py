@@ -7,9 +7,10 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageChops
 
-from experiments import pages, runs
+from experiments import pages
 from experiments.tables import catalogue, results
 from experiments.tables.spec import Row
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 
@@ -89,7 +90,7 @@ def stored(table, folder, beside):
             train = table.train(cell, seed)
             path = folder / f"{train.name}.json"
             if path.is_file():
-                written = results.read(path).get("beside", {}) | table.needed(cell, seed)
+                written = runs.read_json(path).get("beside", {}) | table.needed(cell, seed)
                 result = results.result(folder, train, beside(cell, seed) if beside else written, strict=False)
                 if result is not None:
                     by_seed[seed], taken = result, taken | {path}

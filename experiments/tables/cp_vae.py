@@ -7,7 +7,7 @@ from experiments.tables.spec import Cell, Table
 ROWS = {
     "cp": ("CP-VAE", "cp-vae", {}, "categories"),
     "vae": ("VAE, N(0, I)", "vae", {"prior": "normal"}, None),
-    "mg": ("VAE, mixture of K Gaussians", "vae", {"prior": "gmm", "gmm_equal": True}, "gmm_components"),
+    "mg": ("VAE, mixture of K Gaussians", "vae", {"prior": "gmm", "weights": "equal"}, "components"),
     "vp": ("VAE, VampPrior of K", "vae", {"prior": "vamp"}, "pseudo_inputs"),
     "hvae": ("two levels, N(0, I)", "hierarchical-vae", {"prior": "normal"}, None),
     "hvp": ("two levels, VampPrior of K", "hierarchical-vae", {"prior": "vamp"}, "pseudo_inputs"),
@@ -64,12 +64,12 @@ def page(table, rows):
 
 def budgets(configs):
     """What all runs were given, a line for each budget that occurs."""
-    runs = {}
+    runs, rates = {}, [config["prior_lr"] for config in configs if "prior_lr" in config]  # N(0, I) has none
     for config in configs:
         falling = ", falling to 0 along a cosine" if config["decay"] else ""
         words = (
             f"{config['epochs']} epochs of batches of {config['batch_size']}, Adam {config['lr']:g} (prior "
-            f"{config['prior_lr']:g}){falling}, KL warm-up over {config['warmup_epochs']} epochs"
+            f"{config.get('prior_lr', rates[0]):g}){falling}, KL warm-up over {config['warmup_epochs']} epochs"
         )
         runs[words] = runs.get(words, 0) + 1
     return [f"{'Every run' if len(runs) == 1 else f'{count} runs'} had {words}." for words, count in runs.items()]
@@ -80,7 +80,7 @@ def title(row):
     config, words = row.results[0]["config"], row.cell.titles[0]
     if row.cell.model != "cp-vae":
         return words
-    summed = f"sum over the {config['kept']} most probable c" if config["kept"] else "sum over c"
+    summed = f"sum over the {config['top']} most probable c" if config.get("top") else "sum over c"
     how = {"gumbel": "Gumbel-Softmax", "enumerate": summed}[config["estimator"]]
     blind = f", categories from epoch {config['blind_epochs'] + 1} on" if config["blind_epochs"] else ""
     return f"{words}, {how}{blind}"
@@ -101,9 +101,7 @@ def table(name, line, seeds, shared, data="mnist"):
     cells = []
     for row, count in [(row, count) for row, counts in PAPER[data].items() for count in counts]:
         title, model, values, knob = ROWS[row]
-        how = (
-            {} if row != "cp" else {"estimator": "enumerate"} if count <= 10 else {"estimator": "gumbel", "kept": None}
-        )
+        how = {} if row != "cp" else {"estimator": "enumerate"} if count <= 10 else {"estimator": "gumbel", "top": None}
         values = {**values, **how, **({knob: count} if knob else {})}
         key = (row, count) if count else (row,)
         cells.append(Cell(key, model, values, seeds.get(key, ()), (title,), PAPER[data][row][count]))
@@ -121,7 +119,7 @@ def once(rows, counts):
     return {((row, count) if ROWS[row][3] else (row,)): (0,) for row in rows for count in counts}
 
 
-SUMMED = {"epochs": 25, "warmup_epochs": 3, "cp-vae.blind_epochs": 12, "cp-vae.kept": 2, "cp-vae.kept_epochs": 0}
+SUMMED = {"epochs": 25, "warmup_epochs": 3, "cp-vae.blind_epochs": 12, "cp-vae.top": 2, "cp-vae.top_epochs": 0}
 MANY = once(("cp", "mg"), (150, 500)) | once(["vp"], [150])
 SAME = "the same, "
 TABLES = [

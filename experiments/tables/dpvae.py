@@ -5,9 +5,10 @@ import statistics
 
 from matplotlib.figure import Figure
 
-from experiments import figures, pages
+from experiments import pages
 from experiments.tables.reading import Generation
 from experiments.tables.spec import Cell, Table
+from models.shared import figures
 
 OBJECTIVES = {
     "elbo": "VAE",

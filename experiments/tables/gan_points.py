@@ -5,9 +5,10 @@ import itertools
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build, pages
-from experiments.figures import save
+from experiments import pages
 from experiments.tables.spec import Cell, Table
+from models.shared.figures import save
+from models.shared.runs import trained
 from pyro_priors.data.points import MODES
 
 KINDS = {"gan": "GAN", "wgan": "WGAN", "wgan-gp": "WGAN-GP", "sn-gan": "SN-GAN"}
@@ -20,7 +21,7 @@ PRIORS = {
     "flow": ("flow, learnable", {"prior": "flow"}),
 }
 SHARED = {"latent_dim": 2, "slope": 0.2, "hidden": (128, 128, 128), "batch_size": 128, "lr": 3e-3, "decay": True}
-SHARED |= {"prior_lr": 1e-3, "components": 10, "rank": 10, "gmm_components": 25}
+SHARED |= {"prior_lr": 1e-3, "components": 10, "rank": 10, "gmm.components": 25}
 SHARED |= {"epochs": 20, "noise": 0.5, "noise_epochs": 8, "critic_steps": 1}
 OWN = {"wgan.clip": 0.3, "wgan-gp.penalty": 0.1, "wgan-gp.layer_norm": False, "sn-gan.lipschitz": 10.0}
 INTRODUCTION = (
@@ -57,10 +58,10 @@ def draw(folder, runs):
         axes = figure.subplots(height, len(own) // height, squeeze=False)
         extent = MODES[data][0].abs().max().item() * 1.2
         for axis, (cell, run) in zip(axes.flat, own, strict=True):
-            trained = build.trained(run)
-            torch.manual_seed(trained.run.config.seed)
+            chosen = trained(run)
+            torch.manual_seed(chosen.run.config.seed)
             axis.scatter(*MODES[data][0].T.numpy(), s=40, color="lightgray", linewidths=0)
-            axis.scatter(*trained.model.generate(2000).flatten(1).T.numpy(), s=2, alpha=0.5, linewidths=0)
+            axis.scatter(*chosen.model.generate(2000).flatten(1).T.numpy(), s=2, alpha=0.5, linewidths=0)
             axis.set(xlim=(-extent, extent), ylim=(-extent, extent), xticks=[], yticks=[])
             axis.set_title(", ".join(cell.titles), fontsize=8)
         save(figure, folder / f"gan-points-{data}.png")

@@ -3,8 +3,10 @@
 import functools
 import re
 
-from experiments import build, generation, judges, runs
+from experiments import generation
 from experiments.tables import results
+from inference import judges
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 
@@ -43,7 +45,7 @@ class Judged(Summary):
     @functools.cached_property
     def data(self):
         """The data that all are trained on."""
-        return build.load_data(self.config)
+        return self.config.load_data()
 
     @functools.cached_property
     def judge(self):
@@ -74,7 +76,7 @@ class Likeness(Judged):
         return super().beside() | {"count": len(self.data.test) if self.judge else self.plan.said("count")}
 
     def read(self, train, end):
-        run, model = build.trained(end)
+        run, model = runs.trained(end)
         likeness = judges.likeness(model, self.judge, self.data.test, train.seed, self.real)
         return {**runs.read_json(run.folder / "summary.json"), "frechet": likeness["frechet"]}
 
@@ -94,7 +96,7 @@ class Conditions(Judged):
     def read(self, train, end):
         if isinstance(end, str):
             return {"diverged": end, "provenance": runs.provenance()}
-        run, model = build.trained(end)
+        run, model = runs.trained(end)
         conditions = judges.conditions(model, self.judge, self.data.test, train.seed)
         return {**runs.read_json(run.folder / "summary.json"), "conditions": conditions}
 
@@ -118,7 +120,7 @@ class Generation(Judged):
         return {**self.plan.counts, **super().beside()}
 
     def read(self, train, end):
-        run, model = build.trained(end)
+        run, model = runs.trained(end)
         drawn = generation.results(model, self.data, train.seed, self.judge, self.real, **self.plan.counts)
         return {**runs.read_json(run.folder / "summary.json"), "generation": drawn}
 

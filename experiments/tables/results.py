@@ -6,19 +6,11 @@ import sys
 from pathlib import Path
 
 from experiments import launch
-from experiments.configure import anywhere, decisive, former, identity, same, to_flags, to_json
-from experiments.runs import hashed, held, provenance, read_json, write_json
+from experiments.configure import anywhere, configured, decisive, identity, same, to_flags, to_json
+from models.shared.runs import hashed, held, provenance, read_json, write_json
 from pyro_priors.checks import UserError
 from pyro_priors.data.loading import root_of
 from pyro_priors.training import CHECKPOINT
-
-
-def read(path):
-    """A result, its configuration in the words of today; None where there is none."""
-    if not path.is_file():
-        return None
-    result = read_json(path)
-    return {**result, "config": former(result["config"])}
 
 
 def result(folder, config, beside=None, *, strict=True):
@@ -34,9 +26,11 @@ def result(folder, config, beside=None, *, strict=True):
         UserError: there is one of another configuration, which must not be lost.
     """
     path = Path(folder) / f"{config.name}.json"
-    written = read(path)
-    if written is None or (same(written["config"], config) and _as_well(written.get("beside", {}), beside or {})):
-        return written
+    if not path.is_file():
+        return None
+    written = read_json(path)
+    if same(written["config"], config) and _as_well(written.get("beside", {}), beside or {}):
+        return {**written, "config": to_json(configured(config.model, written["config"]))}
     if strict:
         raise UserError(
             f"results: expected a result of this configuration in {path}, got one of another (leave it: choose another "
@@ -92,11 +86,10 @@ def cut_off(config):
 
 def newest(config):
     """The last finished run folder of this configuration, from the same start, or None."""
-    wanted = decisive(to_json(config))
     finished = [
         path
         for path in (config.runs_dir / config.name).glob("*/summary.json")
-        if same(decisive(read_json(path.parent / "config.json")["config"]), config, wanted)
+        if same(read_json(path.parent / "config.json")["config"], config, decisive)
     ]
     return max(finished, key=lambda path: path.stat().st_mtime_ns).parent if finished else None
 

@@ -9,7 +9,7 @@ from experiments.tables.spec import Cell, Table
 ROWS = {
     "normal": ("N(0, I)", {"prior": "normal"}, ("194.16", "185.09")),
     "gmm-fixed": ("GMM of 100, fixed", {"prior": "gmm", "fixed": True}, ("201.60", "191.99")),
-    "gmm-20": ("GMM of 20 (as many as TRIP's rank), learnable", {"prior": "gmm", "gmm_components": 20}, ("", "")),
+    "gmm-20": ("GMM of 20 (as many as TRIP's rank), learnable", {"prior": "gmm", "components": 20}, ("", "")),
     "gmm": ("GMM of 100, learnable", {"prior": "gmm"}, ("193.88", "184.73")),
     "trip-fixed": ("TRIP, fixed", {"prior": "trip", "fixed": True, "init": "noise"}, ("202.04", "190.09")),
     "trip": ("TRIP, learnable", {"prior": "trip"}, ("193.32", "184.43")),

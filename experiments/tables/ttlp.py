@@ -146,7 +146,7 @@ COMMON = {
     "lr": 2e-3,
     "particles": 10,
 }
-COMMON |= {"classifier.lr": 1e-3, "classifier.network": "mlp", "classifier.decay": True, "reinit_samples": 16_000}
+COMMON |= {"classifier.lr": 1e-3, "classifier.decay": True, "reinit_samples": 16_000}
 MNIST = {"epochs": 12, "latent_dim": 16, "likelihood": "bernoulli", "prior_epochs": 4, "rank": 48}
 MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6}
 TEN = ("male", "young", "smiling", "eyeglasses", "wearing_hat", "blond_hair", "black_hair")
