@@ -3,7 +3,8 @@
 import pyro
 import torch
 
-from experiments import fitting, judges
+from inference import judges
+from models.shared import answers
 from pyro_priors import metrics
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import loader
@@ -60,7 +61,7 @@ def results(
         found["frechet_low"] = metrics.frechet_distance(drawn_low, real)
     factors = data.train.hidden
     if factors is not None and factors.shape[1] > 1:
-        found["mig"] = metrics.mutual_information_gap(fitting.codes(model, data.train)[0], factors)
+        found["mig"] = metrics.mutual_information_gap(answers.codes(model, data.train)[0], factors)
     return found
 
 

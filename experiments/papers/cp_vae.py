@@ -7,14 +7,13 @@ import pyro
 import torch
 import tyro
 
-from experiments import build, figures, runs
-from experiments.config import check_counts
-from experiments.figures_attributes import attribute_grid
+from experiments.configure import check_counts
 from experiments.papers import compared
+from models.shared import figures, runs
+from models.shared.figures_attributes import attribute_grid
 from pyro_priors.checks import UserError, check_seed
 
 TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "aae": "AAE", "vae-gan": "VAE/GAN"}
-PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "flow": "flow", "trip": "TRIP"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +41,7 @@ class CpVaeFiguresConfig:
 
 def main(config: CpVaeFiguresConfig):
     """Read the runs, draw, and say where."""
-    found, test = compared.read(config, build.UNLABELLED)
+    found, test = compared.read(config)
     pyro.set_rng_seed(config.seed)
     titles = _titles(found)
     config.folder.mkdir(parents=True, exist_ok=True)
@@ -61,9 +60,10 @@ def _titles(found):
     """Model, prior and number of components of each run; a number where two are the same."""
     titles = []
     for one in found:
-        config, words = one.run.config, [TITLES[one.run.config.model]]
+        config = one.run.config
+        words = [TITLES.get(config.model, config.model)]
         if hasattr(config, "prior"):
-            words.append(PRIORS[config.prior])
+            words.append(config.prior_kind.title)
         law = one.model.prior_law()
         if isinstance(law, torch.distributions.MixtureSameFamily):
             words.append(str(law.mixture_distribution.logits.shape[-1]))
@@ -74,7 +74,7 @@ def _titles(found):
 
 def _generated(one, count):
     """Pictures; CP-VAE's categories are drawn from the aggregated posterior (eq. 14)."""
-    if one.run.config.model == "cp-vae":
+    if one.run.config.infers_categories:
         test = runs.read_json(one.run.folder / "summary.json")["test"]
         return one.model.generate(count, probs=torch.tensor(test["categories"]))
     return one.model.generate(count)

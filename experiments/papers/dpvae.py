@@ -9,10 +9,11 @@ import torch
 import tyro
 from matplotlib.figure import Figure
 
-from experiments import figures, pages, runs
-from experiments.config import check_counts
+from experiments import pages
+from experiments.configure import check_counts
 from experiments.papers import compared
 from experiments.tables.dpvae_page import OBJECTIVES
+from models.shared import figures, runs
 from pyro_priors import metrics
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.images import loader
@@ -53,7 +54,7 @@ class DpvaeFiguresConfig:
 @torch.no_grad()
 def main(config: DpvaeFiguresConfig):
     """Read the runs, walk, print what was measured, and draw."""
-    found, test = compared.read(config, ("vae",), ("data", "binarize"), "runs of train vae")
+    found, test = compared.read(config, ("data", "binarize"))
     if max(config.between) >= len(test):
         raise UserError(f"between: expected numbers below {len(test)}, got {config.between}")
     generator = torch.Generator().manual_seed(config.seed)

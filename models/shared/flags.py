@@ -4,13 +4,14 @@ import ast
 import contextlib
 import dataclasses
 import io
+import itertools
 import sys
 from typing import Annotated, Literal
 
 import tyro
 
 from models import model_of
-from models.shared.knobs import acting, check_known, comments, draft, priors_of, with_prior, words
+from models.shared.knobs import acting, check_known, comments, draft, missing, priors_of, with_prior
 from pyro_priors.checks import UserError
 
 
@@ -30,9 +31,7 @@ def parse(name, flags, prog):
     check_known(kind, given)
     for flag in given:
         if flag not in fields:
-            raise UserError(
-                f"{flag}: expected a knob of `{words(kind)}` that acts, got one that does {_when(kind, flag)}"
-            )
+            raise UserError(f"{flag}: expected {missing(config, _field(kind, flag))}")
     values = read(_view(kind, fields), flags, prog)
     return kind(**dataclasses.asdict(values))
 
@@ -54,7 +53,11 @@ def read(kind, flags, prog):
 
 
 def _has_choice(model):
-    return any(field.name == "prior" for field in dataclasses.fields(model))
+    return _field(model, "prior") is not None
+
+
+def _field(kind, name):
+    return next((field for field in dataclasses.fields(kind) if field.name == name), None)
 
 
 def _view(kind, fields):
@@ -83,7 +86,7 @@ def _choices(kind, flags):
     """Values on the command line of the knobs that decide whether others act."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
     deciding = {name for field in fields.values() for name in field.metadata.get("when", {})} & set(fields)
-    deciding |= {"fixed"} & set(fields)  # which priors read
+    deciding |= {name for name, field in fields.items() if field.type is bool}  # a prior's `learns` may read them
     values = {name: _value(text) for name in deciding if (text := _chosen(flags, name)) is not None}
     return values | ({"prior": fields["prior"].default} if "prior" in fields else {})
 
@@ -91,7 +94,7 @@ def _choices(kind, flags):
 def _chosen(flags, name):
     """The text that the flags give a knob, None where they do not."""
     chosen = None
-    for flag, after in zip(flags, [*flags[1:], ""], strict=True):
+    for flag, after in itertools.pairwise([*flags, ""]):
         if _name(flag) == name:
             chosen = flag.partition("=")[2] or ("True" if after.startswith("--") or not after else after)
         elif _name(flag) == f"no_{name}":
@@ -104,18 +107,3 @@ def _value(text):
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
         return text
-
-
-def _when(kind, name):
-    """Under what a knob acts."""
-    field = next(field for field in dataclasses.fields(kind) if field.name == name)
-    conditions = []
-    for other, wanted in field.metadata["when"].items():
-        values = wanted if isinstance(wanted, tuple) else (wanted,)
-        if callable(wanted):
-            conditions.append(f"beside --{other.replace('_', '-')}")
-        elif any(field.name == other for field in dataclasses.fields(kind)):
-            conditions.append(f"with --{other.replace('_', '-')} {' or '.join(map(str, values))}")
-        else:
-            conditions.append("with another prior")
-    return " and ".join(conditions)

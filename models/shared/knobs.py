@@ -39,18 +39,27 @@ def check_idle(config):
     """`UserError` where a knob that does not act is not at its default."""
     for field in dataclasses.fields(config):
         if not acts(config, field) and getattr(config, field.name) != field.default:
-            raise UserError(f"{field.name}: expected its default beside {_why(config, field)}, got another")
+            raise UserError(f"{field.name}: expected {missing(config, field)}")
 
 
-def _why(config, field):
-    """The condition of a knob that does not hold, as flags."""
-    fields = {other.name for other in dataclasses.fields(config)}
-    for name, wanted in field.metadata["when"].items():
-        if not _holds(config, name, wanted):
-            if name in fields:
-                return f"--{name.replace('_', '-')} {getattr(config, name)}"
-            return f"--prior {config.prior}" + (" --fixed" if getattr(config, "fixed", False) else "")
-    raise AssertionError(field.name)
+def missing(config, field):
+    """What must hold before a knob that does not act does, and what holds instead."""
+    fields = {other.name: other for other in dataclasses.fields(config)}
+    name, wanted = next((name, w) for name, w in field.metadata["when"].items() if not _holds(config, name, w))
+    if name not in fields:
+        what = next(vars(kind)[name].__doc__ for kind in type(config).__mro__ if _is_property(kind, name))
+        fixed = " --fixed" if getattr(config, "fixed", False) else ""
+        return f"only where {what.removeprefix('Whether ').rstrip('.')}, got it with `{words(type(config))}{fixed}`"
+    if not acts(config, fields[name]):
+        return missing(config, fields[name])
+    flag, value = f"--{name.replace('_', '-')}", getattr(config, name)
+    if wanted is True or callable(wanted):
+        return f"{flag} beside it, got none"
+    return f"{flag} {either(wanted if isinstance(wanted, tuple) else (wanted,))} beside it, got {flag} {value}"
+
+
+def _is_property(kind, name):
+    return isinstance(vars(kind).get(name), property)
 
 
 def draft(kind, values):
@@ -61,24 +70,29 @@ def draft(kind, values):
     return config
 
 
-@functools.cache
 def with_prior(model, prior=None):
     """The class of a model together with the knobs of the prior of that name; the model's own choice if None.
 
     Raises:
         UserError: a model without a choice of priors, or a prior that the model cannot take.
     """
-    fields = {field.name: field for field in dataclasses.fields(model)}
-    if "prior" not in fields:
+    default = next((field.default for field in dataclasses.fields(model) if field.name == "prior"), None)
+    if default is None:
         if prior is not None:
             raise UserError(f"prior: expected none with {model.model}, got {prior!r}")
         return model
-    prior = fields["prior"].default if prior is None else prior
+    return _joined(model, default if prior is None else prior)
+
+
+@functools.cache  # one class for one pair: equal configurations are of the same
+def _joined(model, prior):
+    """The class whose fields are those of a model and of the knobs of a prior."""
     if prior not in priors_of(model):
         raise UserError(f"prior: expected one of {', '.join(priors_of(model))} with {model.model}, got {prior!r}")
     kind = knobs_of(prior)
+    fields = {field.name for field in dataclasses.fields(model)}
     own = dataclasses.fields(kind)
-    if clash := sorted({field.name for field in own} & set(fields)):
+    if clash := sorted({field.name for field in own} & fields):
         raise UserError(f"prior: expected knobs that {model.model} does not have itself, got {', '.join(clash)}")
     changed = model.prior_defaults.get(prior, {})
     added = [
@@ -89,7 +103,6 @@ def with_prior(model, prior=None):
     return dataclasses.make_dataclass(model.__name__, added, bases=(model,), namespace=space, frozen=True)
 
 
-@functools.cache
 def priors_of(model):
     """The names of the priors that a model takes."""
     return tuple(name for name in prior_names() if model.takes(knobs_of(name)))
@@ -106,7 +119,18 @@ def check_known(kind, names):
 def words(kind):
     """A model and its prior, as the command line says them."""
     prior = next((f" --prior {f.default}" for f in dataclasses.fields(kind) if f.name == "prior"), "")
-    return f"{kind.model}{prior}"
+    return f"train {kind.model}{prior}"
+
+
+def either(values):
+    """Several values as words.
+
+    Example:
+        >>> either(("a", "b", "c"))
+        'a, b or c'
+    """
+    *first, last = map(str, values)
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def _belongs(name):
@@ -114,10 +138,10 @@ def _belongs(name):
     from models import model_of, names
 
     priors = [prior for prior in prior_names() if name in {f.name for f in dataclasses.fields(knobs_of(prior))}]
-    models = [one for one in names() if name in {f.name for f in dataclasses.fields(model_of(one))}]
-    places = [f"--prior {', '.join(sorted(priors))}"] if priors else []
-    places += [f"train {', '.join(models)}"] if models else []
-    return f"one of {' and of '.join(places)}" if places else "one that there is nowhere"
+    models = [model for model in names() if name in {f.name for f in dataclasses.fields(model_of(model))}]
+    places = [f"--prior {either(priors)}"] if priors else []
+    places += [f"train {either(models)}"] if models else []
+    return f"one that belongs to {' and to '.join(places)}" if places else "one that no model and no prior has"
 
 
 @functools.cache

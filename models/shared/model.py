@@ -84,16 +84,8 @@ class Model:
             raise UserError(f"stream: expected --binarize none beside it, got {self.binarize}")
         if self.name is not None and (self.name in ("", ".", "..") or set(self.name) & set("/\\")):
             raise UserError(f"name: expected the name of one folder, got {self.name!r} (--runs-dir says where it lies)")
-        if hasattr(self, "prior_kind"):
-            try:
-                knobs = self.prior_knobs
-            except ValueError as error:
-                raise UserError(str(error)) from error
-            if knobs.least_latents > self.latent_dim:
-                least = knobs.least_latents
-                raise UserError(
-                    f"latent_dim: expected at least {least} with --prior {self.prior}, got {self.latent_dim}"
-                )
+        if hasattr(self, "prior_kind") and (least := self.prior_kind.least_latents) > self.latent_dim:
+            raise UserError(f"latent_dim: expected at least {least} with --prior {self.prior}, got {self.latent_dim}")
 
     # ---- names
 
@@ -119,7 +111,10 @@ class Model:
     @property
     def prior_knobs(self):
         """The knobs of the prior alone."""
-        return self.prior_kind(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self.prior_kind)})
+        try:
+            return self.prior_kind(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self.prior_kind)})
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
     @property
     def learns(self):
@@ -294,6 +289,7 @@ class Model:
     # ---- what it can be asked for by `sample`
 
     generates: ClassVar[bool] = True  # whether it draws images
+    reconstructs: ClassVar[bool] = False  # whether it encodes images, of which it knows no attributes
     counts_categories: ClassVar[bool] = False  # whether these can be of a category that has no label
     infers_categories: ClassVar[bool] = False  # whether it says how frequent each category is among test images
     classifies: ClassVar[bool] = False  # whether it may judge others' images

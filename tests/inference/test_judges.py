@@ -6,12 +6,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from experiments import judges
 from experiments.__main__ import main
+from inference import judges
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import Images
 
-RUN = SimpleNamespace(config=SimpleNamespace(model="vae"), folder="somewhere")
+RUN = SimpleNamespace(config=SimpleNamespace(model="vae", generates=True), folder="somewhere")
 
 
 @pytest.fixture
@@ -47,11 +47,11 @@ def test_inception_distance_is_that_of_its_features(torchmetrics, tmp_path):
             assert n == 40
             return images.first()
 
-    found = judges.inception_distance(Copy(), inception, images, seed=0)
-    assert found["frechet"] == pytest.approx(0, abs=1e-9)
-    assert found["count"] == 40
-    assert found["extractor"] == "torchmetrics inception-v3-compat 2048"
-    assert len(found["weights"]) == 16
+    results = judges.inception_distance(Copy(), inception, images, seed=0)
+    assert results["frechet"] == pytest.approx(0, abs=1e-9)
+    assert results["count"] == 40
+    assert results["extractor"] == "torchmetrics inception-v3-compat 2048"
+    assert len(results["weights"]) == 16
 
     class Dark(Copy):
         def generate(self, n):
@@ -99,10 +99,10 @@ def test_conditions_leave_out_labels_that_are_unknown():
         def generate(self, n, y):
             return torch.rand(n, 1, 4, 4)
 
-    found = judges.conditions(Model(), judges.Judge(None, Reader(), ("a", "b"), {"weights": "x"}), images, seed=0)
-    assert found["accuracy"] == {"a": 0.5, "b": None}
-    assert found["mean_accuracy"] == 0.5
-    assert found["judge"] == {"weights": "x"}
+    results = judges.conditions(Model(), judges.Judge(None, Reader(), ("a", "b"), {"weights": "x"}), images, seed=0)
+    assert results["accuracy"] == {"a": 0.5, "b": None}
+    assert results["mean_accuracy"] == 0.5
+    assert results["judge"] == {"weights": "x"}
 
 
 def test_a_judge_must_be_there(capsys, tmp_path):

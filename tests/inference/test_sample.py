@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from experiments import build, figures, figures_attributes, sample
+from inference import sample
+from models.shared import figures, figures_attributes, runs
 from pyro_priors.checks import UserError
 from pyro_priors.data.attributes import Attribute
 
@@ -16,17 +17,19 @@ ATTRIBUTES = (Attribute("side", ("left", "right")), Attribute("bright", ("0", "1
 def rows(monkeypatch, tmp_path):
     """`rows(given, n)` runs the command on a model that draws nothing but zeros -> {title: number of pictures}."""
     drawn = {}
-    run = SimpleNamespace(folder=tmp_path, config=SimpleNamespace(model="joint-vae"), attributes=ATTRIBUTES)
+    config = SimpleNamespace(model="joint-vae", title="joint-vae", generates=True)
+    config.counts_categories = config.infers_categories = False
+    run = SimpleNamespace(folder=tmp_path, config=config, attributes=ATTRIBUTES)
     model = SimpleNamespace(generate=lambda n, **_: torch.zeros(n, 1, 2, 2))
-    monkeypatch.setattr(build, "trained", lambda _: (run, model))
+    monkeypatch.setattr(runs, "trained", lambda _: (run, model))
     for module, name in ((figures, "samples"), (figures_attributes, "attribute_grid")):
         monkeypatch.setattr(module, name, lambda _, pictures: drawn.update(pictures))
 
-    def ask(*given, n=None):
-        sample.main(sample.SampleConfig(run=tmp_path, given=given, n=n))
+    def drawn_by(*given, n=None):
+        sample.main(sample.Sample(run=tmp_path, given=given, n=n))
         return {title: len(pictures) for title, pictures in drawn.items()}
 
-    return ask
+    return drawn_by
 
 
 @pytest.mark.parametrize(

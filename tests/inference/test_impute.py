@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import pyro_priors as pp
-from experiments import answers, build, impute
+from inference import impute
+from models.shared import answers, runs
 from pyro_priors import queries
 from pyro_priors.checks import UserError
 from pyro_priors.data import user_folder
@@ -56,16 +57,16 @@ def folder(tmp_path):
 
 @pytest.fixture
 def run(monkeypatch, model, folder):
-    """A run folder of that model, as `build.trained` reads it."""
+    """A run folder of that model, as `runs.trained` reads it."""
     config = SimpleNamespace(binarize="none", model="joint-vae", attributes=())
-    kept = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES)
-    monkeypatch.setattr(build, "trained", lambda _: (kept, model))
-    return kept
+    trained = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES)
+    monkeypatch.setattr(runs, "trained", lambda _: (trained, model))
+    return trained
 
 
 def config(folder, **changes):
     paths = {"run": folder, "images": folder, "attributes": folder / "in.csv", "out": folder / "out.csv"}
-    return impute.ImputeConfig(**{**paths, **changes})
+    return impute.Impute(**{**paths, **changes})
 
 
 def filled(folder, **changes):
@@ -76,13 +77,13 @@ def filled(folder, **changes):
 
 
 def expected(model, folder, draws=16):
-    """What `inference` says of the same pictures and cells with the same seed."""
+    """What `queries` says of the same pictures and cells with the same seed."""
     table = read_csv(folder / "in.csv", attributes=ATTRIBUTES)
     images = Images(user_folder.pictures_named(folder, table.images, 8, 1))
     pyro.set_rng_seed(0)
     (x,) = loader(images, 500)
-    asked = model, x, table.values, draws
-    return queries.classify(*asked), queries.posterior_mean(*asked), queries.impute(*asked)
+    given = model, x, table.values, draws
+    return queries.classify(*given), queries.posterior_mean(*given), queries.impute(*given)
 
 
 def test_empty_cells_are_filled_with_what_the_model_says(run, model, folder, capsys):
@@ -147,17 +148,17 @@ def test_names_are_matched_whatever_their_case(run, folder):
 @pytest.mark.parametrize("least", [0.0, 0.6, 0.9, 1.0])
 def test_doubtful_cells_stay_empty(run, folder, capsys, least):
     rows = filled(folder, min_confidence=least)
-    kept = 0
+    doubtful = 0
     for name, index in (("digit", 1), ("digit", 2), ("hair", 2), ("hair", 3)):
         probability = float(rows[index][f"{name}_probability"])  # written in any case
         assert bool(rows[index][name].strip()) == (probability >= least)
-        kept += probability < least
+        doubtful += probability < least
     assert all(row["age"] for row in rows)  # a number has no probability
-    assert kept == {0.0: 0, 1.0: 4}.get(least, kept)
-    assert capsys.readouterr().out.startswith(f"{6 - kept} cells filled, {kept} left empty\n")
+    assert doubtful == {0.0: 0, 1.0: 4}.get(least, doubtful)
+    assert capsys.readouterr().out.startswith(f"{6 - doubtful} cells filled, {doubtful} left empty\n")
 
 
-def test_a_cell_as_probable_as_was_asked_is_filled(run, folder):
+def test_a_cell_as_probable_as_is_wanted_is_filled(run, folder):
     probability = filled(folder)[1]["digit_probability"]
     assert filled(folder, min_confidence=float(probability))[1]["digit"]
     assert not filled(folder, min_confidence=float(probability) + 1e-5)[1]["digit"]
@@ -251,7 +252,7 @@ def test_a_name_that_an_added_column_would_take_is_refused(run, folder, monkeypa
     ],
 )
 def test_bad_arguments_end_before_any_work(folder, monkeypatch, changes, message):
-    monkeypatch.setattr(build, "trained", None)
+    monkeypatch.setattr(runs, "trained", None)
     (folder / "link.csv").symlink_to(folder / "in.csv")
     paths = {name: folder / value for name, value in changes.items() if isinstance(value, str)}
     with pytest.raises(UserError, match=message):

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import pyro_priors as pp
-from experiments import build, impute
+from inference import impute
+from models.shared import runs
 from pyro_priors.checks import UserError
 from pyro_priors.data import loading
 from pyro_priors.data.attributes import Attribute, kinds, read_csv
@@ -20,7 +21,7 @@ HAIRY, DIGIT, AGE = (
     Attribute("Digit", ("1", "2", "3")),
     Attribute("age", None, 40.0, 10.0),
 )
-ASKED = ("hairy=mustache|!No_Beard", "Digit", "age")
+RECIPES = ("hairy=mustache|!No_Beard", "Digit", "age")
 TRUE, FALSE, UNKNOWN = ["1,1", "1,0", "0,0", ",0", "1,"], ["0,1"], ["0,", ",1", ","]  # Mustache, No_Beard -> hairy
 
 
@@ -38,22 +39,22 @@ def folder(tmp_path, monkeypatch):
     attributes = (HAIRY, DIGIT, AGE)
     prior = pp.TTLP(2, kinds(attributes, components=2), components=3, rank=2)
     model = JointVAE(GatedMLPEncoder((1, 8, 8), 2, (8,)), GatedMLPDecoder(2, (1, 8, 8), (8,)), prior).eval()
-    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=ASKED)
+    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=RECIPES)
     run = SimpleNamespace(folder=tmp_path, config=config, image_shape=(1, 8, 8), attributes=attributes)
-    monkeypatch.setattr(build, "trained", lambda _: (run, model))
+    monkeypatch.setattr(runs, "trained", lambda _: (run, model))
     return tmp_path
 
 
 def filled(folder, source="in.csv", **changes):
     """`impute` on a file of the folder -> the rows of its output, as dicts."""
     out = folder / "out.csv"
-    impute.main(impute.ImputeConfig(run=folder, images=folder, attributes=folder / source, out=out, **changes))
+    impute.main(impute.Impute(run=folder, images=folder, attributes=folder / source, out=out, **changes))
     with out.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def test_the_file_of_the_training_can_be_filled(folder, capsys):
-    data = loading.load("folder", folder_of_training(folder), image_size=8, attributes=ASKED)
+    data = loading.load("folder", folder_of_training(folder), image_size=8, attributes=RECIPES)
     assert [a.name for a in data.attributes]
     rows = filled(folder, other_columns="copy")
     assert list(rows[0]) == [
@@ -82,8 +83,8 @@ def folder_of_training(folder):
 
 
 def test_what_a_recipe_knows_is_given_to_the_model(folder, monkeypatch):
-    seen, ask = [], impute.cells
-    monkeypatch.setattr(impute, "cells", lambda model, table, *rest: seen.append(table) or ask(model, table, *rest))
+    seen, cells = [], impute.cells
+    monkeypatch.setattr(impute, "cells", lambda model, table, *rest: seen.append(table) or cells(model, table, *rest))
     filled(folder, other_columns="copy")
     assert seen[0].values[:6, 0].tolist() == [1.0] * 5 + [0.0]
     assert seen[0].values[6:, 0].isnan().all()
@@ -93,14 +94,14 @@ def test_what_a_recipe_knows_is_given_to_the_model(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("header", "read", "added"),
     [
-        (["image", "mustache", "NO_BEARD"], [ASKED[0]], ["hairy", "Digit", "age"]),
+        (["image", "mustache", "NO_BEARD"], [RECIPES[0]], ["hairy", "Digit", "age"]),
         (["image", "age"], ["age"], ["hairy", "Digit"]),
         (["DIGIT ", "image"], ["Digit"], ["hairy", "age"]),
         (["image"], None, ["hairy", "Digit", "age"]),
     ],
 )
 def test_columns_that_say_something_need_no_permission(header, read, added):
-    layout = impute.columns("in.csv", header, (HAIRY, DIGIT, AGE), ASKED)
+    layout = impute.columns("in.csv", header, (HAIRY, DIGIT, AGE), RECIPES)
     assert layout.read == read
     assert layout.added == [*added, "hairy_probability", "Digit_probability", "age_sd"]
     every = [name.strip() for name in header] + layout.added
@@ -121,8 +122,8 @@ def test_columns_that_say_something_need_no_permission(header, read, added):
 def test_other_columns_are_refused(header, unknown):
     advice = r"\(pass --other-columns copy to copy them as they are\)$"
     with pytest.raises(UserError, match=f"in.csv: column: expected one of hairy, Digit, age, got {unknown} {advice}"):
-        impute.columns("in.csv", ["image", *header], (HAIRY, DIGIT, AGE), ASKED)
-    assert impute.columns("in.csv", ["image", *header], (HAIRY, DIGIT, AGE), ASKED, copy=True)
+        impute.columns("in.csv", ["image", *header], (HAIRY, DIGIT, AGE), RECIPES)
+    assert impute.columns("in.csv", ["image", *header], (HAIRY, DIGIT, AGE), RECIPES, copy=True)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ def test_other_columns_are_refused(header, unknown):
 )
 def test_columns_that_differ_in_case_alone_are_refused_in_any_case(header, message):
     with pytest.raises(UserError, match=message):
-        impute.columns("in.csv", ["image", *header], (HAIRY, DIGIT, AGE), ASKED, copy=True)
+        impute.columns("in.csv", ["image", *header], (HAIRY, DIGIT, AGE), RECIPES, copy=True)
     with pytest.raises(UserError, match=r"in.csv: column: expected one of Digit, digit, got 'DIGIT'"):
         impute.columns("in.csv", ["image", "DIGIT"], (DIGIT, DIGIT._replace(name="digit")))
 
@@ -164,11 +165,11 @@ def test_a_filled_file_can_be_filled_further(folder):
     assert list(second[0]) == list(first[0])  # no column twice
     columns = {"hairy": "hairy_probability", "digit": "Digit_probability"}
     for before, after in zip(first, second, strict=True):
-        asked = {columns[name]: name for image, name in doubtful if image == before["image"]}
+        empty = {columns[name]: name for image, name in doubtful if image == before["image"]}
         for column, cell in before.items():
-            if column in asked.values():
+            if column in empty.values():
                 assert after[column]
-            elif column in asked:
+            elif column in empty:
                 assert 0 < float(after[column]) <= 1
                 assert after[column] != cell  # of this answer: other draws
             else:

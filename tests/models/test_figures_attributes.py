@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pyro_priors as pp
-from experiments import figures, figures_attributes
+from models.shared import figures, figures_attributes
 from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.data.images import Images
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
@@ -39,14 +39,14 @@ COVERAGE = Coverage(torch.linspace(0.01, 1, 100), torch.linspace(1, 0.9, 100))
 @pytest.fixture
 def drawn(monkeypatch):
     """Keeps the figures that would be written, laid out but not rendered -> list of them."""
-    kept = []
+    written = []
 
     def keep(figure, path):
-        kept.append(figure)
+        written.append(figure)
         figure.draw_without_rendering()
 
     monkeypatch.setattr(figures_attributes, "save", keep)
-    return kept
+    return written
 
 
 def texts(figure):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from experiments import build
 from experiments.__main__ import main
+from models.shared import runs
 
 TINY = ["--epochs", "1", "--latent-dim", "2", "--hidden", "8", "--particles", "2", "--no-progress"]
 POINTS = ["--data", "moons", "--binarize", "none", "--likelihood", "gaussian", "--noise", "0.1", "--batch-size", "500"]
@@ -22,14 +22,14 @@ def test_every_objective_trains_with_and_without_the_flow(tmp_path, objective, p
     assert "train_regulariser" in (summary.parent / "metrics.csv").read_text() or objective == "beta-h"
 
 
-def test_the_kernel_of_info_is_the_one_asked_for(tmp_path):
-    told = []
+def test_the_kernel_of_info_is_the_one_that_is_named(tmp_path):
+    losses = []
     for kernel in ("rbf", "imq"):
         flags = [*POINTS, *TINY, "--prior", "normal", "--objective", "info", "--kernel", kernel]
         assert main(["train", "vae", *flags, "--runs-dir", str(tmp_path / kernel)]) == 0
         (metrics,) = (tmp_path / kernel).glob("*/*/metrics.csv")
-        told.append(metrics.read_text().splitlines()[1].split(",")[1])
-    assert told[0] != told[1]
+        losses.append(metrics.read_text().splitlines()[1].split(",")[1])
+    assert losses[0] != losses[1]
 
 
 def test_a_flow_over_a_ring_with_splines(tmp_path):
@@ -37,7 +37,7 @@ def test_a_flow_over_a_ring_with_splines(tmp_path):
     flags += ["--transform", "spline", "--layers", "2", "--components", "3", "--rank", "2"]
     assert main(["train", "vae", *flags, "--runs-dir", str(tmp_path)]) == 0
     (folder,) = tmp_path.glob("*/*")
-    assert build.trained(folder).model.generate(3).shape == (3, 1, 8, 8)
+    assert runs.trained(folder).model.generate(3).shape == (3, 1, 8, 8)
     assert (folder / "prior.png").is_file()
 
 
