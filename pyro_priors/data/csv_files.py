@@ -34,8 +34,7 @@ def read(path: Path) -> CsvFile:
             longer or shorter than the header (its line is named), no row at all, an image without a name or one that
             is there twice.
     """
-    source = _source(path)
-    header, rows = _rows(path.name, source)
+    source, header, rows = _rows(path)
     names = [name.strip() for name in header]
     if "image" not in names:
         raise UserError(f"{path.name}: expected a column 'image', got {', '.join(names) or 'nothing'}")
@@ -58,22 +57,18 @@ def read(path: Path) -> CsvFile:
     return CsvFile(path.name, source, header, lines, texts)
 
 
-def _source(path: Path) -> bytes:
+def _rows(path: Path) -> tuple[bytes, list[str], list[tuple[int, list[str]]]]:
+    """-> the bytes of a file, its header, [(line, cells of a row), ...]."""
+    name = path.name
     try:
-        return path.read_bytes()
-    except OSError as error:
-        where = path.absolute()
-        raise UserError(f"{path.name}: expected a CSV file at {where}, got none ({error.strerror})") from error
-
-
-def _rows(name: str, source: bytes) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """-> the header, [(line, cells of a row), ...]."""
-    try:
+        source = path.read_bytes()
         reader = csv.reader(io.StringIO(source.decode("utf-8-sig"), newline=""), strict=True)
+    except OSError as error:
+        raise UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{name}: expected a CSV file in UTF-8, got other bytes ({error.reason})") from error
     try:
         rows = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise UserError(f"{name} line {reader.line_num}: expected a row of a CSV file, got {error}") from error
-    return (rows[0][1] if rows else []), rows[1:]
+    return source, rows[0][1] if rows else [], rows[1:]

@@ -3,10 +3,9 @@
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -131,8 +130,7 @@ def _drawings(root: Path) -> Tensor:
             for drawing, _ in tqdm(_open("omniglot", root, background), desc="omniglot", leave=False)
         ]
         _save(path, np.savez_compressed, images=np.stack(drawings))
-    with _reading(path) as file, np.load(file) as arrays:
-        return torch.from_numpy(arrays["images"]).unsqueeze(1)
+    return _loaded(path).unsqueeze(1)
 
 
 def _faces(root: Path, part: str, options: Options, names: Callable[[], Sequence[str]]) -> Tensor | OnDisk:
@@ -148,8 +146,7 @@ def _faces(root: Path, part: str, options: Options, names: Callable[[], Sequence
         for index, name in enumerate(tqdm(files, desc=f"celeba {part}", leave=False)):
             pixels[index] = face(name).numpy()
         _save(path, np.save, pixels)
-    with _reading(path) as file:
-        return torch.from_numpy(np.load(file))
+    return _loaded(path)
 
 
 def _face(folder: Path, image_size: int, crop: int, name: str) -> Tensor:
@@ -176,12 +173,12 @@ def _save(path: Path, save: Callable[..., Any], *args: Any, **kwargs: Any) -> No
     replace_file(path, write)
 
 
-@contextmanager
-def _reading(path: Path) -> Iterator[BinaryIO]:
-    """The file at `path`, from which numpy is going to load what `_save` wrote."""
+def _loaded(path: Path) -> Tensor:
+    """The array at `path`, which `_save` wrote."""
     with path.open("rb") as file:
         try:
-            yield file
+            array = np.load(file)
+            return torch.from_numpy(array["images"] if path.suffix == ".npz" else array)
         except Exception as error:  # bad bytes raise what zipfile, zlib, pickle or numpy raise
             raise UserError(
                 f"data: expected numpy arrays in {path}, got a damaged file (without it, it is made anew)"

@@ -43,7 +43,7 @@ def folder(tmp_path):
         ("--network conv", "network: conv expected pictures of 28, 32 or 64 pixels, got"),
         ("--data moons --binarize none", "likelihood: bernoulli expected values in [0, 1], got"),
         ("--data moons", "binarize: expected values in"),
-        ("--data folder --data-root /nowhere", "data: folder expected pictures in /nowhere"),
+        ("--data folder --data-root /nowhere", "data: expected images in /nowhere"),
         ("--rank 0", "rank: expected at least 1, got 0"),
         ("--seed -1", "seed: expected 0 to 2147483647, got -1"),
         ("--prior-epochs -1", "prior_epochs: expected 0 or more, got -1"),
