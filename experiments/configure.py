@@ -42,6 +42,13 @@ def _fitting(default, value):
     return value
 
 
+def check_numbers(values):
+    """`UserError` where one of these is below 1."""
+    for name, value in values.items():
+        if value < 1:
+            raise UserError(f"{name}: expected at least 1, got {value}")
+
+
 def knobs(model):
     """The names of the knobs of a model."""
     return {field.name for field in dataclasses.fields(runs.CONFIGS[model])}

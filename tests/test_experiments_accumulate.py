@@ -9,7 +9,8 @@ from experiments import build, fitting, pages, train
 from experiments.config import TrainConfig, from_json, to_json
 from experiments.config_gan import AaeConfig, GanConfig, VaeGanConfig
 from experiments.config_two_level import CategoricalConfig
-from experiments.tables import kept
+from experiments.configure import ELSEWHERE
+from experiments.tables import results
 from pyro_priors import training
 from pyro_priors.checks import UserError
 
@@ -38,12 +39,10 @@ def test_results_that_do_not_know_it_are_those_of_one(tmp_path):
     config = TrainConfig(name="one")
     values = to_json(config)
     assert values.pop("accumulate") == 1
-    (tmp_path / "one.json").write_text(
-        json.dumps({"config": {k: v for k, v in values.items() if k not in kept.ELSEWHERE}})
-    )
-    assert kept.result(tmp_path, config) is not None
+    (tmp_path / "one.json").write_text(json.dumps({"config": {k: v for k, v in values.items() if k not in ELSEWHERE}}))
+    assert results.result(tmp_path, config) is not None
     with pytest.raises(UserError, match="got one of another"):
-        kept.result(tmp_path, dataclasses.replace(config, accumulate=2))
+        results.result(tmp_path, dataclasses.replace(config, accumulate=2))
 
 
 def test_the_results_of_the_checkout_are_recognised():
@@ -60,6 +59,6 @@ def test_the_results_of_the_checkout_are_recognised():
             knobs["pretrained"] = "RUN" if knobs["pretrained"] else None
         config = from_json(knobs, kinds[command[command.index("train") + 1]])
         assert config.accumulate == 1
-        assert kept.result(path.parent, config, written.get("beside")) is not None
+        assert results.result(path.parent, config, written.get("beside")) is not None
         seen += 1
     assert seen > 100

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from experiments import figures, pages, runs
 from experiments.configure import check_counts
 from experiments.papers import compared
-from experiments.tables.dpvae_page import OBJECTIVES
+from experiments.tables.dpvae import OBJECTIVES
 from pyro_priors import metrics
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.images import loader

@@ -4,6 +4,7 @@ import functools
 import re
 
 from experiments import build, generation, judges, runs
+from experiments.configure import check_numbers
 from experiments.tables import results
 from pyro_priors.checks import UserError
 
@@ -113,6 +114,11 @@ class Generation(Judged):
     """With what the draws of the prior are worth; with a classifier also by its features."""
 
     needs_judge = False
+
+    def __init__(self, plan, config):
+        super().__init__(plan, config)
+        check_numbers(plan.counts)
+        generation.check_draws(plan.counts["samples"], plan.counts["lowest"])
 
     def beside(self):
         return {**self.plan.counts, **super().beside()}

@@ -173,8 +173,9 @@ def chosen(cells, patterns):
     """The cells that are named, by name, first part or pattern; without any, those with results in the checkout."""
     if patterns is None:
         return [cell for cell in cells if cell.seeds]
-    names = dict.fromkeys(name for cell in cells for name in (cell.key[0], cell.name))
-    check_rows([p for p in patterns if not any(fnmatch(name, p) for name in names)], names)
+    names = dict.fromkeys([*(cell.key[0] for cell in cells), *(cell.name for cell in cells)])
+    if unknown := [p for p in patterns if not any(fnmatch(name, p) for name in names)]:
+        check_rows(unknown, names)
     return [cell for cell in cells if any(fnmatch(cell.name, p) or cell.key[0] == p for p in patterns)]
 
 
