@@ -18,12 +18,12 @@ def read(config, models, same=("data",), expected=None):
     Raises:
         UserError: a run that cannot be read, of another model, or of other data than the first.
     """
-    found = [build.trained(folder) for folder in config.runs]
-    for run, _ in found:
+    trained_runs = [build.trained(folder) for folder in config.runs]
+    for run, _ in trained_runs:
         if run.config.model not in models:
             wanted = expected or ", ".join(models)
             raise UserError(f"runs: expected {wanted}, got a {run.config.model} in {run.folder}")
-    if len({(run.image_shape, *(getattr(run.config, knob) for knob in same)) for run, _ in found}) > 1:
+    if len({(run.image_shape, *(getattr(run.config, knob) for knob in same)) for run, _ in trained_runs}) > 1:
         raise UserError("runs: expected all of the same data, got different ones")
-    first = found[0].run.config
-    return found, build.load_data(dataclasses.replace(first, data_root=config.data_root or first.data_root)).test
+    first = trained_runs[0].run.config
+    return trained_runs, build.load_data(dataclasses.replace(first, data_root=config.data_root or first.data_root)).test

@@ -18,11 +18,7 @@ TRICKS = {
     "average": ("moving average of the generator, 0.999", {"average": 0.999}),
 }
 PLAIN = {"data": "grid", "prior": "normal", "epochs": 20, "batch_size": 128, "hidden": (64, 64), "lr": 1e-3}
-PLAIN |= {
-    "latent_dim": 2,
-    "prior_lr": 1e-3,
-    **{knob: SHARED[knob] for knob in ("components", "rank", "gmm_components")},
-}
+PLAIN |= {knob: SHARED[knob] for knob in ("latent_dim", "prior_lr", "components", "rank", "gmm_components")}
 MATCH = (
     "squared MMD, and sKL, of prior and codes",
     lambda test: f"{test['squared_mmd']:.2g}, {pages.number(test['skl'], 0)}",

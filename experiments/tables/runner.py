@@ -76,11 +76,8 @@ class Plan:
 
     def __init__(self, config, table):
         self.config, self.table = config, changed(table, config)
-        self.folder, self.classifier, self.counts = (
-            config.results / self.table.name,
-            config.classifier,
-            self.table.counts,
-        )
+        self.folder = config.results / self.table.name
+        self.classifier, self.counts = config.classifier, self.table.counts
         self.where = {"runs_dir": config.runs_dir / self.table.name, "data_root": config.data_root}
         self.readings = {}
         cells = chosen(table.cells, config.rows)
