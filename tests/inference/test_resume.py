@@ -17,7 +17,8 @@ import experiments
 from experiments import figures, runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, to_flags
-from experiments.tables import kept
+from experiments.configure import identity
+from experiments.tables import results
 from pyro_priors import training
 from pyro_priors.checks import UserError
 from pyro_priors.training import CHECKPOINT
@@ -109,7 +110,7 @@ def test_checkpoints_amid_an_epoch_where_they_are_asked_for(tmp_path, monkeypatc
 
 def test_how_often_checkpoints_are_written_makes_no_other_result():
     config = TrainConfig(checkpoint_every=7)
-    assert kept.identity(config) == kept.identity(TrainConfig())
+    assert identity(config) == identity(TrainConfig())
     with pytest.raises(UserError, match="checkpoint_every: expected at least 1, got 0"):
         TrainConfig(checkpoint_every=0)
 
@@ -227,7 +228,7 @@ def under_way(folder):
 
 def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, capsys):
     now = {**runs.provenance(), "commit": "1", "uncommitted_changes": False}
-    for module in (runs, kept):
+    for module in (runs, results):
         monkeypatch.setattr(module, "provenance", lambda: now)
     commands = []
 
@@ -235,21 +236,21 @@ def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, cap
         commands.append(arguments)
         assert main(arguments) == 0
 
-    monkeypatch.setattr(kept, "run", run)
+    monkeypatch.setattr(results, "run", run)
     small = {"epochs": 2, "latent_dim": 2, "hidden": (8,), "batch_size": 300, "particles": 2, "progress": False}
     config = TrainConfig(data="digits", prior="normal", name="row", runs_dir=tmp_path, **small)
-    die(monkeypatch, lambda: kept.train(config), fit_loop, "save_checkpoint", 1)
+    die(monkeypatch, lambda: results.train(config), fit_loop, "save_checkpoint", 1)
     folder = folder_of(tmp_path)
-    assert kept.cut_off(dataclasses.replace(config, epochs=3)) is None
+    assert results.cut_off(dataclasses.replace(config, epochs=3)) is None
     with under_way(folder):
-        assert kept.cut_off(config) is None
+        assert results.cut_off(config) is None
         assert resume(folder) == 2
     assert f"expected a training that was cut off, got {folder}, which is under way" in capsys.readouterr().err
     for other in ({"commit": "2"}, {"commit": None}, {"uncommitted_changes": True}):
         now = now | other
-        assert kept.cut_off(config) is None
+        assert results.cut_off(config) is None
         now = now | {"commit": "1", "uncommitted_changes": False}
-    assert kept.train(config) == folder
+    assert results.train(config) == folder
     assert commands[1] == ["train", "--resume", str(folder)]
     assert (folder / "summary.json").is_file()
-    assert kept.cut_off(config) is None
+    assert results.cut_off(config) is None
