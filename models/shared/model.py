@@ -192,7 +192,10 @@ class Model:
         """The program before training; what starts at data does."""
         program = self.build(images.image_shape, images.attributes)
         if hasattr(getattr(program, "prior", None), "start_at"):
-            program.prior.start_at(images.train)
+            try:
+                program.prior.start_at(images.train)
+            except ValueError as error:
+                raise UserError(str(error)) from error
         return program
 
     # ---- training

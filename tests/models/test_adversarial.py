@@ -6,13 +6,13 @@ import math
 
 import pytest
 import torch
+from experiments.config import TrainConfig
+from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
 from torchvision_files import write_celeba, write_cifar10
 
 import pyro_priors as pp
 from experiments import adversarial, build
 from experiments.__main__ import main
-from experiments.config import TrainConfig
-from experiments.config_gan import GanConfig, SnGanConfig, WganConfig, WganGpConfig
 from pyro_priors import training
 from pyro_priors.checks import UserError
 from pyro_priors.data.points import MODES, coverage
