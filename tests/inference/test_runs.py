@@ -29,7 +29,7 @@ def train(tmp_path, *flags):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """`plain(flags of a prior)` -> the folder of a run with that prior and nothing else, trained once; to be read only."""
+    """`plain(flags of a prior)` -> the folder of a run with nothing else, trained once; to be read only."""
     return functools.cache(lambda *prior: train(tmp_path_factory.mktemp(prior[1]), *prior))
 
 
