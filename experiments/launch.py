@@ -79,7 +79,7 @@ class Machine:
     def cancel(self, error):
         """Start no more, tell those under way what stopped this, and wait: trainings write a checkpoint.
 
-        Only the process itself is told at first, which stops those that it has started. A further Ctrl-C is told to
+        At first the signal goes to the process itself, which stops those that it has started. A further Ctrl-C goes to
         all of its group, and stops them at once.
         """
         number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM

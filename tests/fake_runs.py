@@ -2,18 +2,18 @@
 
 import threading
 
-import tyro
+from experiments import launch
+from models.shared import runs
+from models.shared.flags import parse
+from models.shared.knobs import to_json
 
-from experiments import launch, runs
-from experiments.config import to_json
-
-_TYRO = threading.Lock()  # its cache is not for several threads
+_PARSING = threading.Lock()  # tyro's cache is not for several threads
 
 
-def parsed(config, words):
-    """The configuration of this class that flags stand for; from any thread."""
-    with _TYRO:
-        return tyro.cli(config, args=words)
+def parsed(name, words):
+    """The model of this name that flags stand for; from any thread."""
+    with _PARSING:
+        return parse(name, words, f"python -m experiments train {name}")
 
 
 def write_run(train, test, provenance):

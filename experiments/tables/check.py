@@ -82,7 +82,7 @@ def stored(table, folder, beside):
 
     `beside(cell, seed)` is what else must have decided the results; None: whatever they say.
     """
-    seeds = {int(found[1]) for path in folder.glob("*.json") if (found := re.search(r"-seed(\d+)$", path.stem))}
+    seeds = {int(match[1]) for path in folder.glob("*.json") if (match := re.search(r"-seed(\d+)$", path.stem))}
     rows, taken = [], set()
     for cell in table.cells:
         by_seed = {}

@@ -1,4 +1,4 @@
-"""Making everything that is missing of a table: what fails is told, and the others go on."""
+"""Making everything that is missing of a table: what fails is named, and the others go on."""
 
 import contextvars
 import sys

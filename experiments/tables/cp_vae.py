@@ -88,11 +88,11 @@ def title(row):
 
 def clusters(row):
     """Of categories, where there are labels to compare them with."""
-    found = [result["test"]["clusters"] for result in row.results if "clusters" in result["test"]]
-    if not found:
+    parts = [result["test"]["clusters"] for result in row.results if "clusters" in result["test"]]
+    if not parts:
         return [""] * len(CLUSTERS)
-    accuracy, majority = ([100 * part[name] for part in found] for name in ("accuracy", "majority_accuracy"))
-    numbers = [pages.mean([part[name] for part in found], digits) for name, digits in (("nmi", 3), ("used", 0))]
+    accuracy, majority = ([100 * part[name] for part in parts] for name in ("accuracy", "majority_accuracy"))
+    numbers = [pages.mean([part[name] for part in parts], digits) for name, digits in (("nmi", 3), ("used", 0))]
     return [pages.mean(accuracy), f"{max(accuracy):.2f}", pages.mean(majority), *numbers]
 
 

@@ -4,6 +4,7 @@ import functools
 import re
 
 from experiments import generation
+from experiments.configure import check_numbers
 from experiments.tables import results
 from inference import judges
 from models.shared import runs
@@ -115,6 +116,11 @@ class Generation(Judged):
     """With what the draws of the prior are worth; with a classifier also by its features."""
 
     needs_judge = False
+
+    def __init__(self, plan, config):
+        super().__init__(plan, config)
+        check_numbers(plan.counts)
+        generation.check_draws(plan.counts["samples"], plan.counts["lowest"])
 
     def beside(self):
         return {**self.plan.counts, **super().beside()}

@@ -76,11 +76,8 @@ class Plan:
 
     def __init__(self, config, table):
         self.config, self.table = config, changed(table, config)
-        self.folder, self.classifier, self.counts = (
-            config.results / self.table.name,
-            config.classifier,
-            self.table.counts,
-        )
+        self.folder = config.results / self.table.name
+        self.classifier, self.counts = config.classifier, self.table.counts
         self.where = {"runs_dir": config.runs_dir / self.table.name, "data_root": config.data_root}
         self.readings = {}
         cells = chosen(table.cells, config.rows)
@@ -173,8 +170,9 @@ def chosen(cells, patterns):
     """The cells that are named, by name, first part or pattern; without any, those with results in the checkout."""
     if patterns is None:
         return [cell for cell in cells if cell.seeds]
-    names = dict.fromkeys(name for cell in cells for name in (cell.key[0], cell.name))
-    check_rows([p for p in patterns if not any(fnmatch(name, p) for name in names)], names)
+    names = dict.fromkeys([*(cell.key[0] for cell in cells), *(cell.name for cell in cells)])
+    if unknown := [p for p in patterns if not any(fnmatch(name, p) for name in names)]:
+        check_rows(unknown, names)
     return [cell for cell in cells if any(fnmatch(cell.name, p) or cell.key[0] == p for p in patterns)]
 
 

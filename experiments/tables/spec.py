@@ -12,7 +12,8 @@ from experiments.tables.reading import Summary
 SHARED = {"threads": 1, "progress": False}  # beneath what a table says
 
 
-class Cell(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Cell:
     """A training, for every seed.
 
     `values` make it another than the others; `seeds` are those of results in the checkout, where there are none it is
@@ -27,7 +28,7 @@ class Cell(NamedTuple):
     titles: tuple[str, ...] = ()
     paper: Any = None
     reading: type = Summary
-    needs: Mapping[str, tuple] = {}
+    needs: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
 
     @property
     def name(self):

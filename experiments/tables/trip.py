@@ -4,17 +4,15 @@ import dataclasses
 import itertools
 
 from experiments import pages
+from experiments.tables import gan_points
 from experiments.tables.reading import Likeness
 from experiments.tables.spec import Cell, Table
 
 # Prior -> title, what makes it another.
 PRIORS = {
-    "normal": ("N(0, I)", {"prior": "normal"}),
-    "gmm-fixed": ("GMM, fixed", {"prior": "gmm", "fixed": True}),
-    "gmm": ("GMM, learnable", {"prior": "gmm"}),
+    **{prior: gan_points.PRIORS[prior] for prior in ("normal", "gmm-fixed", "gmm")},
     "gmm-reinforce": ("GMM, learnable by REINFORCE", {"prior": "gmm", "estimator": "reinforce"}),
-    "trip-fixed": ("TRIP, fixed", {"prior": "trip", "fixed": True}),
-    "trip": ("TRIP, learnable", {"prior": "trip"}),
+    **{prior: gan_points.PRIORS[prior] for prior in ("trip-fixed", "trip")},
     "trip-mixture": ("TRIP, learnable, started as a mixture", {"prior": "trip", "init": "mixture"}),
     "trip-reinforce": ("TRIP, learnable by REINFORCE", {"prior": "trip", "estimator": "reinforce"}),
 }

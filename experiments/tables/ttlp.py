@@ -50,9 +50,9 @@ def page(table, rows):
             {
                 ("model", "labels hidden"): lambda row: row.cell.titles,
                 "seeds": lambda row: str(len(row.results)),
-                "condition accuracy, %": lambda row: conditions(row, lambda one: 100 * one["mean_accuracy"], 2),
+                "condition accuracy, %": lambda row: conditions(row, lambda part: 100 * part["mean_accuracy"], 2),
                 "paper": lambda row: row.cell.paper[0],
-                "Frechet distance": lambda row: conditions(row, lambda one: one["frechet"], 1),
+                "Frechet distance": lambda row: conditions(row, lambda part: part["frechet"], 1),
                 "imputation accuracy, %": lambda row: imputation(row, "accuracy", 100, 2),
                 ("paper",): lambda row: row.cell.paper[1:],
                 "log-loss": lambda row: imputation(row, "log_loss", 1, 3),
@@ -138,14 +138,8 @@ def table(name, line, made, weight, shared):
 
 
 # The classifier has knobs of its own.
-COMMON = {
-    "binarize": "none",
-    "network": "conv",
-    "boundary": "train",
-    "likelihood": "squared-error",
-    "lr": 2e-3,
-    "particles": 10,
-}
+COMMON = {"binarize": "none", "network": "conv", "boundary": "train", "likelihood": "squared-error"}
+COMMON |= {"lr": 2e-3, "particles": 10}
 COMMON |= {"classifier.lr": 1e-3, "classifier.decay": True, "reinit_samples": 16_000}
 MNIST = {"epochs": 12, "latent_dim": 16, "likelihood": "bernoulli", "prior_epochs": 4, "rank": 48}
 MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6}

@@ -22,7 +22,7 @@ def parse(name, flags, prog):
         UserError: an unknown flag, one that does not act beside the others, or a value that is none.
     """
     model = model_of(name)
-    kind = with_prior(model, _chosen(flags, "prior") if _has_choice(model) else None)
+    kind = with_prior(model, _chosen(flags, "prior") if _field(model, "prior") else None)
     config = draft(kind, _choices(kind, flags))
     fields = acting(config)
     given = [flag for flag in map(_name, flags) if flag not in (None, "help")]
@@ -50,10 +50,6 @@ def read(kind, flags, prog):
                 raise error from None
         sys.stderr.write(shown.getvalue())
         raise
-
-
-def _has_choice(model):
-    return _field(model, "prior") is not None
 
 
 def _field(kind, name):

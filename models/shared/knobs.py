@@ -4,12 +4,13 @@ A knob is a field of a frozen dataclass. `knob(default, other=value)` makes one 
 property `other` has that value, one of several, or one that a function accepts; elsewhere it must be left alone.
 """
 
+import ast
 import dataclasses
 import functools
 import inspect
-import itertools
-import re
+import textwrap
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knobs_of, prior_names
@@ -33,6 +34,14 @@ def _holds(config, name, wanted):
 def acting(config):
     """The knobs that act, as `{name: field}`."""
     return {field.name: field for field in dataclasses.fields(config) if acts(config, field)}
+
+
+def check_choices(config):
+    """`UserError` where the value of a knob is none of its choices."""
+    for field in dataclasses.fields(config):
+        value, choices = getattr(config, field.name), get_args(field.type)
+        if get_origin(field.type) is Literal and value not in choices:
+            raise UserError(f"{field.name}: expected one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def check_idle(config):
@@ -104,7 +113,9 @@ def _joined(model, prior):
 
 
 def priors_of(model):
-    """The names of the priors that a model takes."""
+    """The names of the priors that a model takes, none where it has no choice."""
+    if all(field.name != "prior" for field in dataclasses.fields(model)):
+        return ()
     return tuple(name for name in prior_names() if model.takes(knobs_of(name)))
 
 
@@ -151,11 +162,13 @@ def comments(kind):
     for cls in reversed(kind.__mro__):
         if not dataclasses.is_dataclass(cls) or "prior_kind" in vars(cls):
             continue
-        lines = inspect.getsource(cls).splitlines()
-        for above, line in itertools.pairwise(lines):
-            if field := re.match(r"    (\w+): (?!ClassVar)", line):
-                behind = line.rpartition("  # ")[2] if "  # " in line else above.strip()
-                words[field[1]] = behind.removeprefix("# ") if "  # " in line or behind.startswith("# ") else ""
+        source = textwrap.dedent(inspect.getsource(cls))
+        lines = source.splitlines()
+        for node in ast.parse(source).body[0].body:
+            if isinstance(node, ast.AnnAssign) and not ast.unparse(node.annotation).startswith("ClassVar"):
+                _, mark, behind = lines[node.end_lineno - 1].rpartition("  # ")
+                above = lines[node.lineno - 2].strip()
+                words[node.target.id] = behind if mark else above.removeprefix("# ") if above.startswith("# ") else ""
     return words | (comments(kind.prior_kind) if hasattr(kind, "prior_kind") else {})
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pyro
 import torch
 
-from models.shared.knobs import acting, check_idle
+from models.shared.knobs import acting, check_choices, check_idle
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import loading
@@ -64,6 +64,7 @@ class Model:
     widths: ClassVar[tuple[str, ...]] = ()  # of hidden layers
 
     def __post_init__(self):
+        check_choices(self)
         check_idle(self)
         for field, least in self.least.items():
             value = getattr(self, field)
@@ -192,7 +193,10 @@ class Model:
         """The program before training; what starts at data does."""
         program = self.build(images.image_shape, images.attributes)
         if hasattr(getattr(program, "prior", None), "start_at"):
-            program.prior.start_at(images.train)
+            try:
+                program.prior.start_at(images.train)
+            except ValueError as error:
+                raise UserError(str(error)) from error
         return program
 
     # ---- training

@@ -11,19 +11,19 @@ import pytest
 import torch
 from PIL import Image
 
-from experiments import build, figures, judges, quickstart, runs, train
 from experiments.__main__ import main
-from experiments.config import TrainConfig, from_json, to_flags, to_json
-from experiments.config_attributes import ClassifierConfig, CVAEConfig, JointConfig
+from inference import judges, quickstart
+from models import configure
+from models.shared import figures, figures_attributes, runs
+from models.shared.knobs import to_flags
 from pyro_priors import training
-from pyro_priors.checks import UserError
 
 SIZES = {"epochs": 2, "batch_size": 20, "channels": 4, "seed": 1, "decay": True}
 LATENT = {**SIZES, "latent_dim": 3, "components": 3, "rank": 3, "particles": 5}
 CONFIGS = {
-    "joint-vae": JointConfig(data="folder", image_size=28, missing=0.4, **LATENT),
-    "cvae": CVAEConfig(data="folder", image_size=28, missing=0.4, **LATENT),
-    "classifier": ClassifierConfig(data="folder", image_size=28, **SIZES),
+    "joint-vae": configure("joint-vae", data="folder", image_size=28, missing=0.4, **LATENT),
+    "cvae": configure("cvae", data="folder", image_size=28, missing=0.4, **LATENT),
+    "classifier": configure("classifier", data="folder", image_size=28, **SIZES),
 }
 PICTURES = {"reliability.png", "coverage.png"}
 DRAWN = {"latent.png", "attributes.png", "dependence.png"}
@@ -51,17 +51,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(folder, tmp_path_factory):
     """The run folder of each model, trained once."""
-    runs_dir, found = tmp_path_factory.mktemp("runs"), {}
+    runs_dir, folders = tmp_path_factory.mktemp("runs"), {}
     for word, config in CONFIGS.items():
         flags = ["--runs-dir", str(runs_dir), "--data-root", str(folder), "--no-progress"]
         assert main(["train", word, *to_flags(config), *flags]) == 0
-        (found[word],) = (runs_dir / f"folder-{word}").iterdir()
-    return found
-
-
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_configurations_survive_flags_and_json(config):
-    assert from_json(json.loads(json.dumps(to_json(config))), type(config)) == config
+        (folders[word],) = (runs_dir / f"folder-{word}").iterdir()
+    return folders
 
 
 @pytest.mark.parametrize(
@@ -80,8 +75,7 @@ def test_a_run_leaves_its_files(trained, word, pictures):
     assert set(summary["test"]["imputation"]) == {"side", "bright", "level"}
     assert ("elbo" in summary["test"]) == (word != "classifier")
     assert ("hidden" in summary) == (word != "classifier")
-    kept = runs.read(run)
-    assert [attribute.categories for attribute in kept.attributes] == [("left", "right"), ("0", "1"), None]
+    assert [attribute.categories for attribute in runs.read(run).attributes] == [("left", "right"), ("0", "1"), None]
 
 
 @pytest.mark.parametrize("word", ["joint-vae", "cvae"])
@@ -89,9 +83,9 @@ def test_evaluation_with_a_classifier(trained, word, capsys):
     run, judge = trained[word], trained["classifier"]
     assert main(["evaluate", str(run), "--classifier", str(judge), "--seed", "1"]) == 0
     assert "condition accuracy" in capsys.readouterr().out
-    found = json.loads((run / "evaluation-test.json").read_text(), parse_constant=pytest.fail)["test"]
-    assert found["imputation"] == json.loads((run / "summary.json").read_text())["test"]["imputation"]
-    conditions = found["conditions"]
+    results = json.loads((run / "evaluation-test.json").read_text(), parse_constant=pytest.fail)["test"]
+    assert results["imputation"] == json.loads((run / "summary.json").read_text())["test"]["imputation"]
+    conditions = results["conditions"]
     assert set(conditions["accuracy"]) == {"side", "bright"}
     assert 0 <= conditions["mean_accuracy"] <= 1
     assert conditions["frechet"] > 0
@@ -100,10 +94,10 @@ def test_evaluation_with_a_classifier(trained, word, capsys):
     assert len(conditions["judge"]["weights"]) == 16
 
 
-def test_conditions_count_what_was_asked_and_found(trained):
+def test_conditions_count_what_was_wanted_and_seen(trained):
     """A generator that draws the very pictures is right wherever the classifier is, at a distance of 0."""
-    judge = build.trained(trained["classifier"])
-    images = build.load_data(judge.run.config).test
+    judge = runs.trained(trained["classifier"])
+    images = judge.run.config.load_data().test
     truth = images.labels
 
     class Copy:
@@ -111,20 +105,22 @@ def test_conditions_count_what_was_asked_and_found(trained):
             assert torch.equal(y.nan_to_num(-1), truth.nan_to_num(-1))
             return images.first()
 
-    found = judges.conditions(Copy(), judges.Judge(None, judge.model, ("side", "bright", "level"), {}), images, seed=0)
+    results = judges.conditions(
+        Copy(), judges.Judge(None, judge.model, ("side", "bright", "level"), {}), images, seed=0
+    )
     known = judge.model.log_probs(images.first())
     expected = {
         name: (probs.argmax(-1) == truth[:, column])[~truth[:, column].isnan()].double().mean().item()
         for column, (name, probs) in enumerate(known.items())
     }
-    assert found["accuracy"] == pytest.approx(expected)
-    assert found["frechet"] == pytest.approx(0, abs=1e-3)
+    assert results["accuracy"] == pytest.approx(expected)
+    assert results["frechet"] == pytest.approx(0, abs=1e-3)
 
 
 def test_sample_draws_what_was_given_with_its_seed(trained, monkeypatch, capsys, tmp_path):
     drawn = {}
     monkeypatch.setattr(figures, "samples", lambda path, images: drawn.update(images))
-    run, model = build.trained(trained["joint-vae"])
+    run, model = runs.trained(trained["joint-vae"])
     assert main(["sample", str(run.folder), "--given", "side=right,Level=21.5", "--n", "5", "--seed", "3"]) == 0
     ((title, pictures),) = drawn.items()
     assert title == "side=right, level=21.5"
@@ -152,7 +148,8 @@ def test_sample_and_impute(trained, folder, word, tmp_path, capsys):
 
 
 def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train, "draw", lambda *_: None)
+    for module in (figures, figures_attributes):
+        monkeypatch.setattr(module, "save", lambda figure, path: None)
     flags = ["--data", "folder", "--image-size", "28", "--data-root", str(folder), "--no-progress"]
     flags += ["--epochs", "1", "--channels", "2", "--latent-dim", "3", "--runs-dir", str(tmp_path), "--particles", "5"]
     unlabelled = ["--network", "conv", "--likelihood", "squared-error", "--binarize", "none", "--prior", "normal"]
@@ -161,10 +158,10 @@ def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatc
     joint = ["train", "joint-vae", *flags, "--rank", "3", "--pretrained", str(start)]
     assert main([*joint, "--frozen", "--name", "frozen"]) == 0
     assert main([*joint, "--name", "tuned"]) == 0
-    before = build.trained(start).model.encoder.state_dict()
+    before = runs.trained(start).model.encoder.state_dict()
     (frozen,), (tuned,) = tmp_path.glob("frozen/*"), tmp_path.glob("tuned/*")
     for run, same in ((frozen, True), (tuned, False)):
-        after = build.trained(run).model.encoder.state_dict()
+        after = runs.trained(run).model.encoder.state_dict()
         assert all(torch.equal(after[name], before[name]) for name in before) == same
     capsys.readouterr()
     assert main([*joint, "--latent-dim", "4"]) == 2
@@ -177,9 +174,9 @@ def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatc
         ("train joint-vae --data omniglot", "attributes: expected a data set that has some, got omniglot"),
         ("train joint-vae --missing 1", "missing: expected a share in [0, 1), got 1.0"),
         ("train joint-vae --label-weight -1", "label_weight: expected 0 or more, got -1.0"),
-        ("train joint-vae --frozen", "frozen: expected --pretrained RUN beside it"),
-        ("train joint-vae --data digits", "network: conv expected pictures of 28, 32 or 64 pixels, got (1, 8, 8)"),
-        ("train classifier --data digits", "network: conv expected pictures of 28, 32 or 64 pixels, got (1, 8, 8)"),
+        ("train joint-vae --frozen", "frozen: expected --pretrained beside it, got none"),
+        ("train joint-vae --data digits", "network: conv expected images of 28, 32 or 64 pixels, got (1, 8, 8)"),
+        ("train classifier --data digits", "network: conv expected images of 28, 32 or 64 pixels, got (1, 8, 8)"),
         ("train joint-vae --data digits --attributes hat", "attributes of digits: expected one of digit, got 'hat'"),
         ("evaluate JOINT --classifier JOINT", "classifier: expected a run of `train classifier` on the data of"),
         ("evaluate CLASSIFIER --classifier CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
@@ -196,8 +193,8 @@ def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatc
 def test_mistakes(trained, arguments, message, capsys, tmp_path):
     named = {"JOINT": str(trained["joint-vae"]), "CLASSIFIER": str(trained["classifier"])}
     if "UNLABELLED" in arguments:
-        run = runs.start(TrainConfig(runs_dir=tmp_path.parent / f"{tmp_path.name}-runs"), (1, 28, 28))
-        training.save_weights(build.model(run.config, run.image_shape), run.folder / "model.safetensors")
+        run = runs.start(configure("vae", runs_dir=tmp_path.parent / f"{tmp_path.name}-runs"), (1, 28, 28))
+        training.save_weights(run.config.build(run.image_shape), run.folder / "model.safetensors")
         named["UNLABELLED"] = str(run.folder)
     words = [named.get(word, word) for word in arguments.split()]
     extra = ["--runs-dir", str(tmp_path)] if words[0] in ("train", "quickstart") else []
@@ -206,19 +203,14 @@ def test_mistakes(trained, arguments, message, capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_frozen_start_needs_a_start():
-    with pytest.raises(UserError, match="frozen: expected --pretrained RUN beside it, got none"):
-        JointConfig(frozen=True)
-
-
 def test_quickstart(tmp_path, monkeypatch, capsys):
     """With a smaller model than a user gets, trained for less long."""
 
-    def smaller(**knobs):
-        return dataclasses.replace(JointConfig(**knobs), rank=8, hidden=(32,), particles=5)
+    def smaller(model, /, **knobs):
+        return dataclasses.replace(configure(model, **knobs), rank=8, hidden=(32,), particles=5)
 
-    monkeypatch.setattr(quickstart, "JointConfig", smaller)
-    quickstart.main(quickstart.QuickstartConfig(epochs=1, runs_dir=tmp_path, progress=False))
+    monkeypatch.setattr(quickstart, "configure", smaller)
+    quickstart.main(quickstart.Quickstart(epochs=1, runs_dir=tmp_path, progress=False))
     printed = capsys.readouterr().out
     lines = [line.split() for line in printed.splitlines()[1:12]]
     assert [line[0] for line in lines] == [*map(str, range(10)), "all"]

@@ -10,15 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import build
 from experiments.__main__ import main
-from experiments.config import TrainConfig, to_flags
+from models import configure
+from models.shared import runs
+from models.shared.knobs import to_flags
 
-TINY = to_flags(
-    TrainConfig(
-        data="digits", epochs=3, latent_dim=4, hidden=(16,), components=3, rank=2, gmm_components=5, particles=5
-    )
-)
+TINY = to_flags(configure("vae", data="digits", epochs=3, latent_dim=4, hidden=(16,), particles=5))
+TRIP = ["--prior", "trip", "--components", "3", "--rank", "2"]
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
 FILES = {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
 
@@ -31,15 +29,21 @@ def train(tmp_path, *flags):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """`plain(prior)` -> the folder of a run with that prior and nothing else, trained once; to be read only."""
-    return functools.cache(lambda prior: train(tmp_path_factory.mktemp(prior), "--prior", prior))
+    """`plain(flags of a prior)` -> the folder of a run with nothing else, trained once; to be read only."""
+    return functools.cache(lambda *prior: train(tmp_path_factory.mktemp(prior[1]), *prior))
 
 
 @pytest.mark.parametrize(
-    "flags", ["--prior trip", "--prior gmm --fixed", "--prior normal", "--prior trip --init noise"]
+    "flags",
+    [
+        [*TRIP, "--reinit-every", "1"],
+        ["--prior", "gmm", "--components", "5", "--fixed"],
+        ["--prior", "normal"],
+        [*TRIP, "--init", "noise", "--reinit-every", "1"],
+    ],
 )
 def test_a_run_leaves_its_files_and_can_be_read_back(tmp_path, flags, capsys):
-    folder = train(tmp_path, *flags.split(), "--warmup-epochs", "1", "--reinit-every", "1", "--patience", "2")
+    folder = train(tmp_path, *flags, "--warmup-epochs", "1", "--patience", "2")
     names = {path.name for path in folder.iterdir()}
     assert names == FILES
     with (folder / "metrics.csv").open() as file:
@@ -61,7 +65,7 @@ def test_a_run_leaves_its_files_and_can_be_read_back(tmp_path, flags, capsys):
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path, plain):
-    folders = plain("trip"), train(tmp_path, "--prior", "trip")
+    folders = plain(*TRIP), train(tmp_path, *TRIP)
     first, second = (json.loads((folder / "summary.json").read_text())["test"] for folder in folders)
     assert first == second
 
@@ -69,35 +73,34 @@ def test_the_same_seed_gives_the_same_run(tmp_path, plain):
 @pytest.mark.parametrize(("data", "latent_dim"), [("moons", "2"), ("gaussians", "1")])
 def test_points_train_too(tmp_path, data, latent_dim):
     flags = ["--likelihood", "gaussian", "--binarize", "none", "--batch-size", "5000", "--epochs", "1"]
-    folder = train(tmp_path, "--data", data, "--latent-dim", latent_dim, *flags)
+    folder = train(tmp_path, "--data", data, "--latent-dim", latent_dim, *TRIP, *flags)
     assert (folder / "samples.png").is_file()
     assert (folder / "prior.png").is_file() == (latent_dim == "2")
 
 
 def test_the_prior_has_a_learning_rate_of_its_own():
-    config = TrainConfig(prior="trip", latent_dim=4, lr=1e-3, prior_lr=1e-2)
-    model = build.model(config, (1, 8, 8))
-    groups = build.optimizer(config, model).param_groups
+    config = configure("vae", prior="trip", latent_dim=4, lr=1e-3, prior_lr=1e-2)
+    model = config.build((1, 8, 8))
+    groups = config.optimizer(model).param_groups
     assert [group["lr"] for group in groups] == [1e-3, 1e-2]
     assert {id(p) for p in groups[1]["params"]} == {id(p) for p in model.prior.parameters()}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
-    fixed = TrainConfig(prior="trip", latent_dim=4, fixed=True)
-    assert len(build.optimizer(fixed, build.model(fixed, (1, 8, 8))).param_groups) == 1
+    fixed = configure("vae", prior="trip", latent_dim=4, fixed=True)
+    assert len(fixed.optimizer(fixed.build((1, 8, 8))).param_groups) == 1
 
 
 def test_priors_start_from_the_same_networks():
-    models = [build.model(TrainConfig(prior=prior, latent_dim=4), (1, 8, 8)) for prior in ("normal", "trip")]
+    models = [configure("vae", prior=prior, latent_dim=4).build((1, 8, 8)) for prior in ("normal", "trip")]
     states = [model.encoder.state_dict() | model.decoder.state_dict() for model in models]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
 
 
+@pytest.mark.slow
 def test_two_devices_make_one_run(tmp_path):
     """Lightning starts the command once per device."""
-    command = [sys.executable, "-m", "experiments", "train", "vae", *TINY, "--devices", "2", "--no-progress"]
+    command = [sys.executable, "-m", "experiments", "train", "vae", *TINY, *TRIP, "--devices", "2", "--no-progress"]
     command += ["--reinit-every", "1", "--threads", "1", "--runs-dir", str(tmp_path)]
-    finished = subprocess.run(
-        command, cwd=Path(build.__file__).parent.parent, capture_output=True, text=True, timeout=300
-    )
+    finished = subprocess.run(command, cwd=Path(runs.__file__).parents[2], capture_output=True, text=True, timeout=300)
     assert finished.returncode == 0, finished.stderr
     (folder,) = tmp_path.glob("*/*")
     assert finished.stdout.count(str(folder)) == 1
@@ -105,16 +108,23 @@ def test_two_devices_make_one_run(tmp_path):
     assert names == {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
 
 
-@pytest.mark.parametrize("prior", ["trip", "normal"])
-def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, plain, prior):
-    folders = plain(prior), (fitted := train(tmp_path, "--prior", prior, "--prior-epochs", "20"))
-    weights = [build.trained(folder).model.state_dict() for folder in folders]
+def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, plain):
+    folders = plain(*TRIP), (fitted := train(tmp_path, *TRIP, "--prior-epochs", "20"))
+    weights = [runs.trained(folder).model.state_dict() for folder in folders]
     moved = {name for name, value in weights[0].items() if not torch.equal(value, weights[1][name])}
     bounds = [json.loads((folder / "summary.json").read_text())["test"]["elbo"] for folder in folders]
-    if prior == "normal":  # there is nothing to fit
-        assert not moved
-        assert bounds[0] == bounds[1]
-        return
     assert moved == {"prior.log_cores", "prior.loc", "prior.log_scale"}
     assert bounds[1] > bounds[0]
     assert {path.name for path in fitted.iterdir()} == {*FILES, "prior.csv"}
+
+
+def test_where_there_is_nothing_to_fit_no_epochs_are_given_to_it(capsys):
+    assert main(["train", "vae", *TINY, "--prior", "normal", "--prior-epochs", "20"]) == 2
+    assert "prior_epochs: expected only where the prior can be fitted to codes alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prior", ["trip", "gmm", "vamp", "flow"])
+def test_a_fixed_prior_does_not_learn(prior):
+    for fixed in (False, True):
+        model = configure("vae", data="digits", prior=prior, fixed=fixed, latent_dim=4, hidden=(8,)).build((1, 8, 8))
+        assert any(parameter.requires_grad for parameter in model.prior.parameters()) is not fixed

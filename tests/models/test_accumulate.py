@@ -25,5 +25,5 @@ def test_it_makes_the_steps_of_one_optimizer():
         with pytest.raises(UserError, match=f"accumulate: expected a knob of `train {name} --prior trip`, got one "):
             configure(name, accumulate=2)
     configure("vae", objective="factor", accumulate=1)
-    with pytest.raises(UserError, match="accumulate: expected --objective elbo, .* beside it, got --objective factor"):
+    with pytest.raises(UserError, match=r"accumulate: expected --objective elbo, .* beside it, got --objective f"):
         configure("vae", objective="factor", accumulate=2)

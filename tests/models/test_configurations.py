@@ -55,6 +55,9 @@ def test_configurations_survive_flags_and_json(config):
         ({"name": ".."}, r"name: expected the name of one folder, got '..'"),
         ({"name": ""}, r"name: expected the name of one folder, got ''"),
         ({"likelihood": "gaussian"}, "binarize: expected 'none' with likelihood 'gaussian', got 'dynamic'"),
+        ({"likelihood": "laplace", "binarize": "none"}, "likelihood: expected one of bernoulli, .*, got 'laplace'"),
+        ({"data": "cats"}, "data: expected one of digits, .*, got 'cats'"),
+        ({"init": "zeros"}, "init: expected one of mixture, noise, got 'zeros'"),
         ({"prior": "gauss"}, "prior: expected one of trip, gmm, vamp, flow, normal with vae, got 'gauss'"),
         ({"prior": "ttlp"}, "prior: expected one of trip, gmm, vamp, flow, normal with vae, got 'ttlp'"),
     ],
@@ -62,6 +65,15 @@ def test_configurations_survive_flags_and_json(config):
 def test_bad_configurations(values, message):
     with pytest.raises(UserError, match=message):
         configure("vae", **values)
+
+
+def test_a_likelihood_that_a_model_does_not_take(capsys):
+    expected = "likelihood: expected one of bernoulli, squared-error, got 'gaussian'"
+    with pytest.raises(UserError, match=expected):
+        configure("vae-gan", likelihood="gaussian", binarize="none")
+    with pytest.raises(SystemExit, match="2"):
+        parse("vae-gan", ["--likelihood", "gaussian"], "train")
+    assert "'bernoulli', 'squared-error'" in capsys.readouterr().err
 
 
 def test_curves_need_their_package(monkeypatch):

@@ -1,0 +1,47 @@
+"""Figures of adversarial models, and of the gradients that a prior gets."""
+
+import json
+
+from experiments.__main__ import main
+
+SMALL = ["--epochs", "1", "--threads", "1", "--no-progress"]
+
+
+def train(kind, *flags):
+    assert main(["train", kind, *SMALL, *flags]) == 0
+
+
+def newest(folder):
+    return max(folder.glob("*/*/summary.json"), key=lambda path: path.stat().st_mtime_ns).parent
+
+
+def test_figure_mode_hopping(tmp_path, capsys):
+    where = ["--runs-dir", str(tmp_path), "--latent-dim", "3", "--data", "digits", "--hidden", "8"]
+    train("gan", *where, "--batch-size", "600", "--prior", "normal")
+    run = newest(tmp_path)
+    assert main(["figure", "mode-hopping", str(run), "--dimensions", "2", "--hops", "2", "--ways", "2"]) == 0
+    assert (run / "mode-hopping.png").is_file()
+    assert main(["figure", "mode-hopping", str(run), "--dimensions", "4"]) == 2
+    assert "dimensions: expected at most the 3 latents, got 4" in capsys.readouterr().err
+    train("wgan-gp", *where, "--critic-steps", "1", "--prior", "ttlp", "--components", "2", "--rank", "2")
+    assert main(["figure", "mode-hopping", str(newest(tmp_path)), "--dimensions", "1", "--hops", "1", "--ways", "1"]) == 0
+
+
+def test_figure_estimators(tmp_path, monkeypatch):
+    for prior in ("trip", "gmm"):
+        flags = ["--latents", "1", "2", "--batches", "4", "--draws", "5", "--prior", prior]
+        assert main(["figure", "estimators", *flags, "--results", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "estimators.json").read_text())
+    assert len(found["rows"]) == 2 * 4
+    assert (tmp_path / "estimators-gmm.png").is_file()
+    assert "## Batches of 4" in (tmp_path / "estimators-gmm.md").read_text()
+
+
+def test_the_exact_gradient_of_figure_estimators():
+    """Against finite differences of the exact expectation, and the estimators' mean."""
+    from experiments.papers.estimators import EstimatorsConfig, rows_of
+
+    rows = rows_of(EstimatorsConfig(components=2, rank=2, draws=100, batches=(64,)), 2)
+    for row in rows:
+        expected = 1 / 64 if row["estimator"] == "reinforce" else 0.0
+        assert row["bias"] <= expected + 4 * row["bias_noise"]
