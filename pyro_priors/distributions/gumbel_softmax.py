@@ -54,7 +54,7 @@ class GumbelSoftmax(dist.TorchDistribution):
         return GumbelSoftmax(self.logits.expand(shape), self.temperature, validate_args=False)
 
     def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
+        shape = self._extended_shape(torch.Size(sample_shape))
         tiny = torch.finfo(self.logits.dtype).tiny
         exponential = torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_()
         return ((self.logits - exponential.clamp(min=tiny).log()) / self.temperature).softmax(-1)
