@@ -127,10 +127,8 @@ def test_they_are_trained_evaluated_drawn_and_sampled(command, learned, tmp_path
 
 def test_they_are_listed_and_explained(capsys):
     assert main([]) == 0
-    listed = capsys.readouterr().out.splitlines()
-    assert ["train", "weighted-vae", *"Train a VAE whose KL term has a weight of its own".split()] in map(
-        str.split, listed
-    )
+    listed = " ".join(capsys.readouterr().out.split())
+    assert "train weighted-vae Train a VAE whose KL term has a weight of its own" in listed
     with pytest.raises(SystemExit, match="0"):
         main(["train", "weighted-vae", "--help"])
     shown = capsys.readouterr().out
