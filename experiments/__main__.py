@@ -57,43 +57,16 @@ COMMANDS = {
         "BenchTrainingLoopConfig",
         "what `fit` adds to a bare torch loop",
     ),
-    "table ttlp": (
-        "experiments.tables.ttlp",
-        "TtlpConfig",
-        "conditional generation and imputation, TTLP Tables 1 and 2",
-    ),
-    "table cp-vae": (
-        "experiments.tables.cp_vae",
-        "CpVaeConfig",
-        "two-level priors and their baselines, CP-VAE Table 1",
-    ),
-    "table dpvae": (
-        "experiments.tables.dpvae",
-        "DpvaeConfig",
-        "regularised VAEs with and without a flow, dpVAE Table 1",
-    ),
     "table category-gradients": (
-        "experiments.tables.category_gradients",
+        "experiments.papers.category_gradients",
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
-    "table gan-points": (
-        "experiments.tables.gan_points",
-        "GanPointsConfig",
-        "modes that GANs find on a grid and a ring",
+    "table": (
+        "experiments.tables.runner",
+        "TableConfig",
+        "the papers' tables; alone: a list of them; --check: are pages as they should",
     ),
-    "table gan-tricks": (
-        "experiments.tables.gan_tricks",
-        "GanTricksConfig",
-        "each trick and kind of GAN with a number",
-    ),
-    "table conditional-gan": (
-        "experiments.tables.conditional_gan",
-        "ConditionalGanConfig",
-        "pictures given labels by a GAN with a joint prior",
-    ),
-    "table trip": ("experiments.tables.trip", "TripConfig", "Frechet distance by prior of GANs and VAEs, TRIP Table 1"),
-    "table trip-elbo": ("experiments.tables.trip_elbo", "TripElboConfig", "the ELBO rows of TRIP Table 1"),
 }
 
 

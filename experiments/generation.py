@@ -3,7 +3,8 @@
 import pyro
 import torch
 
-from experiments import fitting, judges
+from inference import judges
+from models.shared import answers
 from pyro_priors import metrics
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import loader
@@ -44,7 +45,7 @@ def results(
     prior = model.prior_law()
     posterior = metrics.aggregated_posterior(model.encode, loader(data.test, 1000))
     divergence = metrics.symmetric_kl(prior, posterior, samples)
-    found = {
+    numbers = {
         "skl": divergence.value,
         "skl_se": divergence.standard_error,
         "kl_of_prior": divergence.of_prior,
@@ -56,12 +57,12 @@ def results(
         z = prior.sample((samples,))
         z_low = metrics.low_posterior(prior, posterior, lowest, samples)
         drawn, drawn_low = (judges.features(judge, _decoded(model, part)) for part in (z, z_low))
-        found["frechet"] = metrics.frechet_distance(drawn, real)
-        found["frechet_low"] = metrics.frechet_distance(drawn_low, real)
+        numbers["frechet"] = metrics.frechet_distance(drawn, real)
+        numbers["frechet_low"] = metrics.frechet_distance(drawn_low, real)
     factors = data.train.hidden
     if factors is not None and factors.shape[1] > 1:
-        found["mig"] = metrics.mutual_information_gap(fitting.codes(model, data.train)[0], factors)
-    return found
+        numbers["mig"] = metrics.mutual_information_gap(answers.codes(model, data.train)[0], factors)
+    return numbers
 
 
 def _leakage(prior, posterior, samples):

@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Literal
 
-from experiments.config import check_counts
+from experiments.configure import check_counts
 from pyro_priors.checks import UserError
 from pyro_priors.training import Terminated
 from pyro_priors.training.signals import heard
@@ -46,14 +46,16 @@ class LaunchConfig:
                 if getattr(self, field) != getattr(LaunchConfig, field):
                     raise UserError(f"{field}: expected its default without --launcher slurm, got another")
         else:
-            for field in dataclasses.fields(self):
-                shared = getattr(self, field.name)
-                if (count := getattr(shared, "devices", 1) * getattr(shared, "nodes", 1)) > 1:
-                    raise UserError(
-                        f"{field.name}.devices, nodes: expected 1 with --launcher slurm, whose jobs are one process "
-                        f"each, got {count} devices in all"
-                    )
             Cluster(self).executor(".", "check")  # before any work
+
+
+def check_devices(config, trainings):
+    """`UserError` where a job of a cluster would be of several processes."""
+    count = max((train.devices * train.nodes for train in trainings), default=1)
+    if config.launcher == "slurm" and count > 1:
+        raise UserError(
+            f"devices, nodes: expected 1 with --launcher slurm, whose jobs are one process each, got {count} in all"
+        )
 
 
 class Machine:
@@ -77,7 +79,7 @@ class Machine:
     def cancel(self, error):
         """Start no more, tell those under way what stopped this, and wait: trainings write a checkpoint.
 
-        Only the process itself is told at first, which stops those that it has started. A further Ctrl-C is told to
+        At first the signal goes to the process itself, which stops those that it has started. A further Ctrl-C goes to
         all of its group, and stops them at once.
         """
         number = signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM

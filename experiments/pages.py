@@ -1,17 +1,12 @@
-"""Pages of results: numbers as text, the command that makes them, and where they are written."""
+"""Pages of results: numbers and tables as text, what they were measured with, and where they are written."""
 
-import dataclasses
 import shlex
 import statistics
 from pathlib import Path
 
-from experiments.config import to_flags
-from experiments.runs import write_json, write_text
+from models.shared.runs import write_json, write_text
 
 FOLDER = Path(__file__).parent / "results"
-# Knobs that change where a run happens, not what comes out.
-ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress", "stream", "workers"}
-ELSEWHERE |= {"checkpoint_every", "tensorboard", "figures_every"}
 WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where things lie
 
 
@@ -21,30 +16,52 @@ def show(path, text):
     write_text(path, text)
 
 
-def write_page(path, found, text):
-    """What was `found` as PATH.json, and the page made of it, which is printed too, as PATH.md."""
-    write_json(path.with_suffix(".json"), {**found, "provenance": portable(found["provenance"])})
-    show(path.with_suffix(".md"), text)
+def write_page(path, values, page):
+    """What was measured as PATH.json, and the page made of it, which is printed too, as PATH.md."""
+    values = {**values, "provenance": portable(values["provenance"])}
+    write_json(path.with_suffix(".json"), values)
+    show(path.with_suffix(".md"), single(values, path.name, page))
 
 
-def command_of(words, config, more=(), default=None):
-    """The command, for a shell, that makes a table whose runs share `config`, where it differs from the `default`."""
-    flags = flags_of(config, default, "train")
-    return shlex.join(["python", "-m", "experiments", *words.split(), *flags, *map(str, more)])
+def single(values, name, page):
+    """The text of a page with one JSON, NAME.json: `page(values, name)` is a list of paragraphs and tables."""
+    provenance = values["provenance"]
+    return text(*page(values, name), command(provenance["command"]), measured([provenance], f"{name}.json"))
 
 
-def flags_of(config, default, name):
-    """The flags, of a table, that set its configuration `name` where it differs from the `default`."""
-    flags = to_flags(anywhere(config), default and anywhere(default))
-    return [flag.replace("--", f"--{name}.", 1) if flag.startswith("--") else flag for flag in flags]
+def command(words):
+    """A paragraph: the command that makes a page."""
+    return f"    {shlex.join(words)}"
 
 
-def anywhere(config):
-    """The same configuration with the knobs that change where a run happens at their defaults."""
-    fields = [field for field in dataclasses.fields(config) if field.name in ELSEWHERE]
-    if getattr(config, "pretrained", None) is not None:
-        config = dataclasses.replace(config, pretrained=Path("RUN"))
-    return dataclasses.replace(config, **{field.name: field.default for field in fields})
+def text(*parts):
+    """Paragraphs, and lists of lines such as `table` makes, as one text: an empty line between any two.
+
+    Example:
+        >>> text("# Title", ["| a |", "|---|"])
+        '# Title\\n\\n| a |\\n|---|\\n'
+    """
+    return "\n\n".join(part if isinstance(part, str) else "\n".join(part) for part in parts if part) + "\n"
+
+
+def table(columns, rows):
+    """The lines of a table.
+
+    Args:
+        columns: `{title, or titles: function of a row -> text, or texts}`.
+        rows: whatever the functions take.
+
+    Example:
+        >>> table({"n": str, ("half", "double"): lambda n: [f"{n / 2:g}", f"{2 * n}"]}, [1, 2])
+        ['| n | half | double |', '|---|---|---|', '| 1 | 0.5 | 2 |', '| 2 | 1 | 4 |']
+    """
+    titles = [title for key in columns for title in ([key] if isinstance(key, str) else key)]
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    for row in rows:
+        parts = [read(row) for read in columns.values()]
+        cells = [cell for part in parts for cell in ([part] if isinstance(part, str) else part)]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def portable(provenance):
@@ -64,8 +81,8 @@ def portable(provenance):
 
 
 def measured(provenances, where):
-    """With what: kept results may be of different versions and commits, and the reader should know."""
-    versions = [", ".join(f"{name} {version}" for name, version in one["versions"].items()) for one in provenances]
+    """With what: results may be of different versions and commits, and the reader should know."""
+    versions = [", ".join(f"{name} {version}" for name, version in p["versions"].items()) for p in provenances]
     commits = list(dict.fromkeys(map(_commit, provenances)))
     at = f"commit {commits[0]}" if len(commits) == 1 else f"different commits ({', '.join(commits)})"
     return f"Measured with {' or '.join(dict.fromkeys(versions))} at {at}; every run's command stands in `{where}`."
@@ -91,9 +108,9 @@ def mean(values, digits=2):
     if None in values or not values:
         return ""
     middle = number(statistics.mean(values), digits)
-    return (
-        middle if len(values) == 1 else f"{middle} +- {number(statistics.stdev(values) / len(values) ** 0.5, digits)}"
-    )
+    if len(values) == 1:
+        return middle
+    return f"{middle} +- {number(statistics.stdev(values) / len(values) ** 0.5, digits)}"
 
 
 def number(value, digits):

@@ -17,7 +17,7 @@ from models.shared.answers import answers
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import csv_files, user_folder
-from pyro_priors.data.attributes import read_csv
+from pyro_priors.data.attributes import table_of
 from pyro_priors.data.columns import choose, match, some
 from pyro_priors.data.images import Images
 
@@ -90,19 +90,18 @@ def main(config: Impute):
     run, model = runs.trained(config.run)
     if not run.attributes or not hasattr(model, "attribute_law"):
         raise UserError(f"run: expected one that infers attributes (train joint-vae), got {run.folder.absolute()}")
-    file, header = config.attributes.name, csv_files.rows(config.attributes)[0]
-    layout = columns(file, header, run.attributes, run.config.attributes, config.other_columns == "copy")
-    table = read_csv(config.attributes, layout.read, run.attributes)
-    source = config.attributes.read_bytes()
-    rows = raw_rows(source.decode("utf-8-sig"))
-    where = [f"{file} line {line}, column image" for line in table.lines]
-    pixels = user_folder.pictures_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
+    file = csv_files.read(config.attributes)
+    layout = columns(file.name, file.header, run.attributes, run.config.attributes, config.other_columns == "copy")
+    table = table_of(file, layout.read, run.attributes)
+    rows = raw_rows(file.source.decode("utf-8-sig"))
+    where = [f"{file.name} line {line}, column image" for line in table.lines]
+    pixels = user_folder.images_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
     pyro.set_rng_seed(config.seed)
     # A model that learned from 0/1 pixels is asked about such pixels.
     images = Images(pixels, run.config.binarize == "dynamic", table.values)
     found = cells(model, table, images, config.draws)
     result = fill(rows, layout, table, found, config.min_confidence)
-    mark = codecs.BOM_UTF8 if source.startswith(codecs.BOM_UTF8) else b""
+    mark = codecs.BOM_UTF8 if file.source.startswith(codecs.BOM_UTF8) else b""
     training.replace_file(config.out, lambda temporary: temporary.write_bytes(mark + result.text.encode()))
     print(f"{result.filled} cells filled, {result.left} left empty")
     print(config.out)

@@ -31,7 +31,7 @@ def read(folder, run):
         UserError: the model of `run` generates nothing, or the classifier reads other pictures or attributes.
     """
     judge = extractor(folder, run)
-    described = [[(a.name, a.categories) for a in one.attributes] for one in (run, judge.run)]
+    described = [[(a.name, a.categories) for a in either.attributes] for either in (run, judge.run)]
     names = tuple(a.name for a in run.attributes if a.categories is not None)
     if described[0] != described[1] or not names:
         raise UserError(
@@ -50,8 +50,8 @@ def extractor(folder, run):
     _check_generates(run)
     judge = runs.trained(folder)
     described = [
-        (one.image_shape, one.config.data, one.config.binarize, one.config.data == "celeba" and one.config.crop)
-        for one in (run, judge.run)
+        (either.image_shape, (c := either.config).data, c.binarize, c.data == "celeba" and c.crop)
+        for either in (run, judge.run)
     ]
     if not judge.run.config.classifies or described[0] != described[1]:
         raise UserError(
@@ -60,7 +60,7 @@ def extractor(folder, run):
         )
     summary = judge.run.folder / "summary.json"
     test = json.loads(summary.read_text())["test"]["imputation"] if summary.is_file() else {}
-    known = [one["accuracy"] for one in test.values() if one.get("accuracy") is not None]
+    known = [part["accuracy"] for part in test.values() if part.get("accuracy") is not None]
     identity = {
         "extractor": "ConvClassifier.features",
         "weights": hashed(judge.run.folder / "model.safetensors"),
@@ -109,11 +109,11 @@ def conditions(model, judge, images, seed, batch_size=100):
         pictures = queries.generate(model, len(y), {"y": y})
         generated.append(judge.model.features(pictures))
         real.append(judge.model.features(x))
-        found = judge.model.log_probs(pictures)
-        hits.append(torch.stack([_hit(found[name], y[:, judge.attributes.index(name)]) for name in found], -1))
+        seen = judge.model.log_probs(pictures)
+        hits.append(torch.stack([_hit(seen[name], y[:, judge.attributes.index(name)]) for name in seen], -1))
     hits = torch.cat(hits).double()
     accuracy = {
-        name: share if share == share else None for name, share in zip(found, hits.nanmean(0).tolist(), strict=True)
+        name: share if share == share else None for name, share in zip(seen, hits.nanmean(0).tolist(), strict=True)
     }
     known = [share for share in accuracy.values() if share is not None]
     return {
@@ -164,11 +164,11 @@ def inception_distance(model, inception, images, seed, batch_size=100):
     for batch in loader(images, batch_size):
         x, *y = batch if isinstance(batch, tuple) else (batch,)
         pictures = queries.generate(model, len(x), {"y": y[0]} if y else {})
-        for kept, shown in zip(sets, (pictures, x), strict=True):
+        for outputs, shown in zip(sets, (pictures, x), strict=True):
             shown = shown.expand(-1, 3, -1, -1).clamp(0, 1)
-            kept.append(network((255 * shown).round().to(torch.uint8)))
-    features = [torch.cat(part) for part in sets]
-    return {"frechet": metrics.frechet_distance(*features), "count": len(features[0]), **identity}
+            outputs.append(network((255 * shown).round().to(torch.uint8)))
+    drawn, real = (torch.cat(part) for part in sets)
+    return {"frechet": metrics.frechet_distance(drawn, real), "count": len(drawn), **identity}
 
 
 def _check_generates(run):

@@ -63,6 +63,7 @@ def _trained(config, images, program, run, resume):
     # Of a training that was cut off the epochs before count too.
     seconds = max(time.perf_counter() - began, sum(row.get("seconds", 0.0) for row in result.history))
     trained = runs.trained(run.folder).model
+    _save(trained, run.folder)
     results, probs = config.evaluate(trained, images.test, images.attributes, config.seed)
     summary = {
         "test": results,
@@ -81,6 +82,14 @@ def _trained(config, images, program, run, resume):
     config.draw(run.folder, trained, images, probs)
     training.remove_checkpoints(run.folder)
     return summary
+
+
+def _save(program, folder):
+    """Keep the program so that `training.load` rebuilds it without the checkout, where it is all the library's."""
+    try:
+        training.save(program, folder)
+    except ValueError as error:
+        print(f"The run can be used from the checkout only: {error}")
 
 
 def shows(config, run, images):

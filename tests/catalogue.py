@@ -1,8 +1,10 @@
 """Every distribution and prior as data: what the laws are checked on."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
+import oracles
 import torch
 from pyro.distributions import Normal
 from torch import Tensor, nn
@@ -79,19 +81,68 @@ class EncodedVamp(nn.Module):
     def forward(self):
         return self.prior(self.encode)
 
+    def plane(self, law, dims=(0, 1)):
+        return self.prior.plane(law, dims)
+
     def encode(self, x):
         loc, raw_scale = self.encoder(x).chunk(2, -1)
         return Normal(loc, raw_scale.exp()).to_event(1)
 
 
-def mixture_parameters(prior: nn.Module) -> tuple[Tensor, Tensor, Tensor]:
-    """Log weights `(K,)`, means and standard deviations `(K, d)` of a prior that is a mixture of Gaussians."""
-    if isinstance(prior, EncodedVamp):
-        components = prior.encode(prior.prior.pseudo_inputs).base_dist
-        loc, scale = components.loc, components.scale
-    else:
-        loc, scale = prior.loc, prior.log_scale.exp()
-    return getattr(prior, "logits", loc.new_zeros(len(loc))).log_softmax(0), loc, scale
+class Entry(NamedTuple):
+    """A prior as data; calling the entry makes a fresh one, seeded by torch's global generator."""
+
+    make: Callable[[], nn.Module]
+    oracle: Callable[[Any, Tensor], Tensor]  # of a float64 module: log density of rows, by other means than its own
+    learns: bool = True  # whether it has parameters
+    random: bool = True  # whether a seed changes it
+    missing: bool = False  # whether NaN is summed out
+
+    def __call__(self) -> nn.Module:
+        return self.make()
+
+
+def by_enumeration(prior: Any, value: Tensor) -> Tensor:
+    """Of a tensor ring: all states summed."""
+    variables = prior().variables
+    order = range(len(variables)) if prior.order is None else prior.order.tolist()
+    if prior.loc is not None:
+        variables = variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
+    ring = Ring(prior(), prior.log_cores.detach(), variables, prior.boundary, tuple(order))
+    return oracles.log_prob(ring, value)
+
+
+def by_components(log_weights: Tensor, loc: Tensor, scale: Tensor, value: Tensor) -> Tensor:
+    """Of a mixture of Gaussians `(K,), (K, d), (K, d)`: all components summed."""
+    density = torch.distributions.Normal(loc, scale).log_prob(value.unsqueeze(1)).sum(-1)
+    return (density + log_weights.log_softmax(0)).logsumexp(-1)
+
+
+def of_mixture(prior: Any, value: Tensor) -> Tensor:
+    return by_components(prior.logits, prior.loc, prior.log_scale.exp(), value)
+
+
+def of_categories(prior: Any, value: Tensor) -> Tensor:
+    return by_components(prior.loc.new_zeros(len(prior.loc)), prior.loc, prior.log_scale.exp(), value)
+
+
+def of_posteriors(prior: Any, value: Tensor) -> Tensor:
+    posteriors = prior.encode(prior.prior.pseudo_inputs).base_dist
+    return by_components(posteriors.loc.new_zeros(len(posteriors.loc)), posteriors.loc, posteriors.scale, value)
+
+
+def of_normal(prior: Any, value: Tensor) -> Tensor:
+    return -0.5 * (value.square() + math.log(2 * math.pi)).sum(-1)
+
+
+def by_jacobians(prior: Any, value: Tensor) -> Tensor:
+    """Of a flow: the base at the other side, and the determinant of the whole Jacobian."""
+    jacobians = [torch.autograd.functional.jacobian(prior.to_generation, row) for row in value]
+    return prior.base().log_prob(prior.to_generation(value)) + torch.stack(jacobians).det().abs().log()
+
+
+def ring_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
+    return Entry(make, by_enumeration, missing=True, **kwargs)
 
 
 RINGS = {
@@ -106,29 +157,37 @@ RINGS = {
 }
 
 PRIORS = {
-    "StandardNormal": lambda: pp.StandardNormal(3),
-    "GaussianMixture": lambda: pp.GaussianMixture(3, 4),
-    "GaussianMixture equal": lambda: pp.GaussianMixture(3, 4, "equal"),
-    "GaussianMixture fixed": lambda: pp.GaussianMixture(3, 4, fixed=True),
-    "CategoricalGaussian": lambda: pp.CategoricalGaussian(4, 3),
-    "CategoricalGaussian fixed": lambda: pp.CategoricalGaussian(4, 3, fixed=True),
-    "VampPrior": lambda: EncodedVamp(4, 3),
-    "TRIP": lambda: pp.TRIP(3, components=4, rank=3),
-    "TRIP train": lambda: pp.TRIP(3, components=4, rank=3, boundary="train"),
-    "TRIP noise": lambda: pp.TRIP(3, components=4, rank=3, init="noise"),
-    "TRIP fixed": lambda: pp.TRIP(3, components=4, rank=3, fixed=True),
-    "FlowNormal": lambda: pp.FlowNormal(3, layers=3, hidden=(8,)),
-    "FlowNormal spline": lambda: pp.FlowNormal(3, layers=2, hidden=(8,), transform="spline"),
-    "FlowNormal fixed": lambda: pp.FlowNormal(3, layers=2, hidden=(8,), fixed=True),
-    "FlowNormal over TRIP": lambda: pp.FlowNormal(3, layers=2, hidden=(8,), base=pp.TRIP(3, components=4, rank=3)),
-    "TTLP of latents": lambda: pp.TTLP(3, {}, components=4, rank=3),
+    "StandardNormal": Entry(lambda: pp.StandardNormal(3), of_normal, learns=False, random=False),
+    "GaussianMixture": Entry(lambda: pp.GaussianMixture(3, 4), of_mixture),
+    "GaussianMixture equal": Entry(lambda: pp.GaussianMixture(3, 4, "equal"), of_mixture),
+    "GaussianMixture fixed": Entry(lambda: pp.GaussianMixture(3, 4, fixed=True), of_mixture, learns=False),
+    "CategoricalGaussian": Entry(lambda: pp.CategoricalGaussian(4, 3), of_categories),
+    "CategoricalGaussian fixed": Entry(lambda: pp.CategoricalGaussian(4, 3, fixed=True), of_categories, learns=False),
+    "VampPrior": Entry(lambda: EncodedVamp(4, 3), of_posteriors),
+    "TRIP": ring_prior(lambda: pp.TRIP(3, components=4, rank=3)),
+    "TRIP train": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, boundary="train")),
+    "TRIP noise": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, init="noise")),
+    "TRIP fixed": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, fixed=True), learns=False),
+    "FlowNormal": Entry(lambda: pp.FlowNormal(3, layers=3, hidden=(8,)), by_jacobians),
+    "FlowNormal spline": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), transform="spline"), by_jacobians),
+    "FlowNormal fixed": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), fixed=True), by_jacobians, learns=False),
+    "FlowNormal over TRIP": Entry(
+        lambda: pp.FlowNormal(3, layers=2, hidden=(8,), base=pp.TRIP(3, components=4, rank=3)), by_jacobians
+    ),
+    "TTLP of latents": ring_prior(lambda: pp.TTLP(3, {}, components=4, rank=3)),
 }
 """Priors with an event of three real latents."""
 
 JOINT_PRIORS = {
-    "TTLP": lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=3),
-    "TTLP ring": lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, boundary="ring", order="declared"),
-    "TTLP noise": lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, components=3, rank=2, init="noise"),
-    "TTLP fixed": lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True),
-    "TTLP of attributes": lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2),
+    "TTLP": ring_prior(lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=3)),
+    "TTLP ring": ring_prior(
+        lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, boundary="ring", order="declared")
+    ),
+    "TTLP noise": ring_prior(
+        lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, components=3, rank=2, init="noise")
+    ),
+    "TTLP fixed": ring_prior(
+        lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True), learns=False
+    ),
+    "TTLP of attributes": ring_prior(lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2)),
 }

@@ -123,7 +123,7 @@ def test_bench_training_step(tmp_path, capsys):
     found = json.loads((tmp_path / "bench-training-step-cpu.json").read_text())["networks"]
     assert list(found) == ["dense", "convolutions"]
     assert found["dense"]["N(0, I)"]["over_normal"] == 1
-    assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 12
+    assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 16
 
 
 def test_bench_training_loop(tmp_path, capsys):
@@ -135,7 +135,7 @@ def test_bench_training_loop(tmp_path, capsys):
         assert 0 < one["waiting"] < 1
         assert one["overhead"] > -1
         assert one["seconds"]["fit"] > 0
-    assert len((tmp_path / "bench-training-loop.md").read_text().splitlines()) == 8
+    assert len((tmp_path / "bench-training-loop.md").read_text().splitlines()) == 12
 
 
 @pytest.mark.parametrize(

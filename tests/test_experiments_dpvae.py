@@ -15,7 +15,7 @@ import pyro_priors as pp
 from experiments import generation, judges
 from experiments.__main__ import main
 from experiments.papers import dpvae, dpvae_moons
-from experiments.tables import kept
+from experiments.tables import results
 from pyro_priors.data import shapes
 from pyro_priors.data.images import Images
 from pyro_priors.data.loading import load
@@ -32,7 +32,7 @@ def few_shapes(monkeypatch):
     ]
     monkeypatch.setattr(shapes, "PLACES", places)
     monkeypatch.setattr(shapes, "FACTORS", tuple(factors))
-    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
 
 
 def test_shapes_are_where_and_as_large_as_their_factors_say(few_shapes):
@@ -115,17 +115,18 @@ def test_what_draws_are_worth_where_it_is_known():
     assert "mig" not in found
 
 
+SMALL = ["hidden=8", "flow_hidden=8", "discriminator_hidden=8", "epochs=1", "particles=2"]
+SMALL += ["samples=60", "lowest=20", "nll_samples=30", "nll_pictures=4"]
+
+
 def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, few_shapes):
-    small = ["--hidden", "8", "--latent-dim", "2", "--epochs", "1", "--particles", "2"]
     runs = tmp_path / "runs"
     classifier = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(runs)]
     assert main(["train", "classifier", *classifier]) == 0
     (judge,) = runs.glob("*/*")
-    table = [part.replace("--", "--train.") for part in ["--data", "shapes", "--flow-hidden", "8", *small]]
-    table += ["--train.runs-dir", str(runs), "--classifier", str(judge), "--rows", "elbo", "--seeds", "0", "1"]
-    table += ["--samples", "60", "--lowest", "20", "--nll-samples", "30", "--nll-pictures", "4"]
-    table += ["--results", str(tmp_path)]
-    assert main(["table", "dpvae", *table]) == 0
+    table = ["--runs-dir", str(runs), "--classifier", str(judge), "--rows", "elbo", "--seeds", "0", "1"]
+    table += ["--results", str(tmp_path), "--set", "latent_dim=2", *SMALL]
+    assert main(["table", "dpvae-shapes", *table]) == 0
     page = (tmp_path / "dpvae-shapes.md").read_text()
     assert "| VAE | N(0, I) |" in page
     assert "| VAE | flow |" in page
@@ -137,13 +138,12 @@ def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, few_s
     trained = sorted(runs.glob("dpvae-shapes/*/*/summary.json"))
     assert len(trained) == 4
     capsys.readouterr()
-    assert main(["table", "dpvae", *table]) == 0
+    assert main(["table", "dpvae-shapes", *table]) == 0
     assert sorted(runs.glob("dpvae-shapes/*/*/summary.json")) == trained
     assert (tmp_path / "dpvae-shapes.md").read_text() == page
-    one_seed = [*table[: table.index("--seeds")], "--seeds", "1", *table[table.index("--samples") :]]
-    assert main(["table", "dpvae", *one_seed]) == 0  # the page has all that is kept
-    assert (tmp_path / "dpvae-shapes.md").read_text() == page.replace("--seeds 0 1", "--seeds 1")
-    assert main(["table", "dpvae", *[part if part != "60" else "61" for part in table]]) == 2
+    assert main(["table", "dpvae-shapes", *[part for part in table if part != "0"]]) == 0  # the page has all seeds
+    assert (tmp_path / "dpvae-shapes.md").read_text() == page
+    assert main(["table", "dpvae-shapes", *[part.replace("=60", "=61") for part in table]]) == 2
     assert "results: expected a result of this configuration" in capsys.readouterr().err
 
 
@@ -151,7 +151,8 @@ def test_a_judge_of_other_pictures(tmp_path, capsys, few_shapes):
     flags = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(tmp_path)]
     assert main(["train", "classifier", *flags, "--binarize", "dynamic"]) == 0
     (judge,) = tmp_path.glob("*/*")
-    assert main(["table", "dpvae", "--train.data", "shapes", "--classifier", str(judge)]) == 2
+    where = ["--results", str(tmp_path / "results"), "--classifier", str(judge)]
+    assert main(["table", "dpvae-shapes", *where]) == 2
     assert "(classifier, shapes 1x32x32, binarize dynamic)" in capsys.readouterr().err
 
 
@@ -159,13 +160,14 @@ def test_a_judge_of_other_pictures(tmp_path, capsys, few_shapes):
     ("flags", "message"),
     [
         (["--rows", "hat"], "rows: expected some of elbo, beta-h"),
-        (["--train.prior", "flow"], "train.prior: expected its default"),
-        (["--lowest", "1"], "lowest: expected 2 to samples = 5000, got 1"),
-        (["--samples", "50"], "lowest: expected 2 to samples = 50, got 1000"),
+        (["--set", "prior=flow"], "set: expected KNOB=VALUE of what rows share, got 'prior=flow'"),
+        (["--set", "lowest=1"], "lowest: expected 2 to samples = 5000, got 1"),
+        (["--set", "samples=50"], "lowest: expected 2 to samples = 50, got 1000"),
+        (["--set", "nll_samples=0"], "nll_samples: expected at least 1, got 0"),
     ],
 )
 def test_mistakes(flags, message, capsys):
-    assert main(["table", "dpvae", *flags]) == 2
+    assert main(["table", "dpvae-mnist", *flags]) == 2
     assert message in capsys.readouterr().err
 
 
@@ -234,24 +236,25 @@ def write_faces(root, monkeypatch):
 def test_colour_pictures_take_the_same_commands(tmp_path, monkeypatch, data, write, size):
     """Files as torchvision and as a user keep them, a regulariser, a flow, and the table."""
     write(tmp_path, monkeypatch)
-    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
     flags = ["--data", data, "--data-root", str(tmp_path), *size, "--latent-dim", "3", "--hidden", "8", "--epochs", "1"]
     flags += ["--flow-hidden", "8", "--discriminator-hidden", "8", "--particles", "2", "--batch-size", "10"]
     where = ["--runs-dir", str(tmp_path / "runs")]
     plain = ["--binarize", "none", "--likelihood", "squared-error", "--no-progress"]
     for objective in ("factor", "info"):
         assert main(["train", "vae", *flags, *plain, *where, "--objective", objective, "--prior", "flow"]) == 0
-    table = [flag.replace("--", "--train.", 1) for flag in [*flags, *where]]
-    table += ["--rows", "beta-tc", "--seeds", "0", "--samples", "20", "--lowest", "5", "--nll-samples", "20"]
-    assert main(["table", "dpvae", *table, "--nll-pictures", "2", "--results", str(tmp_path / "results")]) == 0
-    page = (tmp_path / "results" / f"dpvae-{data}.md").read_text()
+    small = [*SMALL[:5], f"data={data}", "image_size=32", "latent_dim=3", "batch_size=10"]
+    small += ["samples=20", "lowest=5", "nll_samples=20", "nll_pictures=2"]
+    table = [*where, "--data-root", str(tmp_path), "--results", str(tmp_path / "results"), "--name", "small"]
+    assert main(["table", "dpvae-faces", *table, "--rows", "beta-tc", "--set", *small]) == 0
+    page = (tmp_path / "results" / "small.md").read_text()
     assert "| beta-TCVAE | flow |" in page
-    assert "--rows beta-tc --samples 20 --lowest 5 --nll-samples 20 --nll-pictures 2" in page
+    assert "nll_samples=20 nll_pictures=2 --name small" in page
     assert "Frechet" not in page
 
 
 def test_moons_with_and_without_the_flow(tmp_path, monkeypatch):
-    monkeypatch.setattr(kept, "run", lambda arguments, log, name: main(arguments))
+    monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
     flags = ["--objectives", "elbo", "--epochs", "1", "--samples", "50", "--lowest", "10"]
     flags += ["--runs-dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
     assert main(["figure", "dpvae-moons", *flags]) == 0

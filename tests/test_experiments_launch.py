@@ -90,7 +90,7 @@ def training(monkeypatch):
 
 
 def table(tmp_path, *more):
-    where = ["--results", str(tmp_path / "results"), "--train.runs-dir", str(tmp_path / "runs"), "--seeds", "0", "1"]
+    where = ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs"), "--seeds", "0", "1"]
     return main(["table", "trip-elbo", *where, "--rows", "normal", "trip", *more])
 
 
@@ -207,8 +207,8 @@ completed.complete(launch.LaunchConfig(jobs=2), make, {[str(mark) for mark in ma
 
 
 def test_rows_of_several_devices_are_no_jobs(tmp_path, submitit, training, capsys):
-    assert table(tmp_path, *SLURM, "--train.devices", "2") == 2
-    message = "train.devices, nodes: expected 1 with --launcher slurm, whose jobs are one process each, got 2"
+    assert table(tmp_path, *SLURM, "--set", "devices=2") == 2
+    message = "devices, nodes: expected 1 with --launcher slurm, whose jobs are one process each, got 2"
     assert message in capsys.readouterr().err
     assert submitit.jobs == []
 

@@ -9,7 +9,7 @@ from fake_runs import parsed, replace_processes, write_run
 from experiments import build, judges, runs
 from experiments.__main__ import main
 from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept, trip_elbo
+from experiments.tables import catalogue, completed, results
 from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
@@ -20,7 +20,7 @@ CONDITIONS = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": {"wei
 
 @pytest.fixture
 def processes(monkeypatch):
-    """`kept.run` starts no process; one whose name is in `failing` ends badly. -> names started, names that fail."""
+    """`results.run` starts no process; one whose name is in `failing` ends badly. -> names started, names that fail."""
     started, failing = [], set()
 
     def process(command, stdout, stderr):
@@ -42,7 +42,7 @@ def processes(monkeypatch):
 
 
 def where(tmp_path):
-    return ["--results", str(tmp_path / "results"), "--train.runs-dir", str(tmp_path / "runs"), "--jobs", "2"]
+    return ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs"), "--jobs", "2"]
 
 
 def test_a_failed_row_is_named_and_the_others_are_shown(tmp_path, processes, capsys):
@@ -50,7 +50,7 @@ def test_a_failed_row_is_named_and_the_others_are_shown(tmp_path, processes, cap
     flags = ["table", "trip-elbo", *where(tmp_path), "--seeds", "0", "1"]
     assert main(flags) == 2
     shown, log = capsys.readouterr(), (tmp_path / "runs" / "trip-elbo" / "gmm-seed0.log").absolute()
-    wanted = 2 * len(trip_elbo.ROWS)
+    wanted = 2 * len(catalogue.table("trip-elbo").cells)
     assert len(processes.started) == wanted
     at_once = f"failed: gmm-seed0: train ended with status 2; {log} ends:\nfirst line\nerror: loss: expected a finite"
     assert at_once in shown.err
@@ -60,11 +60,11 @@ def test_a_failed_row_is_named_and_the_others_are_shown(tmp_path, processes, cap
         f"  gmm-seed0: train ended with status 2; {log}",
         f"  trip-seed1: train ended with status 2; {log.with_name('trip-seed1.log')}",
     ]
-    results = {path.stem for path in (tmp_path / "results" / "trip-elbo").iterdir()}
-    assert results == set(processes.started) - processes.failing
+    written = {path.stem for path in (tmp_path / "results" / "trip-elbo").iterdir()}
+    assert written == set(processes.started) - processes.failing
     page = (tmp_path / "results" / "trip-elbo.md").read_text()
     assert page.strip() in shown.out
-    assert page.count("| 100.00") == len(trip_elbo.ROWS)  # every row has a seed that went well
+    assert page.count("| 100.00") == len(catalogue.table("trip-elbo").cells)  # every row has a seed that went well
     processes.started.clear()
     processes.failing.clear()
     assert main(flags) == 0  # what is there is not made again
@@ -73,48 +73,31 @@ def test_a_failed_row_is_named_and_the_others_are_shown(tmp_path, processes, cap
 
 def test_rows_that_need_what_failed_are_named_too(tmp_path, processes, capsys):
     processes.failing.add("classifier-missing0-seed0")
-    flags = [
-        "table",
-        "ttlp",
-        *where(tmp_path),
-        "--rows",
-        "joint",
-        "classifier",
-        "--missing",
-        "0.5",
-        "--seeds",
-        "0",
-        "1",
-    ]
-    assert main(flags) == 2
+    rows = ["--rows", "joint-missing0.3", "classifier-missing0.3", "--seeds", "0", "1"]
+    assert main(["table", "ttlp-mnist", *where(tmp_path), *rows]) == 2
     error = capsys.readouterr().err
     assert "got 2 that failed" in error
     assert "  classifier-missing0-seed0: train ended with status 2; " in error
-    needed = "  joint-missing0.5-seed0: expected classifier-missing0-seed0, which it needs, to end well, but it failed"
+    needed = "  joint-missing0.3-seed0: expected classifier-missing0-seed0, which it needs, to end well, but it failed"
     assert needed in error
     names = {path.stem for path in (tmp_path / "results" / "ttlp-mnist").iterdir()}
-    assert names == {"joint-missing0.5-seed1", "classifier-missing0.5-seed0", "classifier-missing0.5-seed1"}
-    assert "joint-missing0.5-seed0" not in processes.started
+    assert names == {"joint-missing0.3-seed1", "classifier-missing0.3-seed0", "classifier-missing0.3-seed1"}
+    assert "joint-missing0.3-seed0" not in processes.started
     assert (tmp_path / "results" / "ttlp-mnist.md").is_file()
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["trip-elbo", "ttlp", "cp-vae", "gan-points", "gan-tricks", "dpvae", "trip", "conditional-gan"],
-)
-def test_a_table_of_which_every_row_fails_has_no_page(tmp_path, monkeypatch, capsys, words):
+@pytest.mark.parametrize("name", catalogue.tables())
+def test_a_table_of_which_every_row_fails_has_no_page(tmp_path, monkeypatch, capsys, name):
     def run(arguments, log, name):
         raise UserError(f"{name}: train ended with status 2; {log} ends:\nerror: no memory")
 
-    monkeypatch.setattr(kept, "run", run)
+    monkeypatch.setattr(results, "run", run)
     monkeypatch.setattr(build, "load_data", lambda _: SimpleNamespace(image_shape=(), attributes=(), test=[]))
-    for name in ("extractor", "read"):
-        monkeypatch.setattr(judges, name, lambda *_: SimpleNamespace(identity={}))
+    for reader in ("extractor", "read"):
+        monkeypatch.setattr(judges, reader, lambda *_: SimpleNamespace(identity={}))
     monkeypatch.setattr(judges, "features", lambda *_: None)
-    flags = where(tmp_path)
-    flags[2] = "--runs-dir" if words == "gan-tricks" else "--train.runs-dir"
-    flags += ["--classifier", "J"] if words in ("trip", "conditional-gan", "gan-tricks") else []
-    assert main(["table", words, *flags]) == 2
+    judged = any(cell.reading.needs_judge for cell in catalogue.table(name).cells)
+    assert main(["table", name, *where(tmp_path), *(["--classifier", "J"] if judged else [])]) == 2
     error = capsys.readouterr().err
     assert "error: runs: expected all" in error
     assert "train ended with status 2;" in error[error.rindex("error: runs:") :]

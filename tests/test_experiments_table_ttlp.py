@@ -2,28 +2,26 @@
 
 import dataclasses
 import json
-import threading
 from pathlib import Path
 
 import pytest
-import tyro
-from fake_runs import replace_processes
+from fake_runs import parsed, replace_processes
 
 from experiments import runs
 from experiments.__main__ import main
 from experiments.config import TrainConfig, to_json
 from experiments.config_attributes import JointConfig
-from experiments.tables import kept, ttlp
-from experiments.tables.ttlp import TtlpConfig
+from experiments.configure import identity
+from experiments.tables import catalogue, results
+from experiments.tables.runner import Plan, TableConfig
 from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
-TYRO = threading.Lock()  # its cache is not for several threads
 
 
 @pytest.fixture
 def processes(monkeypatch):
-    """`kept.run` starts no process; accuracy is 0.9 less the hidden share over ten. -> what was started."""
+    """`results.run` starts no process; accuracy is 0.9 less the hidden share over ten. -> what was started."""
     started = []
 
     def process(command, stdout, stderr):
@@ -36,8 +34,7 @@ def processes(monkeypatch):
             test["conditions"] = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": judge}
             runs.write_json(folder / "evaluation-test.json", {"test": test, "provenance": PROVENANCE})
         else:
-            with TYRO:
-                train = tyro.cli(runs.CONFIGS[words[1]], args=words[2:])
+            train = parsed(runs.CONFIGS[words[1]], words[2:])
             started.append(f"{words[1]} {train.name}")
             folder = runs.new_folder(train.runs_dir, train.name)
             runs.write_json(folder / "config.json", {"config": to_json(train)})
@@ -52,11 +49,11 @@ def processes(monkeypatch):
 
 
 def flags(tmp_path, *more):
-    return ["table", "ttlp", "--results", f"{tmp_path}/results", "--train.runs-dir", f"{tmp_path}/runs", *more]
+    return ["table", "ttlp-mnist", "--results", f"{tmp_path}/results", "--runs-dir", f"{tmp_path}/runs", *more]
 
 
 def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
-    assert main(flags(tmp_path, "--rows", "joint", "frozen", "--missing", "0", "0.7", "--jobs", "2")) == 0
+    assert main(flags(tmp_path, "--rows", "joint-*0", "joint-*0.7", "frozen-*0", "frozen-*0.7", "--jobs", "2")) == 0
     assert sorted(processes) == sorted(
         ["classifier classifier-missing0-seed0", "vae unlabelled-seed0"]
         + [f"joint-vae {row}-missing{share}-seed0" for row in ("joint", "frozen") for share in (0, 0.7)]
@@ -70,7 +67,7 @@ def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
     assert text.strip() == (tmp_path / "results" / "ttlp-mnist.md").read_text().strip()
     assert "| VAE-TTLP | 0% | 1 | 50.00 | 89.94 | 3.2 | 85.00 | 95.4 | 0.100 | 0.0100 |" in text
     assert "| VAE-TTLP | 70% | 1 | 50.00 | 88.97 | 3.2 | 81.50 |  | 0.100 | 0.0100 |" in text
-    assert "--rows joint frozen --missing 0 0.7 --seeds 0" in text
+    assert "    python -m experiments table ttlp-mnist\n" in text
     assert "Judge of seed 0 (weights 0123456789abcdef): right on 99.00% of the labels of the test set." in text
     assert "| male | 60.00 | 90.00 (0.010) | 83.00 (0.010) | 90.00 (0.010) | 83.00 (0.010) |" in text
     assert "| mean | 60.00 | 85.00 | 81.50 |" in text
@@ -83,73 +80,70 @@ def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
 
 
 def test_what_is_kept_is_not_run_again_and_other_rows_join_it(tmp_path, processes, capsys):
-    assert main(flags(tmp_path, "--rows", "joint", "--missing", "0")) == 0
+    assert main(flags(tmp_path, "--rows", "joint-missing0")) == 0
     processes.clear()
     capsys.readouterr()
-    assert main(flags(tmp_path, "--rows", "joint", "cvae", "--missing", "0", "--train.threads", "2")) == 0
+    assert main(flags(tmp_path, "--rows", "joint-missing0", "cvae-missing0", "--set", "threads=2")) == 0
     assert processes == ["cvae cvae-missing0-seed0", "evaluate cvae-missing0-seed0 with classifier-missing0-seed0"]
     text = capsys.readouterr().out
     assert "| VAE-TTLP | 0% |" in text
     assert "| CVAE, labels predicted | 0% | 1 | 50.00 | 86.34 |" in text
     processes.clear()
-    for other in (["--train.epochs", "7"], ["--classifier-epochs", "7"]):  # another result, another judge
+    for other in (["--set", "epochs=7"], ["--set", "classifier.epochs=7"]):  # another result, another judge
         before = {path: path.read_text() for path in (tmp_path / "results").rglob("*.*")}
-        assert main(flags(tmp_path, "--rows", "joint", "--missing", "0", *other)) == 2
+        assert main(flags(tmp_path, "--rows", "joint-missing0", *other)) == 2
         assert "results: expected a result of this configuration in" in capsys.readouterr().err
         assert {path: path.read_text() for path in (tmp_path / "results").rglob("*.*")} == before
     assert processes == []
 
 
 def test_a_pretrained_row_is_another_after_another_pretraining(tmp_path, processes, capsys):
-    asked = ["--rows", "pretrained", "--missing", "0"]
-    assert main(flags(tmp_path, *asked)) == 0
-    assert main(flags(tmp_path, *asked, "--train.epochs", "7")) == 2
+    rows = ["--rows", "pretrained-missing0"]
+    assert main(flags(tmp_path, *rows)) == 0
+    assert main(flags(tmp_path, *rows, "--set", "epochs=7")) == 2
     assert "results: expected a result of this configuration in" in capsys.readouterr().err
 
 
 def test_the_users_own_data_are_part_of_the_configuration(tmp_path, processes, capsys):
     (tmp_path / "attributes.csv").write_text("image,male\n")
-    asked = ["--rows", "joint", "--missing", "0", "--train.data", "folder", "--train.data-root", str(tmp_path)]
-    asked += ["--train.attributes", "male", "hairy=mustache|!no_beard"]
-    assert main(flags(tmp_path, *asked)) == 0
-    assert "--train.attributes male 'hairy=mustache|!no_beard'" in capsys.readouterr().out  # for a shell
+    knobs = ["--set", "data=folder", "attributes=male,hairy=mustache|!no_beard"]
+    rows = ["--rows", "joint-missing0", "--data-root", str(tmp_path), *knobs]
+    assert main(flags(tmp_path, *rows)) == 0
+    assert "--set data=folder 'attributes=male,hairy=mustache|!no_beard'" in capsys.readouterr().out  # for a shell
     processes.clear()
-    assert main(flags(tmp_path, *asked)) == 0
+    assert main(flags(tmp_path, *rows)) == 0
     assert processes == []
     (tmp_path / "attributes.csv").write_text("image,male\n0.png,1\n")
-    assert main(flags(tmp_path, *asked)) == 2
+    assert main(flags(tmp_path, *rows)) == 2
 
 
 def test_seeds_need_not_be_complete(tmp_path, processes, capsys):
-    assert main(flags(tmp_path, "--rows", "joint", "cvae", "--missing", "0", "--seeds", "0")) == 0
-    assert main(flags(tmp_path, "--rows", "joint", "--missing", "0", "--seeds", "0", "1")) == 0
+    assert main(flags(tmp_path, "--rows", "joint-missing0", "cvae-missing0", "--seeds", "0")) == 0
+    assert main(flags(tmp_path, "--rows", "joint-missing0", "--seeds", "0", "1")) == 0
     text = capsys.readouterr().out
     assert "| VAE-TTLP | 0% | 2 | 50.00 +- 0.00 |" in text
     assert "| CVAE, labels predicted | 0% | 1 | 50.00 |" in text
-    assert "--rows joint --missing 0 --seeds 0 1" in text
-    assert "--rows cvae --missing 0 --seeds 0" in text
 
 
 def test_the_classifier_is_a_row_of_its_own(tmp_path, processes, capsys):
-    assert main(flags(tmp_path, "--rows", "classifier", "--missing", "0.3")) == 0
+    assert main(flags(tmp_path, "--rows", "classifier-missing0.3")) == 0
     assert processes == ["classifier classifier-missing0.3-seed0"]
     assert "| classifier trained on the same labels | 30% | 1 |  |  |  | 83.50 |  |" in capsys.readouterr().out
 
 
 def test_a_training_that_fails_is_named(tmp_path, processes, capsys):
-    assert main(flags(tmp_path, "--rows", "classifier", "--missing", "0", "--name", "failing")) == 2
+    assert main(flags(tmp_path, "--rows", "classifier-missing0", "--name", "failing")) == 2
     assert "classifier-missing0-seed0: train ended with status 1" in capsys.readouterr().err
     assert list((tmp_path / "results" / "failing").iterdir()) == []
 
 
 def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
-    config = TtlpConfig()
-    made = [config.run(row, missing, 0) for row in ttlp.ROWS for missing in config.missing]
-    assert len({json.dumps(kept.identity(one)) for one in made}) == len(made)
-    other = {"seed": 1, "name": "a", "missing": 0.5, "label_weight": 2.0, "pretrained": Path("RUN")}
-    for field, value in other.items():
-        with pytest.raises(UserError, match=f"train.{field}: expected its default"):
-            TtlpConfig(train=JointConfig(**{"progress": False, field: value}))
+    table = catalogue.table("ttlp-mnist")
+    made = [table.train(cell, 0) for cell in table.cells]
+    assert len({json.dumps(identity(train)) for train in made}) == len(made)
+    for text in ("seed=1", "name=a", "missing=0.5", "label_weight=2", "pretrained=RUN", "frozen=True"):
+        with pytest.raises(UserError, match="set: expected KNOB=VALUE of what rows share"):
+            Plan(TableConfig(table.name, set=(text,)), table)
 
 
 @pytest.mark.parametrize(
@@ -157,22 +151,23 @@ def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
     [
         ({"rows": ("vamp",)}, "rows: expected some of joint, .*got vamp"),
         ({"rows": ()}, "rows: expected at least one, got none"),
-        ({"missing": ()}, "missing: expected at least one, got none"),
-        ({"jobs": 0}, "jobs: expected at least 1, got 0"),
-        ({"cvae_epochs": 0}, "cvae_epochs: expected at least 1, got 0"),
+        ({"set": ("cvae.epochs=0",)}, "epochs: expected at least 1, got 0"),
+        ({"set": ("cvae.depth=1",)}, "set: expected KNOB=VALUE"),
+        ({"classifier": Path("RUN")}, "classifier: expected none for table ttlp-mnist"),
     ],
 )
 def test_bad_tables(values, message):
     with pytest.raises(UserError, match=message):
-        TtlpConfig(**values)
+        Plan(TableConfig("ttlp-mnist", **values), catalogue.table("ttlp-mnist"))
 
 
 def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
-    config = TtlpConfig(train=JointConfig(latent_dim=7, lr=3e-3, progress=False))
-    start = config.unlabelled(0)
+    plan = Plan(TableConfig("ttlp-mnist", set=("latent_dim=7", "lr=3e-3")), catalogue.table("ttlp-mnist"))
+    (cell,) = [cell for cell in plan.table.cells if cell.name == "pretrained-missing0"]
+    start, train = plan.table.needed(cell, 0)["start"], plan.train(cell, 0)
     assert isinstance(start, TrainConfig)
     assert (start.prior, start.latent_dim, start.lr, start.network) == ("normal", 7, 3e-3, "conv")
-    assert (start.likelihood, start.binarize) == (config.train.likelihood, config.train.binarize)
+    assert (start.likelihood, start.binarize) == (train.likelihood, train.binarize)
 
 
 def test_a_run_that_did_not_know_a_knob_had_it_off(tmp_path):
@@ -180,7 +175,7 @@ def test_a_run_that_did_not_know_a_knob_had_it_off(tmp_path):
     written = {key: value for key, value in to_json(config).items() if key not in ("label_weight", "hidden")}
     runs.write_json(tmp_path / "a" / "1" / "config.json", {"config": {**written, "threads": 7, "name": "b"}})
     runs.write_json(tmp_path / "a" / "1" / "summary.json", {})
-    assert kept.newest(config) == tmp_path / "a" / "1"
-    assert kept.newest(dataclasses.replace(config, label_weight=1.0)) is None
-    assert kept.newest(dataclasses.replace(config, hidden=(7,))) is None
-    assert kept.newest(dataclasses.replace(config, rank=4)) is None
+    assert results.newest(config) == tmp_path / "a" / "1"
+    assert results.newest(dataclasses.replace(config, label_weight=1.0)) is None
+    assert results.newest(dataclasses.replace(config, hidden=(7,))) is None
+    assert results.newest(dataclasses.replace(config, rank=4)) is None

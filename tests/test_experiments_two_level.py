@@ -12,7 +12,7 @@ from experiments import build
 from experiments.__main__ import main
 from experiments.papers import cp_vae_toy
 from experiments.tables import cp_vae, kept
-from pyro_priors.data import loading
+from pyro_priors.data import points
 
 TINY = ["--data", "digits", "--epochs", "2", "--latent-dim", "3", "--hidden", "16", "16", "--particles", "5"]
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
@@ -42,8 +42,8 @@ def test_figures_of_runs(tmp_path, monkeypatch, capsys):
 def test_the_toy(tmp_path, monkeypatch):
     """On a fifth of the points, in shorter epochs, in this process and without each run's pictures."""
     monkeypatch.setattr(experiments.train, "draw", lambda *_: None)
-    points = loading.GENERATED["gaussians"]()[:10_000]
-    monkeypatch.setitem(loading.GENERATED, "gaussians", lambda: points)
+    few = points.SETS["gaussians"]()[:10_000]
+    monkeypatch.setitem(points.SETS, "gaussians", lambda: few)
     for row, small in (("cp-2", {"blind_epochs": 2}), ("vp-2", {})):
         name, train = cp_vae_toy.ROWS[row]
         train = dataclasses.replace(train, batch_size=100, particles=10, **small)

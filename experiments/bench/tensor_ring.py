@@ -10,10 +10,11 @@ import pyro
 import torch
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.bench import enumeration, floors, plain, reference, report
 from experiments.bench.timing import check_device, interleaved, peak_memory
-from experiments.config import check_counts
+from experiments.configure import check_counts
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 SIZES = ("100,10,20,128", "128,10,40,128", "128,10,40,256")
@@ -59,29 +60,22 @@ def size(text):
     return numbers
 
 
+@pyro.validation_enabled(False)
 def main(config: BenchTensorRingConfig):
     """Measure, print, and write the files."""
-    with pyro.validation_enabled(False):
-        _main(config)
-
-
-def _main(config):
     torch.set_num_threads(config.threads)
     theirs = None if config.reference is None else reference.find(config.reference)
     pyro.set_rng_seed(0)
-    found = {"sizes": [], "scaling": [], "device": report.device(config), "provenance": runs.provenance()}
+    values = {"sizes": [], "scaling": [], "device": report.device(config), "provenance": runs.provenance()}
     for text, boundary in itertools.product(config.sizes, config.boundaries):
-        one = measure(size(text), boundary == "ring", config, theirs)
-        found["sizes"].append(one)
-        print("\n".join(report.block(one)), flush=True)
+        values["sizes"].append(measure(size(text), boundary == "ring", config, theirs))
     if config.scaling:
-        for boundary in config.boundaries:
-            found["scaling"].append(scaling(boundary == "ring", config))
-    found["enumeration"] = enumeration.compare(config)
-    name = f"bench-tensor-ring-{torch.device(config.device).type}"
-    config.results.mkdir(parents=True, exist_ok=True)
-    runs.write_json(config.results / f"{name}.json", found)
-    report.write(config.results / name, found)
+        values["scaling"] = [scaling(boundary == "ring", config) for boundary in config.boundaries]
+    values["enumeration"] = enumeration.compare(config)
+    path = config.results / f"bench-tensor-ring-{torch.device(config.device).type}"
+    pages.write_page(path, values, report.page)
+    if config.scaling:
+        report.draw_results(path.with_suffix(".png"), values)
 
 
 class Problem:
@@ -172,7 +166,7 @@ def float32_error(problem):
 
 def scaling(ring, config, doublings=3):
     """Forward + backward while one of D, N, m and batch doubles: seconds, and the slope of a line through all."""
-    found = {"boundary": "ring" if ring else "train", "base": BASE, "seconds": {}, "slopes": {}}
+    result = {"boundary": "ring" if ring else "train", "base": BASE, "seconds": {}, "slopes": {}}
     for place, name in enumerate(report.NAMES):
         shapes = [
             tuple(number * 2**step if other == place else number for other, number in enumerate(BASE))
@@ -182,5 +176,5 @@ def scaling(ring, config, doublings=3):
         steps = {shape[place]: p.queries()["forward + backward"][0] for shape, p in zip(shapes, problems, strict=True)}
         seconds = interleaved(steps, config.turns, config.device).seconds
         slope, _ = numpy.polyfit([math.log(n) for n in seconds], [math.log(s) for s in seconds.values()], 1)
-        found["seconds"][name], found["slopes"][name] = seconds, float(slope)
-    return found
+        result["seconds"][name], result["slopes"][name] = seconds, float(slope)
+    return result

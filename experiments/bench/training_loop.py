@@ -10,9 +10,10 @@ import pyro
 import torch
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.bench import report
-from experiments.config import check_counts, check_rows
+from experiments.configure import check_counts, check_rows
+from models.shared import runs
 from pyro_priors import networks, objectives, programs, training
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import Images, loader
@@ -81,11 +82,10 @@ class Waiting:
 def main(config: BenchTrainingLoopConfig):
     """Measure, print, and write the files."""
     torch.set_num_threads(config.threads)
-    found = {"device": report.device(config), "networks": {}, "provenance": runs.provenance()}
-    for network in config.networks:
-        found["networks"][network] = measure(config, network)
-    text = markdown(found, config)
-    pages.write_page(config.results / "bench-training-loop", found, text)
+    values = {"device": report.device(config), "config": dataclasses.asdict(config) | {"results": None}}
+    values |= {"networks": {network: measure(config, network) for network in config.networks}}
+    values["provenance"] = runs.provenance()
+    pages.write_page(config.results / "bench-training-loop", values, page)
 
 
 def measure(config, network):
@@ -150,24 +150,28 @@ def bare_epoch(model, optimizer, batches):
     return ends
 
 
-def markdown(found, config):
+def page(values, name):
     """The whole page."""
-    lines = [
+    config = report.settings(values, BenchTrainingLoopConfig)
+
+    def turns(item):
+        some = item[1]["overhead_by_turn"]
+        return f"{some[len(some) // 4]:.1%} to {some[-1 - len(some) // 4]:.1%}"
+
+    columns = {
+        "VAE": lambda item: item[0],
+        "bare loop, ms a step": lambda item: f"{1000 * item[1]['seconds']['bare']:.1f}",
+        "fit, ms a step": lambda item: f"{1000 * item[1]['seconds']['fit']:.1f}",
+        "overhead": lambda item: f"{item[1]['overhead']:.1%}",
+        "in half of the turns": turns,
+        "waiting for data": lambda item: f"{item[1]['waiting']:.1%}",
+    }
+    return [
         "# What the training loop costs",
-        "",
-        f"A step of a VAE under TRIP, batch {config.batch}, {config.latent_dim} latents, N = {config.components}, m = "
-        f"{config.rank}, in `training.fit` and in a bare torch loop with the same batches, objective and optimizer, "
-        f"measured on {found['device']}, float32, {config.turns} epochs of {config.batches} batches each, in turn: "
-        "the lower quartile of all steps, and the middle half of the overheads of single turns. Waiting: the share of "
-        "the bare loop's time that goes into getting batches.",
-        "",
-        "| VAE | bare loop, ms a step | fit, ms a step | overhead | in half of the turns | waiting for data |",
-        "|---|---|---|---|---|---|",
+        f"A step of a VAE under TRIP, batch {config['batch']}, {config['latent_dim']} latents, N = "
+        f"{config['components']}, m = {config['rank']}, in `training.fit` and in a bare torch loop with the same "
+        f"batches, objective and optimizer, measured on {values['device']}, float32, {config['turns']} epochs of "
+        f"{config['batches']} batches each, in turn: the lower quartile of all steps, and the middle half of the "
+        "overheads of single turns. Waiting: the share of the bare loop's time that goes into getting batches.",
+        pages.table(columns, values["networks"].items()),
     ]
-    for network, one in found["networks"].items():
-        cells = [network, *(f"{1000 * one['seconds'][loop]:.1f}" for loop in ("bare", "fit"))]
-        some = one["overhead_by_turn"]
-        cells += [f"{one['overhead']:.1%}", f"{some[len(some) // 4]:.1%} to {some[-1 - len(some) // 4]:.1%}"]
-        cells += [f"{one['waiting']:.1%}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])

@@ -8,10 +8,11 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 import pyro_priors as pp
-from experiments import pages, runs
+from experiments import pages
 from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
-from experiments.config import check_counts
+from experiments.configure import check_counts
+from models.shared import runs
 from pyro_priors import networks, objectives, programs
 
 ATTRIBUTES = 10  # binary ones, of TTLP
@@ -43,15 +44,15 @@ class BenchTrainingStepConfig:
 def main(config: BenchTrainingStepConfig):
     """Measure, print, and write the files."""
     torch.set_num_threads(config.threads)
-    found = {"device": report.device(config), "networks": {}, "provenance": runs.provenance()}
+    values = {"device": report.device(config), "config": dataclasses.asdict(config) | {"results": None}}
+    values |= {"networks": {}, "provenance": runs.provenance()}
     for network in ("dense", "convolutions"):
         timed = interleaved(contenders(config, network), config.turns, config.device)
         over = {"N(0, I)": 1.0, **timed.ratios}
-        found["networks"][network] = {
+        values["networks"][network] = {
             name: {"seconds": seconds, "over_normal": over[name]} for name, seconds in timed.seconds.items()
         }
-    text = markdown(found, config)
-    pages.write_page(config.results / f"bench-training-step-{torch.device(config.device).type}", found, text)
+    pages.write_page(config.results / f"bench-training-step-{torch.device(config.device).type}", values, page)
 
 
 def contenders(config, network):
@@ -124,21 +125,19 @@ def bare_step(model, x):
     return step
 
 
-def markdown(found, config):
+def page(values, name):
     """The whole page."""
-    lines = [
+    config = report.settings(values, BenchTrainingStepConfig)
+    columns = {"prior": str}
+    for network, results in values["networks"].items():
+        columns[f"{network}, ms", "over N(0, I)"] = lambda name, results=results: [
+            f"{1000 * results[name]['seconds']:.1f}",
+            f"{results[name]['over_normal']:.2f}",
+        ]
+    return [
         "# What a prior costs in training",
-        "",
-        f"One step of Adam, batch {config.batch}, {config.latent_dim} latents, N = {config.components}, m = "
-        f"{config.rank}, measured on {found['device']}, float32, all contenders taking turns, medians of "
-        f"{config.turns}. Dense: 784-300-300, gated; convolutions: {config.channels} base channels, 64 x 64 x 3.",
-        "",
-        "| prior | dense, ms | over N(0, I) | convolutions, ms | over N(0, I) |",
-        "|---|---|---|---|---|",
+        f"One step of Adam, batch {config['batch']}, {config['latent_dim']} latents, N = {config['components']}, m = "
+        f"{config['rank']}, measured on {values['device']}, float32, all contenders taking turns, medians of "
+        f"{config['turns']}. Dense: 784-300-300, gated; convolutions: {config['channels']} base channels, 64 x 64 x 3.",
+        pages.table(columns, values["networks"]["dense"]),
     ]
-    dense, convolutions = found["networks"].values()
-    for name, one in dense.items():
-        other = convolutions[name]
-        cells = [f"{1000 * part['seconds']:.1f} | {part['over_normal']:.2f}" for part in (one, other)]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])

@@ -1,29 +1,26 @@
-"""Runs that a figure sets side by side, and the test pictures they have in common."""
+"""Runs that a figure sets side by side, and the test images they have in common."""
 
 import dataclasses
 
-from experiments import build
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 
-def read(config, models, same=("data",), expected=None):
-    """Read the runs that a figure compares -> list of `build.Trained`, their test part.
+def read(config, same=("data",)):
+    """Read the autoencoders that a figure compares -> list of `runs.Trained`, their test part.
 
     Args:
         config: of the figure, with `runs`, their folders, and `data_root`, where the data lie if not where they did.
-        models: those that the figure can show.
-        same: knobs that have to agree, beside the shape of the pictures.
-        expected: what to call `models` where there is another.
+        same: knobs that have to agree, beside the shape of the images.
 
     Raises:
-        UserError: a run that cannot be read, of another model, or of other data than the first.
+        UserError: a run that cannot be read, of no autoencoder of images alone, or of other data than the first.
     """
-    found = [build.trained(folder) for folder in config.runs]
-    for run, _ in found:
-        if run.config.model not in models:
-            wanted = expected or ", ".join(models)
-            raise UserError(f"runs: expected {wanted}, got a {run.config.model} in {run.folder}")
-    if len({(run.image_shape, *(getattr(run.config, knob) for knob in same)) for run, _ in found}) > 1:
+    trained = [runs.trained(folder) for folder in config.runs]
+    for run, _ in trained:
+        if not run.config.reconstructs:
+            raise UserError(f"runs: expected autoencoders of images alone, got a {run.config.model} in {run.folder}")
+    if len({(run.image_shape, *(getattr(run.config, knob) for knob in same)) for run, _ in trained}) > 1:
         raise UserError("runs: expected all of the same data, got different ones")
-    first = found[0].run.config
-    return found, build.load_data(dataclasses.replace(first, data_root=config.data_root or first.data_root)).test
+    first = trained[0].run.config
+    return trained, dataclasses.replace(first, data_root=config.data_root or first.data_root).load_data().test

@@ -7,14 +7,13 @@ import pyro
 import torch
 import tyro
 
-from experiments import build, figures, runs
-from experiments.config import check_counts
-from experiments.figures_attributes import attribute_grid
+from experiments.configure import check_counts
 from experiments.papers import compared
+from models.shared import figures, runs
+from models.shared.figures_attributes import attribute_grid
 from pyro_priors.checks import UserError, check_seed
 
 TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "aae": "AAE", "vae-gan": "VAE/GAN"}
-PRIORS = {"normal": "N(0, I)", "gmm": "mixture", "vamp": "VampPrior", "flow": "flow", "trip": "TRIP"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,29 +41,30 @@ class CpVaeFiguresConfig:
 
 def main(config: CpVaeFiguresConfig):
     """Read the runs, draw, and say where."""
-    found, test = compared.read(config, build.UNLABELLED)
+    compared_runs, test = compared.read(config)
     pyro.set_rng_seed(config.seed)
-    titles = _titles(found)
+    titles = _titles(compared_runs)
     config.folder.mkdir(parents=True, exist_ok=True)
     some = test.first(10)
-    rows = {title: one.model.reconstruct(some) for title, one in zip(titles, found, strict=True)}
+    rows = {title: trained.model.reconstruct(some) for title, trained in zip(titles, compared_runs, strict=True)}
     figures.reconstructions(config.folder / "reconstructions.png", some, rows)
-    drawn = {title: _generated(one, config.n) for title, one in zip(titles, found, strict=True)}
+    drawn = {title: _generated(trained, config.n) for title, trained in zip(titles, compared_runs, strict=True)}
     figures.samples(config.folder / "generations.png", drawn)
-    for place, one in enumerate(found, start=1):
-        if (pictures := by_component(one.model, test.first(2000), config.components, config.each)) is not None:
+    for place, trained in enumerate(compared_runs, start=1):
+        if (pictures := by_component(trained.model, test.first(2000), config.components, config.each)) is not None:
             attribute_grid(config.folder / f"components-{place}.png", pictures)
     print(config.folder)
 
 
-def _titles(found):
+def _titles(compared_runs):
     """Model, prior and number of components of each run; a number where two are the same."""
     titles = []
-    for one in found:
-        config, words = one.run.config, [TITLES[one.run.config.model]]
+    for trained in compared_runs:
+        config = trained.run.config
+        words = [TITLES.get(config.model, config.model)]
         if hasattr(config, "prior"):
-            words.append(PRIORS[config.prior])
-        law = one.model.prior_law()
+            words.append(config.prior_kind.title)
+        law = trained.model.prior_law()
         if isinstance(law, torch.distributions.MixtureSameFamily):
             words.append(str(law.mixture_distribution.logits.shape[-1]))
         title = ", ".join(words)
@@ -72,12 +72,12 @@ def _titles(found):
     return titles
 
 
-def _generated(one, count):
+def _generated(trained, count):
     """Pictures; CP-VAE's categories are drawn from the aggregated posterior (eq. 14)."""
-    if one.run.config.model == "cp-vae":
-        test = runs.read_json(one.run.folder / "summary.json")["test"]
-        return one.model.generate(count, probs=torch.tensor(test["categories"]))
-    return one.model.generate(count)
+    if trained.run.config.infers_categories:
+        test = runs.read_json(trained.run.folder / "summary.json")["test"]
+        return trained.model.generate(count, probs=torch.tensor(test["categories"]))
+    return trained.model.generate(count)
 
 
 @torch.no_grad()

@@ -8,38 +8,25 @@ import pyro
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build, pages, runs
-from experiments.config import TrainConfig, check_counts, check_rows
-from experiments.config_two_level import CategoricalConfig
-from experiments.figures import save
-from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
+from experiments import pages
+from experiments.configure import check_counts, check_rows, configure, identity
+from experiments.tables.completed import trained
+from models.shared import runs
+from models.shared.figures import save
 
 MODES, SCALE = (0.3, 0.7), 0.05  # of the truth; equal weights
-SHARED = {
-    "data": "gaussians",
-    "binarize": "none",
-    "likelihood": "gaussian",
-    "noise": SCALE,
-    "latent_dim": 2,
-    "hidden": (64, 64),
-    "batch_size": 250,
-    "epochs": 12,
-    "warmup_epochs": 0,
-    "lr": 3e-3,
-    "decay": True,
-    "threads": 1,
-    "progress": False,
-}
-CP = {"blind_epochs": 4, "prior_lr": 1e-2}
+SHARED = {"data": "gaussians", "binarize": "none", "likelihood": "gaussian", "noise": SCALE, "latent_dim": 2}
+SHARED |= {"hidden": (64, 64), "batch_size": 250, "epochs": 12, "warmup_epochs": 0, "lr": 3e-3, "decay": True}
+SHARED |= {"cp-vae.blind_epochs": 4, "cp-vae.prior_lr": 1e-2, "threads": 1, "progress": False}
+# Row -> title, model, what makes it another.
 ROWS = {
-    "cp-2": ("CP-VAE, 2", CategoricalConfig(**SHARED, **CP, categories=2)),
-    "cp-150": ("CP-VAE, 150", CategoricalConfig(**SHARED, **CP, categories=150)),
-    "vae": ("VAE, N(0, I)", TrainConfig(**SHARED, prior="normal")),
-    "mg-2": ("mixture of 2", TrainConfig(**SHARED, prior="gmm", gmm_equal=True, gmm_components=2)),
-    "mg-150": ("mixture of 150", TrainConfig(**SHARED, prior="gmm", gmm_equal=True, gmm_components=150)),
-    "vp-2": ("VampPrior of 2", TrainConfig(**SHARED, prior="vamp", pseudo_inputs=2)),
-    "vp-150": ("VampPrior of 150", TrainConfig(**SHARED, prior="vamp", pseudo_inputs=150)),
+    "cp-2": ("CP-VAE, 2", "cp-vae", {"categories": 2}),
+    "cp-150": ("CP-VAE, 150", "cp-vae", {"categories": 150}),
+    "vae": ("VAE, N(0, I)", "vae", {"prior": "normal"}),
+    "mg-2": ("mixture of 2", "vae", {"prior": "gmm", "weights": "equal", "components": 2}),
+    "mg-150": ("mixture of 150", "vae", {"prior": "gmm", "weights": "equal", "components": 150}),
+    "vp-2": ("VampPrior of 2", "vae", {"prior": "vamp", "pseudo_inputs": 2}),
+    "vp-150": ("VampPrior of 150", "vae", {"prior": "vamp", "pseudo_inputs": 150}),
 }
 
 
@@ -64,38 +51,26 @@ class CpVaeToyConfig:
 
 def main(config: CpVaeToyConfig):
     """Train what is missing, draw, print, and write the files."""
-    wanted = {row: _train_config(config, row) for row in config.rows}
-    missing = [train for train in wanted.values() if kept.newest(train) is None]
-    completed.complete(LaunchConfig(), kept.train, missing).end()
-    found, drawn = {}, {}
-    for row, train in wanted.items():
-        run, model = build.trained(kept.newest(train))
+    where = {"epochs": config.epochs, "seed": config.seed, "runs_dir": config.runs_dir / "cp-vae-toy"}
+    wanted = {}
+    for row in config.rows:
+        _, model, values = ROWS[row]
+        wanted[row] = configure(model, SHARED, **values, **where, name=f"{row}-seed{config.seed}")
+    rows, drawn = {}, {}
+    for (row, train), folder in zip(wanted.items(), trained(wanted.values()), strict=True):
+        run, model = runs.trained(folder)
         test = runs.read_json(run.folder / "summary.json")["test"]
         pyro.set_rng_seed(config.seed)
         draws = {"": model.generate(config.draws, drawn=True)}
-        if train.model == "cp-vae":
-            draws = {
-                "c from q(c)": model.generate(config.draws, probs=torch.tensor(test["categories"]), drawn=True),
-                "c from p(c)": draws[""],
-            }
-        found[row] = {"elbo": test["elbo"], **_categories(test), "config": kept.identity(train), "draws": {}}
-        for how, x in draws.items():
-            found[row]["draws"][how] = compare(x.flatten())
-            drawn[", ".join(filter(None, (ROWS[row][0], how)))] = x.flatten()
-    text = markdown(found)
+        if "categories" in test:
+            posterior = model.generate(config.draws, probs=torch.tensor(test["categories"]), drawn=True)
+            draws = {"c from q(c)": posterior, "c from p(c)": draws[""]}
+        rows[row] = {"elbo": test["elbo"], **_categories(test), "config": identity(train)}
+        rows[row]["draws"] = {how: compare(x.flatten()) for how, x in draws.items()}
+        drawn |= {", ".join(filter(None, (ROWS[row][0], how))): x.flatten() for how, x in draws.items()}
     path = config.results / "cp-vae-toy"
-    pages.write_page(path, {"rows": found, "provenance": runs.provenance()}, text)
+    pages.write_page(path, {"rows": rows, "provenance": runs.provenance()}, page)
     histograms(path.with_suffix(".png"), drawn)
-
-
-def _train_config(config, row):
-    return dataclasses.replace(
-        ROWS[row][1],
-        epochs=config.epochs,
-        seed=config.seed,
-        name=f"{row}-seed{config.seed}",
-        runs_dir=config.runs_dir / "cp-vae-toy",
-    )
 
 
 def _categories(test):
@@ -134,27 +109,25 @@ def compare(x):
     return {"modes": modes, "kolmogorov": float(distance)}
 
 
-def markdown(found):
+def page(values, name):
     """The modes that each model generates."""
     best = -(math.log(2) + 0.5 * math.log(2 * math.pi * math.e * SCALE**2))
-    lines = [
+    columns = {
+        "model": lambda row: ROWS[row[0]][0],
+        "ELBO": lambda row: f"{row[1]['elbo']:.3f}",
+        "categories used": lambda row: f"{row[1]['used']}, {row[2]}" if row[2] else "",
+        ("lower mode: share, mean, scale", "upper mode"): lambda row: map(_mode, row[3]["modes"]),
+        "Kolmogorov": lambda row: f"{row[3]['kolmogorov']:.3f}",
+    }
+    rows = [(row, part, how, draws) for row, part in values["rows"].items() for how, draws in part["draws"].items()]
+    return [
         "# Two Gaussians on a line (CP-VAE Figures 3 and 4)",
-        "",
         f"The truth is 1/2 N(0.3, 0.05) + 1/2 N(0.7, 0.05); no bound can exceed {best:.3f}, its mean log density. "
         "Each mode is what lies within 0.2 of its mean. Kolmogorov's distance is the largest difference of the two "
         "distribution functions. Used categories hold at least a tenth of an even share of the data.",
-        "",
-        "| model | ELBO | categories used | lower mode: share, mean, scale | upper mode | Kolmogorov |",
-        "|---|---|---|---|---|---|",
+        pages.table(columns, rows),
+        f"![What they generate]({name}.png)",
     ]
-    for row, one in found.items():
-        for how, draws in one["draws"].items():
-            used = f"{one['used']}, {how}" if how else ""
-            modes = [_mode(mode) for mode in draws["modes"]]
-            title = ROWS[row][0]
-            lines.append(f"| {title} | {one['elbo']:.3f} | {used} | {' | '.join(modes)} | {draws['kolmogorov']:.3f} |")
-    lines += ["", "![What they generate](cp-vae-toy.png)", ""]
-    return "\n".join(lines)
 
 
 def _mode(mode):

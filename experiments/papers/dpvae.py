@@ -9,10 +9,11 @@ import torch
 import tyro
 from matplotlib.figure import Figure
 
-from experiments import figures, pages, runs
-from experiments.config import check_counts
+from experiments import pages
+from experiments.configure import check_counts
 from experiments.papers import compared
-from experiments.tables.dpvae_page import OBJECTIVES
+from experiments.tables.dpvae import OBJECTIVES
+from models.shared import figures, runs
 from pyro_priors import metrics
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.images import loader
@@ -53,15 +54,15 @@ class DpvaeFiguresConfig:
 @torch.no_grad()
 def main(config: DpvaeFiguresConfig):
     """Read the runs, walk, print what was measured, and draw."""
-    found, test = compared.read(config, ("vae",), ("data", "binarize"), "runs of train vae")
+    walked, test = compared.read(config, ("data", "binarize"))
     if max(config.between) >= len(test):
         raise UserError(f"between: expected numbers below {len(test)}, got {config.between}")
     generator = torch.Generator().manual_seed(config.seed)
     pairs = torch.randint(len(test), (config.pairs, 2), generator=generator)
     pyro.set_rng_seed(config.seed)
     measured, rows, walks = {}, {}, []
-    for one in found:
-        title, model = _title(one, measured), one.model
+    for trained in walked:
+        title, model = _title(trained, measured), trained.model
         law = metrics.aggregated_posterior(model.encode, loader(test, 1000))
         z = law.component_distribution.mean  # codes of the test pictures
         prior, (start, end) = model.prior_law(), z[list(config.between)]
@@ -85,9 +86,9 @@ def main(config: DpvaeFiguresConfig):
     print(config.folder)
 
 
-def _title(one, known):
+def _title(trained, known):
     """Objective and prior of a run; a number where two are the same."""
-    config = one.run.config
+    config = trained.run.config
     title = f"{OBJECTIVES[config.objective]}, {figures.TITLES[config.prior]}"
     return title if title not in known else f"{title} ({len(known) + 1})"
 
@@ -138,8 +139,8 @@ def _draw_dimensions(path, walks, config):
         figsize=(0.55 * config.steps * len(walks) + 1, 0.75 * config.dimensions + 0.6), layout="constrained"
     )
     for axis, (title, model, law, z, _) in zip(figure.subplots(1, len(walks), squeeze=False)[0], walks, strict=True):
-        told = z.var(0) / law.variance  # the share of a latent that the pictures decide
-        chosen = told.argsort(descending=True)[: config.dimensions].tolist()
+        decided = z.var(0) / law.variance  # the share of a latent that the pictures decide
+        chosen = decided.argsort(descending=True)[: config.dimensions].tolist()
         start = z[config.between[0]]
         rows = [model.decode(varied(start, law, latent, config.deviations, config.steps)).mean for latent in chosen]
         figures.show(axis, figures.tile(torch.cat(rows), columns=config.steps))

@@ -1,37 +1,25 @@
 """`figure dpvae-moons`: pockets and leaks of regularised VAEs, with and without a flow (dpVAE Figures 1 and 3)."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pyro
 import torch
 from matplotlib.figure import Figure
 
-from experiments import build, generation, pages, runs
-from experiments.config import TrainConfig, check_counts, check_rows
-from experiments.figures import save
-from experiments.launch import LaunchConfig
-from experiments.tables import completed, kept
-from experiments.tables.dpvae_page import OBJECTIVES, PRIORS
+from experiments import generation, pages
+from experiments.configure import check_counts, check_rows, configure, identity
+from experiments.tables.completed import trained
+from experiments.tables.dpvae import OBJECTIVES, PRIORS
+from models.shared import runs
+from models.shared.figures import save
 from pyro_priors import metrics
 from pyro_priors.data.images import loader
 
-SHARED = TrainConfig(
-    data="moons",
-    binarize="none",
-    likelihood="squared-error",
-    error_weight=50.0,
-    latent_dim=2,
-    hidden=(64, 64),
-    discriminator_hidden=(200,) * 5,
-    batch_size=100,
-    epochs=60,
-    lr=1e-3,
-    prior_lr=1e-3,
-    threads=1,
-    particles=10,
-    progress=False,
-)
+SHARED = {"data": "moons", "binarize": "none", "likelihood": "squared-error", "error_weight": 50.0, "latent_dim": 2}
+SHARED |= {"hidden": (64, 64), "discriminator_hidden": (200,) * 5, "batch_size": 100, "epochs": 60, "lr": 1e-3}
+SHARED |= {"prior_lr": 1e-3, "particles": 10, "threads": 1, "progress": False}
 EXTREME = 5  # points marked in each panel
 
 
@@ -43,7 +31,7 @@ class DpvaeMoonsConfig:
     """
 
     objectives: tuple[str, ...] = tuple(OBJECTIVES)  # Bounds to train by.
-    epochs: int = SHARED.epochs  # Passes over the training data.
+    epochs: int = SHARED["epochs"]  # Passes over the training data.
     samples: int = 5000  # Draws of prior and aggregated posterior.
     lowest: int = 250  # Low-posterior samples whose distance from the moons is averaged.
     seed: int = 0  # Seed of trainings and draws.
@@ -58,37 +46,23 @@ class DpvaeMoonsConfig:
 
 def main(config: DpvaeMoonsConfig):
     """Train what is missing, draw, print, and write the files."""
-    wanted = {
-        (objective, prior): dataclasses.replace(
-            SHARED,
-            objective=objective,
-            prior=prior,
-            epochs=config.epochs,
-            seed=config.seed,
-            name=f"{objective}-{prior}-seed{config.seed}",
-            runs_dir=config.runs_dir / "dpvae-moons",
-        )
-        for objective in config.objectives
-        for prior in PRIORS
-    }
-    missing = [train for train in wanted.values() if kept.newest(train) is None]
-    completed.complete(LaunchConfig(), kept.train, missing).end()
-    data = build.load_data(SHARED)
-    found, panels = {"rows": {}}, {}
-    for (objective, prior), train in wanted.items():
-        run, model = build.trained(kept.newest(train))
+    where = {"epochs": config.epochs, "seed": config.seed, "runs_dir": config.runs_dir / "dpvae-moons"}
+    wanted = {}
+    for objective, prior in itertools.product(config.objectives, PRIORS):
+        own = {"objective": objective, "prior": prior, "name": f"{objective}-{prior}-seed{config.seed}"}
+        wanted[objective, prior] = configure("vae", SHARED, **own, **where)
+    folders, rows, panels = trained(wanted.values()), {}, {}
+    data = configure("vae", SHARED).load_data()
+    for (key, train), folder in zip(wanted.items(), folders, strict=True):
+        run, model = runs.trained(folder)
         pyro.set_rng_seed(config.seed)
-        numbers, panels[objective, prior] = judge(model, data, config)
+        numbers, panels[key] = judge(model, data, config)
         numbers["elbo"] = runs.read_json(run.folder / "summary.json")["test"]["elbo"]
-        found["rows"][f"{objective}, {prior}"] = numbers | {"config": kept.identity(train)}
-    found |= {
-        "data_distance": float(moons_distance(data.test.first(config.lowest).flatten(1)).mean()),
-        "seed": config.seed,
-        "provenance": runs.provenance(),
-    }
-    text = markdown(found)
+        rows[", ".join(key)] = numbers | {"config": identity(train)}
+    distance = float(moons_distance(data.test.first(config.lowest).flatten(1)).mean())
+    values = {"rows": rows, "data_distance": distance, "seed": config.seed, "provenance": runs.provenance()}
     path = config.results / "dpvae-moons"
-    pages.write_page(path, found, text)
+    pages.write_page(path, values, page)
     draw(path.with_suffix(".png"), panels, data.test.first(1500).flatten(1))
 
 
@@ -136,26 +110,24 @@ def _arc_distance(points):
     return torch.where(points[..., 1] >= 0, (points.norm(dim=-1) - 1).abs(), ends.norm(dim=-1))
 
 
-def markdown(found):
+def page(values, name):
     """With and without the flow, side by side."""
-    lines = [
+    columns = {
+        ("bound", "prior"): lambda row: (OBJECTIVES[row[0]], PRIORS[row[1]]),
+        "distance": lambda row: f"{row[2]['distance']:.3f}",
+        "of low-posterior samples": lambda row: f"{row[2]['low_posterior_distance']:.3f}",
+        "sKL": lambda row: f"{pages.number(row[2]['skl'], 2)} +- {pages.number(row[2]['skl_se'], 2)}",
+        "ELBO": lambda row: f"{row[2]['elbo']:.2f}",
+    }
+    return [
         "# Regularised VAEs on two moons (dpVAE Figures 1 and 3)",
-        "",
         "Every pair has the same hyperparameters. Distance: mean distance of decoded draws of the prior from the two "
         "half circles that the data scatter around; of low-posterior samples: of the draws with the least q(z). That "
-        f"of the data themselves is {found['data_distance']:.3f}. sKL in nats, with its standard error.",
-        "",
-        "| bound | prior | distance | of low-posterior samples | sKL | ELBO |",
-        "|---|---|---|---|---|---|",
+        f"of the data themselves is {values['data_distance']:.3f}. sKL in nats, with its standard error. Seed "
+        f"{values['seed']}.",
+        pages.table(columns, [(*key.split(", "), numbers) for key, numbers in values["rows"].items()]),
+        f"![Samples, q(z), generation space]({name}.png)",
     ]
-    for name, one in found["rows"].items():
-        objective, prior = name.split(", ")
-        cells = [OBJECTIVES[objective], PRIORS[prior], f"{one['distance']:.3f}", f"{one['low_posterior_distance']:.3f}"]
-        cells += [f"{pages.number(one['skl'], 2)} +- {pages.number(one['skl_se'], 2)}", f"{one['elbo']:.2f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    lines += ["", "![Samples, q(z), generation space](dpvae-moons.png)", ""]
-    lines += [f"Seed {found['seed']}. {pages.measured([found['provenance']], 'dpvae-moons.json')}", ""]
-    return "\n".join(lines)
 
 
 def draw(path, panels, data):

@@ -9,9 +9,10 @@ import torch
 from matplotlib.figure import Figure
 
 import pyro_priors as pp
-from experiments import pages, runs
-from experiments.config import check_counts
-from experiments.figures import save
+from experiments import pages
+from experiments.configure import check_counts
+from models.shared import runs
+from models.shared.figures import save
 from pyro_priors import metrics, objectives
 from pyro_priors.checks import UserError, check_seed
 
@@ -52,20 +53,11 @@ class EstimatorsConfig:
 
 def main(config: EstimatorsConfig):
     """Draw, print, and write the files."""
-    rows = [row for d in config.latents for row in rows_of(config, d)]
-    found = {
-        "prior": config.prior,
-        "components": config.components,
-        "rank": config.rank,
-        "draws": config.draws,
-        "seed": config.seed,
-        "rows": rows,
-        "provenance": runs.provenance(),
-    }
+    values = {name: getattr(config, name) for name in ("prior", "components", "rank", "draws", "seed")}
+    values["rows"] = [row for d in config.latents for row in rows_of(config, d)]
     path = config.results / ("estimators" if config.prior == "trip" else f"estimators-{config.prior}")
-    text = markdown(found, path.name)
-    pages.write_page(path, found, text)
-    draw(path.with_suffix(".png"), found)
+    pages.write_page(path, values | {"provenance": runs.provenance()}, page)
+    draw_results(path.with_suffix(".png"), values)
 
 
 def rows_of(config, d):
@@ -81,11 +73,10 @@ def rows_of(config, d):
     for batch in config.batches:
         for name in ESTIMATORS:
             pyro.set_rng_seed(config.seed + 1)
-            found = drawn_gradient(prior, target, parameters, name, batch, config.draws)
-            bias, noise = found.bias(truth)
-            variance = found.relative_variance(truth)
-            one = {"latents": d, "batch": batch, "estimator": name, "bias": bias, "bias_noise": noise}
-            rows.append({**one, "variance": variance})
+            moments = drawn_gradient(prior, target, parameters, name, batch, config.draws)
+            bias, noise = moments.bias(truth)
+            numbers = {"bias": bias, "bias_noise": noise, "variance": moments.relative_variance(truth)}
+            rows.append({"latents": d, "batch": batch, "estimator": name, **numbers})
     return rows
 
 
@@ -114,51 +105,41 @@ def drawn_gradient(prior, target, parameters, name, batch, draws):
         return metrics.gradient_moments(loss, parameters, draws)
 
 
-def markdown(found, stem):
+def page(values, name):
     """Variance by estimator, a table for each batch size, and how many times that of pathwise it is."""
-    batches = list(dict.fromkeys(row["batch"] for row in found["rows"]))
-    size = f", cores of {found['rank']}" if found["prior"] == "trip" else ""
-    lines = [
+    size = f", cores of {values['rank']}" if values["prior"] == "trip" else ""
+    parts = [
         "# Gradients of a prior that is sampled, by estimator",
-        "",
-        f"Prior: {PRIORS[found['prior']]} with {found['components']} Gaussians{size}, as initialised. The cost is "
+        f"Prior: {PRIORS[values['prior']]} with {values['components']} Gaussians{size}, as initialised. The cost is "
         "|z - t|^2 / d, whose expected gradient to all parameters is known in closed form. Variance: that of one "
         "gradient (one batch), as a share of the squared length of the true one; in brackets how many times that of "
-        f"pathwise. Bias: the length of the mean of {found['draws']} gradients less the true one, as a share of the "
-        "length of that; < where it drowns in noise. A batch mean that contains the example takes 1/n away.",
+        f"pathwise. Bias: the length of the mean of {values['draws']} gradients less the true one, as a share of the "
+        "length of that; < where it drowns in noise. A batch mean that contains the example takes 1/n away. Seed "
+        f"{values['seed']}.",
     ]
-    for batch in batches:
-        rows = [row for row in found["rows"] if row["batch"] == batch]
-        latents = list(dict.fromkeys(row["latents"] for row in rows))
-        lines += ["", f"## Batches of {batch}", ""]
-        lines += [f"| estimator | {' | '.join(f'd = {d}' for d in latents)} |", "|---" * (1 + len(latents)) + "|"]
-        by = {(row["estimator"], row["latents"]): row for row in rows}
-        for name, title in ESTIMATORS.items():
-            cells = []
-            for d in latents:
-                one, base = by[name, d], by["pathwise", d]
-                times = "" if name == "pathwise" else f" ({one['variance'] / base['variance']:.3g} x)"
-                cells.append(f"{one['variance']:.3g}{times}, bias {_bias(one)}")
-            lines.append(f"| {title} | {' | '.join(cells)} |")
-    lines += ["", f"![Variance by latent size]({stem}.png)", ""]
-    lines += [f"Seed {found['seed']}. {pages.measured([found['provenance']], f'{stem}.json')}", ""]
-    return "\n".join(lines)
+    for batch in dict.fromkeys(row["batch"] for row in values["rows"]):
+        by = {(row["estimator"], row["latents"]): row for row in values["rows"] if row["batch"] == batch}
+        columns = {"estimator": ESTIMATORS.get}
+        for d in dict.fromkeys(latents for _, latents in by):
+            columns[f"d = {d}"] = lambda name, d=d, by=by: _cell(by[name, d], by["pathwise", d])
+        parts += [f"## Batches of {batch}", pages.table(columns, ESTIMATORS)]
+    return [*parts, f"![Variance by latent size]({name}.png)"]
 
 
-def _bias(one):
-    if one["bias"] <= 2 * one["bias_noise"]:
-        return f"< {2 * one['bias_noise']:.2g}"
-    return f"{one['bias']:.2g}"
+def _cell(row, base):
+    times = "" if row is base else f" ({row['variance'] / base['variance']:.3g} x)"
+    drowned = row["bias"] <= 2 * row["bias_noise"]
+    return f"{row['variance']:.3g}{times}, bias {'< ' if drowned else ''}{max(row['bias'], 2 * row['bias_noise']):.2g}"
 
 
-def draw(path, found):
+def draw_results(path, values):
     """Relative variance against latent size, a panel for each batch size."""
-    batches = list(dict.fromkeys(row["batch"] for row in found["rows"]))
+    batches = list(dict.fromkeys(row["batch"] for row in values["rows"]))
     figure = Figure(figsize=(3.6 * len(batches) + 0.6, 3.4), layout="constrained")
     axes = figure.subplots(1, len(batches), sharey=True, squeeze=False)[0]
     for axis, batch in zip(axes, batches, strict=True):
         for name, title in ESTIMATORS.items():
-            rows = [row for row in found["rows"] if row["batch"] == batch and row["estimator"] == name]
+            rows = [row for row in values["rows"] if row["batch"] == batch and row["estimator"] == name]
             axis.loglog([row["latents"] for row in rows], [row["variance"] for row in rows], marker="o", label=title)
         axis.set(title=f"batches of {batch}", xlabel="latents d")
     axes[0].set_ylabel("variance / squared gradient")

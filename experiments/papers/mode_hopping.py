@@ -7,8 +7,9 @@ import pyro
 import torch
 import tyro
 
-from experiments import build, figures_attributes, judges
-from experiments.config import check_counts
+from experiments.configure import check_counts
+from inference import judges
+from models.shared import figures_attributes, runs
 from pyro_priors.checks import UserError, check_seed
 
 
@@ -34,7 +35,7 @@ class ModeHoppingConfig:
 
 def main(config: ModeHoppingConfig):
     """Write the strips and say where they are."""
-    run, model = build.trained(config.run)
+    run, model = runs.trained(config.run)
     judge = None if config.classifier is None else judges.extractor(config.classifier, run)
     pyro.set_rng_seed(config.seed)
     z = way(latent_law(model, run), config.dimensions, config.hops, config.ways)

@@ -1,1 +1,1 @@
-"""The papers' tables: results kept one file a run, and the pages made from them."""
+"""The papers' tables: specs, one runner, and the pages made of results."""

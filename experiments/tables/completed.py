@@ -1,4 +1,4 @@
-"""Making everything that is missing of a table: what fails is told, and the others go on."""
+"""Making everything that is missing of a table: what fails is named, and the others go on."""
 
 import contextvars
 import sys
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from experiments import launch
+from experiments.tables import results
 from pyro_priors.checks import UserError
 
 
@@ -43,6 +44,13 @@ def complete(config, make, missing):
         ends = list(tqdm(ends, total=len(missing), desc="runs", disable=not missing))
     made = {wanted: end for wanted, (end, error) in zip(missing, ends, strict=True) if error is None}
     return Completed(made, [error for _, error in ends if error is not None])
+
+
+def trained(trains):
+    """Train what of these is not trained yet, all of which must end well -> run folders."""
+    missing = [train for train in trains if results.newest(train) is None]
+    complete(launch.LaunchConfig(), results.train, missing).end()
+    return [results.newest(train) for train in trains]
 
 
 def _tried(make, wanted, *more):

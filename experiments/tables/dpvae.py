@@ -1,129 +1,196 @@
-"""`table dpvae`: Table 1 of dpVAE, regularised VAEs with and without a flow, and their leakage curves (Figure 4)."""
+"""`table dpvae-mnist` and others: regularised VAEs with and without a flow, dpVAE Table 1 and Figure 4."""
 
-import dataclasses
 import itertools
-from pathlib import Path
+import statistics
 
-from experiments import build, generation, judges, pages, runs
-from experiments.config import TrainConfig, check_counts
-from experiments.launch import LaunchConfig
-from experiments.tables import asked, completed, kept
-from experiments.tables.dpvae_page import OBJECTIVES, PRIORS, leakage, markdown
+from matplotlib.figure import Figure
 
-SHARED = TrainConfig(
-    binarize="none",
-    likelihood="squared-error",
-    error_weight=10.0,
-    latent_dim=2,
-    hidden=(200, 200),
-    discriminator_hidden=(200,) * 5,
-    epochs=5,
-    batch_size=200,
-    lr=2e-3,
-    prior_lr=1e-3,
-    decay=True,
-    threads=1,
-    particles=10,
-    progress=False,
+from experiments import pages
+from experiments.tables.reading import Generation
+from experiments.tables.spec import Cell, Table
+from models.shared import figures
+
+OBJECTIVES = {
+    "elbo": "VAE",
+    "beta-h": "beta-VAE-H",
+    "beta-b": "beta-VAE-B",
+    "beta-tc": "beta-TCVAE",
+    "factor": "FactorVAE",
+    "info": "InfoVAE",
+}
+PRIORS = {"normal": "N(0, I)", "flow": "flow"}
+# Metric -> title, digits, the sign of what is better.
+METRICS = {
+    "frechet": ("Frechet distance", 1, -1),
+    "frechet_low": ("of low-posterior samples", 1, -1),
+    "skl": ("sKL", 2, -1),
+    "nll": ("NLL", 1, -1),
+    "mig": ("MIG", 3, 1),
+}
+# dpVAE Table 1 on MNIST: FID, LP, sKL and NLL (in thousands), N(0, I) and flow.
+PAPER = {
+    "elbo": (("137.4", "165.0", "1.26", "3.56"), ("129.0", "153.1", "0.88", "3.53")),
+    "beta-h": (("144.2", "163.1", "4.49", "4.12"), ("127.1", "127.4", "1.07", "2.98")),
+    "beta-b": (("130.8", "163.6", "2.74", "3.11"), ("113.3", "114.1", "1.32", "2.80")),
+    "beta-tc": (("149.8", "200.3", "4.48", "2.91"), ("133.3", "133.1", "2.07", "2.70")),
+    "factor": (("130.5", "191.2", "1.04", "3.50"), ("120.8", "121.3", "0.85", "3.60")),
+    "info": (("128.7", "133.2", "2.89", "2.88"), ("110.1", "110.5", "1.70", "2.81")),
+}
+SHARED = {
+    "binarize": "none",
+    "likelihood": "squared-error",
+    "error_weight": 10.0,
+    "latent_dim": 2,
+    "hidden": (200, 200),
+}
+SHARED |= {"discriminator_hidden": (200,) * 5, "epochs": 5, "batch_size": 200, "lr": 2e-3, "prior_lr": 1e-3}
+SHARED |= {"decay": True, "particles": 10}
+COUNTS = {"samples": 5000, "lowest": 1000, "nll_samples": 21_000, "nll_pictures": 50}
+FEW = {"nll_samples": 1000, "nll_pictures": 20}
+INTRODUCTION = (
+    "Every pair has the same hyperparameters. Mean +- standard error over the seeds, on the test part; sKL against the "
+    "aggregated posterior of the test part, by {samples} draws each way; NLL in nats of the first {nll_pictures} test "
+    "pictures by {nll_samples} importance samples each"
 )
+JUDGED = (
+    " Frechet distance between the features of {samples} draws (and of the {lowest} of as many with the least q(z)) "
+    "and of the test pictures, all as they are: features of a convolutional classifier (weights {weights:.12}{right}), "
+    "so comparable here only."
+)
+IN_BRACKETS = "\nIn brackets the paper's: FID and LP, sKL, NLL in thousands of another likelihood."
+CHANGES = "What the flow changes, seed by seed (its value minus that of N(0, I)), and in how many seeds it is better:"
+LEAKAGE = "Leakage here: LS at the threshold below which a hundredth of the prior's own draws lie. The curves:"
 
 
-COUNTS = ("samples", "lowest", "nll_samples", "nll_pictures")
-
-
-@dataclasses.dataclass(frozen=True)
-class DpvaeConfig(LaunchConfig):
-    """Train regularised VAEs under N(0, I) and under a flow, all else equal, and judge what their priors draw.
-
-    Results land in RESULTS/NAME/OBJECTIVE-PRIOR-seedS.json, the table in RESULTS/NAME.md, the leakage curves in
-    RESULTS/NAME.png. What is there is not repeated.
-    """
-
-    name: str | None = None  # Of the table; default dpvae-DATA.
-    train: TrainConfig = SHARED  # What all rows share.
-    classifier: Path | None = None  # Run of `train classifier`, whose features the Frechet distance compares.
-    rows: tuple[str, ...] = tuple(OBJECTIVES)  # Bounds to train by, each under both priors.
-    seeds: tuple[int, ...] = (0, 1, 2)  # Seeds to run each row with, each by its number: --seeds 0 1 2.
-    samples: int = 5000  # Draws of prior and aggregated posterior.
-    lowest: int = 1000  # How many of them are low-posterior samples.
-    nll_samples: int = 21_000  # Importance samples of each picture.
-    nll_pictures: int = 50  # Test pictures whose likelihood is estimated.
-    results: Path = pages.FOLDER  # Where results are kept.
-
-    def __post_init__(self):
-        super().__post_init__()
-        asked.check_asked(self, OBJECTIVES, {"seed", "name", "objective", "prior"})
-        check_counts(self, "nll_samples", "nll_pictures")
-        generation.check_draws(self.samples, self.lowest)
-
-    @property
-    def title(self):
-        """The name of the table."""
-        return self.name or f"dpvae-{self.train.data}"
-
-    def run(self, objective, prior, seed):
-        """The configuration of one training."""
-        return dataclasses.replace(
-            self.train,
-            objective=objective,
-            prior=prior,
-            seed=seed,
-            name=f"{objective}-{prior}-seed{seed}",
-            runs_dir=self.train.runs_dir / self.title,
-        )
-
-
-def main(config: DpvaeConfig):
-    """Train and judge what is missing, then print and write the table of all that is kept."""
-    wanted = [config.run(*row) for row in itertools.product(config.rows, PRIORS, config.seeds)]
-    folder = config.results / config.title
-    counts = {name: getattr(config, name) for name in COUNTS}
-    data, judge, real = build.load_data(config.train), None, None
-    if config.classifier is not None:
-        judge = judges.extractor(config.classifier, runs.Run(folder, config.train, data.image_shape, ()))
-        real = judges.features(judge, data.test)
-    beside = {**counts, "judge": judge and judge.identity}
-    if config.train.data == "folder":
-        beside["data"] = kept.fingerprint(config.train.data_root)
-    missing = [train for train in wanted if kept.result(folder, train, beside) is None]
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def judged(train, end):
-        run, model = build.trained(end)
-        found = generation.results(model, data, train.seed, judge, real, **counts)
-        summary = runs.read_json(run.folder / "summary.json")
-        kept.keep(folder, train, {**summary, "generation": found}, beside)
-
-    done = completed.complete(config, kept.train, missing).then(judged)
-    if results := pairs(config, folder, beside):
-        command = pages.command_of("table dpvae", config.train, _own_flags(config), SHARED)
-        text = markdown(config, results, command)
-        pages.show(config.results / f"{config.title}.md", text)
-        leakage(config.results / f"{config.title}.png", results)
-    done.end()
-
-
-def pairs(config, folder, beside):
-    """What is kept of this configuration under both priors: `{(objective, prior, seed): result}`."""
-    seeds, found = kept.seeds(folder), {}
-    for objective, seed in itertools.product(OBJECTIVES, seeds):
-        pair = {
-            (objective, prior, seed): kept.result(folder, config.run(objective, prior, seed), beside, strict=False)
-            for prior in PRIORS
-        }
-        if None not in pair.values():
-            found |= pair
-    return found
-
-
-def _own_flags(config):
-    """Flags of the table itself that are not at their default."""
-    judge = [] if config.classifier is None else ["--classifier", "CLASSIFIER_RUN"]
-    rows = [] if config.rows == tuple(OBJECTIVES) else ["--rows", *config.rows]
-    counts = [
-        part
-        for name in COUNTS
-        if getattr(config, name) != getattr(DpvaeConfig, name)
-        for part in (f"--{name.replace('_', '-')}", getattr(config, name))
+def page(table, rows):
+    """Every metric by bound and prior, and what the flow changes, of seeds that have both."""
+    if not (pairs := paired(rows)):
+        return []
+    rows = [row for pair in pairs for row in pair]
+    first = rows[0].results[0]
+    metrics = [metric for metric in METRICS if metric in first["generation"]]
+    titles = [METRICS[metric][0] for metric in metrics]
+    introduction, judge = INTRODUCTION.format(**table.counts), first["beside"]["judge"]
+    if table.shared["likelihood"] == "squared-error":
+        weight = table.shared["error_weight"]
+        introduction += f" (of a squared error of weight {weight:g}, without a Gaussian's constant)"
+    introduction += "."
+    if judge:
+        right = "" if judge["accuracy"] is None else f", {100 * judge['accuracy']:.2f} % right on the test part"
+        introduction += JUDGED.format(**table.counts, weights=judge["weights"], right=right)
+    if table.data == "mnist":
+        introduction += IN_BRACKETS
+    return [
+        f"# Regularised VAEs with and without a flow on {table.data} (dpVAE Table 1 and Figure 4)",
+        introduction,
+        pages.table(
+            {
+                ("bound", "prior"): lambda row: row.cell.titles,
+                "seeds": lambda row: str(len(row.results)),
+                tuple(titles): lambda row: [number(row, metric, table.data == "mnist") for metric in metrics],
+                "-ELBO": lambda row: row.mean(lambda result: -result["test"]["elbo"]),
+            },
+            rows,
+        ),
+        CHANGES,
+        pages.table(
+            {
+                "bound": lambda pair: pair[0].cell.titles[:1],
+                (*titles, "leakage"): lambda pair: [
+                    *(change(pair, lambda drawn, m=m: drawn[m], *METRICS[m][1:]) for m in metrics),
+                    change(pair, leak, 2, -1),
+                ],
+            },
+            pairs,
+        ),
+        LEAKAGE,
+        f"![Leakage]({table.name}.png)",
     ]
-    return ["--seeds", *config.seeds, *rows, *counts, *judge]
+
+
+def paired(rows):
+    """The rows of either prior by bound, with the seeds that both have."""
+    by_key, pairs = {row.cell.key: row for row in rows}, []
+    for objective in OBJECTIVES:
+        pair = [by_key.get((objective, prior)) for prior in PRIORS]
+        if None not in pair and (seeds := set(pair[0].by_seed) & set(pair[1].by_seed)):
+            pairs.append([row._replace(by_seed={s: row.by_seed[s] for s in sorted(seeds)}) for row in pair])
+    return pairs
+
+
+def number(row, metric, with_paper):
+    """A metric, and in brackets the paper's."""
+    mean = row.mean(lambda result: result["generation"][metric], METRICS[metric][1])
+    return f"{mean} ({row.cell.paper[metric]})" if with_paper else mean
+
+
+def leak(drawn):
+    """The leakage score at the threshold that a hundredth of the prior's own draws fall below."""
+    leakage = drawn["leakage"]
+    return leakage["share_scores"][leakage["shares"].index(0.01)]
+
+
+def change(pair, read, digits, better):
+    """What the flow changes: mean and standard error, and how often that is for the better."""
+    both = zip(*(row.results for row in pair), strict=True)
+    changes = [read(flow["generation"]) - read(normal["generation"]) for normal, flow in both]
+    return f"{pages.mean(changes, digits)}, {sum(better * change > 0 for change in changes)} of {len(changes)}"
+
+
+def leakage(path, rows):
+    """Leakage scores over thresholds of log p(z) above, over the prior's own quantiles below; means over the seeds."""
+    pairs = paired(rows)
+    figure = Figure(figsize=(2.6 * len(pairs), 5), layout="constrained")
+    axes = figure.subplots(2, len(pairs), squeeze=False, sharey="row")
+    for column, pair in enumerate(pairs):
+        for row, color in zip(pair, ("tab:gray", "tab:blue"), strict=True):
+            curves = [result["generation"]["leakage"] for result in row.results]
+            for axis, (x, y) in zip(
+                axes[:, column], (("thresholds", "scores"), ("shares", "share_scores")), strict=True
+            ):
+                values = [statistics.mean(scores) for scores in zip(*(curve[y] for curve in curves), strict=True)]
+                axis.plot(curves[0][x], values, color=color, marker=".", label=row.cell.titles[1])
+        axes[0, column].set(title=pair[0].cell.titles[0], xlabel=r"$\tau$, nats")
+        axes[1, column].set(xlabel="share of the prior below", xscale="log")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("leakage score, nats")
+    axes[0, 0].legend()
+    figures.save(figure, path)
+
+
+def table(name, line, seeds, counts=None, **shared):
+    """A page; `seeds` are those of results in the checkout by bound."""
+    cells = [
+        Cell(
+            *((objective, prior), "vae", {"objective": objective, "prior": prior}, seeds.get(objective, ())),
+            titles=(OBJECTIVES[objective], PRIORS[prior]),
+            paper=dict(zip(METRICS, PAPER[objective][place], strict=False)),
+            reading=Generation,
+        )
+        for objective, (place, prior) in itertools.product(OBJECTIVES, enumerate(PRIORS))
+    ]
+    counts, shared = COUNTS | (counts or {}), SHARED | shared
+    return Table(name, line, page, cells, shared, counts, figure=leakage)
+
+
+def once(*objectives):
+    """One seed of these."""
+    return dict.fromkeys(objectives, (0,))
+
+
+THREE, SAME = dict.fromkeys(OBJECTIVES, (0, 1, 2)), "the same, "
+TABLES = [
+    table("dpvae-mnist", "regularised VAEs with and without a flow, dpVAE Table 1", THREE),
+    table("dpvae-mnist-imq", SAME + "InfoVAE with another kernel", once("info"), kernel="imq"),
+    table("dpvae-mnist-refitted", SAME + "priors fitted again", once("beta-h", "beta-b", "info"), prior_epochs=5),
+    table("dpvae-mnist-capacity-5", SAME + "beta-VAE-B with 5 nats", once("beta-b"), capacity=5.0),
+    table("dpvae-mnist-strength-10", SAME + "weaker regularisers", once("factor", "info"), strength=10.0),
+    table("dpvae-shapes", SAME + "on shapes", THREE | once("factor"), FEW, data="shapes", epochs=20, latent_dim=6),
+    table(
+        *("dpvae-faces", SAME + "on a folder of faces", once("elbo", "factor"), FEW),
+        data="folder",
+        image_size=32,
+        epochs=2,
+        latent_dim=32,
+    ),
+]

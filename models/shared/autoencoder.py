@@ -48,6 +48,11 @@ class Autoencoder(Model):
             )
 
     @property
+    def reconstructs(self):
+        """Whether it encodes images, of which it knows no attributes."""
+        return not self.labelled
+
+    @property
     def refits(self):
         """Whether the prior can be fitted to codes alone."""
         return self.learns and not self.prior_knobs.takes_encoder

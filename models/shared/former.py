@@ -1,6 +1,7 @@
 """Configurations as they were written before: knobs that had other names, or stood where they did nothing."""
 
 import dataclasses
+import functools
 from pathlib import Path
 
 from models import configure, model_of, names
@@ -24,11 +25,16 @@ def configured(model, values):
         >>> configured("vae", {"prior": "gmm", "gmm_components": 5, "rank": 20, "layers": 6}).components
         5
     """
-    every = {field.name for name in names() for field in dataclasses.fields(model_of(name))}
-    every |= {field.name for prior in prior_names() for field in dataclasses.fields(knobs_of(prior))} | GONE
-    if unknown := sorted(set(values) - every):
+    if unknown := sorted(set(values) - _ever()):
         raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")
     return suited(model, **_typed(_renamed(model, values)))
+
+
+@functools.lru_cache
+def _ever():
+    """The names of all knobs that there are or were."""
+    kinds = [*map(model_of, names()), *map(knobs_of, prior_names())]
+    return {field.name for kind in kinds for field in dataclasses.fields(kind)} | GONE
 
 
 def suited(model, **values):
@@ -58,6 +64,8 @@ def _renamed(model, values):
         values["pseudo_inputs"] = 500
     if values.get("local", 0) is None:
         values["local"] = 1
+    if isinstance(values.get("pretrained"), bool):  # results say whether there was a run
+        values["pretrained"] = "RUN" if values["pretrained"] else None
     return {name: value for name, value in values.items() if name not in ("gmm_components", "gmm_equal")}
 
 

@@ -296,6 +296,7 @@ class Model:
     # ---- what it can be asked for by `sample`
 
     generates: ClassVar[bool] = True  # whether it draws images
+    reconstructs: ClassVar[bool] = False  # whether it encodes images, of which it knows no attributes
     counts_categories: ClassVar[bool] = False  # whether these can be of a category that has no label
     infers_categories: ClassVar[bool] = False  # whether it says how frequent each category is among test images
     classifies: ClassVar[bool] = False  # whether it may judge others' images

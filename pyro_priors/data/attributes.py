@@ -1,15 +1,18 @@
-"""What the labels of pictures mean, and how they are read from a CSV file and from the command line."""
+"""What the labels of images mean, and how they are read from a CSV file and from the command line."""
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 import pyro_priors as pp
 from pyro_priors.checks import UserError
 from pyro_priors.data import csv_files
 from pyro_priors.data.columns import choose, either, match, some
+from pyro_priors.distributions.kinds import Kind
 
 MOST_NUMBERS = 20  # a column with more distinct whole numbers is continuous
 MOST_TEXTS = 1000  # a column with more distinct texts is an error
@@ -39,11 +42,11 @@ class Attribute(NamedTuple):
     loc: float = 0.0
     scale: float = 1.0
 
-    def kind(self, components):
+    def kind(self, components: int) -> Kind:
         """What a prior calls this attribute; `components` is the number of Gaussians of a continuous one."""
         return pp.Continuous(components) if self.categories is None else pp.Discrete(len(self.categories))
 
-    def parse(self, text):
+    def parse(self, text: str) -> float:
         """The text of a cell -> the state, or the standardised value, as a float; an empty one -> nan.
 
         A number matches the category of the same value, "1.0" that of "1".
@@ -72,7 +75,7 @@ class Attribute(NamedTuple):
             raise ValueError(f"expected one of {some(self.categories)}, got {text!r}")
         return float(same[0])
 
-    def format(self, value):
+    def format(self, value: float) -> str:
         """What `parse` reads as `value`, a float -> the text of a cell; nan -> an empty one.
 
         A continuous value is written to a millionth of `scale`.
@@ -96,16 +99,16 @@ class Table(NamedTuple):
 
     images: list[str]
     attributes: tuple[Attribute, ...]
-    values: torch.Tensor
+    values: Tensor
     lines: tuple[int, ...] = ()
 
 
-def to_json(attributes):
+def to_json(attributes: Iterable[Attribute]) -> list[dict[str, Any]]:
     """Attributes -> list of JSON values."""
     return [attribute._asdict() for attribute in attributes]
 
 
-def from_json(values):
+def from_json(values: Any) -> tuple[Attribute, ...]:
     """What `to_json` wrote -> tuple of `Attribute`; `UserError` where it is something else.
 
     Example:
@@ -119,12 +122,12 @@ def from_json(values):
         raise UserError(f"attributes: expected name, categories, loc and scale of each, got {values!r}") from error
 
 
-def kinds(attributes, components=10):
+def kinds(attributes: Iterable[Attribute], components: int = 10) -> dict[str, Kind]:
     """Name -> `Discrete` or `Continuous`, as `pyro_priors.TTLP` takes them."""
     return {attribute.name: attribute.kind(components) for attribute in attributes}
 
 
-def parse_given(attributes, text):
+def parse_given(attributes: Iterable[Attribute], text: str) -> dict[str, float]:
     """ "name=value,name=value" -> {name: what a model sees}.
 
     Names are matched exactly, else whatever their case.
@@ -151,8 +154,10 @@ def parse_given(attributes, text):
     return given
 
 
-def read_csv(path, columns=(), attributes=None):
-    """Read a CSV file: a header, then a row for every picture; column `image` names it, an empty cell is missing.
+def read_csv(
+    path: str | Path, columns: Sequence[str] | None = (), attributes: Sequence[Attribute] | None = None
+) -> Table:
+    """Read a CSV file: a header, then a row for every image; column `image` names it, an empty cell is missing.
 
     Args:
         path: the file, UTF-8.
@@ -165,21 +170,28 @@ def read_csv(path, columns=(), attributes=None):
 
     Raises:
         UserError: no such file, or none that can be read; an unknown column or value (line and column are named); a
-            column that is empty throughout; a picture or column that is there twice.
+            column that is empty throughout; an image or column that is there twice.
     """
-    where, (lines, cells) = Path(path).name, csv_files.columns(Path(path))
-    images = cells.pop("image")
+    return table_of(csv_files.read(Path(path)), columns, attributes)
+
+
+def table_of(
+    file: csv_files.CsvFile, columns: Sequence[str] | None = (), attributes: Sequence[Attribute] | None = None
+) -> Table:
+    """What `read_csv` makes of a file that has been read."""
+    where, _, _, lines, cells = file
+    others = [name for name in cells if name != "image"]
     known = {attribute.name: attribute for attribute in attributes or ()}
 
-    def read(column, meaning):
+    def read(column: str, meaning: Attribute) -> Tensor:
         return _parsed(where, lines, column, meaning.parse, cells[column])
 
-    found = {}
-    for column in [] if columns is None else choose(f"{where}: column", columns, cells):
+    chosen: dict[str, tuple[Attribute, Tensor]] = {}
+    for column in [] if columns is None else choose(f"{where}: column", columns, others):
         name, source = column.name, column.terms[0][0]
         if attributes is not None:
             name = match(name, known, f"{where}: column")
-            if name in found:
+            if name in chosen:
                 raise UserError(f"{where}: expected one column for {name}, got two")
             meaning = known[name]
         else:
@@ -193,59 +205,62 @@ def read_csv(path, columns=(), attributes=None):
             _check_any(where, name, ~values.isnan() if attributes is None else [True])
         else:
             values = read(source, meaning)
-        found[name] = meaning, values
+        chosen[name] = meaning, values
     if attributes is None:
-        if not found:
+        if not chosen:
             raise UserError(f"{where}: expected a column for every attribute, got image alone")
-        attributes = [meaning for meaning, _ in found.values()]
-    missing = None, torch.full((len(images),), torch.nan)
-    values = torch.stack([found.get(attribute.name, missing)[1] for attribute in attributes], 1)
-    return Table(images, tuple(attributes), values, lines)
+        attributes = [meaning for meaning, _ in chosen.values()]
+    missing = torch.full((len(lines),), torch.nan)
+    values = [chosen[attribute.name][1] if attribute.name in chosen else missing for attribute in attributes]
+    return Table(cells["image"], tuple(attributes), torch.stack(values, 1), lines)
 
 
-def select(where, attributes, values, columns):
+def select(
+    where: str, attributes: Sequence[Attribute], values: Tensor, columns: Sequence[str]
+) -> tuple[tuple[Attribute, ...], Tensor]:
     """The `columns` of values (n, n_attributes) that are in memory, as `read_csv` understands them.
 
     Returns:
         tuple of `Attribute`, (n, len(columns))
     """
     index = {attribute.name: column for column, attribute in enumerate(attributes)}
-    found = []
+    chosen = []
     for column in choose(where, columns, index):
         sources = [attributes[index[name]] for name, _ in column.terms]
         if not column.combined:
-            found.append((sources[0]._replace(name=column.name), values[:, index[sources[0].name]]))
+            chosen.append((sources[0]._replace(name=column.name), values[:, index[sources[0].name]]))
         elif all(source.categories == BINARY for source in sources):
-            found.append((Attribute(column.name, BINARY), either(column, lambda name: values[:, index[name]])))
+            chosen.append((Attribute(column.name, BINARY), either(column, lambda name: values[:, index[name]])))
         else:
             raise UserError(f"{where}: expected binary attributes in name=A|!B, got {column.name}")
-    return tuple(meaning for meaning, _ in found), torch.stack([value for _, value in found], 1)
+    return tuple(meaning for meaning, _ in chosen), torch.stack([value for _, value in chosen], 1)
 
 
-def _infer(where, lines, name, texts):
+def _infer(where: str, lines: Sequence[int], name: str, texts: Sequence[str]) -> Attribute:
     """What a column means: see `read_csv`."""
-    distinct = {text: _number(text) for text in texts if text}
+    distinct = {text for text in texts if text}
+    numbers = {text: number for text in distinct if (number := _number(text)) is not None}
     _check_any(where, name, distinct)
-    if None in distinct.values():
+    if len(numbers) < len(distinct):
         if len(distinct) > MOST_TEXTS:
             raise UserError(
                 f"{where}: column {name}: expected numbers or at most {MOST_TEXTS} texts, got {len(distinct)}"
             )
         return Attribute(name, tuple(sorted(distinct)))
     _parsed(where, lines, name, _of_32_bits, texts)
-    values = sorted(set(distinct.values()))
+    values = sorted(set(numbers.values()))
     if len(values) <= MOST_NUMBERS and all(value.is_integer() for value in values):
         return Attribute(name, tuple(str(int(value)) for value in values))
-    loc, scale = moments([distinct[text] for text in texts if text])
+    loc, scale = moments([numbers[text] for text in texts if text])
     return Attribute(name, None, loc, scale)
 
 
-def _check_any(where, name, known):
+def _check_any(where: str, name: str, known: Iterable[Any]) -> None:
     if not any(known):
-        raise UserError(f"{where}: every cell of column {name} is empty: leave it out")
+        raise UserError(f"{where}: column {name}: expected a cell that says something, got empty ones (leave it out)")
 
 
-def moments(values):
+def moments(values: Sequence[float] | Tensor) -> tuple[float, float]:
     """Mean and standard deviation of numbers, (the number, 1) if they are all the same."""
     values = torch.as_tensor(values, dtype=torch.float64)
     if (values == values[0]).all():
@@ -254,7 +269,9 @@ def moments(values):
     return mean.item(), deviation.item() or 1.0
 
 
-def _parsed(where, lines, column, parse, texts):
+def _parsed(
+    where: str, lines: Sequence[int], column: str, parse: Callable[[str], float], texts: Sequence[str]
+) -> Tensor:
     """The column as a model sees it, (n,) float32."""
     values = {}
     for line, text in zip(lines, texts, strict=True):
@@ -266,15 +283,15 @@ def _parsed(where, lines, column, parse, texts):
     return torch.tensor([values[text] for text in texts])
 
 
-def _of_32_bits(text):
+def _of_32_bits(text: str) -> float:
     """Of a column whose scale nobody knows yet, the numbers whose moments a model's float32 can hold."""
-    number = _number(text) if text else math.nan
+    number = float(text) if text else math.nan
     if text and not abs(number) <= torch.finfo(torch.float32).max:
         raise ValueError(f"expected a finite number of 32 bits, got {text!r}")
     return number
 
 
-def _number(text):
+def _number(text: str) -> float | None:
     try:
         return None if "_" in text else float(text)  # Python's own 1_000 is a text
     except ValueError:

@@ -1,19 +1,21 @@
-"""Which columns of labels a user asks for: names, and `name=A|!B` for what is true where A is or B is not."""
+"""Which columns of labels a user wants: names, and `name=A|!B` for what is true where A is or B is not."""
 
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from pyro_priors.checks import UserError
 
 
 class Column(NamedTuple):
-    """One that was asked for: `name` as the user wrote it, made of columns, each as it stands or negated.
+    """A column that is wanted, made of columns that there are, each as it stands or negated.
 
     Args:
-        name: of the result.
+        name: of the result, as the user wrote it.
         terms: the columns it is made of, and whether each is negated.
-        combined: asked for as `name=A|!B`, so that its columns are binary; otherwise it is the only term itself.
+        combined: written as `name=A|!B`, so that its columns are binary; otherwise it is the only term itself.
     """
 
     name: str
@@ -21,7 +23,7 @@ class Column(NamedTuple):
     combined: bool
 
 
-def choose(where, wanted, known):
+def choose(where: str, wanted: Iterable[str], known: Collection[str]) -> list[Column]:
     """Entries `A` or `name=A|!B`, () = all that are known -> list of `Column`.
 
     Raises:
@@ -35,21 +37,22 @@ def choose(where, wanted, known):
     """
     chosen = []
     # A header is one name as it stands, even with a "=" in it.
-    for name, equals, terms in [entry.partition("=") for entry in wanted] or [(name, "", "") for name in known]:
+    for name, equals, text in [entry.partition("=") for entry in wanted] or [(name, "", "") for name in known]:
         name = name.strip()
         # z, y and self are names in `pyro_priors.TTLP`; "," and "=" separate what `attributes.parse_given` reads.
         if not name or name in ("image", "z", "y", "self") or set(name) & set(",="):
             raise UserError(f"{where}: expected a name without , and =, other than image, z, y, self, got {name!r}")
         if name in [other.name for other in chosen]:
             raise UserError(f"{where}: expected each attribute once, got {name} twice")
-        terms = [term.strip() for term in terms.split("|")] if equals else [name]
-        terms = [(term.removeprefix("!").strip(), term[:1] == "!") if equals else (term, False) for term in terms]
-        found = tuple((match(term, known, where), negated) for term, negated in terms)
-        chosen.append(Column(name, found, bool(equals)))
+        terms = [(name, False)]
+        if equals:
+            terms = [(term.strip().removeprefix("!").strip(), term.strip()[:1] == "!") for term in text.split("|")]
+        terms = tuple((match(term, known, where), negated) for term, negated in terms)
+        chosen.append(Column(name, terms, bool(equals)))
     return chosen
 
 
-def either(column, read):
+def either(column: Column, read: Callable[[str], Tensor]) -> Tensor:
     """The disjunction of a `Column`'s terms, any entry of which may be missing -> (n,).
 
     1 where a term is true, else missing where a term is, else 0; `read(name)` is a column of 0, 1 and NaN, (n,).
@@ -59,8 +62,8 @@ def either(column, read):
     return torch.where((states == 1).any(0), 1.0, unknown)
 
 
-def match(name, known, where):
-    """The one of `known` that is `name`, else that is `name` whatever the case; `UserError` begins with `where`."""
+def match(name: str, known: Collection[str], where: str) -> str:
+    """Which of `known` is `name`, else is `name` whatever the case; `UserError` begins with `where`."""
     if name in known:
         return name
     alike = [other for other in known if other.lower() == name.lower()]
@@ -69,7 +72,7 @@ def match(name, known, where):
     return alike[0]
 
 
-def some(names):
+def some(names: Iterable[str]) -> str:
     """The names, or the first of very many, in one line."""
     names = list(names)
     return ", ".join(names[:50]) + (f", ... ({len(names)} in all)" if len(names) > 50 else "")

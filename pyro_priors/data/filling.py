@@ -1,9 +1,12 @@
 """Missing labels drawn from rows that agree in what is known (hot deck)."""
 
+from collections.abc import Sequence
+
 import torch
+from torch import Tensor
 
 
-def filled(y, discrete):
+def filled(y: Tensor, discrete: Sequence[bool]) -> Tensor:
     """Labels `(n, n_attributes)` whose NaN are entries of other rows; a column without any known stays as it is.
 
     Column by column: a row takes the entry of the row most like it, by chance among equals. What two rows know both, or

@@ -1,16 +1,19 @@
-"""Data sets by name, as tensors in memory."""
+"""Data sets by name: read, their labels hidden and standardised, their images binarised, ready for `images.loader`."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from pyro_priors.checks import UserError, check_seed
-from pyro_priors.data import points, shapes, torchvision_sets, user_folder
-from pyro_priors.data.attributes import DIGITS, Attribute, moments, select
-from pyro_priors.data.images import Images, split
-from pyro_priors.data.names import STREAMED, DataName
+from pyro_priors.data.attributes import Attribute, moments
+from pyro_priors.data.images import Images
+from pyro_priors.data.names import STREAMED
+from pyro_priors.data.readers import Options, Parts, read
+from pyro_priors.data.streaming import Streaming
 
 
 class ImageData(NamedTuple):
@@ -25,26 +28,35 @@ class ImageData(NamedTuple):
 
 
 def load(
-    name, root=None, *, image_size=64, crop=148, binarize="none", attributes=None, missing=0.0, seed=0, stream=None
-):
+    name: str,
+    root: str | os.PathLike | None = None,
+    *,
+    image_size: int = 64,
+    crop: int = 148,
+    binarize: str = "none",
+    attributes: Sequence[str] | None = None,
+    missing: float = 0.0,
+    seed: int = 0,
+    stream: Streaming | None = None,
+) -> ImageData:
     """Read a data set, downloading it where that is possible.
 
-    `moons`, `grid`, `ring` and `gaussians` are points: "pictures" of shape (1, 1, 2), or (1, 1, 1), values as drawn.
-    `shapes` are rendered, one picture of each combination of kind, size, angle and place, which are its attributes.
+    `moons`, `grid`, `ring` and `gaussians` are points: "images" of shape (1, 1, 2), or (1, 1, 1), values as drawn.
+    `shapes` are rendered, one image of each combination of kind, size, angle and place, which are its attributes.
 
     Args:
         name: one of `pyro_priors.data.names.DataName`.
         root: folder of the data; None is $PYRO_PRIORS_DATA, else `data/`.
-        image_size: side of `celeba` and `folder` pictures.
-        crop: side of what is used of the pictures of `celeba`.
+        image_size: side of `celeba` and `folder` images.
+        crop: side of what is used of the images of `celeba`.
         binarize: "none", or "dynamic": the training part draws 0/1 pixels afresh at every reading, validation and test
             are drawn once, always the same.
-        attributes: None: pictures without labels. Else names of those to read, () for all there are, as in
+        attributes: None: images without labels. Else names of those to read, () for all there are, as in
             `attributes.read_csv`. `omniglot` and points have none; `folder` has those of attributes.csv.
             Continuous ones are standardised by what is visible in the training part.
         missing: share of the known labels of training and validation that is hidden, in [0, 1); `Images.hidden` keeps
             them. The test part keeps all.
-        stream: a `streaming.Streaming`: the pictures of `celeba` and `folder` stay on disk, and are the same when read.
+        stream: a `streaming.Streaming`: the images of `celeba` and `folder` stay on disk, and are the same when read.
             None: they are decoded to memory.
         seed: of the choice of what is hidden; with more missing, more is hidden of the same data, never other entries.
 
@@ -60,8 +72,6 @@ def load(
         >>> digits.attributes[0].name, digits.train.labels.shape, digits.train.labels.isnan().sum().item()
         ('digit', torch.Size([1258, 1]), 881)
     """
-    if name not in get_args(DataName):
-        raise UserError(f"data: expected one of {', '.join(get_args(DataName))}, got {name!r}")
     if binarize not in ("none", "dynamic"):
         raise UserError(f"binarize: expected 'none' or 'dynamic', got {binarize!r}")
     if not 0 <= missing < 1:
@@ -73,70 +83,56 @@ def load(
             f"stream: expected data {' or '.join(STREAMED)} and binarize 'none', got {name} and {binarize!r}"
         )
     check_seed(seed)
-    root = root_of(root)
-    # Labels first: mistakes in a CSV file come out before thousands of pictures are decoded.
-    meanings, labels, hidden = (), [None] * 3, [None] * 3
-    if attributes is not None:
-        meanings, labels, hidden = _labels(name, root, attributes, missing, seed)
-    if name in GENERATED:
-        parts = split(GENERATED[name](), **SHARES)
-    elif name == "folder":
-        parts = user_folder.read(root, image_size, stream)
-    else:
-        parts = torchvision_sets.read(name, root, image_size, crop, stream)
-    train, validation, test = parts
-    if binarize == "dynamic":
-        Images(train, binarize=True)  # values that are no grey values
-        generator = torch.Generator().manual_seed(0)
-        validation, test = (torch.bernoulli(Images(part).first(), generator=generator) for part in (validation, test))
-    parts = zip((train, validation, test), (binarize == "dynamic", False, False), labels, hidden, strict=True)
-    return ImageData(name, tuple(train.shape[1:]), *(Images(*part) for part in parts), meanings)
+    parts = read(root_of(root), Options(name, image_size, crop, attributes, stream))
+    meanings, visible, hidden = _hidden(parts, missing, seed)
+    pixels = parts.pixels()  # after the labels: mistakes in them come out before thousands of images are decoded
+    dynamic = binarize == "dynamic"
+    train = Images(pixels[0], dynamic, visible[0], hidden[0])
+    # Draws of their own: always the same, and those of a training do not depend on them.
+    generator = torch.Generator().manual_seed(0)
+    rest = [torch.bernoulli(Images(p).first(), generator=generator) if dynamic else p for p in pixels[1:]]
+    validation, test = (Images(p, False, *labels) for p, *labels in zip(rest, visible[1:], hidden[1:], strict=True))
+    _, channels, height, width = train.pixels.shape
+    return ImageData(name, (channels, height, width), train, validation, test, meanings)
 
 
-def without_labels(data):
-    """The same pictures, their labels kept only as the hidden truth."""
-    parts = (Images(part.pixels, part.binarize, None, part.labels) for part in (data.train, data.validation, data.test))
-    return ImageData(data.name, data.image_shape, *parts)
+def without_labels(data: ImageData) -> ImageData:
+    """The same images, their labels left only as the hidden truth."""
+    train, validation, test = (Images(part.pixels, part.binarize, None, part.labels) for part in data[2:5])
+    return ImageData(data.name, data.image_shape, train, validation, test)
 
 
-def root_of(root):
-    """Where the data lie: as asked, else $PYRO_PRIORS_DATA, else `data/`."""
+def root_of(root: str | os.PathLike | None) -> Path:
+    """Where the data lie: at `root`, else $PYRO_PRIORS_DATA, else `data/`."""
     return Path(root or os.environ.get("PYRO_PRIORS_DATA") or "data")
 
 
-def _labels(name, root, columns, missing, seed):
-    """-> attributes, labels and hidden labels of training, validation and test."""
-    if name == "folder":
-        attributes, parts = user_folder.labels(root, columns)
-    elif name == "digits":
-        attributes = (Attribute("digit", DIGITS),)
-        parts = split(torch.tensor(_sklearn_digits().target).float().unsqueeze(1), **SHARES)
-    elif name == "shapes":
-        attributes, parts = shapes.FACTORS, split(shapes.factors().float(), **SHARES)
-    elif name in GENERATED:
-        raise UserError(f"attributes: expected a data set that has some, got {name}")
-    else:
-        attributes, parts = torchvision_sets.labels(name, root)
-    if name != "folder":
-        chosen = [select(f"attributes of {name}", attributes, part, columns) for part in parts]
-        attributes, parts = chosen[0][0], [values for _, values in chosen]
+Labels = Sequence[Tensor | None]  # of training, validation and test part
+
+
+def _hidden(parts: Parts, missing: float, seed: int) -> tuple[tuple[Attribute, ...], Labels, Labels]:
+    """Standardised labels without the share that is hidden -> attributes, these labels, those that were hidden."""
+    if parts.labels is None:
+        return (), [None] * 3, [None] * 3
     generator = torch.Generator().manual_seed(seed)
-    masks = [_hide(part, share, generator) for part, share in zip(parts, (missing, missing, 0), strict=True)]
-    visible = [part.masked_fill(mask, torch.nan) for part, mask in zip(parts, masks, strict=True)]
-    hidden = [part.masked_fill(~mask, torch.nan) for part, mask in zip(parts, masks, strict=True)]
-    attributes, loc, scale = _standardised(attributes, visible[0], missing)
+    masks = [_mask(part, share, generator) for part, share in zip(parts.labels, (missing, missing, 0), strict=True)]
+    visible = [part.masked_fill(mask, torch.nan) for part, mask in zip(parts.labels, masks, strict=True)]
+    hidden = [part.masked_fill(~mask, torch.nan) for part, mask in zip(parts.labels, masks, strict=True)]
+    attributes, loc, scale = _standardised(parts.attributes, visible[0], missing)
     visible, hidden = ([((part - loc) / scale).float() for part in parts] for parts in (visible, hidden))
     return attributes, visible, hidden
 
 
-def _hide(labels, share, generator):
+def _mask(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:
     """True for that share of the known entries, drawn at random; a smaller share is part of a larger one."""
     known = (~labels.isnan()).flatten().nonzero().squeeze(1)
     chosen = known[torch.randperm(len(known), generator=generator)[: round(share * len(known))]]
     return torch.zeros(labels.numel(), dtype=torch.bool).index_fill(0, chosen, True).view(labels.shape)
 
 
-def _standardised(attributes, labels, missing):
+def _standardised(
+    attributes: Sequence[Attribute], labels: Tensor, missing: float
+) -> tuple[tuple[Attribute, ...], Tensor, Tensor]:
     """Continuous attributes with the mean and deviation of these labels -> attributes, what to take off, to divide by.
 
     The labels are in units of `scale` already: they say where those of this part lie among those of the whole file.
@@ -154,17 +150,3 @@ def _standardised(attributes, labels, missing):
             in_file = {"loc": attribute.loc + attribute.scale * mean, "scale": attribute.scale * deviation}
             attributes[column] = attribute._replace(**in_file)
     return tuple(attributes), loc, scale
-
-
-def _digits():
-    return torch.tensor(_sklearn_digits().images, dtype=torch.float32).unsqueeze(1) / 16
-
-
-def _sklearn_digits():
-    from sklearn.datasets import load_digits  # here, since it is slow to import
-
-    return load_digits()
-
-
-SHARES = {"validation": 0.1, "test": 0.2}
-GENERATED = {"digits": _digits, "shapes": shapes.render, **points.SETS}

@@ -1,10 +1,16 @@
-"""Points on a line or a plane, as "pictures" of one row, and which modes of their law a sample finds."""
+"""Points on a line or a plane, as "images" of one row, and which modes of their law a sample finds."""
 
+import functools
 import math
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from pyro_priors.data.images import split
+from pyro_priors.data.readers import Options, Parts
 
 # Modes and standard deviation of two laws that GANs are tested on: the grid as in Lin et al. (PacGAN), 2018,
 # arXiv:1712.04086, the ring as in Metz et al. (unrolled GANs), 2017, arXiv:1611.02163.
@@ -25,7 +31,7 @@ class Coverage(NamedTuple):
     balance: float
 
 
-def coverage(points, name):
+def coverage(points: Tensor, name: str) -> Coverage:
     """Which modes of "grid" or "ring" points `(n, 2)` find.
 
     Example:
@@ -40,21 +46,26 @@ def coverage(points, name):
     return Coverage(int((counts > 0).sum()), good.double().mean().item(), entropy.item())
 
 
-def _moons():
+def read(root: Path, options: Options) -> Parts:
+    """The points of `SETS`, as drawn; they have no labels."""
+    return Parts(lambda: split(SETS[options.name]()))
+
+
+def _moons() -> Tensor:
     from sklearn.datasets import make_moons  # here, since it is slow to import
 
     points, _ = make_moons(10_000, noise=0.05, random_state=0)
     return torch.tensor(points, dtype=torch.float32).view(-1, 1, 1, 2)
 
 
-def _gaussians():
+def _gaussians() -> Tensor:
     """CP-VAE's toy: 50,000 draws of 1/2 N(0.3, 0.05) + 1/2 N(0.7, 0.05), scales being standard deviations."""
     draw = np.random.default_rng(0)
     points = draw.choice([0.3, 0.7], 50_000) + 0.05 * draw.standard_normal(50_000)
     return torch.tensor(points, dtype=torch.float32).view(-1, 1, 1, 1)
 
 
-def _mixture(name):
+def _mixture(name: str) -> Tensor:
     """50,000 draws of the equal mixture of Gaussians at the modes."""
     (centres, scale), generator = MODES[name], torch.Generator().manual_seed(0)
     chosen = centres[torch.randint(len(centres), (50_000,), generator=generator)]
@@ -64,6 +75,5 @@ def _mixture(name):
 SETS = {
     "moons": _moons,
     "gaussians": _gaussians,
-    "grid": lambda: _mixture("grid"),
-    "ring": lambda: _mixture("ring"),
+    **{name: functools.partial(_mixture, name) for name in MODES},
 }

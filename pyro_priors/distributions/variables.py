@@ -32,6 +32,7 @@ class Variables:
             shape.
 
     Example:
+        >>> from pyro_priors import Continuous, Discrete
         >>> loc, scale = torch.zeros(3, 2), torch.ones(3, 2)
         >>> variables = Variables({"z": [Continuous(2)] * 3, "digit": Discrete(10)}, loc, scale)
         >>> variables.columns("z"), variables.columns("digit"), variables.num_states
@@ -112,6 +113,7 @@ class Variables:
         """Name and kinds of each variable or block, of those among the columns (all by default), groups left out.
 
         Example:
+            >>> from pyro_priors import Discrete
             >>> Variables({"pair": [Discrete(2), Discrete(2)], "digit": Discrete(10)}).described()
             [('pair', '2 x Discrete(2)'), ('digit', 'Discrete(10)')]
         """

@@ -21,7 +21,7 @@ class Imputation(NamedTuple):
     accuracy_se: float
     log_loss: float
     ece: float
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride] (a count, not tuple's)
 
 
 class Calibration(NamedTuple):
@@ -32,7 +32,7 @@ class Calibration(NamedTuple):
 
     confidence: Tensor
     accuracy: Tensor
-    count: Tensor
+    count: Tensor  # pyright: ignore[reportIncompatibleMethodOverride]
     ece: float
 
 
@@ -99,7 +99,7 @@ def calibration(probs: Tensor, truth: Tensor, bins: int = 15) -> Calibration:
         for value in (confidence, (best == truth).double())
     ]
     gap = ((means[0] - means[1]).abs() * count).nansum() / len(truth) if len(truth) else math.nan
-    return Calibration(*means, count, float(gap))
+    return Calibration(means[0], means[1], count, float(gap))
 
 
 def accuracy_coverage(probs: Tensor, truth: Tensor) -> Coverage:

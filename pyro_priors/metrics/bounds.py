@@ -28,7 +28,7 @@ class Bounds(NamedTuple):
     reconstruction: float
     kl: float
     pareto_k: float
-    count: int
+    count: int  # pyright: ignore[reportIncompatibleMethodOverride] (a count, not tuple's)
 
 
 class ImportanceNLL(NamedTuple):
@@ -138,7 +138,7 @@ def _draw(
     """`num_samples` draws per example, `(num_samples, examples)`, as float64 on the CPU."""
     device = device_of(model)
     batch = tuple(part.to(device) if isinstance(part, Tensor) else part for part in as_tuple(batch))
-    passes = []
+    passes, names = [], []
     with evaluating(model, guide):
         for start in range(0, num_samples, chunk):
             terms = log_terms(
@@ -151,6 +151,7 @@ def _draw(
                 shared=False,
             )
             passes.append([terms.observed, terms.latent, *terms.kls.values()])
+            names = list(terms.kls)
     whole = [torch.cat([part.cpu().double() for part in parts]) for parts in zip(*passes, strict=True)]
     observed, latents, *kls = whole
-    return LogTerms(observed, latents, dict(zip(terms.kls, kls, strict=True)))
+    return LogTerms(observed, latents, dict(zip(names, kls, strict=True)))

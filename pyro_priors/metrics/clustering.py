@@ -1,12 +1,12 @@
 """What a model's discrete latent has found: against labels, and as parts of the bound."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 import pyro.distributions as dist
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_priors.checks import check_count
 from pyro_priors.training.callbacks import Callback, FitState
@@ -63,7 +63,7 @@ def clusters(probs: Tensor, labels: Tensor) -> Clusters:
             f"{tuple(labels.shape)}"
         )
     assigned, truth = probs.argmax(-1).cpu().numpy(), labels.cpu().numpy()
-    table = contingency_matrix(truth, assigned)  # labels by the categories that occur
+    table: Any = contingency_matrix(truth, assigned)  # labels by the categories that occur
     from scipy.optimize import linear_sum_assignment  # here, since it is slow to import
 
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(truth)
@@ -129,7 +129,7 @@ class CategoryMetrics(Callback):
         labels: `(len(x),)`, or None.
     """
 
-    def __init__(self, model: nn.Module, x: Tensor, labels: Tensor | None = None) -> None:
+    def __init__(self, model: Any, x: Tensor, labels: Tensor | None = None) -> None:
         self.model, self.x, self.labels = model, x, labels
 
     @torch.no_grad()
@@ -139,7 +139,7 @@ class CategoryMetrics(Callback):
             categories, latents = self.model.posterior(self.x.to(law.loc.device))
         with torch.random.fork_rng():  # the training draws what it would draw without this
             parts = category_decomposition(categories, latents, dist.Normal(law.loc, law.scale))
-        row = {f"kl_{name}": value for name, value in parts._asdict().items()}
+        row: dict[str, float] = {f"kl_{name}": value for name, value in parts._asdict().items()}
         if self.labels is None:
             return row | {"used": _used(categories.probs)}
         return row | clusters(categories.probs.cpu(), self.labels)._asdict()

@@ -38,6 +38,6 @@ def split_rows(value: Tensor) -> tuple[Tensor, Tensor]:
     return (value[held:], value[:held]) if held >= 10 else (value, value)
 
 
-def improves(found: Distribution, present: Distribution, held_out: Tensor) -> bool:
+def improves(fitted: Distribution, present: Distribution, held_out: Tensor) -> bool:
     """Whether newly fitted parameters explain codes that they were not fitted to better than the present ones."""
-    return bool(found.log_prob(held_out).mean() > present.log_prob(held_out).mean())
+    return bool(fitted.log_prob(held_out).mean() > present.log_prob(held_out).mean())

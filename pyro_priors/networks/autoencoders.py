@@ -7,6 +7,7 @@ decoder maps latents `(*, latent_dim)`, with any leading dimensions (particles),
 
 import math
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import pyro.distributions as dist
 import torch
@@ -43,6 +44,9 @@ class GatedLinear(Recorded):
     def forward(self, x: Tensor) -> Tensor:
         return self.value(x) * torch.sigmoid(self.gate(x))
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class GaussianHead(Recorded):
     """The last layer of an encoder: features `(*, in_features)` to `Normal(loc, scale).to_event(1)`.
@@ -60,6 +64,9 @@ class GaussianHead(Recorded):
     def forward(self, features: Tensor) -> dist.TorchDistribution:
         loc, raw_scale = full_precision(self.loc(features)), full_precision(self.scale(features))
         return dist.Normal(loc, softplus(raw_scale) + 1e-6).to_event(1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class GatedMLPEncoder(Recorded):
@@ -91,6 +98,9 @@ class GatedMLPEncoder(Recorded):
     def forward(self, x: Tensor) -> dist.TorchDistribution:
         return self.head(self.body(x.flatten(start_dim=-3)))
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class GatedMLPDecoder(Recorded):
     """Gated dense layers from latents `(*, latent_dim)` to a raw image tensor `(*, *image_shape)`.
@@ -113,6 +123,9 @@ class GatedMLPDecoder(Recorded):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.head(self.body(z)).unflatten(-1, self.image_shape)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class ConvFeatures(Recorded):
@@ -146,6 +159,9 @@ class ConvFeatures(Recorded):
     def forward(self, x: Tensor) -> Tensor:
         features = self.head(self.body(x.reshape(-1, *self.image_shape)))
         return features.reshape(*x.shape[:-3], -1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class ConvEncoder(Recorded):
@@ -182,6 +198,9 @@ class ConvEncoder(Recorded):
         features = self.body(x.reshape(-1, *self.image_shape)).flatten(start_dim=1)
         return self.head(features.reshape(*x.shape[:-3], -1))
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class ConvDecoder(Recorded):
     """The mirror of `ConvEncoder`: latents `(*, latent_dim)` to a raw image tensor `(*, *image_shape)`.
@@ -210,6 +229,9 @@ class ConvDecoder(Recorded):
     def forward(self, z: Tensor) -> Tensor:
         features = self.head(z.reshape(-1, self.latent_dim)).unflatten(-1, self._smallest)
         return self.body(features).reshape(*z.shape[:-1], *self.image_shape)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 def _normalised(convolution: nn.Conv2d) -> list[nn.Module]:

@@ -1,6 +1,7 @@
 """The encoder of CP-VAE: first the categories, then the latents given them."""
 
 import math
+from typing import TYPE_CHECKING, Literal
 
 import pyro.distributions as dist
 import torch
@@ -44,7 +45,7 @@ class GatedMLPCategoricalEncoder(Recorded):
         categories: int,
         latent_dim: int,
         hidden: tuple[int, ...] = (300, 300),
-        reads: str = "probabilities",
+        reads: Literal["probabilities", "category"] = "probabilities",
     ):
         super().__init__()
         check_choice("reads", reads, ("probabilities", "category"))
@@ -59,6 +60,9 @@ class GatedMLPCategoricalEncoder(Recorded):
         """q(c given x) with batch shape ``(batch,)``, and the last hidden layer ``(batch, width)``."""
         hidden = self.body(x.flatten(start_dim=-3))
         return dist.Categorical(logits=full_precision(self.logits(hidden))), hidden
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     @torch.enable_grad()
     def fit_categories(self, hidden: Tensor, probs: Tensor, steps: int = 50) -> None:

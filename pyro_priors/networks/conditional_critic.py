@@ -1,9 +1,10 @@
 """A critic that sees attributes beside the image."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
@@ -21,7 +22,7 @@ class ConditionalCritic(Recorded):
         ValueError: a critic of fewer planes than the attributes make.
     """
 
-    def __init__(self, critic: nn.Module, attributes: Mapping[str, Kind]) -> None:
+    def __init__(self, critic: Any, attributes: Mapping[str, Kind]) -> None:
         super().__init__()
         channels, *size = critic.image_shape
         self.image_shape = (channels - attribute_features(attributes, known=True), *size)
@@ -36,6 +37,9 @@ class ConditionalCritic(Recorded):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         return self.critic(self._joined(x, y))
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     def features(self, x: Tensor, y: Tensor) -> Tensor:
         """What the last layer sees, `(n, width)`."""

@@ -6,6 +6,7 @@ layer sees.
 
 import math
 from itertools import pairwise
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from pyro_priors.checks import check_choice, check_count
 from pyro_priors.networks.autoencoders import check_conv_shape, check_shape, pyramid
 from pyro_priors.recorded import Recorded
 
-NORMS = ("none", "batch", "layer", "spectral")
+Norm = Literal["none", "batch", "layer", "spectral"]
 
 
 class Critic(Recorded):
@@ -40,7 +41,7 @@ class Critic(Recorded):
         image_shape: tuple[int, int, int],
         body: nn.Module,
         width: int,
-        norm: str,
+        norm: Norm,
         minibatch: int,
         scale: float = 1.0,
     ) -> None:
@@ -59,6 +60,9 @@ class Critic(Recorded):
     def forward(self, x: Tensor) -> Tensor:
         features = self.features(x)
         return self.head(features if self.among is None else self.among(features)).squeeze(-1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class MLPCritic(Critic):
@@ -79,11 +83,11 @@ class MLPCritic(Critic):
         self,
         image_shape: tuple[int, int, int],
         hidden: tuple[int, ...] = (256, 256),
-        norm: str = "none",
+        norm: Norm = "none",
         minibatch: int = 0,
         scale: float = 1.0,
     ) -> None:
-        check_choice("norm", norm, NORMS)
+        check_choice("norm", norm, get_args(Norm))
         widths = [math.prod(check_shape(image_shape)), *(check_count("hidden", width) for width in hidden)]
         normed = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}.get(norm)
         layers: list[nn.Module] = [nn.Flatten()]
@@ -116,11 +120,11 @@ class ConvCritic(Critic):
         self,
         image_shape: tuple[int, int, int],
         channels: int = 64,
-        norm: str = "none",
+        norm: Norm = "none",
         minibatch: int = 0,
         scale: float = 1.0,
     ) -> None:
-        check_choice("norm", norm, NORMS)
+        check_choice("norm", norm, get_args(Norm))
         widths, side = pyramid(check_conv_shape(image_shape), check_count("channels", channels))
         layers: list[nn.Module] = []
         for level, (a, b) in enumerate(pairwise(widths)):
@@ -153,6 +157,9 @@ class Recogniser(Recorded):
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(self.scale * x))
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class MinibatchDiscrimination(Recorded):
     """Beside the features of an image, how near those of the others of the batch are: a critic that sees collapse.
@@ -179,6 +186,9 @@ class MinibatchDiscrimination(Recorded):
         rows = torch.einsum("nf,fks->nks", features, self.weight)
         near = (rows[:, None] - rows[None]).abs().sum(-1).neg().exp().sum(1) - 1
         return torch.cat([features, near], -1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class AutoEncoderCritic(Recorded):
@@ -218,7 +228,10 @@ class AutoEncoderCritic(Recorded):
         off = (self.reconstruct(x) - x).flatten(1)
         return (off.square().sum(-1) + 1e-12).sqrt()  # a gradient at 0
 
+    if TYPE_CHECKING:
+        __call__ = forward
 
-def _linear(inputs: int, outputs: int, norm: str) -> nn.Module:
+
+def _linear(inputs: int, outputs: int, norm: Norm) -> nn.Module:
     layer = nn.Linear(inputs, outputs)
     return spectral_norm(layer) if norm == "spectral" else layer

@@ -2,6 +2,7 @@
 
 import math
 from itertools import pairwise
+from typing import TYPE_CHECKING, Literal
 
 from torch import Tensor, nn
 
@@ -31,7 +32,7 @@ class MLPGenerator(Recorded):
         latent_dim: int,
         image_shape: tuple[int, int, int],
         hidden: tuple[int, ...] = (256, 256),
-        output: str = "tanh",
+        output: Literal["tanh", "linear"] = "tanh",
         slope: float = 0.0,
     ) -> None:
         super().__init__()
@@ -44,6 +45,9 @@ class MLPGenerator(Recorded):
     def forward(self, z: Tensor) -> Tensor:
         x = self.body(z).unflatten(-1, self.image_shape)
         return x.tanh() if self.output == "tanh" else x
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class ConvGenerator(Recorded):
@@ -77,3 +81,6 @@ class ConvGenerator(Recorded):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.body(z)
+
+    if TYPE_CHECKING:
+        __call__ = forward

@@ -1,6 +1,7 @@
 """Networks of two levels of latents."""
 
 import math
+from typing import TYPE_CHECKING
 
 import pyro.distributions as dist
 from torch import Tensor, nn
@@ -14,6 +15,7 @@ class GatedMLPGaussian(Recorded):
     """Gated dense layers from upper latents `(*, latent_dim)` to a diagonal Gaussian over the lower ones.
 
     Example:
+        >>> import torch
         >>> GatedMLPGaussian(4, 3)(torch.zeros(2, 4)).event_shape
         torch.Size([3])
     """
@@ -27,11 +29,15 @@ class GatedMLPGaussian(Recorded):
     def forward(self, z: Tensor) -> dist.TorchDistribution:
         return self.head(self.body(z))
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class GatedMLPJointEncoder(Recorded):
     """One gated layer for the image, one for the upper latents, one for both, then the lower latents' Gaussian.
 
     Example:
+        >>> import torch
         >>> GatedMLPJointEncoder((1, 8, 8), 4, 3)(torch.rand(2, 1, 8, 8), torch.zeros(5, 2, 4)).batch_shape
         torch.Size([5, 2])
     """
@@ -48,11 +54,15 @@ class GatedMLPJointEncoder(Recorded):
         both = concatenated(self.of_image(x.flatten(start_dim=-3)), self.of_latents(z))
         return self.head(self.joint(both))
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class GatedMLPJointDecoder(Recorded):
     """One gated layer for each level of latents, one for both, then a raw image tensor `(*, *image_shape)`.
 
     Example:
+        >>> import torch
         >>> GatedMLPJointDecoder(3, 4, (1, 8, 8))(torch.zeros(2, 3), torch.zeros(2, 4)).shape
         torch.Size([2, 1, 8, 8])
     """
@@ -68,3 +78,6 @@ class GatedMLPJointDecoder(Recorded):
     def forward(self, z_lower: Tensor, z: Tensor) -> Tensor:
         both = concatenated(self.of_lower(z_lower), self.of_upper(z))
         return self.head(self.joint(both)).unflatten(-1, self.image_shape)
+
+    if TYPE_CHECKING:
+        __call__ = forward

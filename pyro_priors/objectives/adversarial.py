@@ -7,7 +7,7 @@ critic sees too. Critics give one number an example.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import torch
 from pyro import poutine
@@ -17,8 +17,10 @@ from torch.nn.functional import relu, softplus
 from pyro_priors.checks import check_choice
 from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction
 from pyro_priors.objectives.regularisers import check_weight
-from pyro_priors.objectives.traces import Program, sample_sites
+from pyro_priors.objectives.traces import Program, sample_sites, site_of
 from pyro_priors.ops import full_precision
+
+Kind = Literal["minimax", "non-saturating", "wasserstein", "hinge", "energy"]
 
 
 class Game(NamedTuple):
@@ -29,7 +31,7 @@ class Game(NamedTuple):
     generator: Callable[[Tensor], Tensor]
 
 
-def make_game(kind: str, *, real_label: float = 1.0, margin: float = 10.0) -> Game:
+def make_game(kind: Kind, *, real_label: float = 1.0, margin: float = 10.0) -> Game:
     """The losses of a kind of adversarial model.
 
     "minimax" and "non-saturating" are Goodfellow et al., 2014, eq. 1 and section 3, arXiv:1406.2661; "wasserstein"
@@ -46,7 +48,7 @@ def make_game(kind: str, *, real_label: float = 1.0, margin: float = 10.0) -> Ga
         ValueError: an unknown kind, a label outside (0, 1] or other than 1 for the others, a margin that is not
             positive.
     """
-    check_choice("kind", kind, ("minimax", "non-saturating", "wasserstein", "hinge", "energy"))
+    check_choice("kind", kind, get_args(Kind))
     if not 0 < real_label <= 1 or (real_label != 1 and kind not in ("minimax", "non-saturating")):
         raise ValueError(f"real_label: expected 1, or for minimax and non-saturating in (0, 1], got {real_label}")
     if not margin > 0:
@@ -103,7 +105,7 @@ class CriticLoss(nn.Module):
     def __init__(
         self,
         critic: nn.Module,
-        kind: str = "wasserstein",
+        kind: Kind = "wasserstein",
         *,
         penalty: float = 0.0,
         noise: float = 0.0,
@@ -125,6 +127,9 @@ class CriticLoss(nn.Module):
         penalty = gradient_penalty(self.critic, real, fake, *given) if self.penalty else of_real.new_zeros(())
         loss = self.game.real(of_real).mean() + against + self.penalty * penalty
         return loss, CriticTerms(of_real.mean().detach(), of_fake.mean().detach(), penalty.detach())
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
         """Real and generated images, and what the critic sees beside both."""
@@ -173,11 +178,12 @@ class GeneratorLoss(nn.Module):
     """
 
     steady = False
+    critic: Any  # of which features may be wanted
 
     def __init__(
         self,
         critic: nn.Module,
-        kind: str = "wasserstein",
+        kind: Kind = "wasserstein",
         estimator: Pathwise | ScoreFunction | None = None,
         *,
         noise: float = 0.0,
@@ -202,13 +208,16 @@ class GeneratorLoss(nn.Module):
         loss = self.estimator.loss(drawn, cost) - observed.mean()
         return loss, GeneratorTerms(cost.mean().detach(), observed.mean().detach(), information.detach())
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
     def _unrecognised(self, drawn: Drawn, guide: Program, batch: tuple) -> Tensor:
         """-log q(c given x) of each example's own code."""
         if self.code not in drawn.trace.nodes:
             sites = [name for name, _ in sample_sites(drawn.trace)]
             raise ValueError(f"code: expected a site that the program draws, got {self.code!r} (it has {sites})")
-        recognised = poutine.condition(guide, data={self.code: drawn.trace.nodes[self.code]["value"]})
-        site = poutine.trace(recognised).get_trace(drawn.x, *batch[1:]).nodes[self.code]
+        recognised = poutine.condition(guide, data={self.code: site_of(drawn.trace, self.code)["value"]})
+        site = site_of(poutine.trace(recognised).get_trace(drawn.x, *batch[1:]), self.code)
         return -site["fn"].log_prob(site["value"])
 
     def cost(self, fake: Tensor, real: Tensor, *given: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 Both take any model/guide pair of a variational autoencoder, with any prior.
 """
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pyro
 import torch
@@ -11,11 +11,11 @@ from pyro import poutine
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_choice
-from pyro_priors.objectives.adversarial import CriticLoss, frozen, make_game, numbers
+from pyro_priors.objectives.adversarial import CriticLoss, Kind, frozen, make_game, numbers
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
 from pyro_priors.objectives.estimators import Pathwise, ScoreFunction
 from pyro_priors.objectives.regularisers import check_weight, latents_of, with_regulariser
-from pyro_priors.objectives.traces import LogTerms, Program, divergence, trace_pair
+from pyro_priors.objectives.traces import LogTerms, Program, divergence, site_of, trace_pair
 from pyro_priors.ops import full_precision
 
 
@@ -44,7 +44,7 @@ class AdversarialELBO(ELBO):
     def __init__(
         self,
         critic: nn.Module,
-        kind: str = "non-saturating",
+        kind: Kind = "non-saturating",
         *,
         weight: float = 1.0,
         estimator: Pathwise | ScoreFunction | None = None,
@@ -55,11 +55,12 @@ class AdversarialELBO(ELBO):
         self.estimator = estimator
 
     def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
+        estimator = self.estimator
         with frozen(self.critic):
             verdict = self.game.generator(numbers(self.critic, latents_of(terms.site.value))).mean()
-            if self.estimator is not None:
-                drawn = self.estimator.draw(lambda: pyro.sample(self.estimator.latent, terms.site.prior))
-                verdict = verdict + self.estimator.loss(drawn, self.game.generator(-numbers(self.critic, drawn.x)))
+            if estimator is not None:
+                drawn = estimator.draw(lambda: pyro.sample(estimator.latent, terms.site.prior))
+                verdict = verdict + estimator.loss(drawn, self.game.generator(-numbers(self.critic, drawn.x)))
         return self.weight * verdict - reconstruction, with_regulariser(parts, verdict)
 
 
@@ -71,14 +72,18 @@ class CodeCriticLoss(CriticLoss):
         latent: the site of the latents.
     """
 
-    def __init__(self, critic: nn.Module, kind: str = "non-saturating", *, latent: str = "z", **kwargs) -> None:
+    def __init__(self, critic: nn.Module, kind: Kind = "non-saturating", *, latent: str = "z", **kwargs) -> None:
         super().__init__(critic, kind, **kwargs)
         self.latent = latent
 
     @torch.no_grad()
     def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
         guide_trace, model_trace = trace_pair(model, guide, batch)
-        return model_trace.nodes[self.latent]["fn"].sample(), latents_of(guide_trace.nodes[self.latent]["value"]), ()
+        return (
+            site_of(model_trace, self.latent)["fn"].sample(),
+            latents_of(site_of(guide_trace, self.latent)["value"]),
+            (),
+        )
 
 
 class SimilarityTerms(NamedTuple):
@@ -116,8 +121,8 @@ class SimilarityLoss(nn.Module):
     def __init__(
         self,
         critic: nn.Module,
-        part: str,
-        kind: str = "non-saturating",
+        part: Literal["encoder", "decoder"],
+        kind: Kind = "non-saturating",
         *,
         gamma: float = 1.0,
         latent: str = "z",
@@ -125,16 +130,17 @@ class SimilarityLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_choice("part", part, ("encoder", "decoder"))
-        self.critic, self.part, self.game, self.gamma = critic, part, make_game(kind), check_weight("gamma", gamma)
+        self.critic: Any = critic  # with its features
+        self.part, self.game, self.gamma = part, make_game(kind), check_weight("gamma", gamma)
         self.latent, self.image = latent, image
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, SimilarityTerms]:
         guide_trace, model_trace = trace_pair(model, guide, batch)
-        made = model_trace.nodes[self.image]["fn"].mean
+        made = site_of(model_trace, self.image)["fn"].mean
         with frozen(self.critic):
             off = full_precision(self.critic.features(made) - self.critic.features(batch[0]).detach())
             distance = off.square().sum(-1).mean() / 2
-            kl = divergence(guide_trace.nodes[self.latent], model_trace.nodes[self.latent]).mean()
+            kl = divergence(site_of(guide_trace, self.latent), site_of(model_trace, self.latent)).mean()
             if self.part == "encoder":
                 loss, verdict = kl + distance, kl.new_zeros(())
             else:
@@ -142,6 +148,9 @@ class SimilarityLoss(nn.Module):
                 verdict = self.game.generator(numbers(self.critic, torch.cat([made, drawn]))).mean()
                 loss = self.gamma * distance + verdict
         return loss, SimilarityTerms(kl.detach(), distance.detach(), verdict.detach())
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class SimilarityCriticLoss(CriticLoss):
@@ -152,17 +161,17 @@ class SimilarityCriticLoss(CriticLoss):
         image: the site of the images.
     """
 
-    def __init__(self, critic: nn.Module, kind: str = "non-saturating", *, image: str = "x", **kwargs) -> None:
+    def __init__(self, critic: nn.Module, kind: Kind = "non-saturating", *, image: str = "x", **kwargs) -> None:
         super().__init__(critic, kind, **kwargs)
         self.image = image
 
     @torch.no_grad()
     def pair(self, model: Program, guide: Program, batch: tuple) -> tuple[Tensor, Tensor, tuple]:
         _, model_trace = trace_pair(model, guide, batch)
-        made, drawn = model_trace.nodes[self.image]["fn"].mean, drawn_images(model, batch, self.image)
+        made, drawn = site_of(model_trace, self.image)["fn"].mean, drawn_images(model, batch, self.image)
         return batch[0].repeat(2, *[1] * (batch[0].dim() - 1)), torch.cat([made, drawn]), ()
 
 
 def drawn_images(model: Program, batch: tuple, image: str) -> Tensor:
     """Means of p(x given z) for draws of z from the prior, as many as examples."""
-    return poutine.trace(model).get_trace(*batch).nodes[image]["fn"].mean
+    return site_of(poutine.trace(model).get_trace(*batch), image)["fn"].mean

@@ -1,7 +1,7 @@
 """What steadies adversarial training: consensus optimisation, clipped weights."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,7 @@ class Consensus(nn.Module):
     """
 
     steady = False
+    player: Any  # a CriticLoss or GeneratorLoss
 
     def __init__(self, player: nn.Module, generator: nn.Module, weight: float, latent: str = "z") -> None:
         super().__init__()
@@ -54,6 +55,9 @@ class Consensus(nn.Module):
         consensus = self.squared_gradients(model, *batch)
         return loss + self.weight * consensus, ConsensusTerms(loss.detach(), consensus.detach())
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
     @torch.enable_grad()
     def squared_gradients(self, model: Program, real: Tensor, *given: Tensor) -> Tensor:
         """1/2 |v|^2 for v the critic's gradient of its loss beside the generator's of its own, a scalar."""
@@ -62,7 +66,7 @@ class Consensus(nn.Module):
         of_real, of_fake = numbers(critic, noisy(real, noise), *given), numbers(critic, fake, *given)
         against = game.real(of_real).mean() + game.fake(of_fake).mean()
         gradients = _gradients(against, critic) + _gradients(game.generator(of_fake).mean(), self.generator)
-        return sum(gradient.square().sum() for gradient in gradients) / 2
+        return cast(Tensor, sum(gradient.square().sum() for gradient in gradients)) / 2
 
 
 def _gradients(loss: Tensor, module: nn.Module) -> tuple[Tensor, ...]:

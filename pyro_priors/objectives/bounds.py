@@ -6,7 +6,7 @@ The loss is a scalar tensor with gradients, the negative bound per example (the 
 
 import math
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pyro
 import torch
@@ -77,12 +77,12 @@ class ELBO:
         terms = log_terms(model, guide, batch, latent=self.latent, **self.how)
         reconstruction, kl = terms.observed.mean(), terms.kl.mean()
         weights = {name: 1.0 if name in self.unweighted else self.kl_weight for name in terms.kls}
-        weighted = sum(weights[name] * kl_of.mean() for name, kl_of in terms.kls.items())
+        weighted = cast(Tensor, sum(weights[name] * kl_of.mean() for name, kl_of in terms.kls.items()))
         parts = ELBOTerms((reconstruction - kl).detach(), reconstruction.detach(), kl.detach())
         return self.loss(reconstruction, weighted, parts, terms)
 
     def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms) -> tuple[Tensor, NamedTuple]:
-        """The loss and what is told of it, from the mean reconstruction and the weighted KL; for regularised bounds."""
+        """The loss and what is said of it, from the mean reconstruction and the weighted KL; for regularised bounds."""
         return kl - reconstruction, parts
 
 
@@ -151,5 +151,5 @@ class LogLikelihood:
 
     def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, LogLikelihoodTerms]:
         trace = pyro.poutine.trace(model).get_trace(*batch)
-        log_likelihood = trace.log_prob_sum() / len(batch[0])
+        log_likelihood = cast(Tensor, trace.log_prob_sum()) / len(batch[0])
         return -log_likelihood, LogLikelihoodTerms(log_likelihood.detach())

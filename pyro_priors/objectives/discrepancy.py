@@ -1,5 +1,7 @@
 """InfoVAE's bound, and the maximum mean discrepancy in it."""
 
+from typing import Literal, get_args
+
 from torch import Tensor
 
 from pyro_priors.checks import check_choice
@@ -7,7 +9,7 @@ from pyro_priors.objectives.bounds import ELBO, ELBOTerms
 from pyro_priors.objectives.regularisers import latents_of, with_regulariser
 from pyro_priors.objectives.traces import LogTerms
 
-KERNELS = ("rbf", "imq")
+Kernel = Literal["rbf", "imq"]
 
 
 class InfoELBO(ELBO):
@@ -37,17 +39,18 @@ class InfoELBO(ELBO):
         self,
         alpha: float = 0.0,
         lambda_: float = 1000.0,
-        kernel: str = "rbf",
+        kernel: Kernel = "rbf",
         width: float | None = None,
         latent: str = "z",
         **kwargs,
     ) -> None:
         super().__init__(latent, **kwargs)
-        check_choice("kernel", kernel, KERNELS)
+        check_choice("kernel", kernel, get_args(Kernel))
         _check_width(width)
         if not alpha + lambda_ >= 1:
             raise ValueError(f"alpha, lambda_: expected a sum of at least 1, got {alpha} and {lambda_}")
-        self.alpha, self.lambda_, self.kernel, self.width = alpha, lambda_, kernel, width
+        self.alpha, self.lambda_, self.width = alpha, lambda_, width
+        self.kernel: Kernel = kernel
 
     def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
         z, prior = latents_of(terms.site.value), terms.site.prior
@@ -58,7 +61,7 @@ class InfoELBO(ELBO):
         return loss, with_regulariser(parts, discrepancy)
 
 
-def squared_mmd(a: Tensor, b: Tensor, kernel: str = "rbf", width: float | None = None) -> Tensor:
+def squared_mmd(a: Tensor, b: Tensor, kernel: Kernel = "rbf", width: float | None = None) -> Tensor:
     """The squared maximum mean discrepancy of two sets of draws, `(n, d)` and `(m, d)`, without bias: a scalar.
 
     Args:
@@ -73,7 +76,7 @@ def squared_mmd(a: Tensor, b: Tensor, kernel: str = "rbf", width: float | None =
             "a, b: expected shapes (n, d) and (m, d), two draws of each law or more, got "
             f"{tuple(a.shape)} and {tuple(b.shape)}"
         )
-    check_choice("kernel", kernel, KERNELS)
+    check_choice("kernel", kernel, get_args(Kernel))
     _check_width(width)
     width = a.shape[-1] if width is None else width
 

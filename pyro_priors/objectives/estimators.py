@@ -7,7 +7,7 @@ every example into a scalar (`loss`) whose gradient is one for the networks and 
     estimator.loss(drawn, cost(drawn.x)).backward()
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from pyro import poutine
@@ -16,7 +16,7 @@ from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
 from pyro_priors.checks import check_choice
-from pyro_priors.objectives.traces import Program, sample_sites
+from pyro_priors.objectives.traces import Program, sample_sites, site_of
 
 
 class Drawn(NamedTuple):
@@ -114,7 +114,13 @@ class ScoreFunction:
         tensor([3., 3.])
     """
 
-    def __init__(self, baseline: str = "leave-one-out", *, normalize: bool = False, latent: str = "z") -> None:
+    def __init__(
+        self,
+        baseline: Literal["mean", "leave-one-out", "none"] = "leave-one-out",
+        *,
+        normalize: bool = False,
+        latent: str = "z",
+    ) -> None:
         check_choice("baseline", baseline, ("mean", "leave-one-out", "none"))
         self.baseline, self.normalize, self.latent = baseline, normalize, latent
 
@@ -138,11 +144,13 @@ class ScoreFunction:
         if self.normalize:
             spread = advantage.std()
             advantage = advantage / torch.where(spread > 0, spread, 1)  # equal costs say nothing of the prior
-        score = (advantage * drawn.log_prior).mean()
+        score = (advantage * cast(Tensor, drawn.log_prior)).mean()
         return cost.mean() + (score - score.detach())
 
 
-def make_estimator(name: str, *, normalize: bool = False, latent: str = "z") -> Pathwise | ScoreFunction:
+def make_estimator(
+    name: Literal["pathwise", "reinforce", "rloo"], *, normalize: bool = False, latent: str = "z"
+) -> Pathwise | ScoreFunction:
     """An estimator by the word of the command line: "pathwise", "reinforce" (batch mean) or "rloo" (leave-one-out).
 
     Raises:
@@ -175,7 +183,7 @@ def _traced(program: Program, latent: str, batch: tuple) -> tuple[Any, poutine.T
     drawn = [name for name, site in sample_sites(trace) if not site["is_observed"]]
     if latent not in drawn:
         raise ValueError(f"latent: expected a site that the program draws, got {latent!r} (it draws {drawn})")
-    return trace.nodes["_RETURN"]["value"], trace, trace.nodes[latent]
+    return site_of(trace, "_RETURN")["value"], trace, site_of(trace, latent)
 
 
 def _checked(cost: Tensor, drawn: Drawn) -> Tensor:

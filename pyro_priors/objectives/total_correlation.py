@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyro.distributions as dist
 import torch
@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from pyro_priors.checks import check_count
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
 from pyro_priors.objectives.regularisers import check_weight, latents_of, with_regulariser
-from pyro_priors.objectives.traces import LatentSite, LogTerms, Program
+from pyro_priors.objectives.traces import LatentSite, LogTerms, Program, site_of
 from pyro_priors.ops import full_precision
 
 
@@ -62,7 +62,7 @@ def total_correlation(site: LatentSite, data_size: int) -> Tensor:
     return (joint - single.sum(-1)).mean()
 
 
-def _diagonal(site: LatentSite) -> dist.Normal:
+def _diagonal(site: LatentSite) -> torch.distributions.Normal:
     """A posterior over `(batch, d)` as independent Gaussians."""
     law = getattr(site.posterior, "base_dist", site.posterior)
     if not isinstance(law, torch.distributions.Normal) or law.loc.dim() != 2:
@@ -88,6 +88,9 @@ class Discriminator(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.body(z).squeeze(-1)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class FactorELBO(ELBO):
@@ -149,16 +152,19 @@ class DensityRatio(nn.Module):
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, DensityRatioTerms]:
         with torch.no_grad():  # codes are all that is needed: no pass of the model
-            nodes = poutine.trace(guide).get_trace(*batch).nodes
-        if self.latent not in nodes:
+            trace = poutine.trace(guide).get_trace(*batch)
+        if self.latent not in trace.nodes:
             raise ValueError(f"latent: expected a site of the guide, got {self.latent!r}")
-        z = latents_of(nodes[self.latent]["value"])
+        z = latents_of(site_of(trace, self.latent)["value"])
         half = (len(z) + 1) // 2
         joint, permuted = z[:half], permute_latents(z[-half:])
         logits = self.discriminator(torch.cat([joint, permuted]))
         truth = torch.arange(2, device=z.device).repeat_interleave(half)
         loss = cross_entropy(torch.stack([logits, torch.zeros_like(logits)], -1), truth)
         return loss, DensityRatioTerms(((logits < 0) == truth.bool()).float().mean().detach())
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 def permute_latents(z: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ plate cancels: the mean over a batch estimates the bound of the whole data divid
 """
 
 import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple, cast
 
 import pyro
 import torch
@@ -40,12 +40,12 @@ class LogTerms(NamedTuple):
     observed: Tensor
     latent: Tensor
     kls: dict[str, Tensor]
-    site: LatentSite | None = None
+    site: Any = None  # a LatentSite; None where the densities of several passes are joined
 
     @property
     def kl(self) -> Tensor:
         """KL(q, p) of all latents together."""
-        return sum(self.kls.values())
+        return _sum(self.kls.values())
 
     @property
     def log_weight(self) -> Tensor:
@@ -88,19 +88,19 @@ def log_terms(
         model, guide = plate(model), plate(guide)
     guide_trace, model_trace = trace_pair(model, guide, batch)
     _check_sites(model_trace, guide_trace, latent)
-    with _float32(guide_trace.nodes[latent]["value"]):
+    named = site_of(guide_trace, latent)
+    with _float32(named["value"]):
         model_trace.compute_log_prob()
         guide_trace.compute_log_prob()
-        reader = _PerExample(guide_trace.nodes[latent], shared, _category_probs(guide_trace))
+        reader = _PerExample(named, shared, _category_probs(guide_trace))
         observed = reader.total(site for _, site in sample_sites(model_trace) if site["is_observed"])
         sampled = {name: reader(site) for name, site in sample_sites(guide_trace)}
         prior = {name: reader(site) for name, site in sample_sites(model_trace) if not site["is_observed"]}
         drawn = {name: log_prob - prior.get(name, 0.0) for name, log_prob in sampled.items()}
         closed = {name: reader(site) for name, site in _closed_form_kls(model_trace, guide_trace)}
         kls = {name: reader.expand(kl, particles) for name, kl in (drawn | closed).items()}
-    named = guide_trace.nodes[latent]
-    site = LatentSite(named["value"], named["fn"], model_trace.nodes[latent]["fn"])
-    return LogTerms(reader.expand(observed, particles), reader.expand(sum(drawn.values()), particles), kls, site)
+    site = LatentSite(named["value"], named["fn"], site_of(model_trace, latent)["fn"])
+    return LogTerms(reader.expand(observed, particles), reader.expand(_sum(drawn.values()), particles), kls, site)
 
 
 def trace_pair(model: Program, guide: Program, batch: tuple) -> tuple[poutine.Trace, poutine.Trace]:
@@ -110,9 +110,15 @@ def trace_pair(model: Program, guide: Program, batch: tuple) -> tuple[poutine.Tr
     return prune_subsample_sites(guide_trace), prune_subsample_sites(model_trace)
 
 
-def sample_sites(trace: poutine.Trace) -> Iterator[tuple[str, dict]]:
+def site_of(trace: poutine.Trace, name: str) -> dict[str, Any]:
+    """A site of a trace whose program has run."""
+    return cast("dict[str, Any]", trace.nodes[name])
+
+
+def sample_sites(trace: poutine.Trace) -> Iterator[tuple[str, dict[str, Any]]]:
     """The sample sites of a trace, by name."""
-    return ((name, site) for name, site in trace.nodes.items() if site["type"] == "sample")
+    sites = cast("dict[str, dict[str, Any]]", trace.nodes)
+    return ((name, site) for name, site in sites.items() if site["type"] == "sample")
 
 
 def as_tuple(batch: Tensor | tuple | list) -> tuple:
@@ -168,6 +174,11 @@ class _PerExample:
         return bool((site["log_prob"] == 0).all())
 
 
+def _sum(terms: Iterable[Tensor]) -> Tensor:
+    """Of at least one."""
+    return cast(Tensor, sum(terms))
+
+
 def _full_size(frame: Any) -> int:
     return frame.size if frame.full_size is None else frame.full_size
 
@@ -175,7 +186,7 @@ def _full_size(frame: Any) -> int:
 def _category_probs(guide_trace: poutine.Trace) -> Tensor | None:
     """q of the enumerated latents' values, to the left of the plates; None where there are none."""
     logs = [site["log_prob"] for _, site in sample_sites(guide_trace) if "_enumerate_dim" in site["infer"]]
-    return sum(logs).exp() if logs else None
+    return _sum(logs).exp() if logs else None
 
 
 def _closed_form_kls(model_trace: poutine.Trace, guide_trace: poutine.Trace) -> Iterator[tuple[str, dict]]:

@@ -1,6 +1,7 @@
 """A variational autoencoder with a category behind the latents (CP-VAE)."""
 
 import math
+from typing import Any, Literal
 
 import pyro
 import pyro.distributions as dist
@@ -13,6 +14,7 @@ from pyro_priors.distributions.truncated_categorical import TruncatedCategorical
 from pyro_priors.modules.fitting import clusters_of
 from pyro_priors.networks.autoencoders import concatenated
 from pyro_priors.networks.categorical_encoder import one_hot
+from pyro_priors.programs.likelihoods import Likelihood
 from pyro_priors.programs.program import check_agreement
 from pyro_priors.programs.vae import VAE
 
@@ -66,9 +68,9 @@ class CategoricalVAE(VAE):
         encoder: nn.Module,
         decoder: nn.Module,
         prior: nn.Module,
-        likelihood: str | nn.Module = "bernoulli",
+        likelihood: Likelihood | nn.Module = "bernoulli",
         *,
-        estimator: str = "enumerate",
+        estimator: Literal["enumerate", "gumbel"] = "enumerate",
         temperature: float = 1.0,
         blind: bool = False,
         top: float | None = None,
@@ -84,7 +86,7 @@ class CategoricalVAE(VAE):
         super().__init__(encoder, decoder, prior, likelihood, name)
         self.estimator, self.temperature, self.blind, self.top = estimator, temperature, blind, top
 
-    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
+    def _check_parts(self, encoder: Any, decoder: Any, prior: Any) -> None:
         check_agreement("num_categories", encoder=encoder, prior=prior)
         check_agreement("latent_dim", encoder=encoder, prior=prior)
         check_agreement("image_shape", encoder=encoder, decoder=decoder)
@@ -107,7 +109,7 @@ class CategoricalVAE(VAE):
 
     def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """q(c given x) q(z given x, c). Takes the arguments of `model`, and needs x."""
-        self._check_seen(x)
+        x = self._seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
             categories, belief, hidden = self._encode(x)
             summed = self.estimator == "enumerate" and not self.blind
@@ -164,7 +166,7 @@ class CategoricalVAE(VAE):
         c = categories.probs if self.blind else categories.probs.argmax(-1)
         return self.encoder.latents(hidden, belief, c), c
 
-    def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:
+    def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""
         return self.likelihood(self.decoder(concatenated(z, one_hot(c, self.prior.num_categories, z.dtype))))
 

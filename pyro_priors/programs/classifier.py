@@ -1,6 +1,7 @@
 """A convolutional classifier of the attributes of an image."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import pyro
 import torch
@@ -45,7 +46,8 @@ class ConvClassifier(Recorded):
         self.law = TTLP(0, attributes, rank=1, order="declared")
         self.attributes, self.image_shape = self.law.attributes, tuple(image_shape)
         self.features = ConvFeatures(image_shape, channels, hidden)
-        columns, states = self.law.log_cores.shape[:2]
+        cores = self.law.get_parameter("log_cores")  # (columns, states, 1, 1)
+        columns, states = cores.shape[:2]
         self.head = nn.Linear(hidden, columns * states)
         self._sizes = (columns, states)
 
@@ -53,6 +55,9 @@ class ConvClassifier(Recorded):
         """The law of the attributes given images `(*, C, H, W)`: batch `(*)`, event `(n_attributes,)`."""
         log_weights = full_precision(self.head(self.features(x)))
         return self.law().weigh(log_weights.unflatten(-1, self._sizes))
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
     def log_probs(self, x: Tensor) -> dict[str, Tensor]:
         """log p(attribute given x) of every discrete attribute, `(*, categories)` each."""

@@ -1,6 +1,7 @@
 """The conditional variational autoencoder, with missing attributes filled by a predictor: the papers' baseline."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -11,6 +12,7 @@ from pyro_priors.distributions import TensorRing
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.programs.attribute_vae import AttributeVAE
+from pyro_priors.programs.likelihoods import Likelihood
 from pyro_priors.programs.program import check_agreement
 
 
@@ -62,6 +64,9 @@ class CVAE(AttributeVAE):
         torch.Size([3, 1, 28, 28])
     """
 
+    attribute_prior: Any
+    predictor: Any
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -69,19 +74,19 @@ class CVAE(AttributeVAE):
         prior: nn.Module,
         attribute_prior: nn.Module,
         predictor: nn.Module,
-        likelihood: str | nn.Module = "bernoulli",
+        likelihood: Likelihood | nn.Module = "bernoulli",
         name: str | None = None,
     ) -> None:
         super().__init__(encoder, decoder, prior, likelihood, name)
         self.attribute_prior, self.predictor = attribute_prior, predictor
-        self.attributes = getattr(attribute_prior, "attributes", None)
-        if not self.attributes or self.attributes != getattr(predictor, "attributes", None):
-            raise ValueError(f"predictor: expected attributes {self.attributes} as attribute_prior, got {predictor}")
-        features, wanted = self.attribute_features(self.attributes), decoder.latent_dim - prior.latent_dim
-        if features != wanted:
-            raise ValueError(f"decoder: expected latent_dim {prior.latent_dim} + {features}, got {decoder.latent_dim}")
+        attributes = getattr(attribute_prior, "attributes", None)
+        if not attributes or attributes != getattr(predictor, "attributes", None):
+            raise ValueError(f"predictor: expected attributes {attributes} as attribute_prior, got {predictor}")
+        features, inputs = self.attribute_features(self.attributes), self.decoder.latent_dim
+        if features != inputs - self.prior.latent_dim:
+            raise ValueError(f"decoder: expected latent_dim {self.prior.latent_dim} + {features}, got {inputs}")
 
-    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
+    def _check_parts(self, encoder: Any, decoder: Any, prior: Any) -> None:
         check_agreement("latent_dim", encoder=encoder, prior=prior)
         for name, part, attribute in (
             ("encoder", encoder, "image_shape"),
@@ -99,12 +104,17 @@ class CVAE(AttributeVAE):
                 f"features, got {encoder.image_shape}"
             )
 
+    @property
+    def attributes(self) -> Mapping[str, Kind]:
+        """The columns of y, in their order."""
+        return self.attribute_prior.attributes
+
     @staticmethod
     def attribute_features(attributes: Mapping[str, Kind]) -> int:
         """How many numbers F the attributes are to encoder and decoder."""
         return attribute_features(attributes)
 
-    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(y) p(z) p(x given z, y). Sites "y", "z", "x" and, in training, "y_given_x" in the plate "data".
 
         Args:
@@ -126,9 +136,9 @@ class CVAE(AttributeVAE):
             z = pyro.sample("z", self.prior())
             return pyro.sample("x", self.decode(z, full), obs=x)
 
-    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """q(z given x, y). Takes the arguments of `model`, and needs x."""
-        self._check_seen(x)
+        x = self._seen(x)
         with pyro.plate("data", self._rows(x, y, n)):
             return pyro.sample("z", self.encode(x, y))
 
@@ -138,13 +148,13 @@ class CVAE(AttributeVAE):
         planes = attribute_numbers(self._filled(x, y), self.attributes)[..., None, None].expand(-1, -1, *x.shape[-2:])
         return self.encoder(torch.cat([x, planes], -3))
 
-    def decode(self, z: Tensor, y: Tensor) -> dist.TorchDistribution:
+    def decode(self, z: Tensor, y: Tensor) -> dist.TorchDistribution:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(x given z, y) for z `(*, latent_dim)` and y `(*, n_attributes)` without NaN."""
         numbers = attribute_numbers(y, self.attributes)
         return self.likelihood(self.decoder(torch.cat([z, numbers.expand(*z.shape[:-1], -1)], -1)))
 
     @torch.no_grad()
-    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:
+    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Means of p(x given z, y) for n draws of z and of the attributes not given: `(n, C, H, W)`.
 
         Args:

@@ -1,7 +1,5 @@
 """Generative adversarial networks with any prior: unconditional, with a code to be recognised, given attributes."""
 
-from collections.abc import Mapping
-
 import pyro
 import pyro.distributions as dist
 import torch
@@ -10,7 +8,6 @@ from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import TensorRing
-from pyro_priors.distributions.kinds import Kind
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement
 
 
@@ -137,7 +134,7 @@ class InfoGAN(GAN):
             z = pyro.sample("z", self.prior_law())
             return pyro.deterministic("x", self.decode(z, c), event_dim=3)
 
-    def guide(self, x: Tensor, n: int | None = None) -> Tensor:
+    def guide(self, x: Tensor, n: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """q(c given x)."""
         with pyro.plate("data", self._batch_size(x, n)):
             return pyro.sample("c", dist.Categorical(logits=self.recogniser(x)))
@@ -210,7 +207,7 @@ class ConditionalGAN(WithAttributes, GAN):
             raise ValueError(f"prior: expected one with attributes, such as TTLP, got {prior}")
         super()._check_parts(generator, prior, critic)
 
-    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The generator program. Sites "y", "z" and, deterministic, "x" in the plate "data".
 
         Args:
@@ -225,16 +222,11 @@ class ConditionalGAN(WithAttributes, GAN):
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
             return pyro.deterministic("x", self.generator(z), event_dim=3)
 
-    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> None:
+    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Nothing infers the latents."""
 
     @torch.no_grad()
-    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:
+    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """n images given attributes by name, or the block `y`; as in `JointVAE.generate`."""
         law: TensorRing = self.prior().condition(y=self._given(n, given)).marginal("z")
         return self.unsigned(self.generator(law.sample()))
-
-    @property
-    def attributes(self) -> Mapping[str, Kind]:
-        """The columns of y, in their order."""
-        return self.prior.attributes

@@ -5,6 +5,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from pyro_priors.programs.likelihoods import Likelihood
 from pyro_priors.programs.program import check_agreement
 from pyro_priors.programs.vae import VAE
 
@@ -37,7 +38,9 @@ class HierarchicalVAE(VAE):
 
     Example:
         >>> import pyro_priors as pp
-        >>> from pyro_priors.networks import GatedMLPEncoder
+        >>> from pyro_priors.networks import (
+        ...     GatedMLPEncoder, GatedMLPGaussian, GatedMLPJointDecoder, GatedMLPJointEncoder,
+        ... )
         >>> shape = (1, 8, 8)
         >>> lower_encoder, lower_prior = GatedMLPJointEncoder(shape, 4, 3), GatedMLPGaussian(4, 3)
         >>> decoder, prior = GatedMLPJointDecoder(3, 4, shape), pp.StandardNormal(4)
@@ -53,7 +56,7 @@ class HierarchicalVAE(VAE):
         lower_prior: nn.Module,
         decoder: nn.Module,
         prior: nn.Module,
-        likelihood: str | nn.Module = "bernoulli",
+        likelihood: Likelihood | nn.Module = "bernoulli",
         name: str | None = None,
     ) -> None:
         check_agreement("lower_dim", lower_encoder=lower_encoder, lower_prior=lower_prior, decoder=decoder)
@@ -76,12 +79,12 @@ class HierarchicalVAE(VAE):
 
     def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """q(z given x) q(z_lower given x, z). Takes the arguments of `model`, and needs x."""
-        self._check_seen(x)
+        x = self._seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
             z = pyro.sample("z", self.encode(x))
             return pyro.sample("z_lower", self.lower_encoder(x, z))
 
-    def decode(self, z: Tensor, z_lower: Tensor) -> dist.TorchDistribution:
+    def decode(self, z: Tensor, z_lower: Tensor) -> dist.TorchDistribution:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(x given z, z_lower): batch `(*)`, event `(C, H, W)`."""
         return self.likelihood(self.decoder(z_lower, z))
 

@@ -1,14 +1,14 @@
 """A variational autoencoder over images and attributes, with a joint prior over latents and attributes."""
 
-from collections.abc import Mapping
+from typing import Any
 
 import pyro
 import torch
 from torch import Tensor, nn
 
 from pyro_priors.distributions import TensorRing
-from pyro_priors.distributions.kinds import Kind
 from pyro_priors.programs.attribute_vae import AttributeVAE
+from pyro_priors.programs.likelihoods import Likelihood
 
 
 class JointVAE(AttributeVAE):
@@ -50,7 +50,7 @@ class JointVAE(AttributeVAE):
         encoder: nn.Module,
         decoder: nn.Module,
         prior: nn.Module,
-        likelihood: str | nn.Module = "bernoulli",
+        likelihood: Likelihood | nn.Module = "bernoulli",
         name: str | None = None,
         *,
         label_weight: float = 0.0,
@@ -60,12 +60,12 @@ class JointVAE(AttributeVAE):
         super().__init__(encoder, decoder, prior, likelihood, name)
         self.label_weight = label_weight
 
-    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
+    def _check_parts(self, encoder: Any, decoder: Any, prior: Any) -> None:
         if not getattr(prior, "attributes", None):
             raise ValueError(f"prior: expected one with attributes, such as TTLP, got {prior}")
         super()._check_parts(encoder, decoder, prior)
 
-    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+    def model(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(y) p(z given y) p(x given z). Sites "y", "z", "x" and, under `no_grad`, "y_imputed" in the plate "data".
 
         Args:
@@ -87,12 +87,12 @@ class JointVAE(AttributeVAE):
                 pyro.deterministic("y_imputed", imputed, event_dim=1)
             return pyro.sample("x", self.decode(z), obs=x)
 
-    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:
+    def guide(self, x: Tensor | None = None, y: Tensor | None = None, n: int | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """q(z given x). Takes the arguments of `model`, and needs x."""
         return super().guide(x, n)
 
     @torch.no_grad()
-    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:
+    def generate(self, n: int, /, **given: Tensor | float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Means of p(x given z) for n draws of z given attributes: `(n, C, H, W)`.
 
         Args:
@@ -105,11 +105,6 @@ class JointVAE(AttributeVAE):
         if law.batch_shape not in ((), (1,), (self._batch_size(None, n),)):
             raise ValueError(f"given: expected single values or {n} of each, got batch shape {tuple(law.batch_shape)}")
         return self.decode(law.expand((n,)).sample()).mean
-
-    @property
-    def attributes(self) -> Mapping[str, Kind]:
-        """The columns of y, in their order."""
-        return self.prior.attributes
 
     def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
         """p(y given z) for draws of z ~ q(z given x): batch `(draws, batch)`, event `(n_attributes,)`."""

@@ -3,7 +3,8 @@
 Each is an `nn.Module`; its result has batch shape `(*)` and event shape `(C, H, W)`, and `.mean` is the image.
 """
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pyro.distributions as dist
 import torch
@@ -47,8 +48,8 @@ class SquaredError(dist.TorchDistribution):
         tensor(-4.)
     """
 
-    arg_constraints: ClassVar = {"loc": constraints.independent(constraints.real, 3)}
-    support = constraints.independent(constraints.real, 3)
+    arg_constraints: ClassVar[Any] = {"loc": constraints.independent(constraints.real, 3)}
+    support: Any = constraints.independent(constraints.real, 3)
     has_rsample = True
 
     def __init__(self, loc: Tensor, weight: float = 1.0, validate_args: bool | None = None) -> None:
@@ -59,7 +60,7 @@ class SquaredError(dist.TorchDistribution):
     def mean(self) -> Tensor:
         return self.loc
 
-    def rsample(self, sample_shape: tuple[int, ...] = ()) -> Tensor:
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         return self.loc.expand(self._extended_shape(torch.Size(sample_shape)))
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -68,7 +69,7 @@ class SquaredError(dist.TorchDistribution):
         return -self.weight * (value - self.loc).square().mean(-3).sum((-2, -1))
 
     def expand(self, batch_shape: torch.Size, _instance: "SquaredError | None" = None) -> "SquaredError":
-        new = self._get_checked_instance(SquaredError, _instance)
+        new: Any = self._get_checked_instance(SquaredError, _instance)
         new.loc, new.weight = self.loc.expand(*batch_shape, *self.event_shape), self.weight
         super(SquaredError, new).__init__(torch.Size(batch_shape), self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
@@ -80,6 +81,9 @@ class BernoulliLikelihood(Recorded):
 
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
         return PixelBernoulli(logits=full_precision(raw)).to_event(3)
+
+    if TYPE_CHECKING:
+        __call__ = forward
 
 
 class GaussianLikelihood(Recorded):
@@ -94,6 +98,9 @@ class GaussianLikelihood(Recorded):
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
         return dist.Normal(full_precision(raw), self.log_scale.exp()).to_event(3)
 
+    if TYPE_CHECKING:
+        __call__ = forward
+
 
 class SquaredErrorLikelihood(Recorded):
     """Squared error around the raw tensor, on the scale of TRIP's Table 1 times a weight (see `SquaredError`)."""
@@ -107,7 +114,11 @@ class SquaredErrorLikelihood(Recorded):
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
         return SquaredError(full_precision(raw), self.weight)
 
+    if TYPE_CHECKING:
+        __call__ = forward
 
+
+Likelihood = Literal["bernoulli", "gaussian", "squared-error"]
 LIKELIHOODS = {
     "bernoulli": BernoulliLikelihood,
     "gaussian": GaussianLikelihood,
@@ -115,7 +126,7 @@ LIKELIHOODS = {
 }
 
 
-def make_likelihood(likelihood: str | nn.Module) -> nn.Module:
+def make_likelihood(likelihood: Likelihood | nn.Module) -> nn.Module:
     """A likelihood by its name, or the module itself.
 
     Raises:

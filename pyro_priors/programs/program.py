@@ -3,6 +3,7 @@
 import itertools
 import weakref
 from collections.abc import Mapping
+from typing import Any
 
 import pyro
 import pyro.distributions as dist
@@ -32,6 +33,8 @@ class Program(Recorded):
     Raises:
         ValueError: the name is in use.
     """
+
+    prior: Any  # what a prior answers besides its law is its own affair
 
     def __init__(self, prior: nn.Module, image_shape: tuple[int, int, int] | None, name: str | None) -> None:
         super().__init__()
@@ -75,7 +78,10 @@ class Program(Recorded):
 class WithAttributes(Program):
     """Programs `model(x, y, n)` and `guide(x, y, n)` with attributes y, NaN = missing."""
 
-    attributes: Mapping[str, Kind]  # the columns of y, in their order
+    @property
+    def attributes(self) -> Mapping[str, Kind]:
+        """The columns of y, in their order."""
+        return self.prior.attributes
 
     def _rows(self, x: Tensor | None, y: Tensor | None, n: int | None) -> int:
         """The size of the plate; errors where the three disagree."""

@@ -1,11 +1,13 @@
 """A variational autoencoder over images, with any prior."""
 
+from typing import Any
+
 import pyro
 import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.programs.likelihoods import make_likelihood
+from pyro_priors.programs.likelihoods import Likelihood, make_likelihood
 from pyro_priors.programs.program import Program, check_agreement
 
 
@@ -37,12 +39,16 @@ class VAE(Program):
         torch.Size([3, 1, 8, 8])
     """
 
+    encoder: Any
+    decoder: Any
+    likelihood: Any
+
     def __init__(
         self,
         encoder: nn.Module,
         decoder: nn.Module,
         prior: nn.Module,
-        likelihood: str | nn.Module = "bernoulli",
+        likelihood: Likelihood | nn.Module = "bernoulli",
         name: str | None = None,
     ) -> None:
         self._check_parts(encoder, decoder, prior)
@@ -50,7 +56,7 @@ class VAE(Program):
         self.encoder, self.decoder = encoder, decoder
         self.likelihood = make_likelihood(likelihood)
 
-    def _check_parts(self, encoder: nn.Module, decoder: nn.Module, prior: nn.Module) -> None:
+    def _check_parts(self, encoder: Any, decoder: Any, prior: Any) -> None:
         check_agreement("latent_dim", encoder=encoder, decoder=decoder, prior=prior)
         check_agreement("image_shape", encoder=encoder, decoder=decoder)
 
@@ -69,7 +75,7 @@ class VAE(Program):
 
     def guide(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """q(z given x). Takes the arguments of `model`, and needs x."""
-        self._check_seen(x)
+        x = self._seen(x)
         with pyro.plate("data", self._batch_size(x, n)):
             return pyro.sample("z", self.encode(x))
 
@@ -93,6 +99,8 @@ class VAE(Program):
         """Mean of p(x given z) at the mean of q(z given x): `(batch, C, H, W)`."""
         return self.decode(self.encode(x).mean).mean
 
-    def _check_seen(self, x: Tensor | None) -> None:
+    @staticmethod
+    def _seen(x: Tensor | None) -> Tensor:
         if x is None:
             raise ValueError("x: expected images to encode, got None (to generate, run the model without a guide)")
+        return x

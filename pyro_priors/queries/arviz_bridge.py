@@ -6,7 +6,7 @@ to `arviz_stats`, and its `from_dict` takes one dictionary of groups and makes a
 
 import inspect
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ def _psis_k(log_weights: np.ndarray) -> np.ndarray:
 
         if hasattr(arviz, "psislw"):
             return np.asarray(arviz.psislw(log_weights)[1])
-        from arviz_stats.base import array_stats
+        from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports] (of 1.x alone)
 
         return np.asarray(array_stats.psislw(-log_weights, axis=-1)[1])  # 1.x takes log-likelihoods: the negative
 
@@ -117,9 +117,10 @@ def _from_dict(groups: dict[str, dict], coords: dict[str, Sequence], dims: dict[
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # at import, as above
         import arviz
-    if "posterior" in inspect.signature(arviz.from_dict).parameters:
-        return arviz.from_dict(**groups, coords=coords, dims=dims)
-    return arviz.from_dict(groups, coords=coords, dims=dims)
+    from_dict: Callable[..., Any] = arviz.from_dict
+    if "posterior" in inspect.signature(from_dict).parameters:
+        return from_dict(**groups, coords=coords, dims=dims)
+    return from_dict(groups, coords=coords, dims=dims)
 
 
 def _arrays(where: str, values: Mapping[str, Tensor | np.ndarray]) -> dict[str, np.ndarray]:

@@ -28,17 +28,18 @@ class ExponentialAverage(Callback):
     def __init__(self, module: nn.Module, decay: float = 0.999, every: int = 1) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"decay: expected a number in [0, 1), got {decay}")
-        self.module, self.decay, self.every, self.average = module, decay, check_count("every", every), None
+        self.module, self.decay, self.every = module, decay, check_count("every", every)
+        self.average: AveragedModel | None = None
 
     def on_step_end(self, state: FitState) -> None:
         if (state.step + 1) % self.every:
             return
         if self.average is None:
-            self._start()
+            self.average = self._start()
         self.average.update_parameters(self.module)
 
-    def _start(self) -> None:
-        self.average = AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
+    def _start(self) -> AveragedModel:
+        return AveragedModel(self.module, multi_avg_fn=get_ema_multi_avg_fn(self.decay), use_buffers=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"average": None if self.average is None else self.average.state_dict()}
@@ -46,7 +47,7 @@ class ExponentialAverage(Callback):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.average = None
         if state["average"] is not None:
-            self._start()
+            self.average = self._start()
             load_into(self.average, state["average"])
 
     def on_fit_end(self, state: FitState) -> bool:

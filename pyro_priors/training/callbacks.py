@@ -77,7 +77,8 @@ class Anneal(Callback):
             raise ValueError(f"attribute: expected one of {type(target).__name__}, got {attribute!r}")
         if not hasattr(schedule, "end"):
             raise ValueError(f"schedule: expected one with an `end`, such as LinearWarmup, got {schedule!r}")
-        self.target, self.attribute, self.schedule = target, attribute, schedule
+        self.target, self.attribute = target, attribute
+        self.schedule: Any = schedule  # with its `end`
 
     def on_step_start(self, state: FitState) -> None:
         setattr(self.target, self.attribute, self.schedule(state.step))
@@ -175,7 +176,8 @@ class Reinitialize(Callback):
         for name, value in (("first", first), ("every", 1 if every is None else every), ("samples", samples)):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value!r}")
-        self.prior, self.data, self.encode = prior, data, encode
+        self.prior: Any = prior
+        self.data, self.encode = data, encode
         self.first, self.every, self.samples = first, every, samples
 
     def on_epoch_start(self, state: FitState) -> None:

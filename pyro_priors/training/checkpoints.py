@@ -239,9 +239,9 @@ def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {_unpacked(k, tensors): _unpacked(v, tensors) for k, v in value["dict"]}
 
 
-def checksum(text: str, tensors: dict[str, Tensor]) -> str:
+def checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

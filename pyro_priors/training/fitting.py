@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyro
 import torch
@@ -19,6 +19,9 @@ from pyro_priors.training.schedules import EarlyStopping
 from pyro_priors.training.signals import noted_signals
 
 __all__ = ["FitResult", "OptimizationStep", "fit"]
+
+
+Precision = Literal["32-true", "64-true", "bf16-true", "bf16-mixed", "16-true", "16-mixed"]
 
 
 class OptimizationStep(NamedTuple):
@@ -47,7 +50,7 @@ def fit(
     accelerator: str = "cpu",
     devices: int = 1,
     nodes: int = 1,
-    precision: str = "32-true",
+    precision: Precision = "32-true",
     clip_norm: float | None = None,
     accumulate: int = 1,
     progress: bool = True,
@@ -172,7 +175,7 @@ def _strategy(processes: int, steps: list) -> Any:
     """Several processes must be told that a step has no gradient for the parameters of another."""
     if processes == 1 or len(steps) == 1:
         return "auto"
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     return DDPStrategy(find_unused_parameters=True)
 
@@ -203,7 +206,8 @@ def check_nodes(nodes: int) -> None:
     check_count("nodes", nodes)
     if nodes == 1:
         return
-    from lightning_fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     # Not what an interactive allocation of SLURM leaves in a shell's environment, nor an address alone.
     if not (TorchElasticEnvironment.detect() or SLURMEnvironment.detect()):

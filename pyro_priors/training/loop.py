@@ -5,7 +5,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import nn
@@ -62,15 +62,16 @@ class Loop:
         self.steady, self.every, self.accumulate = steady(steps), [step.every for step in steps], accumulate
         self.state, self.files = FitState(fabric, model, [step.optimizer for step in steps]), files
         self.updates = Updates(self.state, steps, clip_norm=clip_norm, accumulate=accumulate, scaled=scaled)
-        self.data = self._loader(data, seed)
-        self.validation = None if validation is None else self._loader(validation, seed)
+        self.data: Any = self._loader(data, seed)
+        self.validation: Any = None if validation is None else self._loader(validation, seed)
         loaders = [self.data, self.validation]
         if accumulate > 1 and not hasattr(self.data, "__len__"):
             raise ValueError(f"data: expected a length where gradients accumulate, got {type(data).__name__}")
         self.restorable = Restorable(
             self.updates.plain, steps, self.state, callbacks, early_stopping, loaders, accumulate
         )
-        self.progress, self.signals, self.bar = Progress(), Signals(), None
+        self.progress, self.signals = Progress(), Signals()
+        self.bar: Any = None  # within `progress_bar`
 
     def run(self, epochs: int) -> FitResult:
         if hasattr(self.data, "__len__") and 0 < epochs * len(self.data) < max(self.every):
@@ -153,8 +154,9 @@ class Loop:
         """The batches of the epoch that are left, numbered from 1; those before are read again, in the same order."""
         done, now = self.progress.batches, self.restorable.began() if self.progress.batches else None
         if done:
-            self.restorable.set_random(self.progress.began)
-            self.restorable.set_generators(self.progress.began)
+            began = cast(dict, self.progress.began)
+            self.restorable.set_random(began)
+            self.restorable.set_generators(began)
         elif self.files.written:
             self.progress.began = self.restorable.began()
         for loader in (self.data, self.validation):
@@ -165,7 +167,7 @@ class Loop:
             again = sum(1 for _ in itertools.islice(numbered, done))
             if again < done:
                 raise ValueError(f"data: expected at least {done} batches, as before the interruption, got {again}")
-            self.restorable.set_random(now)
+            self.restorable.set_random(cast(dict, now))
         return numbered
 
     @torch.no_grad()
@@ -183,9 +185,10 @@ class Loop:
 
     def _write(self, best: bool) -> None:
         def write() -> None:
+            folder = cast(Path, self.files.folder)  # only the first device writes
             if best:
-                save_weights(self.model, self.files.folder / "model.safetensors")
-            write_table(self.progress.history, self.files.folder / "metrics.csv")
+                save_weights(self.model, folder / "model.safetensors")
+            write_table(self.progress.history, folder / "metrics.csv")
 
         if self.files.written:
             by_first(self.fabric, write)
@@ -195,7 +198,7 @@ class Loop:
             return
         self.progress.seconds = self._seconds() if self.progress.batches else 0.0
         captured = self.restorable.capture(self.progress)
-        by_first(self.fabric, lambda: save_checkpoint(captured, self.files.folder))
+        by_first(self.fabric, lambda: save_checkpoint(captured, cast(Path, self.files.folder)))
 
     def _received(self) -> int:
         """The signal that has come to any of the devices, 0 for none: they stop together, or wait for ever."""

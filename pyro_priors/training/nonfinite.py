@@ -35,7 +35,7 @@ def find_nonfinite(model: Program, guide: Program, batch: tuple) -> str | None:
             traces = trace_pair(at[1](model), at[0](guide), batch)
         except (ValueError, RuntimeError):
             last = at[1] if at[1].site else at[0]
-            return last.site and _described(last.site, last.where)
+            return None if last.site is None else _described(last.site, last.where)
         for program, trace in zip(at, traces, strict=True):
             for name, site in sample_sites(trace):
                 value, title = site["value"], f"site {name!r} of the {program.where}"
@@ -78,7 +78,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def reasons(model: nn.Module, module: nn.Module, batch: tuple, data_alone: bool = True) -> str | None:
+def reasons(model: Any, module: nn.Module, batch: tuple, data_alone: bool = True) -> str | None:
     """Why a loss of a model is not finite, as far as can be seen; None where nothing can.
 
     Args:

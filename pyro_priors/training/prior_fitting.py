@@ -1,5 +1,7 @@
 """Fit a prior alone, to the codes of any encoder."""
 
+from typing import Any
+
 import pyro
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,7 @@ from pyro_priors.training.schedules import EarlyStopping
 
 
 def fit_prior(
-    prior: nn.Module,
+    prior: Any,
     z: Tensor,
     y: Tensor | None = None,
     *,
@@ -124,10 +126,11 @@ def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tens
     if scale.shape != z.shape or not (scale >= 0).all():
         got = tuple(scale.shape) if scale.shape != z.shape else "negative or NaN entries"
         raise ValueError(f"scale: expected shape {tuple(z.shape)} and no negative entries, got {got}")
-    return tuple(
+    value, spread = (
         torch.cat([part.detach(), more.to(part)], -1).to(parameters[0])
         for part, more in ((z, y), (scale, torch.zeros_like(y)))
     )
+    return value, spread
 
 
 class _Observed(nn.Module):

@@ -21,7 +21,8 @@ def random_states(device: torch.device) -> dict[str, Tensor]:
         True
     """
     _, words, gauss = random.getstate()
-    _, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002 (the global one is what others draw from)
+    state: Any = np.random.get_state()  # noqa: NPY002 (the global one is what others draw from)
+    _, keys, position, has_gauss, cached = state
     states = {
         "torch": torch.get_rng_state(),
         "python": torch.tensor(words),

@@ -27,14 +27,14 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | Path) -> None:
-        from lightning_fabric.loggers import TensorBoardLogger
+        from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
         # Its files are named by the second: a training that is resumed within one must not write over them.
         self.logger = TensorBoardLogger(folder, name="", version="", filename_suffix=f".{time.time_ns()}")
 
     def on_row(self, state: FitState, row: dict[str, float]) -> None:
         if state.fabric.is_global_zero:
-            self.logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, row["epoch"])
+            self.logger.log_metrics({name: value for name, value in row.items() if name != "epoch"}, int(row["epoch"]))
             self.logger.save()
 
     def on_fit_end(self, state: FitState) -> bool:

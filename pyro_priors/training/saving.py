@@ -147,8 +147,7 @@ class _Describer:
         if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
             return {"dict": [[key, self.value(item, module, f"{where}[{key!r}]")] for key, item in value.items()]}
         if _is_kind(type(value)):
-            fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-            return {"kind": type(value).__name__, "arguments": fields}
+            return {"kind": type(value).__name__, "arguments": vars(value)}
         raise ValueError(
             f"program: expected numbers, texts, kinds and modules of the library, got {value!r} at {where}"
         )

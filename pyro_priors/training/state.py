@@ -112,7 +112,7 @@ class Restorable:
 
     def capture(self, progress: Progress) -> dict[str, Any]:
         """All of it, as `save_state` takes it; every rank must call this."""
-        keep = {"keep_vars": True}  # the tensors themselves: one that is known by several names is written once
+        keep: Any = {"keep_vars": True}  # the tensors themselves: one that is known by several names is written once
         return {
             "made_of": self.made_of(),
             "progress": {**vars(progress), "totals": self._everyones(progress.totals)},

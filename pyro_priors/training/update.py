@@ -1,7 +1,7 @@
 """The updates of `fit`: losses, gradients that wait or are clipped, and what is told where one is not finite."""
 
 import contextlib
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pyro
 import torch
@@ -99,7 +99,7 @@ class Updates:
                 mistake = FloatingPointError(self._message("another of the devices got none", where))
         if mistake is not None:
             raise mistake
-        return loss, terms
+        return cast(Tensor, loss), cast(NamedTuple, terms)
 
     def _mistake(self, got: Any, where: str, batch: tuple, after_error: bool = False) -> FloatingPointError | None:
         """What to raise; after an error, None where no number has caused it."""

@@ -185,16 +185,16 @@ THREE_VALUED = [  # A, B, A|B, A|!B, !A
 
 def test_combined_columns_follow_three_valued_logic(tmp_path):
     path = write(tmp_path, "image,A,B\n" + "".join(f"{i},{row[0]},{row[1]}\n" for i, row in enumerate(THREE_VALUED)))
-    asked = ("either=A|B", "mixed=a | !b", "not_a=!A")
-    table = read_csv(path, asked)
+    wanted = ("either=A|B", "mixed=a | !b", "not_a=!A")
+    table = read_csv(path, wanted)
     assert table.attributes == tuple(Attribute(name, ("0", "1")) for name in ("either", "mixed", "not_a"))
     same(table.values, [[float(value) for value in row[2:]] for row in THREE_VALUED])
     # The same of a table in memory, and of a trained run that has them.
     plain = read_csv(path)
-    names, values = select("faces", plain.attributes, plain.values, asked)
+    names, values = select("faces", plain.attributes, plain.values, wanted)
     assert names == table.attributes
     same(values, table.values.tolist())
-    same(read_csv(path, asked[:1], table.attributes).values[:, 0], table.values[:, 0].tolist())
+    same(read_csv(path, wanted[:1], table.attributes).values[:, 0], table.values[:, 0].tolist())
 
 
 def test_columns_of_a_trained_run(tmp_path):
@@ -216,15 +216,15 @@ def test_columns_of_a_trained_run(tmp_path):
     [
         ("", {}, "faces.csv: expected a column 'image', got nothing"),
         ("picture,male\nx,1\n", {}, "faces.csv: expected a column 'image', got picture, male"),
-        ("image,male\n", {}, "faces.csv: expected a row for every picture, got none"),
+        ("image,male\n", {}, "faces.csv: expected a row for every image, got none"),
         ("image\nx\n", {}, "faces.csv: expected a column for every attribute, got image alone"),
-        ("image,male\nx,1\n\ny,1\nx,0\n", {}, "faces.csv line 5, column image: expected every picture once, got 'x'"),
-        ("image,male\n ,1\n", {}, "faces.csv line 2, column image: expected every picture once, got an empty cell"),
+        ("image,male\nx,1\n\ny,1\nx,0\n", {}, "faces.csv line 5, column image: expected every image once, got 'x'"),
+        ("image,male\n ,1\n", {}, "faces.csv line 2, column image: expected every image once, got an empty cell"),
         ("image,male, male\nx,1,1\n", {}, "faces.csv: expected each column once, got 'male' twice"),
         ("image,male\nx,1\ny\n", {}, "faces.csv line 3: expected 2 cells as in the header, got 1"),
         ("image,male\nx,1,2\n", {}, "faces.csv line 2: expected 2 cells as in the header, got 3"),
-        ("image,male\nx,\ny, \n", {}, "faces.csv: every cell of column male is empty: leave it out"),
-        ("image,a,b\nx,,\n", {"columns": ["c=a|!b"]}, "faces.csv: every cell of column c is empty: leave it out"),
+        ("image,male\nx,\ny, \n", {}, "faces.csv: column male: expected a cell that says something, got empty ones"),
+        ("image,a,b\nx,,\n", {"columns": ["c=a|!b"]}, "faces.csv: column c: expected a cell that says something"),
         ("image,t\nx,0.5\ny,1e39\n", {}, "faces.csv line 3, column t: expected a finite number of 32 bits, got '1e39'"),
         ("image,age\nx,1\ny,inf\n", {}, "faces.csv line 3, column age: expected a finite number of 32 bits, got 'inf'"),
         ("image,age\nx,NaN\ny,1\n", {}, "faces.csv line 2, column age: expected a finite number of 32 bits, got 'NaN'"),
@@ -257,11 +257,11 @@ def test_bad_files(tmp_path, content, arguments, message):
 
 def test_a_file_that_is_not_there(tmp_path):
     for path in (tmp_path / "none.csv", tmp_path):
-        with pytest.raises(UserError, match=rf"expected a CSV file at {path}, got none"):
+        with pytest.raises(UserError, match=rf"^{path.name}: expected a CSV file at {path}, got none"):
             read_csv(path)
 
 
-def test_names_of_pictures_are_no_categories(tmp_path):
+def test_names_of_images_are_no_categories(tmp_path):
     for count in (1000, 1001):
         path = write(tmp_path, "image,title\n" + "".join(f"{i},title {i}\n" for i in range(count)))
         if count == 1000:

@@ -1,4 +1,4 @@
-"""Labels beside the pictures: they stay together, and what is hidden is kept."""
+"""Labels beside the images: they stay together, and what is hidden is kept."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from pyro_priors.data.images import Images, loader
 from pyro_priors.data.loading import load
 
 
-def test_labels_travel_with_their_pictures():
+def test_labels_travel_with_their_images():
     pixels, labels = torch.arange(20.0).view(20, 1, 1, 1), torch.arange(20.0).view(20, 1) * 3
     images = Images(pixels, labels=labels)
     x, y = images[4]
@@ -25,19 +25,17 @@ def test_labels_travel_with_their_pictures():
     assert torch.equal(images.first(3), pixels[:3])
     assert torch.equal(images.first(), pixels)
     for argument in ("labels", "hidden"):
-        with pytest.raises(UserError, match=f"{argument}: expected a row for each of 20 pictures, got 19"):
+        with pytest.raises(UserError, match=f"{argument}: expected a row for each of 20 images, got 19"):
             Images(pixels, **{argument: labels[1:]})
 
 
 def test_digits_with_labels():
     data, source = load("digits", attributes=("Digit",)), load_digits()
     assert data.attributes == (Attribute("Digit", tuple("0123456789")),)
-    known = {picture.tobytes(): target for picture, target in zip(source.images / 16, source.target, strict=True)}
+    known = {image.tobytes(): target for image, target in zip(source.images / 16, source.target, strict=True)}
     for part, unlabelled in zip(data[2:5], load("digits")[2:5], strict=True):
         assert torch.equal(part.pixels, unlabelled.pixels)  # the split is the same with labels and without
-        assert part.labels[:, 0].tolist() == [
-            known[picture.double().numpy().tobytes()] for picture in part.pixels[:, 0]
-        ]
+        assert part.labels[:, 0].tolist() == [known[image.double().numpy().tobytes()] for image in part.pixels[:, 0]]
 
 
 def test_hidden_labels():

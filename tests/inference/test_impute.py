@@ -79,7 +79,7 @@ def filled(folder, **changes):
 def expected(model, folder, draws=16):
     """What `queries` says of the same pictures and cells with the same seed."""
     table = read_csv(folder / "in.csv", attributes=ATTRIBUTES)
-    images = Images(user_folder.pictures_named(folder, table.images, 8, 1))
+    images = Images(user_folder.images_named(folder, table.images, 8, 1))
     pyro.set_rng_seed(0)
     (x,) = loader(images, 500)
     given = model, x, table.values, draws
@@ -208,9 +208,9 @@ def test_a_model_of_binary_pixels_sees_binary_pixels(run, model, folder, monkeyp
         ("picture,digit\n0.png,1\n", r"in.csv: expected a column 'image'"),
         ("image,digit\n0.png\n", r"in.csv line 2: expected 2 cells"),
         ("image,digit\n0.png,1\n0.png,1\n", r"in.csv line 3, column image: .*0.png"),
-        ("image,digit\n0.png,1\n\n9.png,1\n", r"in.csv line 4, column image: .* name of a picture in /.*, got '9.png'"),
+        ("image,digit\n0.png,1\n\n9.png,1\n", r"in.csv line 4, column image: .* name of an image in /.*, got '9.png'"),
         ("image,age\n0.png,40\n1.png,1e25\n", r"in.csv line 3, column age: .* at most 1e\+15 standard .*got '1e25'"),
-        ("image,digit\n", r"in.csv: expected a row for every picture, got none"),
+        ("image,digit\n", r"in.csv: expected a row for every image, got none"),
         ("", r"in.csv: expected a column 'image', got nothing"),
         (
             "image,digit,digit_probability\n0.png,,0.5\n",

@@ -46,7 +46,7 @@ def folder(tmp_path):
         ("--network conv", "hidden: expected --network mlp beside it, got --network conv"),
         ("--data moons --binarize none", "likelihood: bernoulli expected values in [0, 1], got"),
         ("--data moons", "binarize: expected values in"),
-        ("--data folder --data-root /nowhere", "data: folder expected pictures in /nowhere"),
+        ("--data folder --data-root /nowhere", "data: expected images in /nowhere"),
         ("--rank 0", "rank: expected at least 1, got 0"),
         ("--seed -1", "seed: expected 0 to 2147483647, got -1"),
         ("--prior-epochs -1", "prior_epochs: expected 0 or more, got -1"),

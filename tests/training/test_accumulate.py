@@ -73,6 +73,7 @@ def test_a_norm_is_clipped_after_the_mean():
     assert found[2, 1].norm() == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_two_processes_exchange_gradients_at_the_end_of_a_group_only():
     first, second = in_processes(2, steps_of, 4, 2, accumulate=2)
     assert len(first) == 12

@@ -71,6 +71,7 @@ def kill(name, folder, kills):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path):
     kill("factor", tmp_path, 3)
 

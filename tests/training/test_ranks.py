@@ -103,6 +103,7 @@ torch.save([parameter.detach() for parameter in vae.parameters()], f"rank{rank}.
 """
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_model(tmp_path):
     """After epoch 1 both ranks would fit a prior of their own; after epoch 2 rank 0 keeps its, and rank 1 would not."""
     (tmp_path / "script.py").write_text(SCRIPT)

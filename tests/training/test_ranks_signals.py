@@ -77,6 +77,7 @@ train("factor", Path(sys.argv[1]), act, devices=2)
 """
 
 
+@pytest.mark.slow
 def test_the_process_that_has_launched_the_other_leaves_with_the_status_of_the_signal(tmp_path):
     """Its launcher kills it where another leaves with a status that is not 0."""
     (tmp_path / "script.py").write_text(SCRIPT)

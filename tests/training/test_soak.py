@@ -28,6 +28,7 @@ class Used(Callback):
             self.noted.append((resident, len(os.listdir("/proc/self/fd")), len(dict(pyro.get_param_store().items()))))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_thousand_steps(tmp_path):
     pyro.set_rng_seed(0)

@@ -1,4 +1,4 @@
-"""The user's own pictures: layouts, depths, orientations, and what goes wrong."""
+"""The user's own images: layouts, depths, orientations, and what goes wrong."""
 
 import zipfile
 
@@ -21,7 +21,7 @@ def write_folder(root, count=20, size=(40, 30), mode="RGB"):
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("L", 1)])
-def test_folder_of_pictures(tmp_path, mode, channels):
+def test_folder_of_images(tmp_path, mode, channels):
     data = load("folder", write_folder(tmp_path, mode=mode), image_size=16)
     assert (data.image_shape, len(data.train), len(data.validation), len(data.test)) == ((channels, 16, 16), 16, 2, 2)
     values = torch.cat([part.pixels[:, 0, 0, 0] for part in data[2:5]])
@@ -42,10 +42,10 @@ def test_folder_with_zip_attributes_and_partition(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"images/00.png": "no picture"}, "expected a picture, got an unreadable file 00.png"),
+        ({"images/00.png": "no image"}, "expected an image, got an unreadable file 00.png"),
         ({"attributes.csv": "image,red\n00.png,1\n99.png,0\n"}, "attributes.csv line 3, column image: .*got '99.png'"),
         ({"attributes.csv": "picture,red\n00.png,1\n"}, "attributes.csv: expected a column 'image', got picture, red"),
-        ({"attributes.csv": "image,red\n"}, "attributes.csv: expected a row for every picture, got none"),
+        ({"attributes.csv": "image,red\n"}, "attributes.csv: expected a row for every image, got none"),
         ({"attributes.csv": ""}, "attributes.csv: expected a column 'image', got nothing"),
         ({"attributes.csv": "image,red\n00.png,1\n00.png,1\n"}, "attributes.csv line 3, .* once, got '00.png' twice"),
         ({"attributes.csv": b"image,\xff\n00.png,1\n"}, "attributes.csv: expected a CSV file in UTF-8"),
@@ -55,7 +55,7 @@ def test_folder_with_zip_attributes_and_partition(tmp_path):
         ({"partition.csv": "image,partition\n00.png,0\n"}, "partition.csv: .*got none for 01.png"),
         (
             {"partition.csv": "image,partition\n" + "".join(f"{index:02d}.png,0\n" for index in range(20))},
-            "partition.csv: expected pictures in parts 0, 1 and 2, got none in 1, 2",
+            "partition.csv: expected images in parts 0, 1 and 2, got none in 1, 2",
         ),
     ],
 )
@@ -72,14 +72,14 @@ def red(part):
 
 
 def write_attributes(root, cells, header="image,red,half,size"):
-    """A row for every picture, in an order of their own; `cells(index)` -> the rest of it."""
+    """A row for every image, in an order of their own; `cells(index)` -> the rest of it."""
     rows = [f"{index:02d}.png,{cells(index)}\n" for index in torch.randperm(20).tolist()]
     (root / "attributes.csv").write_text(f"{header}\n{''.join(rows)}")
     return root
 
 
 @pytest.mark.parametrize("partition", [True, False])
-def test_labels_line_up_with_pictures(tmp_path, partition):
+def test_labels_line_up_with_images(tmp_path, partition):
     torch.manual_seed(0)
     root = write_attributes(write_folder(tmp_path), lambda i: f"{i},{'' if i % 3 == 0 else i % 2},{i + 0.5}")
     if partition:
@@ -132,7 +132,7 @@ def test_what_is_hidden_is_known_and_does_not_set_the_scale(tmp_path):
             (),
             "attributes.csv line 3, column image: .*got '99.png'",
         ),
-        ({"attributes.csv": "image,red\n00.png,\n"}, (), "attributes.csv: every cell of column red is empty: leave it"),
+        ({"attributes.csv": "image,red\n00.png,\n"}, (), "attributes.csv: column red: expected a cell that says"),
         (
             {"attributes.csv": "image,red\n00.png,1\n"},
             ("blue",),
@@ -156,30 +156,30 @@ def test_bad_attributes(tmp_path, files, attributes, message):
         load("folder", tmp_path, image_size=8, attributes=attributes)
 
 
-def test_pictures_by_name(tmp_path):
+def test_images_by_name(tmp_path):
     root = write_folder(tmp_path)
     Image.new("L", (5, 9), 77).save(root / "images" / "grey.png")
-    pixels = user_folder.pictures_named(root, ["07.png", "grey.png", "03.png", "07.png"], 16, 3)
+    pixels = user_folder.images_named(root, ["07.png", "grey.png", "03.png", "07.png"], 16, 3)
     assert (pixels.dtype, pixels.shape) == (torch.uint8, (4, 3, 16, 16))
     assert pixels[:, :, 8, 8].tolist() == [[7, 0, 0], [77, 77, 77], [3, 0, 0], [7, 0, 0]]
-    assert user_folder.pictures_named(root, ["grey.png"], 16, 1).unique().tolist() == [77]
-    assert user_folder.pictures_named(root, ["07.png"], 16, 1).shape == (1, 1, 16, 16)
-    assert user_folder.pictures_named(root / "images", ["07.png"], 16, 3)[0, 0, 0, 0] == 7
+    assert user_folder.images_named(root, ["grey.png"], 16, 1).unique().tolist() == [77]
+    assert user_folder.images_named(root, ["07.png"], 16, 1).shape == (1, 1, 16, 16)
+    assert user_folder.images_named(root / "images", ["07.png"], 16, 3)[0, 0, 0, 0] == 7
     for names, channels, message in [
-        (["07.png", "99.png"], 3, rf"images: expected the name of a picture in {root}, got '99.png'"),
+        (["07.png", "99.png"], 3, rf"images: expected the name of an image in {root}, got '99.png'"),
         (["07.png"], 2, "channels: expected 1 or 3, got 2"),
     ]:
         with pytest.raises(UserError, match=message):
-            user_folder.pictures_named(root, names, 16, channels)
-    with pytest.raises(UserError, match=r"images: expected pictures in .*pass --images the folder"):
-        user_folder.pictures_named(root / "nowhere", ["07.png"], 16, 3)
+            user_folder.images_named(root, names, 16, channels)
+    with pytest.raises(UserError, match=r"images: expected images in .*pass --images the folder"):
+        user_folder.images_named(root / "nowhere", ["07.png"], 16, 3)
 
 
-def test_few_pictures_need_a_partition(tmp_path):
+def test_few_images_need_a_partition(tmp_path):
     write_folder(tmp_path, count=4)
     (tmp_path / "attributes.csv").write_text("image,red\n" + "".join(f"{i:02d}.png,{i % 2}\n" for i in range(4)))
     for attributes in (None, ()):
-        with pytest.raises(UserError, match=r"4 in all: 4 for training, 0 for validation, 0 for test \(add pictures"):
+        with pytest.raises(UserError, match=r"4 in all: 4 for training, 0 for validation, 0 for test \(add images"):
             load("folder", tmp_path, image_size=8, attributes=attributes)
     (tmp_path / "partition.csv").write_text("image,partition\n00.png,0\n01.png,0\n02.png,1\n03.png,2\n")
     assert [len(part) for part in load("folder", tmp_path, image_size=8, attributes=())[2:5]] == [2, 1, 1]
@@ -194,8 +194,8 @@ def test_few_pictures_need_a_partition(tmp_path):
                 load("folder", tmp_path, image_size=8)
 
 
-def test_folder_without_pictures(tmp_path):
-    with pytest.raises(UserError, match=r"data: folder expected pictures in .*--data-root"):
+def test_folder_without_images(tmp_path):
+    with pytest.raises(UserError, match=r"data: expected images in .*--data-root"):
         load("folder", tmp_path / "nowhere")
 
 
@@ -204,26 +204,26 @@ def test_sixteen_bits_become_eight(tmp_path, suffix, dtype):
     values = np.array([[0, 128, 129, 257], [1000, 30000, 65406, 65535]])
     for index in range(20):
         Image.fromarray(np.tile(values, (4, 2)).astype(dtype)).save(tmp_path / f"{index}.{suffix}")
-    picture = load("folder", tmp_path, image_size=8).test.pixels[0, 0]
-    assert picture[:2, :4].tolist() == [[0, 0, 1, 1], [4, 117, 254, 255]]  # the nearest of values / 257
+    image = load("folder", tmp_path, image_size=8).test.pixels[0, 0]
+    assert image[:2, :4].tolist() == [[0, 0, 1, 1], [4, 117, 254, 255]]  # the nearest of values / 257
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_pictures_are_turned_as_their_exif_says(tmp_path, depth):
+def test_images_are_turned_as_their_exif_says(tmp_path, depth):
     upper, lower = np.full((8, 16), 40, depth), np.full((8, 16), 200, depth)
     upright = np.concatenate([upper, lower]) * (257 if depth is np.uint16 else 1)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to view
     for index in range(20):
         Image.fromarray(np.rot90(upright).copy()).save(tmp_path / f"{index}.png", exif=exif)
-    picture = load("folder", tmp_path, image_size=16).test.pixels[0, 0]
-    assert torch.equal(picture[:, 0], torch.tensor([40] * 8 + [200] * 8, dtype=torch.uint8))
+    image = load("folder", tmp_path, image_size=16).test.pixels[0, 0]
+    assert torch.equal(image[:, 0], torch.tensor([40] * 8 + [200] * 8, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize(("dtype", "value"), [(np.float32, 0.5), (np.int32, 70_000), (np.int32, -1)])
 def test_depths_that_have_no_white_are_refused(tmp_path, dtype, value):
     Image.fromarray(np.full((8, 8), value, dtype)).save(tmp_path / "deep.tif")
-    with pytest.raises(UserError, match=r"expected a picture of 8 or 16 bits a pixel, got deep\.tif of mode"):
+    with pytest.raises(UserError, match=r"expected an image of 8 or 16 bits a pixel, got deep\.tif of mode"):
         load("folder", tmp_path, image_size=8)
 
 
@@ -235,7 +235,7 @@ def test_damaged_archives(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.write(source / "images" / "00.png", "00.png")
     content = bytearray(path.read_bytes())
-    content[45] ^= 255  # inside the picture: its checksum is wrong
+    content[45] ^= 255  # inside the image: its checksum is wrong
     path.write_bytes(content)
-    with pytest.raises(UserError, match=r"expected a picture, got an unreadable file 00\.png"):
+    with pytest.raises(UserError, match=r"expected an image, got an unreadable file 00\.png"):
         load("folder", tmp_path, image_size=8)

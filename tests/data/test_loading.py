@@ -59,7 +59,7 @@ def test_images_are_read_by_the_batch_and_scaled():
     torch.testing.assert_close(torch.cat(batches).flatten(), torch.arange(6) / 5)
 
 
-def test_shuffled_loader_reads_every_picture_once():
+def test_shuffled_loader_reads_every_image_once():
     images = Images(torch.arange(100.0).view(100, 1, 1, 1))
     read = torch.cat(list(loader(images, 7, shuffle=True))).flatten()
     assert read.tolist() != list(range(100))
@@ -191,9 +191,9 @@ def test_how_much_of_a_face_is_used(tmp_path, monkeypatch):
     face.paste((255, 255, 255), (15, 0, 163, 218))  # 148 columns in the middle
     face.save(tmp_path / "celeba" / "img_align_celeba" / names[0], quality=100)
     for crop, edge in ((148, 255), (160, 0)):
-        found = load("celeba", tmp_path, image_size=crop, crop=crop).train.pixels[0, 0, 80]
-        assert abs(int(found[0]) - edge) < 10
-        assert found[80] > 245
+        row = load("celeba", tmp_path, image_size=crop, crop=crop).train.pixels[0, 0, 80]
+        assert abs(int(row[0]) - edge) < 10
+        assert row[80] > 245
     with pytest.raises(UserError, match=r"crop: expected at most 178 pixels, as .* has, got 179"):
         load("celeba", tmp_path, crop=179)
 
@@ -229,7 +229,7 @@ def test_damaged_arrays(tmp_path, name, file, content):
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "omniglot", "cifar10", "svhn", "celeba"])
 def test_data_that_are_not_there(tmp_path, offline, capsys, name):
     root = tmp_path / "nowhere"
-    with pytest.raises(UserError, match=rf"data: {name} expected at .*nowhere.*download failed.*--data-root"):
+    with pytest.raises(UserError, match=rf"data: expected {name} at .*nowhere.*download failed.*--data-root"):
         load(name, root)
     assert not root.exists()
 
@@ -238,7 +238,7 @@ def test_truncated_mnist_is_not_half_read(tmp_path):
     write_mnist(tmp_path / "MNIST")
     path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
     path.write_bytes(gzip.compress(path.read_bytes()))
-    with pytest.raises(UserError, match="data: mnist expected torchvision's files"):
+    with pytest.raises(UserError, match="data: expected torchvision's files of mnist at"):
         load("mnist", tmp_path)
 
 

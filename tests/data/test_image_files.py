@@ -1,4 +1,4 @@
-"""Pictures of every kind that a user's folder may hold: what they become, or that they are refused by their name."""
+"""Images of every kind that a user's folder may hold: what they become, or that they are refused by their name."""
 
 import io
 import pickle
@@ -13,9 +13,8 @@ from PIL import Image
 
 from experiments.__main__ import main
 from pyro_priors.checks import UserError
-from pyro_priors.data import image_files as pictures
-from pyro_priors.data import user_folder
-from pyro_priors.data.image_files import PictureFiles
+from pyro_priors.data import image_files, user_folder
+from pyro_priors.data.image_files import ImageFiles
 from pyro_priors.data.loading import load
 
 
@@ -47,13 +46,13 @@ def corrupt_jpeg():
 
 
 BAD = {
-    "empty.png": (lambda: b"", "expected a picture, got an unreadable file empty.png"),
-    "text.jpg": (lambda: b"no picture", "expected a picture, got an unreadable file text.jpg"),
-    "corrupt.jpg": (corrupt_jpeg, "expected a picture, got an unreadable file corrupt.jpg"),
-    "short.jpg": (lambda: encoded("JPEG")[:-500], "expected a picture, got an unreadable file short.jpg"),
-    "short.png": (lambda: encoded("PNG")[:-500], "expected a picture, got an unreadable file short.png"),
-    "bomb.png": (lambda: black_png(20_000), "expected a picture of at most 89478485 pixels, got bomb.png of more"),
-    "large.png": (lambda: black_png(10_000), "expected a picture of at most 89478485 pixels, got large.png of more"),
+    "empty.png": (lambda: b"", "expected an image, got an unreadable file empty.png"),
+    "text.jpg": (lambda: b"no image", "expected an image, got an unreadable file text.jpg"),
+    "corrupt.jpg": (corrupt_jpeg, "expected an image, got an unreadable file corrupt.jpg"),
+    "short.jpg": (lambda: encoded("JPEG")[:-500], "expected an image, got an unreadable file short.jpg"),
+    "short.png": (lambda: encoded("PNG")[:-500], "expected an image, got an unreadable file short.png"),
+    "bomb.png": (lambda: black_png(20_000), "expected an image of at most 89478485 pixels, got bomb.png of more"),
+    "large.png": (lambda: black_png(10_000), "expected an image of at most 89478485 pixels, got large.png of more"),
 }
 
 
@@ -69,7 +68,7 @@ def files_below(root):
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_pictures_are_refused_before_anything_is_written(tmp_path, capsys, name):
+def test_bad_images_are_refused_before_anything_is_written(tmp_path, capsys, name):
     make, message = BAD[name]
     root = write_good(tmp_path / "data")
     (root / "images" / name).write_bytes(make())
@@ -86,19 +85,19 @@ def test_bad_pictures_are_refused_before_anything_is_written(tmp_path, capsys, n
 
 
 @pytest.mark.parametrize("side", [10_000, 20_000])
-def test_huge_pictures_are_refused_by_their_header(tmp_path, monkeypatch, side):
+def test_huge_images_are_refused_by_their_header(tmp_path, monkeypatch, side):
     (tmp_path / "bomb.png").write_bytes(black_png(side))
     assert (tmp_path / "bomb.png").stat().st_size < 100_000
     decoded, plain = [], Image.core.new
     monkeypatch.setattr(Image.core, "new", lambda *size: decoded.append(size) or plain(*size))  # memory for pixels
     with pytest.raises(UserError, match=r"at most 89478485 pixels, got bomb\.png of more"):
-        PictureFiles(tmp_path).decode("bomb.png")
+        ImageFiles(tmp_path).decode("bomb.png")
     assert decoded == []
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_huge_files_are_refused_before_they_are_read(tmp_path, monkeypatch, packed):
-    monkeypatch.setattr(pictures, "MOST_BYTES", 1000)
+    monkeypatch.setattr(image_files, "MOST_BYTES", 1000)
     content = encoded("PNG")
     if packed:
         with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
@@ -111,18 +110,18 @@ def test_huge_files_are_refused_before_they_are_read(tmp_path, monkeypatch, pack
 
 def palette(transparent=None):
     """Left half red, right half blue (or transparent)."""
-    picture = Image.new("P", (8, 8), 0)
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    picture.paste(1, (4, 0, 8, 8))
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.paste(1, (4, 0, 8, 8))
     if transparent is not None:
-        picture.info["transparency"] = transparent
-    return picture
+        image.info["transparency"] = transparent
+    return image
 
 
 def halves(mode, left, right):
-    picture = Image.new(mode, (8, 8), left)
-    picture.paste(right, (4, 0, 8, 8))
-    return picture
+    image = Image.new(mode, (8, 8), left)
+    image.paste(right, (4, 0, 8, 8))
+    return image
 
 
 RED, BLUE, WHITE = [255, 0, 0], [0, 0, 255], [255, 255, 255]
@@ -144,10 +143,10 @@ CONVERTED = {
 
 
 @pytest.mark.parametrize("name", CONVERTED)
-def test_what_becomes_of_other_kinds_of_pictures(tmp_path, name):
-    picture, left, right = CONVERTED[name]
-    picture.save(tmp_path / name)
-    pixels = user_folder.pictures_named(tmp_path, [name], 8, 3)[0]
+def test_what_becomes_of_other_kinds_of_images(tmp_path, name):
+    image, left, right = CONVERTED[name]
+    image.save(tmp_path / name)
+    pixels = user_folder.images_named(tmp_path, [name], 8, 3)[0]
     assert pixels[:, 4, 0].tolist() == left
     assert pixels[:, 4, -1].tolist() == right
 
@@ -155,7 +154,7 @@ def test_what_becomes_of_other_kinds_of_pictures(tmp_path, name):
 def test_kinds_that_are_grey(tmp_path):
     for name, mode in {"one_bit.png": "L", "grey_alpha.png": "L", "sixteen.png": "L", "palette.png": "RGB"}.items():
         CONVERTED[name][0].save(tmp_path / name)
-        assert PictureFiles(tmp_path).decode(name).mode == mode
+        assert ImageFiles(tmp_path).decode(name).mode == mode
     for index in range(20):
         CONVERTED["grey_alpha.png"][0].save(tmp_path / f"a{index}.png")
     assert load("folder", tmp_path, image_size=8).image_shape == (1, 8, 8)
@@ -168,16 +167,16 @@ def test_of_an_animation_the_first_frame_is_taken(tmp_path, suffix):
     frames[0].save(tmp_path / f"moves.{suffix}", save_all=True, append_images=frames[1:], **how)
     with Image.open(tmp_path / f"moves.{suffix}") as moving:
         assert moving.n_frames == 3
-    assert user_folder.pictures_named(tmp_path, [f"moves.{suffix}"], 8, 3)[0, :, 4, 4].tolist() == RED
+    assert user_folder.images_named(tmp_path, [f"moves.{suffix}"], 8, 3)[0, :, 4, 4].tolist() == RED
 
 
 def test_photographs_are_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to view
     halves("L", 40, 200).save(tmp_path / "photo.jpg", exif=exif, quality=100)
-    picture = user_folder.pictures_named(tmp_path, ["photo.jpg"], 8, 1)[0, 0].int()
-    assert (picture[:4] - 40).abs().max() < 3
-    assert (picture[4:] - 200).abs().max() < 3
+    image = user_folder.images_named(tmp_path, ["photo.jpg"], 8, 1)[0, 0].int()
+    assert (image[:4] - 40).abs().max() < 3
+    assert (image[4:] - 200).abs().max() < 3
 
 
 @pytest.mark.parametrize("linked", ["file", "folder"])
@@ -185,19 +184,19 @@ def test_links_that_lead_out_of_the_folder_are_refused(tmp_path, linked):
     root, outside = write_good(tmp_path / "data"), write_good(tmp_path / "outside") / "images"
     name = "link.png" if linked == "file" else "more"
     (root / "images" / name).symlink_to(outside / "00.png" if linked == "file" else outside)
-    with pytest.raises(UserError, match=rf"data: expected pictures inside .*, got {name}, a link to .*outside/images"):
+    with pytest.raises(UserError, match=rf"data: expected images inside .*, got {name}, a link to .*outside/images"):
         load("folder", root, image_size=8)
 
 
-def test_links_that_stay_inside_are_pictures(tmp_path):
+def test_links_that_stay_inside_are_images(tmp_path):
     root = write_good(tmp_path / "data")
     (root / "images" / "link.png").symlink_to("07.png")
-    (root / "images" / "readme.txt").symlink_to(tmp_path / "elsewhere.txt")  # no picture: nobody reads it
-    assert len(PictureFiles(root).names) == 21
-    assert user_folder.pictures_named(root, ["link.png"], 8, 3)[0, 0, 0, 0] == 7
+    (root / "images" / "readme.txt").symlink_to(tmp_path / "elsewhere.txt")  # no image: nobody reads it
+    assert len(ImageFiles(root).names) == 21
+    assert user_folder.images_named(root, ["link.png"], 8, 3)[0, 0, 0, 0] == 7
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "images").symlink_to(root / "images")  # where all pictures lie is the user's to say
-    assert user_folder.pictures_named(tmp_path / "other", ["07.png"], 8, 3)[0, 0, 0, 0] == 7
+    (tmp_path / "other" / "images").symlink_to(root / "images")  # where all images lie is the user's to say
+    assert user_folder.images_named(tmp_path / "other", ["07.png"], 8, 3)[0, 0, 0, 0] == 7
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -211,19 +210,19 @@ def test_paths_in_the_csv_file_stay_inside_the_folder(tmp_path, name, packed):
     name = name.format(outside=outside)
     (root / "attributes.csv").write_text(f"image,red\n00.png,1\n{name},0\n")
     with pytest.raises(
-        UserError, match=r"attributes\.csv line 3, column image: expected the name of a picture, got"
+        UserError, match=r"attributes\.csv line 3, column image: expected the name of an image, got"
     ) as e:
         load("folder", root, image_size=8, attributes=())
     assert repr(name) in str(e.value)
-    with pytest.raises(UserError, match=r"row 3: expected the name of a picture in .*, got") as e:
-        user_folder.pictures_named(root, [name], 8, 3, ["row 3"])
+    with pytest.raises(UserError, match=r"row 3: expected the name of an image in .*, got") as e:
+        user_folder.images_named(root, [name], 8, 3, ["row 3"])
     assert repr(name) in str(e.value)
 
 
-def test_pictures_may_be_read_in_another_process(tmp_path):
+def test_images_may_be_read_in_another_process(tmp_path):
     source = write_good(tmp_path / "source")
     with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
         archive.write(source / "images" / "07.png", "07.png")
     for root in (tmp_path, source):
-        files = pickle.loads(pickle.dumps(PictureFiles(root)))
+        files = pickle.loads(pickle.dumps(ImageFiles(root)))
         assert torch.equal(files.prepared("07.png", 4, "RGB")[0], torch.full((4, 4), 7, dtype=torch.uint8))

@@ -1,0 +1,150 @@
+"""What every prior module obeys, written once: each law takes an entry of the catalogue.
+
+A law raises AssertionError where it is broken. A prior of another package obeys them too.
+"""
+
+import copy
+import pickle
+from collections.abc import Mapping
+
+import pytest
+import torch
+from catalogue import NAN, Entry
+from pyro.distributions.torch_distribution import TorchDistributionMixin
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from pyro_priors.modules.prior import STATE
+
+
+def build(entry: Entry, seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return entry()
+
+
+def tensors(prior: nn.Module) -> Mapping[str, Tensor]:
+    """Its parameters and buffers, without what it says of itself."""
+    return {name: value for name, value in prior.state_dict().items() if not name.endswith(STATE)}
+
+
+def calling_returns_a_fresh_pyro_distribution(entry: Entry):
+    prior = build(entry)
+    law = prior()
+    assert isinstance(prior, nn.Module)
+    assert isinstance(law, TorchDistributionMixin)
+    assert law is not prior()
+    assert law.batch_shape == ()
+    draws = law.sample((5,))
+    assert law.log_prob(draws).shape == (5,)
+    assert law.log_prob(draws).isfinite().all()
+    assert law.expand((2,)).sample((3,)).shape == (3, 2, *law.event_shape)
+    assert draws.shape[-1] == prior.latent_dim + len(getattr(prior, "attributes", ()))
+
+
+def seeding_is_reproducible(entry: Entry):
+    first, second, other = (build(entry, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    if entry.random:
+        assert any(not torch.equal(first[key], other[key]) for key in first)
+
+
+def every_parameter_gets_a_gradient_and_fixed_priors_have_none(entry: Entry):
+    prior = build(entry)
+    assert entry.learns == bool(list(prior.parameters()))
+    if entry.learns:
+        prior().log_prob(prior().sample((20,))).sum().backward()
+        assert all(p.grad.abs().sum() > 0 for p in prior.parameters())
+
+
+def state_dict_round_trip(entry: Entry):
+    """Through a file too, and from one kept before there were schemas."""
+    prior, draws = build(entry), build(entry)().sample((4,))
+    expected = prior().log_prob(draws)
+    assert any(name.endswith(STATE) for name in prior.state_dict())
+    for state in (prior.state_dict(), load(save(dict(prior.state_dict()))), tensors(prior)):
+        other = build(entry, seed=1)
+        other.load_state_dict(state)
+        assert torch.equal(expected, other().log_prob(draws))
+
+
+def pickle_and_deepcopy(entry: Entry):
+    prior = build(entry)
+    draws = prior().sample((4,))
+    for twin in (pickle.loads(pickle.dumps(prior)), copy.deepcopy(prior)):
+        assert torch.equal(prior().log_prob(draws), twin().log_prob(draws))
+        twin.load_state_dict(prior.state_dict())
+
+
+def double_precision(entry: Entry):
+    prior = build(entry).double()
+    law = prior()
+    draws = law.sample((3,))
+    assert draws.dtype == torch.float64
+    assert law.log_prob(draws).dtype == torch.float64
+    build(entry).load_state_dict(prior.state_dict())
+
+
+def moves_to_another_device(entry: Entry):
+    prior = build(entry).to("meta")
+    assert all(value.device.type == "meta" for value in tensors(prior).values())
+    assert repr(prior)
+
+
+def repr_says_what_it_is(entry: Entry):
+    prior = build(entry)
+    assert repr(prior).startswith(type(prior).__name__)
+    assert repr(prior()).startswith(type(prior()).__name__)
+    if hasattr(prior, "rank"):
+        assert all(word in repr(prior) for word in ("rank=", "boundary=", "order=", "init=", "fixed="))
+        assert all(word in repr(prior()) for word in ("rank=", "boundary=", "order=", "batch_shape="))
+
+
+def the_density_is_that_of_the_parameters(entry: Entry):
+    """By the entry's own oracle; where NaN is summed out, with some."""
+    prior = build(entry).double()
+    law = prior()
+    value = law.sample((6,))
+    if entry.missing:
+        value[torch.rand(value.shape) < 0.3] = NAN
+    torch.testing.assert_close(law.log_prob(value), entry.oracle(prior, value), rtol=1e-10, atol=1e-10)
+
+
+def the_plane_is_the_marginal(entry: Entry):
+    """Of any two latents: the oracle with the other columns missing, or integrated over the one that is left."""
+    prior = build(entry).double()
+    law, latents = prior(), prior.latent_dim
+    for dims in ((1, 0), (0, latents)):
+        with pytest.raises(ValueError, match="dims: expected"):
+            prior.plane(law, dims)
+    for dims in [(a, b) for b in range(latents) for a in range(b)]:
+        plane, value = prior.plane(law, dims), law.sample((5,))
+        if plane is None:
+            assert latents > 2
+            continue
+        assert plane.event_shape == (2,)
+        others = [column for column in range(value.shape[-1]) if column not in dims]
+        if entry.missing:
+            expected = entry.oracle(
+                prior, torch.full_like(value, NAN).index_copy(1, torch.tensor(dims), value[:, dims])
+            )
+        else:
+            (other,) = others  # the catalogue's have three latents
+            side = torch.linspace(-12, 12, 2001, dtype=torch.float64)
+            rows = value.repeat_interleave(len(side), 0)
+            rows[:, other] = side.repeat(len(value))
+            expected = entry.oracle(prior, rows).view(len(value), -1).logsumexp(-1) + (side[1] - side[0]).log()
+        torch.testing.assert_close(plane.log_prob(value[:, dims]), expected, rtol=1e-8, atol=1e-8)
+
+
+LAWS = (
+    calling_returns_a_fresh_pyro_distribution,
+    seeding_is_reproducible,
+    every_parameter_gets_a_gradient_and_fixed_priors_have_none,
+    state_dict_round_trip,
+    pickle_and_deepcopy,
+    double_precision,
+    moves_to_another_device,
+    repr_says_what_it_is,
+    the_density_is_that_of_the_parameters,
+    the_plane_is_the_marginal,
+)

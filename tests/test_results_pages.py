@@ -1,0 +1,74 @@
+"""Every page of results is what its results give, and every result is of the settings of its table."""
+
+import json
+import shutil
+
+import pytest
+
+from experiments import pages
+from experiments.__main__ import main
+from experiments.tables import catalogue, check
+
+NAMES = [*catalogue.tables(), *catalogue.PAGES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_is_what_its_results_give(name):
+    assert check.differences(name) == []
+
+
+def test_every_page_is_of_a_table():
+    assert sorted([*NAMES, "README"]) == sorted(path.stem for path in pages.FOLDER.glob("*.md"))
+
+
+@pytest.mark.parametrize("name", catalogue.tables())
+def test_a_table_at_its_defaults_has_its_results(name, tmp_path, monkeypatch):
+    """It trains nothing, and writes the page that is there, byte for byte."""
+    monkeypatch.setattr("experiments.tables.results.run", pytest.fail)
+    monkeypatch.setenv("PYRO_PRIORS_DATA", str(tmp_path / "nowhere"))
+    for path in [pages.FOLDER / name, *pages.FOLDER.glob(f"{name}.*")]:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    assert main(["table", name, "--results", str(tmp_path), "--runs-dir", str(tmp_path / "runs")]) == 0
+    assert (tmp_path / f"{name}.md").read_bytes() == (pages.FOLDER / f"{name}.md").read_bytes()
+    assert json_of(tmp_path / name) == json_of(pages.FOLDER / name)
+
+
+def json_of(folder):
+    return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+
+def test_gradients_that_are_there_are_not_drawn_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.papers.category_gradients.rows_after", pytest.fail)
+    shutil.copy(pages.FOLDER / "category-gradients.json", tmp_path)
+    assert main(["table", "category-gradients", "--results", str(tmp_path)]) == 0
+    page = tmp_path / "category-gradients.md"
+    assert page.read_text() == (pages.FOLDER / page.name).read_text()
+
+
+def test_what_differs_is_named(tmp_path, capsys):
+    for path in [pages.FOLDER / "dpvae-mnist-imq", *pages.FOLDER.glob("dpvae-mnist-imq.*")]:
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, tmp_path / path.name)
+    flags = ["table", "dpvae-mnist-imq", "--check", "--results", str(tmp_path)]
+    assert main(flags) == 0
+    result = tmp_path / "dpvae-mnist-imq" / "info-flow-seed0.json"
+    values = json.loads(result.read_text())
+    values["generation"]["skl"] += 1
+    values["generation"]["leakage"]["scores"][3] += 1
+    result.write_text(json.dumps(values))
+    with pytest.raises(SystemExit, match="1"):
+        main(flags)
+    said = capsys.readouterr().out
+    assert "dpvae-mnist-imq.md: another text than its results give" in said
+    assert "dpvae-mnist-imq.png: another figure than its results give" in said
+    values["config"]["lr"] /= 2
+    result.write_text(json.dumps(values))
+    with pytest.raises(SystemExit, match="1"):
+        main(flags)
+    assert f"{result}: not of the settings of a row of table dpvae-mnist-imq" in capsys.readouterr().out
+    assert main(["table", "nothing", "--check"]) == 2
+
+
+def test_the_list_of_tables(capsys):
+    assert main(["table"]) == 0
+    listed = capsys.readouterr().out
+    assert all(f"  {name} " in listed for name in catalogue.tables())
