@@ -1,6 +1,7 @@
 """Configurations of trainings by the name of a model: all that tables and figures know of them."""
 
 import dataclasses
+import functools
 import json
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def check_rows(chosen, rows, field="rows"):
         raise UserError(f"{field}: expected at least one, got none")
 
 
+@functools.lru_cache
 def knobs(model):
     """The names of the knobs of a model, and of those of the priors that it takes."""
     kind = model_of(model)

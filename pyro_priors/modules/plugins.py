@@ -104,10 +104,10 @@ def knobs_of(name: str) -> type[PriorKnobs]:
         >>> knobs_of("gmm")().components
         100
     """
+    others = _others()
     if name in PRIORS:
         module, _, attribute = PRIORS[name].partition(":")
         return getattr(import_module(module), attribute)
-    others = _others()
     if name not in others:
         raise ValueError(f"prior: expected one of {', '.join([*PRIORS, *others])}, got {name!r}")
     point = others[name]

@@ -221,10 +221,10 @@ def test_the_bar_is_hidden_where_few_images_are_looked_at(monkeypatch):
     [
         (
             {"stream": True, "data": "mnist", "binarize": "none"},
-            "stream: expected its default beside --data mnist, got another",
+            "stream: expected --data celeba or folder beside it, got --data mnist",
         ),
         ({"stream": True, "data": "folder"}, "stream: expected --binarize none beside it, got dynamic"),
-        ({"workers": 2}, "workers: expected its default beside --stream False, got another"),
+        ({"workers": 2}, "workers: expected --data celeba or folder beside it, got --data mnist"),
         ({"workers": -1, "stream": True, "data": "folder", "binarize": "none"}, "workers: expected 0 or more, got -1"),
     ],
 )
