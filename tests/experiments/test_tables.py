@@ -92,14 +92,18 @@ def test_knobs_that_are_set_for_all_rows_for_a_model_or_for_a_row():
     plan = Plan(TableConfig("trip-elbo", set=("hidden=8", "epochs=3", "trip.lr=1e-2")), trip_elbo.TABLES[0])
     runs = {cell.key[0]: plan.train(cell, 0) for cell in plan.table.cells}
     assert {(run.hidden, run.epochs) for run in runs.values()} == {((8,), 3)}
-    assert {row for row, run in runs.items() if run.lr == 1e-2} == {"trip"}
+    assert {row for row, run in runs.items() if run.lr == 1e-2} == {"trip"}  # and not all under that prior
+    plan = Plan(TableConfig("gan-points", set=("gmm.components=7",)), catalogue.table("gan-points"))
+    runs = [plan.train(cell, 0) for cell in plan.table.cells]
+    assert {run.components for run in runs if run.prior == "gmm"} == {7}
+    assert {run.components for run in runs if run.prior == "trip"} == {10}
     assert [value_of(text) for text in ("1", "a,b", "None")] == [1, "a,b", None]
 
 
 def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
     flags = ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs"), "--set", "rank=13"]
-    assert main(["table", "trip-elbo", *flags, "--rows", "normal"]) == 2
-    assert "normal-seed0: train ended with status 1" in capsys.readouterr().err
+    assert main(["table", "trip-elbo", *flags, "--rows", "trip", "--seeds", "0"]) == 2
+    assert "trip-seed0: train ended with status 1" in capsys.readouterr().err
     assert list((tmp_path / "results" / "trip-elbo").iterdir()) == []
 
 
