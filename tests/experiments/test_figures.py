@@ -24,7 +24,9 @@ def test_figure_mode_hopping(tmp_path, capsys):
     assert main(["figure", "mode-hopping", str(run), "--dimensions", "4"]) == 2
     assert "dimensions: expected at most the 3 latents, got 4" in capsys.readouterr().err
     train("wgan-gp", *where, "--critic-steps", "1", "--prior", "ttlp", "--components", "2", "--rank", "2")
-    assert main(["figure", "mode-hopping", str(newest(tmp_path)), "--dimensions", "1", "--hops", "1", "--ways", "1"]) == 0
+    assert (
+        main(["figure", "mode-hopping", str(newest(tmp_path)), "--dimensions", "1", "--hops", "1", "--ways", "1"]) == 0
+    )
 
 
 def test_figure_estimators(tmp_path, monkeypatch):
