@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from test_experiments_gan import newest
+from fake_runs import newest
 from torchvision_files import write_cifar10
 
 from experiments import launch

@@ -10,11 +10,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from experiments.config import TrainConfig
 from fake_runs import parsed, write_run
 
 from experiments import launch
 from experiments.__main__ import main
-from experiments.config import TrainConfig
 from experiments.launch import LaunchConfig
 from experiments.tables import completed
 from pyro_priors.checks import UserError

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from experiments.config import TrainConfig, to_json
+from experiments.config_attributes import JointConfig
 from fake_runs import parsed, replace_processes
 
 from experiments import runs
 from experiments.__main__ import main
-from experiments.config import TrainConfig, to_json
-from experiments.config_attributes import JointConfig
 from experiments.configure import identity
 from experiments.tables import catalogue, results
 from experiments.tables.runner import Plan, TableConfig
