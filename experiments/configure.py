@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from models import model_of
-from models.shared.former import configured
+from models.shared.former import configured, suited
 from models.shared.knobs import priors_of, to_flags, to_json, with_prior
 from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knobs_of
@@ -38,7 +38,7 @@ def configure(model, shared=None, row=None, **values):
     if unknown := [name for name in (*own, *values) if name not in knobs(model)]:
         raise UserError(f"{unknown[0]}: expected a knob of train {model}, got none of that name")
     values = {key: value for key, value in (shared | own | values).items() if key in fields}
-    return configured(model, {name: _fitting(fields[name].default, value) for name, value in values.items()})
+    return suited(model, **{name: _fitting(fields[name].default, value) for name, value in values.items()})
 
 
 def _fitting(default, value):

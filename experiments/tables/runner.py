@@ -30,7 +30,9 @@ class TableConfig(LaunchConfig):
     check: bool = False  # Only say which page or figure is not what its results give (of all tables without a name).
     rows: tuple[str, ...] | None = None  # Rows to make, each by its name, a part or a pattern: --rows vae 'cp-*'.
     seeds: tuple[int, ...] | None = None  # Seeds of each, by their numbers: --seeds 0 1 2.
-    set: tuple[str, ...] = ()  # Knobs of all rows that have them, or of one model: --set epochs=3 wgan.clip=0.1.
+    set: tuple[
+        str, ...
+    ] = ()  # Knobs of all rows that have them, or of one row, model or prior: --set epochs=3 wgan.clip=0.1.
     classifier: Path | None = None  # Run of `train classifier` that judges generated images.
     name: str | None = None  # Of results and page, where they are others: default that of the table.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
@@ -189,7 +191,7 @@ def changed(table, config):
     for text in config.set:
         key, _, value = text.partition("=")
         *prefix, knob = key.split(".", 1)
-        own = [cell for cell in table.cells if not prefix or prefix[0] in (cell.model, cell.key[0])]
+        own = [cell for cell in table.cells if not prefix or prefix[0] in names_of(table, cell)]
         decided = {"seed", "name", "pretrained"}.union(*(cell.values for cell in own))
         if knob in decided or not (key in counts or any(knob in models[cell.model] for cell in own)):
             raise UserError(f"set: expected KNOB=VALUE of what rows share, got {text!r} (rows decide their own knobs)")
@@ -197,6 +199,11 @@ def changed(table, config):
     name = config.name or table.name
     options = (table.name, *(["--set", *config.set] if config.set else []), *(["--name", name] if config.name else []))
     return dataclasses.replace(table, name=name, shared=shared, counts=counts, options=options)
+
+
+def names_of(table, cell):
+    """What a knob of a cell may stand behind: the names of its model, row and prior."""
+    return cell.model, cell.key[0], cell.values.get("prior", table.shared.get("prior"))
 
 
 def parsed(text):

@@ -61,7 +61,8 @@ class Table:
         line: what it is, for the list of tables.
         page: function (table, list of `Row`) -> lines.
         cells: all that can be trained.
-        shared: knobs of all cells that have them, at the values of the results in the checkout; `MODEL.knob` is of one.
+        shared: knobs of all cells that have them, at the values of the results in the checkout; `MODEL.knob`,
+            `PRIOR.knob` and `ROW.knob` are of one.
         counts: what else decides the results: numbers for reading them.
         file: name of a result, from the name of its cell and the seed.
         figure: function (path, rows) that draws RESULTS/NAME.png from the results.
@@ -82,7 +83,9 @@ class Table:
 
     def config(self, model, row=None, **values):
         """The configuration of a training of this table."""
-        return configure(model, SHARED | self.shared, row, **values)
+        rows = {cell.key[0] for cell in self.cells} - {row, model}  # a row may have the name of a prior of others
+        shared = {key: value for key, value in self.shared.items() if key.partition(".")[0] not in rows}
+        return configure(model, SHARED | shared, row, **values)
 
     def train(self, cell, seed, where=None, needed=None):
         """That of a cell; `where` are knobs that say where it runs, `needed` the run folders of what it needs."""

@@ -1,22 +1,21 @@
-"""Tables of runs, without training: what is run, what is kept, what is shown, and what is refused."""
+"""Tables of runs, without training."""
 
-import dataclasses
 import json
 
 import pytest
 from fake_runs import parsed, replace_processes, write_run
 
 from experiments.__main__ import main
-from experiments.configure import configure, identity
-from experiments.tables import catalogue, results
-from models.shared.knobs import to_json
+from experiments.tables import catalogue, results, trip_elbo
+from experiments.tables.runner import Plan, TableConfig
+from experiments.tables.runner import parsed as value_of
 from pyro_priors.checks import UserError
 
 
 def test_runs_of_tables_are_processes_with_a_log(tmp_path):
     results.run(["--help"], tmp_path / "logs" / "help.log", "help")
     assert "usage: python -m experiments COMMAND" in (tmp_path / "logs" / "help.log").read_text()
-    with pytest.raises(UserError, match=r"a-run: train ended with status 2; .*\.log ends:\n(.*\n)*  table"):
+    with pytest.raises(UserError, match=r"a-run: train ended with status 2; .*\.log ends:\n(.*\n)*  table  "):
         results.run(["train", "diffusion"], tmp_path / "logs" / "gan.log", "a-run")
 
 
@@ -33,7 +32,7 @@ def fake_training(monkeypatch):
         test = {"elbo": -100.0 - train.seed, "iwae": -90.0, "particles": 100}
         write_run(train, test, provenance)
         stdout.write("line\n")
-        return type("Finished", (), {"returncode": 1 if train.latent_dim == 13 else 0})
+        return type("Finished", (), {"returncode": 1 if getattr(train, "rank", 0) == 13 else 0})
 
     replace_processes(monkeypatch, process)
     return started
@@ -45,6 +44,7 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     assert main(["table", "trip-elbo", *flags, *rows]) == 0
     assert sorted(fake_training) == ["normal-seed0", "normal-seed2", "trip-seed0", "trip-seed2"]
     text = capsys.readouterr().out
+    assert text.strip() == (tmp_path / "results" / "trip-elbo.md").read_text().strip()
     assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 |  | 194.16 | 185.09 |" in text
     written = [path.read_text() for path in (tmp_path / "results" / "trip-elbo").iterdir()]
     assert len(written) == 4
@@ -58,13 +58,13 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     assert main(["table", "trip-elbo", *flags, *rows, "--set", "threads=2"]) == 0
     assert fake_training == []
     before = {path: path.read_text() for path in (tmp_path / "results").rglob("*.json")}
-    assert main(["table", "trip-elbo", *flags, *rows, "--set", "epochs=7"]) == 2  # results must not be lost
+    assert main(["table", "trip-elbo", *flags, *rows, "--set", "epochs=7"]) == 2  # what is there must not be lost
     assert "results: expected a result of this configuration in" in capsys.readouterr().err
     assert {path: path.read_text() for path in (tmp_path / "results").rglob("*.json")} == before
     flags[1] = str(tmp_path / "others")
     assert main(["table", "trip-elbo", *flags, *rows, "--set", "epochs=7"]) == 0
     assert len(fake_training) == 4
-    assert "--set epochs=7" in capsys.readouterr().out
+    assert "table trip-elbo --set epochs=7" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("field", ["rows", "seeds"])
@@ -80,88 +80,46 @@ def test_table_names_its_commit(tmp_path, fake_training, seed, commit):
     assert f"Measured with torch 2 at {commit}" in (tmp_path / "results" / "trip-elbo.md").read_text()
 
 
-@pytest.mark.parametrize("name", catalogue.tables())
-def test_rows_differ(name):
-    table = catalogue.table(name)
-    trained = [json.dumps(identity(table.train(cell, 0)) | {"model": cell.model}) for cell in table.cells]
-    assert len(set(trained)) == len(trained)
+def test_rows_differ_and_nothing_that_they_set_can_be_set_for_all():
+    (table,) = trip_elbo.TABLES
+    assert len({table.config(cell.model, **cell.values) for cell in table.cells}) == len(table.cells)
+    for text in ("prior=gmm", "fixed=True", "init=noise", "components=7", "seed=1", "name=a", "depth=3"):
+        with pytest.raises(UserError, match="set: expected KNOB=VALUE of what rows share"):
+            Plan(TableConfig("trip-elbo", set=(text,)), table)
 
 
-@pytest.mark.parametrize("text", ["prior=gmm", "fixed=True", "init='noise'", "seed=1", "name=a", "depth=3"])
-def test_what_rows_decide_cannot_be_set_for_all(text, capsys):
-    assert main(["table", "trip-elbo", "--set", text]) == 2
-    assert f"set: expected KNOB=VALUE of what rows share, got {text!r}" in capsys.readouterr().err
+def test_knobs_that_are_set_for_all_rows_for_a_model_or_for_a_row():
+    plan = Plan(TableConfig("trip-elbo", set=("hidden=8", "epochs=3", "trip.lr=1e-2")), trip_elbo.TABLES[0])
+    runs = {cell.key[0]: plan.train(cell, 0) for cell in plan.table.cells}
+    assert {(run.hidden, run.epochs) for run in runs.values()} == {((8,), 3)}
+    assert {row for row, run in runs.items() if run.lr == 1e-2} == {"trip"}  # and not all under that prior
+    plan = Plan(TableConfig("gan-points", set=("gmm.components=7",)), catalogue.table("gan-points"))
+    runs = [plan.train(cell, 0) for cell in plan.table.cells]
+    assert {run.components for run in runs if run.prior == "gmm"} == {7}
+    assert {run.components for run in runs if run.prior == "trip"} == {10}
+    assert [value_of(text) for text in ("1", "a,b", "None")] == [1, "a,b", None]
 
 
 def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
-    flags = ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs"), "--set", "latent_dim=13"]
-    assert main(["table", "trip-elbo", *flags, "--rows", "normal", "--seeds", "0"]) == 2
-    assert "normal-seed0: train ended with status 1" in capsys.readouterr().err
+    flags = ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs"), "--set", "rank=13"]
+    assert main(["table", "trip-elbo", *flags, "--rows", "trip", "--seeds", "0"]) == 2
+    assert "trip-seed0: train ended with status 1" in capsys.readouterr().err
     assert list((tmp_path / "results" / "trip-elbo").iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("flags", "message"),
+    ("values", "message"),
     [
-        (["--rows", "vamp"], "rows: expected some of normal, "),
-        (["--jobs", "0"], "jobs: expected at least 1, got 0"),
-        (["--seeds", "-1"], "seed: expected 0 to 2147483647, got -1"),
-        (["--set", "trip.rank=0"], "rank: expected at least 1, got 0"),
+        ({"rows": ("vamp",)}, "rows: expected some of normal, .*got vamp"),
+        ({"jobs": 0}, "jobs: expected at least 1, got 0"),
+        ({"classifier": "RUN"}, "classifier: expected none for table trip-elbo, got RUN"),
     ],
 )
-def test_bad_tables(flags, message, capsys, tmp_path):
-    assert main(["table", "trip-elbo", *flags, "--results", str(tmp_path / "results")]) == 2
-    assert message in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+def test_bad_tables(values, message):
+    with pytest.raises(UserError, match=message):
+        Plan(TableConfig("trip-elbo", **values), trip_elbo.TABLES[0])
 
 
-@pytest.mark.parametrize("knob", ["accumulate", "crop"])
-def test_results_that_do_not_know_a_knob_are_those_of_its_former_value(tmp_path, knob):
-    former, other = (1, 2) if knob == "accumulate" else (148, 160)
-    config = configure("vae", {"data": "celeba"}, name="row", **{knob: former})
-    written = identity(config)
-    assert to_json(config)[knob] == written.pop(knob) == former
-    (tmp_path / "row.json").write_text(json.dumps({"config": written}))
-    assert results.result(tmp_path, config) is not None
-    changed = dataclasses.replace(config, **{knob: other})
-    assert results.result(tmp_path, changed, strict=False) is None
-    with pytest.raises(UserError, match="got one of another"):
-        results.result(tmp_path, changed)
-
-
-def test_how_often_checkpoints_are_written_makes_no_other_result():
-    assert identity(configure("vae", checkpoint_every=7)) == identity(configure("vae"))
-
-
-def test_a_table_gives_every_row_the_same_budget():
-    table = catalogue.table("cp-vae-mnist-many")
-    trained = {cell.name: table.train(cell, 1) for cell in table.cells}
-    shared = ("epochs", "batch_size", "lr", "latent_dim", "warmup_epochs", "patience", "binarize", "hidden", "seed")
-    for field in shared:
-        assert len({getattr(config, field) for config in trained.values()}) == 1
-    assert trained["cp-150"].name == "cp-150-seed1"
-    assert trained["cp-150"].estimator == "gumbel" != trained["cp-10"].estimator
-
-
-def test_the_page_of_two_levels(tmp_path, monkeypatch):
-    """Of results that say which they are of, in place of trainings."""
-
-    def written(train):
-        folder = tmp_path / "runs" / train.name
-        folder.mkdir(parents=True)
-        test = {"elbo": -90.0 - train.seed, "iwae": -88.0}
-        if train.model == "cp-vae":
-            test["clusters"] = {"accuracy": 0.9 + train.seed / 100, "majority_accuracy": 0.95, "nmi": 0.8, "used": 10}
-        provenance = {"versions": {"python": "3"}, "commit": "0123456789", "uncommitted_changes": False, "machine": "x"}
-        (folder / "summary.json").write_text(json.dumps({"test": test, "seconds": 1.0, "provenance": provenance}))
-        return folder
-
-    monkeypatch.setattr(results, "train", written)
-    where = ["--results", str(tmp_path / "results"), "--set", "epochs=300"]
-    assert main(["table", "cp-vae-mnist", "--rows", "cp-10", "vae", "--seeds", "0", "1", *where]) == 0
-    page = (tmp_path / "results" / "cp-vae-mnist.md").read_text()
-    assert "Every run had 300 epochs of batches of 250" in page
-    cells = "| 90.50 +- 0.50 | 84.76 | 88.00 +- 0.00 | 90.50 +- 0.50 | 91.00 | 95.00 +- 0.00 |"
-    assert f"| CP-VAE, sum over the 2 most probable c, categories from epoch 13 on | 10 | 2 {cells}" in page
-    assert "| VAE, N(0, I) |  | 2 | 90.50 +- 0.50 | 88.75 |" in page
-    assert len(list((tmp_path / "results" / "cp-vae-mnist").iterdir())) == 4
+@pytest.mark.parametrize("name", catalogue.tables())
+def test_of_a_table_at_its_defaults_nothing_is_missing(name):
+    assert Plan(TableConfig(table=name), catalogue.table(name)).missing() == []

@@ -5,7 +5,7 @@ import re
 import statistics
 from pathlib import Path
 
-RESULTS = Path(__file__).parent.parent / "experiments" / "results"
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
 PAGE = (RESULTS / "README.md").read_text() + "\n"
 
 

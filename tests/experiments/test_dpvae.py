@@ -1,4 +1,4 @@
-"""Shapes with known factors, what a prior's draws are worth, and the table of dpVAE in miniature."""
+"""What a prior's draws are worth, and the tables and figures of dpVAE in miniature."""
 
 import json
 from types import SimpleNamespace
@@ -9,66 +9,28 @@ import pytest
 import scipy.io
 import torch
 from PIL import Image
+from small_shapes import few_shapes
 from torchvision import datasets
 
 import pyro_priors as pp
-from experiments import generation, judges
+from experiments import generation
 from experiments.__main__ import main
 from experiments.papers import dpvae, dpvae_moons
 from experiments.tables import results
-from pyro_priors.data import shapes
+from inference import judges
 from pyro_priors.data.images import Images
-from pyro_priors.data.loading import load
 from pyro_priors.programs import VAE, SquaredErrorLikelihood
 
 
 @pytest.fixture
-def few_shapes(monkeypatch):
-    """Three places each way instead of twelve, and tables that train in this process."""
-    places = shapes.PLACES[::5]
-    factors = [
-        one._replace(categories=tuple(map(str, places))) if one.name in ("left", "top") else one
-        for one in shapes.FACTORS
-    ]
-    monkeypatch.setattr(shapes, "PLACES", places)
-    monkeypatch.setattr(shapes, "FACTORS", tuple(factors))
+def small(monkeypatch):
+    """Few shapes, and tables that train in this process."""
+    few_shapes(monkeypatch)
     monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
 
 
-def test_shapes_are_where_and_as_large_as_their_factors_say(few_shapes):
-    pictures, factors = shapes.render()[:, 0].double() / 255, shapes.factors()
-    assert len(pictures) == 3 * 4 * 6 * 3 * 3
-    kind, size, angle, left, top = factors.T
-    size, left, top = (
-        torch.tensor(v)[i] for v, i in ((shapes.SIZES, size), (shapes.PLACES, left), (shapes.PLACES, top))
-    )
-    mass = pictures.sum((1, 2))
-    # A half side a: rectangle 2a x a, ellipse pi a a/2, triangle of base a and height 2a.
-    area = torch.tensor([2.0, torch.pi / 2, 1.0])[kind] * (32 * size) ** 2
-    torch.testing.assert_close(mass, area.double(), rtol=0.03, atol=0.5)
-    axis = (torch.arange(32) + 0.5) / 32
-    across, down = (pictures.sum(1) @ axis.double()) / mass, (pictures.sum(2) @ axis.double()) / mass
-    even = kind < 2  # the centroid of a triangle is a sixth of its height before the middle
-    assert (across - left)[even].abs().max() < 0.004
-    assert (down - top)[even].abs().max() < 0.004
-    tilt = torch.tensor(shapes.ANGLES)[angle] * torch.pi / 180
-    torch.testing.assert_close(across[~even], (left - size / 3 * tilt.cos())[~even].double(), rtol=0, atol=0.006)
-    torch.testing.assert_close(down[~even], (top - size / 3 * tilt.sin())[~even].double(), rtol=0, atol=0.006)
-    assert len(pictures.flatten(1).unique(dim=0)) == len(pictures)
-
-
-def test_shapes_come_with_their_factors(few_shapes):
-    data = load("shapes", attributes=())
-    assert data.image_shape == (1, 32, 32)
-    assert [a.name for a in data.attributes] == ["kind", "size", "angle", "left", "top"]
-    everything, table = shapes.render(), shapes.factors()
-    pictures, labels = data.train[[0, 7]]
-    rows = [(table == row).all(-1).nonzero().item() for row in labels]
-    assert torch.equal(pictures, everything[rows].float() / 255)
-
-
 class Same(torch.nn.Module):
-    """q(z given x) is one law for all."""
+    """q(z given x) is the same law for all."""
 
     def __init__(self, loc):
         super().__init__()
@@ -85,41 +47,41 @@ class Spread(torch.nn.Module):
         return z.view(*z.shape[:-1], 1, 1, 2)
 
 
-def data_of(pictures):
-    parts = (Images(part) for part in pictures.split([len(pictures) - 20, 20]))
+def data_of(images):
+    parts = (Images(part) for part in images.split([len(images) - 20, 20]))
     return SimpleNamespace(**dict(zip(("train", "test"), parts, strict=True)))
 
 
 def test_what_draws_are_worth_where_it_is_known():
     """N(0, I) against q(z) = N(m, I): KL = |m|^2 / 2 each way; x = z + N(0, 1 / 2w) has a Gaussian density."""
     torch.manual_seed(0)
-    m, weight, pictures = torch.tensor([0.6, 0.0]), 3.0, torch.randn(60, 1, 1, 2)
+    m, weight, images = torch.tensor([0.6, 0.0]), 3.0, torch.randn(60, 1, 1, 2)
     vae = VAE(Same(m), Spread(), pp.StandardNormal(2), SquaredErrorLikelihood(weight))
     judge = judges.Judge(None, SimpleNamespace(features=lambda x: x.flatten(1)), (), {})
     real = judges.features(judge, Images(torch.randn(4000, 1, 1, 2)))
-    found = generation.results(vae, data_of(pictures), 0, judge, real, nll_samples=4000, nll_pictures=5)
-    assert abs(found["skl"] - 0.36) < 4.5 * found["skl_se"] < 0.08
-    assert found["kl_of_posterior"] == pytest.approx(0.18, abs=0.05)
+    drawn = generation.results(vae, data_of(images), 0, judge, real, nll_samples=4000, nll_pictures=5)
+    assert abs(drawn["skl"] - 0.36) < 4.5 * drawn["skl_se"] < 0.08
+    assert drawn["kl_of_posterior"] == pytest.approx(0.18, abs=0.05)
     assert (
-        found["leakage"]["scores"][-1]
-        == pytest.approx(found["leakage"]["share_scores"][-1])
+        drawn["leakage"]["scores"][-1]
+        == pytest.approx(drawn["leakage"]["share_scores"][-1])
         == pytest.approx(0.18, abs=0.05)
     )
-    assert found["leakage"]["scores"][0] == 0  # nothing lies that far out
+    assert drawn["leakage"]["scores"][0] == 0  # nothing lies that far out
     variance = 1 + 1 / (2 * weight)
-    log_p = dist.Normal(0.0, variance**0.5).log_prob(pictures[40:45]).sum((1, 2, 3))
+    log_p = dist.Normal(0.0, variance**0.5).log_prob(images[40:45]).sum((1, 2, 3))
     # The squared error lacks the constant of N(z, 1 / 2w).
     exact = -(log_p + torch.log(torch.tensor(torch.pi / weight))).mean()
-    assert abs(found["nll"] - float(exact)) < 5 * found["nll_se"] < 0.2
-    assert found["frechet"] < 0.02 < 0.5 < found["frechet_low"]  # least q(z): far from m, on one side
-    assert "mig" not in found
+    assert abs(drawn["nll"] - float(exact)) < 5 * drawn["nll_se"] < 0.2
+    assert drawn["frechet"] < 0.02 < 0.5 < drawn["frechet_low"]  # least q(z): far from m, on one side
+    assert "mig" not in drawn
 
 
 SMALL = ["hidden=8", "flow_hidden=8", "discriminator_hidden=8", "epochs=1", "particles=2"]
 SMALL += ["samples=60", "lowest=20", "nll_samples=30", "nll_pictures=4"]
 
 
-def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, few_shapes):
+def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, small):
     runs = tmp_path / "runs"
     classifier = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(runs)]
     assert main(["train", "classifier", *classifier]) == 0
@@ -147,7 +109,7 @@ def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, few_s
     assert "results: expected a result of this configuration" in capsys.readouterr().err
 
 
-def test_a_judge_of_other_pictures(tmp_path, capsys, few_shapes):
+def test_a_judge_of_other_images(tmp_path, capsys, small):
     flags = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(tmp_path)]
     assert main(["train", "classifier", *flags, "--binarize", "dynamic"]) == 0
     (judge,) = tmp_path.glob("*/*")
@@ -209,7 +171,7 @@ def test_figures_of_runs(tmp_path, capsys):
     capsys.readouterr()
     for wrong, message in (
         (["--between", "0", "5000"], "between: expected numbers below 359"),
-        (["--between", "-1", "0"], "between: expected numbers of test pictures"),
+        (["--between", "-1", "0"], "between: expected numbers of test images"),
         (["--deviations", "0"], "deviations: expected a positive number"),
     ):
         assert main(["figure", "dpvae", *runs, *wrong]) == 2
@@ -233,7 +195,7 @@ def write_faces(root, monkeypatch):
 @pytest.mark.parametrize(
     ("data", "write", "size"), [("svhn", write_svhn, []), ("folder", write_faces, ["--image-size", "32"])]
 )
-def test_colour_pictures_take_the_same_commands(tmp_path, monkeypatch, data, write, size):
+def test_colour_images_take_the_same_commands(tmp_path, monkeypatch, data, write, size):
     """Files as torchvision and as a user keep them, a regulariser, a flow, and the table."""
     write(tmp_path, monkeypatch)
     monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
@@ -243,10 +205,10 @@ def test_colour_pictures_take_the_same_commands(tmp_path, monkeypatch, data, wri
     plain = ["--binarize", "none", "--likelihood", "squared-error", "--no-progress"]
     for objective in ("factor", "info"):
         assert main(["train", "vae", *flags, *plain, *where, "--objective", objective, "--prior", "flow"]) == 0
-    small = [*SMALL[:5], f"data={data}", "image_size=32", "latent_dim=3", "batch_size=10"]
-    small += ["samples=20", "lowest=5", "nll_samples=20", "nll_pictures=2"]
+    few = [*SMALL[:5], f"data={data}", "image_size=32", "latent_dim=3", "batch_size=10"]
+    few += ["samples=20", "lowest=5", "nll_samples=20", "nll_pictures=2"]
     table = [*where, "--data-root", str(tmp_path), "--results", str(tmp_path / "results"), "--name", "small"]
-    assert main(["table", "dpvae-faces", *table, "--rows", "beta-tc", "--set", *small]) == 0
+    assert main(["table", "dpvae-faces", *table, "--rows", "beta-tc", "--set", *few]) == 0
     page = (tmp_path / "results" / "small.md").read_text()
     assert "| beta-TCVAE | flow |" in page
     assert "nll_samples=20 nll_pictures=2 --name small" in page
@@ -258,10 +220,10 @@ def test_moons_with_and_without_the_flow(tmp_path, monkeypatch):
     flags = ["--objectives", "elbo", "--epochs", "1", "--samples", "50", "--lowest", "10"]
     flags += ["--runs-dir", str(tmp_path / "runs"), "--results", str(tmp_path)]
     assert main(["figure", "dpvae-moons", *flags]) == 0
-    found = json.loads((tmp_path / "dpvae-moons.json").read_text())
-    assert set(found["rows"]) == {"elbo, normal", "elbo, flow"}
-    assert found["data_distance"] < 0.06
-    assert all(row["low_posterior_distance"] > 0 for row in found["rows"].values())
+    values = json.loads((tmp_path / "dpvae-moons.json").read_text())
+    assert set(values["rows"]) == {"elbo, normal", "elbo, flow"}
+    assert values["data_distance"] < 0.06
+    assert all(row["low_posterior_distance"] > 0 for row in values["rows"].values())
     assert (tmp_path / "dpvae-moons.png").is_file()
     assert "| VAE | flow |" in (tmp_path / "dpvae-moons.md").read_text()
 

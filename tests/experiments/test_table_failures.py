@@ -6,10 +6,12 @@ from types import SimpleNamespace
 import pytest
 from fake_runs import parsed, replace_processes, write_run
 
-from experiments import build, judges, runs
 from experiments.__main__ import main
 from experiments.launch import LaunchConfig
 from experiments.tables import catalogue, completed, results
+from inference import judges
+from models.shared import runs
+from models.shared.model import Model
 from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
@@ -29,7 +31,7 @@ def processes(monkeypatch):
             evaluation = {"test": {**TEST, "conditions": CONDITIONS}, "provenance": PROVENANCE}
             runs.write_json(Path(words[1]) / "evaluation-test.json", evaluation)
             return SimpleNamespace(returncode=0)
-        train = parsed(runs.CONFIGS[words[1]], words[2:])
+        train = parsed(words[1], words[2:])
         started.append(train.name)
         if train.name in failing:
             stdout.write("first line\nerror: loss: expected a finite number, got nan\n")
@@ -92,7 +94,7 @@ def test_a_table_of_which_every_row_fails_has_no_page(tmp_path, monkeypatch, cap
         raise UserError(f"{name}: train ended with status 2; {log} ends:\nerror: no memory")
 
     monkeypatch.setattr(results, "run", run)
-    monkeypatch.setattr(build, "load_data", lambda _: SimpleNamespace(image_shape=(), attributes=(), test=[]))
+    monkeypatch.setattr(Model, "load_data", lambda _: SimpleNamespace(image_shape=(), attributes=(), test=[]))
     for reader in ("extractor", "read"):
         monkeypatch.setattr(judges, reader, lambda *_: SimpleNamespace(identity={}))
     monkeypatch.setattr(judges, "features", lambda *_: None)

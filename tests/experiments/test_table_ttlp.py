@@ -1,19 +1,18 @@
-"""The table of TTLP, without training: which runs it starts, what it keeps, what it prints."""
+"""The table of TTLP, without training: which runs it starts, what it writes, what it prints."""
 
 import dataclasses
 import json
 from pathlib import Path
 
 import pytest
-from experiments.config import TrainConfig, to_json
-from experiments.config_attributes import JointConfig
 from fake_runs import parsed, replace_processes
 
-from experiments import runs
 from experiments.__main__ import main
-from experiments.configure import identity
+from experiments.configure import configure, identity
 from experiments.tables import catalogue, results
 from experiments.tables.runner import Plan, TableConfig
+from models.shared import runs
+from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
 
 PROVENANCE = {"versions": {"torch": "2"}, "commit": "0123456789", "uncommitted_changes": False}
@@ -34,7 +33,7 @@ def processes(monkeypatch):
             test["conditions"] = {"mean_accuracy": 0.5, "frechet": 3.25, "count": 10, "judge": judge}
             runs.write_json(folder / "evaluation-test.json", {"test": test, "provenance": PROVENANCE})
         else:
-            train = parsed(runs.CONFIGS[words[1]], words[2:])
+            train = parsed(words[1], words[2:])
             started.append(f"{words[1]} {train.name}")
             folder = runs.new_folder(train.runs_dir, train.name)
             runs.write_json(folder / "config.json", {"config": to_json(train)})
@@ -52,7 +51,7 @@ def flags(tmp_path, *more):
     return ["table", "ttlp-mnist", "--results", f"{tmp_path}/results", "--runs-dir", f"{tmp_path}/runs", *more]
 
 
-def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
+def test_it_trains_judges_and_writes(tmp_path, processes, capsys):
     assert main(flags(tmp_path, "--rows", "joint-*0", "joint-*0.7", "frozen-*0", "frozen-*0.7", "--jobs", "2")) == 0
     assert sorted(processes) == sorted(
         ["classifier classifier-missing0-seed0", "vae unlabelled-seed0"]
@@ -79,7 +78,7 @@ def test_it_trains_judges_and_keeps(tmp_path, processes, capsys):
     assert command[command.index("--pretrained") + 1] == "RUN"
 
 
-def test_what_is_kept_is_not_run_again_and_other_rows_join_it(tmp_path, processes, capsys):
+def test_what_is_there_is_not_run_again_and_other_rows_join_it(tmp_path, processes, capsys):
     assert main(flags(tmp_path, "--rows", "joint-missing0")) == 0
     processes.clear()
     capsys.readouterr()
@@ -165,13 +164,13 @@ def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
     plan = Plan(TableConfig("ttlp-mnist", set=("latent_dim=7", "lr=3e-3")), catalogue.table("ttlp-mnist"))
     (cell,) = [cell for cell in plan.table.cells if cell.name == "pretrained-missing0"]
     start, train = plan.table.needed(cell, 0)["start"], plan.train(cell, 0)
-    assert isinstance(start, TrainConfig)
+    assert start.model == "vae"
     assert (start.prior, start.latent_dim, start.lr, start.network) == ("normal", 7, 3e-3, "conv")
     assert (start.likelihood, start.binarize) == (train.likelihood, train.binarize)
 
 
 def test_a_run_that_did_not_know_a_knob_had_it_off(tmp_path):
-    config = JointConfig(rank=3, name="a", runs_dir=tmp_path, progress=False)
+    config = configure("joint-vae", rank=3, name="a", runs_dir=tmp_path, progress=False)
     written = {key: value for key, value in to_json(config).items() if key not in ("label_weight", "hidden")}
     runs.write_json(tmp_path / "a" / "1" / "config.json", {"config": {**written, "threads": 7, "name": "b"}})
     runs.write_json(tmp_path / "a" / "1" / "summary.json", {})

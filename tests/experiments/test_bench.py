@@ -29,8 +29,8 @@ def test_the_textbook_finds_the_same_densities(boundary):
     torch.testing.assert_close(
         plain.log_prob(value, *parts, boundary == "ring"), prior().log_prob(value), rtol=1e-5, atol=1e-5
     )
-    found = plain.state_probs(value, *parts, boundary == "ring")
-    torch.testing.assert_close(found, prior().state_probs(value), rtol=1e-4, atol=1e-6)
+    probs = plain.state_probs(value, *parts, boundary == "ring")
+    torch.testing.assert_close(probs, prior().state_probs(value), rtol=1e-4, atol=1e-6)
 
 
 @both_boundaries
@@ -104,13 +104,13 @@ def test_bench_tensor_ring(tmp_path, monkeypatch, capsys):
     (tmp_path / "gentrl" / "lp.py").write_text(REFERENCE)
     flags = ["--sizes", "6,2,3,4", "--turns", "1", "--threads", "1", "--reference", str(tmp_path)]
     assert main(["bench", "tensor-ring", *flags, "--results", str(tmp_path / "results")]) == 0
-    found = json.loads((tmp_path / "results" / "bench-tensor-ring-cpu.json").read_text())
-    assert [one["boundary"] for one in found["sizes"]] == ["ring", "train"]
-    row = found["sizes"][1]["queries"]["forward + backward"]
+    values = json.loads((tmp_path / "results" / "bench-tensor-ring-cpu.json").read_text())
+    assert [size["boundary"] for size in values["sizes"]] == ["ring", "train"]
+    row = values["sizes"][1]["queries"]["forward + backward"]
     assert set(row["seconds"]) == {"ours", "plain", "floor", "reference"}
-    assert found["sizes"][1]["float32_error"] < 1e-5
-    assert found["enumeration"]["difference"] < 1e-2
-    assert {*found["scaling"][0]["slopes"]} == {"D", "N", "m", "batch"}
+    assert values["sizes"][1]["float32_error"] < 1e-5
+    assert values["enumeration"]["difference"] < 1e-2
+    assert {*values["scaling"][0]["slopes"]} == {"D", "N", "m", "batch"}
     text = (tmp_path / "results" / "bench-tensor-ring-cpu.md").read_text()
     assert "## train, D = 6, N = 2, m = 3, batch 4" in text
     assert matplotlib.image.imread(tmp_path / "results" / "bench-tensor-ring-cpu.png").shape[1] > 500
@@ -120,21 +120,21 @@ def test_bench_tensor_ring(tmp_path, monkeypatch, capsys):
 def test_bench_training_step(tmp_path, capsys):
     flags = ["--batch", "4", "--latent-dim", "3", "--rank", "2", "--channels", "2", "--turns", "1", "--threads", "1"]
     assert main(["bench", "training-step", *flags, "--results", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "bench-training-step-cpu.json").read_text())["networks"]
-    assert list(found) == ["dense", "convolutions"]
-    assert found["dense"]["N(0, I)"]["over_normal"] == 1
+    values = json.loads((tmp_path / "bench-training-step-cpu.json").read_text())["networks"]
+    assert list(values) == ["dense", "convolutions"]
+    assert values["dense"]["N(0, I)"]["over_normal"] == 1
     assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 16
 
 
 def test_bench_training_loop(tmp_path, capsys):
     flags = ["--batch", "4", "--latent-dim", "3", "--rank", "2", "--channels", "2", "--turns", "1", "--threads", "1"]
     assert main(["bench", "training-loop", *flags, "--batches", "3", "--results", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "bench-training-loop.json").read_text())["networks"]
-    assert list(found) == ["dense", "convolutions"]
-    for one in found.values():
-        assert 0 < one["waiting"] < 1
-        assert one["overhead"] > -1
-        assert one["seconds"]["fit"] > 0
+    values = json.loads((tmp_path / "bench-training-loop.json").read_text())["networks"]
+    assert list(values) == ["dense", "convolutions"]
+    for row in values.values():
+        assert 0 < row["waiting"] < 1
+        assert row["overhead"] > -1
+        assert row["seconds"]["fit"] > 0
     assert len((tmp_path / "bench-training-loop.md").read_text().splitlines()) == 12
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from experiments.config import TrainConfig
 from fake_runs import parsed, write_run
 
 from experiments import launch
@@ -77,7 +76,7 @@ def training(monkeypatch):
     failing = set()
 
     def logged(command, log):
-        train = parsed(TrainConfig, command[command.index("vae") + 1 :])
+        train = parsed("vae", command[command.index("vae") + 1 :])
         if train.name in failing:
             log.write_text("error: no memory\n")
             return 2
@@ -103,8 +102,8 @@ def test_rows_are_jobs_and_all_are_sent_at_once(tmp_path, submitit, training, ca
     assert len(submitit.jobs) == 4
     for job in submitit.jobs:
         assert job.executor.folder == tmp_path / "runs" / "trip-elbo" / "slurm"
-        asked = {"timeout_min": 30, "cpus_per_task": 2, "gpus_per_node": 1, "mem_gb": 8, "slurm_partition": "short"}
-        assert job.executor.parameters == {"name": job.name, **asked}
+        wanted = {"timeout_min": 30, "cpus_per_task": 2, "gpus_per_node": 1, "mem_gb": 8, "slurm_partition": "short"}
+        assert job.executor.parameters == {"name": job.name, **wanted}
     assert {path.stem for path in (tmp_path / "results" / "trip-elbo").iterdir()} == names
     assert "| N(0, I) | 100.00 +- 0.00 |" in capsys.readouterr().out
     submitit.jobs.clear()
@@ -199,8 +198,8 @@ completed.complete(launch.LaunchConfig(jobs=2), make, {[str(mark) for mark in ma
         assert time.monotonic() < until
         time.sleep(0.05)
     process.send_signal(number)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == status, told
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == status, said
     assert [mark.read_text() for mark in marks[:2]] == ["stopped", "stopped"]
     assert not marks[2].exists()
     assert not Path(f"{marks[2]}.log").exists()
