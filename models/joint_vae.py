@@ -69,6 +69,9 @@ class Model(Attributes, BoundAutoencoder, Networks):
     def reinitializes(self):
         return super().reinitializes and self.pretrained is None
 
+    def reinitialisation(self, program, images):
+        return [] if self.pretrained is not None else super().reinitialisation(program, images)
+
     @property
     def run_name(self):
         return self.name or f"{self.data}-{self.model}"

@@ -89,7 +89,8 @@ class Autoencoder(Model):
 
     def reinitialisation(self, program, images):
         """A learnable prior is set from codes between epochs, where that is wanted."""
-        if not self.reinitializes or not self.reinit_first:
+        # A flow over N(0, I), of which nothing can be set, is shown codes too: the numbers of before need their draws.
+        if not (self.learns and self.reinit_first and hasattr(program.prior, "reinitialize")):
             return []
         encoded = {"data": self.loader(images.train, 500, shuffle=True), "encode": program.encode}
         if self.reinit_samples:
