@@ -25,6 +25,8 @@ def configured(model, values):
         >>> configured("vae", {"prior": "gmm", "gmm_components": 5, "rank": 20, "layers": 6}).components
         5
     """
+    if not set(values) <= _ever():
+        _ever.cache_clear()  # models and priors of others may have come since
     if unknown := sorted(set(values) - _ever()):
         raise UserError(f"config: expected the keys of this version, got also {', '.join(unknown)}")
     return suited(model, **_typed(_renamed(model, values)))

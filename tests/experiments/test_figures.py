@@ -17,7 +17,7 @@ def newest(folder):
 
 def test_figure_mode_hopping(tmp_path, capsys):
     where = ["--runs-dir", str(tmp_path), "--latent-dim", "3", "--data", "digits", "--hidden", "8"]
-    train("gan", *where, "--batch-size", "600", "--prior", "normal")
+    train("info-gan", *where, "--batch-size", "600", "--prior", "trip", "--components", "2", "--rank", "2")
     run = newest(tmp_path)
     assert main(["figure", "mode-hopping", str(run), "--dimensions", "2", "--hops", "2", "--ways", "2"]) == 0
     assert (run / "mode-hopping.png").is_file()

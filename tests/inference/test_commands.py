@@ -82,7 +82,7 @@ def test_every_knob_of_every_model_and_prior_has_words(name, prior):
     ("flags", "shown", "hidden"),
     [
         (["--prior", "flow", "--flow-base", "trip"], {"rank", "reinit_first"}, {"local"}),
-        (["--prior", "flow"], {"layers"}, {"rank", "reinit_first", "reinit_every"}),
+        (["--prior", "flow"], {"layers"}, {"rank", "boundary"}),
         (["--fixed"], {"rank"}, {"prior_lr", "prior_epochs", "reinit_first"}),
         (["--reinit-first", "None"], {"prior_lr", "reinit_first"}, {"reinit_every", "reinit_samples"}),
         (["--network", "conv"], {"channels"}, {"hidden"}),

@@ -105,7 +105,7 @@ def test_two_devices_make_one_run(tmp_path):
     (folder,) = tmp_path.glob("*/*")
     assert finished.stdout.count(str(folder)) == 1
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.csv", "model.safetensors", "program.json", "summary.json", *PICTURES}
+    assert names == FILES
 
 
 def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, plain):

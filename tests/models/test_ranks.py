@@ -9,6 +9,8 @@ from ranks import in_processes
 from models import configure
 from pyro_priors.training import Callback
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"data": "digits", "prior": "normal", "latent_dim": 2, "hidden": (8,), "batch_size": 100}
 SMALL |= {"binarize": "none", "progress": False}  # grey: an image is known by the sum of its pixels
 
