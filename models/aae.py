@@ -25,6 +25,7 @@ class Model(Critical):
     )  # How gradients reach the prior.
 
     model: ClassVar[str] = "aae"
+    title: ClassVar[str] = "AAE"
     positive: ClassVar[tuple[str, ...]] = (*Critical.positive, "weight")
 
     def steps(self, program, images, batches):

@@ -41,6 +41,7 @@ class Model(TwoLevel):
     temperature_epochs: int = knob(100, estimator="gumbel")  # Epochs over which it falls.
 
     model: ClassVar[str] = "cp-vae"
+    title: ClassVar[str] = "CP-VAE"
     learns: ClassVar[bool] = True
     reinitializes: ClassVar[bool] = False
     counts_categories: ClassVar[bool] = True

@@ -21,6 +21,7 @@ class Model(TwoLevel):
     lower_dim: int = 40  # Number of lower latents.
 
     model: ClassVar[str] = "hierarchical-vae"
+    title: ClassVar[str] = "two-level VAE"
     least: ClassVar[dict[str, float]] = {**TwoLevel.least, "lower_dim": 1}
 
     def make(self, image_shape, attributes):

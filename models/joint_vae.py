@@ -78,7 +78,7 @@ class Model(Attributes, BoundAutoencoder, Networks):
 
     @property
     def title(self):
-        return self.prior
+        return self.prior_kind.title
 
     def make(self, image_shape, attributes):
         encoder, decoder = self.networks(image_shape)

@@ -49,7 +49,7 @@ class Model(BoundAutoencoder, Networks):
 
     @property
     def title(self):
-        return self.prior
+        return self.prior_kind.title
 
     def make(self, image_shape, attributes):
         return programs.VAE(*self.networks(image_shape), self.make_prior(image_shape), self.make_likelihood())

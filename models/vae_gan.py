@@ -19,6 +19,7 @@ class Model(Critical):
     gamma: float = 1.0  # Weight of the distance of features in the decoder's loss.
 
     model: ClassVar[str] = "vae-gan"
+    title: ClassVar[str] = "VAE/GAN"
     positive: ClassVar[tuple[str, ...]] = (*Critical.positive, "gamma")
 
     def steps(self, program, images, batches):

@@ -89,7 +89,7 @@ def main(config: DpvaeFiguresConfig):
 def _title(trained, known):
     """Objective and prior of a run; a number where two are the same."""
     config = trained.run.config
-    title = f"{OBJECTIVES[config.objective]}, {figures.TITLES[config.prior]}"
+    title = f"{OBJECTIVES[config.objective]}, {config.prior_kind.title}"
     return title if title not in known else f"{title} ({len(known) + 1})"
 
 

@@ -213,7 +213,7 @@ class Adversarial(Networks):
     def draw(self, folder, program, images, probs):
         from models.shared import figures  # here, since matplotlib is slow to import
 
-        figures.draw_gan(folder, self.prior, program, images.test)
+        figures.draw_gan(folder, self.prior_kind.title, program, images.test)
 
 
 def _critic_says(program, x, *given):

@@ -10,21 +10,6 @@ from matplotlib.figure import Figure  # not pyplot: no global state, no window
 
 from pyro_priors.training import replace_file
 
-TITLES = {
-    "normal": "N(0, I)",
-    "gmm": "Gaussian mixture",
-    "trip": "TRIP",
-    "flow": "flow",
-    "ttlp": "TTLP",
-    "vamp": "VampPrior",
-    "joint-vae": "VAE-TTLP",
-    "cp-vae": "CP-VAE",
-    "hierarchical-vae": "two-level VAE",
-    "cvae": "CVAE",
-    "aae": "AAE",
-    "vae-gan": "VAE/GAN",
-}
-
 
 @torch.no_grad()
 def draw(folder, models, test, count=100):
@@ -51,7 +36,7 @@ def draw(folder, models, test, count=100):
 
 @torch.no_grad()
 def draw_gan(folder, prior, model, test, count=100):
-    """Write samples.png and prior.png of a GAN; `prior` is its name."""
+    """Write samples.png and prior.png of a GAN; `prior` is what its prior is called."""
     some = test.first(2000)
     if some[0].numel() <= 2:
         points(Path(folder) / "samples.png", some, {prior: model.generate(len(some))})
@@ -92,7 +77,7 @@ def reconstructions(path, originals, rows):
     figure = Figure(figsize=(0.7 * len(originals), 0.75 * len(rows)), layout="constrained")
     for axis, (name, images) in zip(figure.subplots(len(rows)), rows.items(), strict=True):
         show(axis, tile(images, columns=len(images)))
-        axis.set_ylabel(plain(TITLES.get(name, name)), rotation=0, ha="right", va="center")
+        axis.set_ylabel(plain(name), rotation=0, ha="right", va="center")
     save(figure, path)
 
 
@@ -169,7 +154,7 @@ def _panels(named):
     figure = Figure(figsize=(4.2 * len(named), 4.2), layout="constrained")
     axes = figure.subplots(1, len(named), squeeze=False)[0]
     for axis, name in zip(axes, named, strict=True):
-        axis.set_title(wrap(TITLES.get(name, name), 40))
+        axis.set_title(wrap(name, 40))
     return figure, axes
 
 

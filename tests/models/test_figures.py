@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import pyro_priors as pp
+from models import configure
 from models.shared import figures
 
 PRIORS = {
@@ -63,3 +64,18 @@ def test_figures_are_png(tmp_path):
     shapes = [matplotlib.image.imread(path).shape for path in tmp_path.iterdir()]
     assert len(shapes) == 5
     assert all(min(shape[:2]) > 50 for shape in shapes)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("vae", "TRIP"),
+        ("joint-vae", "TTLP"),
+        ("cp-vae", "CP-VAE"),
+        ("hierarchical-vae", "two-level VAE"),
+        ("aae", "AAE"),
+    ],
+)
+def test_figures_call_a_model_what_it_calls_itself(name, title):
+    assert configure(name).title == title
+    assert configure("vae", prior="normal").title == "N(0, I)"
