@@ -82,7 +82,7 @@ def decoded(model, z, **code):
     """Images of latents, and of the code of an InfoGAN."""
     if not hasattr(model, "generator"):
         return model.decode(z).mean
-    return model.image(model.decode(z, **code) if code else model.generator(z))
+    return model.unsigned(model.decode(z, **code) if code else model.generator(z))
 
 
 @torch.no_grad()
