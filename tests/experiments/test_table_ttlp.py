@@ -37,8 +37,15 @@ def processes(monkeypatch):
             started.append(f"{words[1]} {train.name}")
             folder = runs.new_folder(train.runs_dir, train.name)
             runs.write_json(folder / "config.json", {"config": to_json(train)})
-            one = {"accuracy": 0.9 - getattr(train, "missing", 0) / 10, "log_loss": 0.1, "ece": 0.01, "majority": 0.6}
-            test = {"imputation": {"male": one, "young": {**one, "accuracy": 0.8}, "age": {"rmse": 1.0, "count": 3}}}
+            answer = {
+                "accuracy": 0.9 - getattr(train, "missing", 0) / 10,
+                "log_loss": 0.1,
+                "ece": 0.01,
+                "majority": 0.6,
+            }
+            test = {
+                "imputation": {"male": answer, "young": {**answer, "accuracy": 0.8}, "age": {"rmse": 1.0, "count": 3}}
+            }
             runs.write_json(folder / "summary.json", {"test": test, "provenance": PROVENANCE})
         stdout.write("line\n")
         return type("Finished", (), {"returncode": 1 if "failing" in str(words) else 0})
