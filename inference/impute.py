@@ -1,4 +1,4 @@
-"""`impute RUN`: the empty cells of a CSV file of attributes, filled by a trained joint model that sees the pictures."""
+"""`impute RUN`: the empty cells of a CSV file of attributes, filled by a trained joint model that sees the images."""
 
 import codecs
 import csv
@@ -26,7 +26,7 @@ CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a co
 
 @dataclasses.dataclass(frozen=True)
 class Impute:
-    """Fill the empty cells of a CSV file with what a trained joint model makes of the pictures and the other cells.
+    """Fill the empty cells of a CSV file with what a trained joint model makes of the images and the other cells.
 
     Cells that are given stay as they are, to the byte. Attributes of the model without a column get one; where the
     model was trained on NAME=A|!B and the file has no column NAME but A and B, what these say of NAME stands in it as
@@ -40,12 +40,12 @@ class Impute:
     """
 
     run: tyro.conf.Positional[Path]  # Run folder that `train joint-vae` wrote.
-    images: Path  # Folder of the pictures: images/, images.zip, or the pictures themselves.
+    images: Path  # Folder of the images: images/, images.zip, or the images themselves.
     attributes: Path  # CSV file: column image, then one column an attribute; an empty cell is missing.
     out: Path  # CSV file to write.
     min_confidence: float = 0.0  # Leave a cell empty where its category is less probable than this (not numbers).
     other_columns: Literal["refuse", "copy"] = "refuse"  # Columns that are no attribute of the model.
-    draws: int = 16  # Draws of z for every picture.
+    draws: int = 16  # Draws of z for every image.
     seed: int = 0  # Seed of the draws.
 
 
@@ -99,8 +99,8 @@ def main(config: Impute):
     pyro.set_rng_seed(config.seed)
     # A model that learned from 0/1 pixels is asked about such pixels.
     images = Images(pixels, run.config.binarize == "dynamic", table.values)
-    found = cells(model, table, images, config.draws)
-    result = fill(rows, layout, table, found, config.min_confidence)
+    answered = cells(model, table, images, config.draws)
+    result = fill(rows, layout, table, answered, config.min_confidence)
     mark = codecs.BOM_UTF8 if file.source.startswith(codecs.BOM_UTF8) else b""
     training.replace_file(config.out, lambda temporary: temporary.write_bytes(mark + result.text.encode()))
     print(f"{result.filled} cells filled, {result.left} left empty")
@@ -108,24 +108,24 @@ def main(config: Impute):
 
 
 def cells(model, table, images, draws):
-    """What the model says about every cell of a table, given the pictures and the cells that are not empty.
+    """What the model says about every cell of a table, given the images and the cells that are not empty.
 
     Args:
         model: a joint model, whose attributes are those of the table.
         table: `pyro_priors.data.attributes.Table`.
         images: `Images` with the values of the table, one for every row.
-        draws: draws of z for every picture.
+        draws: draws of z for every image.
     """
-    found = answers(model, images, draws, deviations=draws > 1, progress="impute")
+    answered = answers(model, images, draws, deviations=draws > 1, progress="impute")
     values, certainty = torch.full_like(table.values, torch.nan), torch.full_like(table.values, torch.nan)
     for column, attribute in enumerate(table.attributes):
         if attribute.categories is not None:
-            certainty[:, column], state = found.probs[attribute.name].max(-1)
+            certainty[:, column], state = answered.probs[attribute.name].max(-1)
             values[:, column] = state.to(values)
         else:
-            values[:, column] = found.means[:, column]
+            values[:, column] = answered.means[:, column]
             if draws > 1:
-                certainty[:, column] = found.deviations[:, column] * attribute.scale
+                certainty[:, column] = answered.deviations[:, column] * attribute.scale
     return Cells(values, certainty)
 
 
@@ -197,18 +197,18 @@ def _among(names, others):
     return {name.lower() for name in names} <= {other.lower() for other in others}
 
 
-def fill(rows, layout, table, found, min_confidence=0.0):
+def fill(rows, layout, table, answered, min_confidence=0.0):
     """Fill the empty cells of a CSV file.
 
     Args:
         rows: its `raw_rows`.
         layout: its `columns`.
         table: what `read_csv` made of it.
-        found: `Cells`.
+        answered: `Cells`.
         min_confidence: cells stay empty where the probability of their category is less.
     """
     empty, given = table.values.isnan().tolist(), table.values.tolist()
-    values, certainty = found.values.tolist(), found.certainty.tolist()
+    values, certainty = answered.values.tolist(), answered.certainty.tolist()
     written, filled, left, row = [], 0, 0, -1
     for cells, end in rows:
         if cells and row < 0:
@@ -245,7 +245,7 @@ def _check(config):
         raise UserError(f"draws: expected at least 1, got {config.draws}")
     check_seed(config.seed)
     if not config.images.is_dir():
-        raise UserError(f"images: expected a folder of pictures, got none at {config.images.absolute()}")
+        raise UserError(f"images: expected a folder of images, got none at {config.images.absolute()}")
     if not config.attributes.is_file():
         raise UserError(f"attributes: expected a CSV file, got none at {config.attributes.absolute()}")
     if not config.out.parent.is_dir():

@@ -1,4 +1,4 @@
-"""What judges generated pictures: a classifier of our own, and the Inception network of the literature."""
+"""What judges generated images: a classifier of our own, and the Inception network of the literature."""
 
 import json
 import statistics
@@ -25,10 +25,10 @@ class Judge(NamedTuple):
 
 
 def read(folder, run):
-    """The classifier in `folder`, for pictures that the model of `run` generates given attributes.
+    """The classifier in `folder`, for images that the model of `run` generates given attributes.
 
     Raises:
-        UserError: the model of `run` generates nothing, or the classifier reads other pictures or attributes.
+        UserError: the model of `run` generates nothing, or the classifier reads other images or attributes.
     """
     judge = extractor(folder, run)
     described = [[(a.name, a.categories) for a in either.attributes] for either in (run, judge.run)]
@@ -42,10 +42,10 @@ def read(folder, run):
 
 
 def extractor(folder, run):
-    """The classifier in `folder`, whose features describe pictures that the model of `run` generates.
+    """The classifier in `folder`, whose features describe images that the model of `run` generates.
 
     Raises:
-        UserError: the model of `run` generates nothing, or the classifier reads other pictures.
+        UserError: the model of `run` generates nothing, or the classifier reads other images.
     """
     _check_generates(run)
     judge = runs.trained(folder)
@@ -76,14 +76,14 @@ def _words(described):
 
 @torch.no_grad()
 def features(judge, images, batch_size=500):
-    """The judge's features of a part of the data, or of pictures `(n, C, H, W)`: `(n, F)`."""
+    """The judge's features of a part of the data, or of images `(n, C, H, W)`: `(n, F)`."""
     batches = images.split(batch_size) if isinstance(images, torch.Tensor) else loader(images, batch_size)
     return torch.cat([judge.model.features(batch[0] if isinstance(batch, tuple) else batch) for batch in batches])
 
 
 @torch.no_grad()
 def likeness(model, judge, images, seed, real=None):
-    """As many generated pictures as there are in `images`, by the Frechet distance of a classifier's features -> dict.
+    """As many generated images as there are in `images`, by the Frechet distance of a classifier's features -> dict.
 
     `real` are the features of `images`, where they are known.
     """
@@ -98,18 +98,18 @@ def likeness(model, judge, images, seed, real=None):
 def conditions(model, judge, images, seed, batch_size=100):
     """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
 
-    `accuracy` is the share of generated pictures in which the classifier finds the attribute that was asked for, for
+    `accuracy` is the share of generated images in which the classifier finds the attribute that was asked for, for
     every discrete attribute and on average; `frechet` is the Frechet distance between the classifier's features of the
-    generated pictures and of `images`: comparable under this classifier only.
+    generated images and of `images`: comparable under this classifier only.
     """
     _check_count(images)
     pyro.set_rng_seed(seed)
     hits, generated, real = [], [], []
     for x, y in loader(images, batch_size):
-        pictures = queries.generate(model, len(y), {"y": y})
-        generated.append(judge.model.features(pictures))
+        drawn = queries.generate(model, len(y), {"y": y})
+        generated.append(judge.model.features(drawn))
         real.append(judge.model.features(x))
-        seen = judge.model.log_probs(pictures)
+        seen = judge.model.log_probs(drawn)
         hits.append(torch.stack([_hit(seen[name], y[:, judge.attributes.index(name)]) for name in seen], -1))
     hits = torch.cat(hits).double()
     accuracy = {
@@ -157,14 +157,14 @@ def inception(weights, run):
 
 @torch.no_grad()
 def inception_distance(model, inception, images, seed, batch_size=100):
-    """FID of as many generated pictures as there are in `images`: given their labels, or without any -> dict."""
+    """FID of as many generated images as there are in `images`: given their labels, or without any -> dict."""
     _check_count(images)
     pyro.set_rng_seed(seed)
     (network, identity), sets = inception, ([], [])
     for batch in loader(images, batch_size):
         x, *y = batch if isinstance(batch, tuple) else (batch,)
-        pictures = queries.generate(model, len(x), {"y": y[0]} if y else {})
-        for outputs, shown in zip(sets, (pictures, x), strict=True):
+        drawn = queries.generate(model, len(x), {"y": y[0]} if y else {})
+        for outputs, shown in zip(sets, (drawn, x), strict=True):
             shown = shown.expand(-1, 3, -1, -1).clamp(0, 1)
             outputs.append(network((255 * shown).round().to(torch.uint8)))
     drawn, real = (torch.cat(part) for part in sets)
@@ -173,9 +173,9 @@ def inception_distance(model, inception, images, seed, batch_size=100):
 
 def _check_generates(run):
     if not run.config.generates:
-        raise UserError(f"run: expected a model that draws pictures, got a {run.config.model} in {run.folder}")
+        raise UserError(f"run: expected a model that draws images, got a {run.config.model} in {run.folder}")
 
 
 def _check_count(images):
     if len(images) < 2:
-        raise UserError(f"data: expected at least two pictures to compare with, got {len(images)}")
+        raise UserError(f"data: expected at least two images to compare with, got {len(images)}")

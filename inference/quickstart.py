@@ -32,7 +32,7 @@ class Quickstart:
 
 
 def main(config: Quickstart):
-    """Train, impute, generate; print the table, and say where the pictures are."""
+    """Train, impute, generate; print the table, and say where the images are."""
     joint = configure(
         "joint-vae",
         data="digits",
@@ -63,7 +63,7 @@ def main(config: Quickstart):
     probs = answers(model, images.train).probs["digit"]
     pyro.set_rng_seed(config.seed)
     drawn = {digit: queries.generate(model, 100, {"digit": float(digit)}) for digit in range(10)}
-    asked = {digit: (reader(pictures) == digit).double().mean().item() for digit, pictures in drawn.items()}
+    obeyed = {digit: (reader(images) == digit).double().mean().item() for digit, images in drawn.items()}
     some = (~hidden.isnan()).nonzero()[:40, 0]
     figures_attributes.imputed(
         run.folder / "imputed.png",
@@ -72,7 +72,7 @@ def main(config: Quickstart):
         hidden[some],
         images.attributes[0].categories,
     )
-    print(table(hidden, probs.argmax(-1), asked))
+    print(table(hidden, probs.argmax(-1), obeyed))
     print(
         f"ECE of the imputed labels {summary['hidden']['digit']['ece']:.3f}. Generated digits are read by a classifier "
         f"that was trained with all labels and is right on {reader.accuracy:.1%} of the test digits."
@@ -88,24 +88,24 @@ class Reader:
         self.machine = SVC(gamma="scale").fit(images.train.first().flatten(1).numpy(), truth[:, 0].numpy())
         self.accuracy = (self(images.test.first()) == images.test.labels[:, 0]).double().mean().item()
 
-    def __call__(self, pictures):
+    def __call__(self, images):
         """Pictures `(n, C, H, W)` -> digits `(n,)`."""
-        return torch.from_numpy(self.machine.predict(pictures.flatten(1).numpy()))
+        return torch.from_numpy(self.machine.predict(images.flatten(1).numpy()))
 
 
-def table(truth, imputed, asked):
+def table(truth, imputed, obeyed):
     """For every digit: how many labels were hidden, how many of them were imputed right, how often it is drawn right.
 
     Args:
         truth: hidden labels `(n,)`, NaN where a label was visible.
         imputed: digits `(n,)`.
-        asked: `{digit: share of the pictures generated for it that show it}`.
+        obeyed: `{digit: share of the images generated for it that show it}`.
     """
     lines = [f"{'digit':<7}{'labels hidden':>14}{'imputed right':>15}{'generated right':>17}"]
-    for digit in [*asked, None]:
+    for digit in [*obeyed, None]:
         rows = ~truth.isnan() if digit is None else truth == digit
         right = (imputed == truth)[rows].double().mean().item()
-        drawn = sum(asked.values()) / len(asked) if digit is None else asked[digit]
+        drawn = sum(obeyed.values()) / len(obeyed) if digit is None else obeyed[digit]
         name = "all" if digit is None else digit
         lines.append(f"{name:<7}{int(rows.sum()):>14}{right:>15.1%}{drawn:>17.1%}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""`sample RUN`: pictures drawn from a trained model, given attributes, a category, or nothing."""
+"""`sample RUN`: images drawn from a trained model, given attributes, a category, or nothing."""
 
 import dataclasses
 from pathlib import Path
@@ -15,13 +15,13 @@ from pyro_priors.data.attributes import parse_given
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Draw pictures from a trained model: z from the prior, then the mean of p(x given z)."""
+    """Draw images from a trained model: z from the prior, then the mean of p(x given z)."""
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
     category: tuple[int, ...] = ()  # Categories of CP-VAE or InfoGAN that they shall be of; several: a row for each.
-    categories_of: Literal["prior", "posterior"] = "prior"  # Or drawn: evenly, or as often as the test pictures' are.
-    given: tuple[str, ...] = ()  # Attributes the pictures shall have, as male=1,eyeglasses=1; several: a row for each.
-    n: int | None = None  # Number of pictures, of each row where several are given; default 100, or 10 a row.
+    categories_of: Literal["prior", "posterior"] = "prior"  # Or drawn: evenly, or as often as the test images' are.
+    given: tuple[str, ...] = ()  # Attributes the images shall have, as male=1,eyeglasses=1; several: a row for each.
+    n: int | None = None  # Number of images, of each row where several are given; default 100, or 10 a row.
     seed: int = 0  # Seed of the draws.
     output: Path | None = None  # PNG to write; default samples.png in the run folder.
 
@@ -32,35 +32,35 @@ class Sample:
 
 
 def main(config: Sample):
-    """Write the grid of pictures and say where it is."""
+    """Write the grid of images and say where it is."""
     run, model = runs.trained(config.run)
     if not run.config.generates:
-        raise UserError(f"run: expected a model that draws pictures, got a {run.config.model}")
+        raise UserError(f"run: expected a model that draws images, got a {run.config.model}")
     if config.category and not run.config.counts_categories:
         raise UserError(
             f"category: expected a run with categories (train cp-vae or info-gan), got {run.folder.absolute()}"
         )
     if config.categories_of != "prior" and not run.config.infers_categories:
         raise UserError(f"categories_of: expected prior, or a run of train cp-vae, got {run.folder.absolute()}")
-    asked, titles = _attributes_asked(config, run) if config.given else _categories_asked(config, run)
-    if not asked:
-        asked, titles = [{}], [run.config.title]
+    rows, titles = _attributes_asked(config, run) if config.given else _categories_asked(config, run)
+    if not rows:
+        rows, titles = [{}], [run.config.title]
     pyro.set_rng_seed(config.seed)
     path = config.output or run.folder / "samples.png"
-    count = config.n or (100 if len(asked) == 1 else 10)
-    drawn = {title: model.generate(count, **given) for title, given in zip(titles, asked, strict=True)}
+    count = config.n or (100 if len(rows) == 1 else 10)
+    drawn = {title: model.generate(count, **given) for title, given in zip(titles, rows, strict=True)}
     (figures.samples if len(drawn) == 1 else figures_attributes.attribute_grid)(path, drawn)
     print(path)
 
 
 def _attributes_asked(config, run):
-    """What each row of pictures is given, and its title."""
+    """What each row of images is given, and its title."""
     if not run.attributes:
         raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
-    asked = [parse_given(run.attributes, text) for text in config.given]
-    titles = [_title(run.attributes, given) for given in asked]
-    _check_once("given", titles, [_title(run.attributes, dict(sorted(given.items()))) for given in asked])
-    return asked, titles
+    rows = [parse_given(run.attributes, text) for text in config.given]
+    titles = [_title(run.attributes, given) for given in rows]
+    _check_once("given", titles, [_title(run.attributes, dict(sorted(given.items()))) for given in rows])
+    return rows, titles
 
 
 def _categories_asked(config, run):
@@ -68,8 +68,8 @@ def _categories_asked(config, run):
     if config.categories_of == "posterior":
         if config.category:
             raise UserError("category, categories_of: expected one of them, got both")
-        found = runs.read_json(run.folder / "summary.json")["test"]["categories"]
-        return [{"probs": torch.tensor(found)}], ["c as often as among the test pictures"]
+        shares = runs.read_json(run.folder / "summary.json")["test"]["categories"]
+        return [{"probs": torch.tensor(shares)}], ["c as often as among the test images"]
     if unknown := [c for c in config.category if not 0 <= c < run.config.categories]:
         raise UserError(f"category: expected 0..{run.config.categories - 1}, got {unknown[0]}")
     titles = [f"category {c}" for c in config.category]
@@ -80,7 +80,7 @@ def _categories_asked(config, run):
 def _check_once(field, titles, same):
     """`UserError` where two rows are the same, by `same`, whatever their titles."""
     if twice := [title for row, title in enumerate(titles) if same[row] in same[:row]]:
-        raise UserError(f"{field}: expected each row of pictures once, got {twice[0]} twice")
+        raise UserError(f"{field}: expected each row of images once, got {twice[0]} twice")
 
 
 def _title(attributes, given):

@@ -42,7 +42,7 @@ class Model(TwoLevel):
 
     model: ClassVar[str] = "cp-vae"
     learns: ClassVar[bool] = True
-    reinitializes: ClassVar[bool] = False  # but after the blind epochs, as a whole
+    reinitializes: ClassVar[bool] = False
     counts_categories: ClassVar[bool] = True
     infers_categories: ClassVar[bool] = True
     least: ClassVar[dict[str, float]] = {
@@ -99,6 +99,9 @@ class Model(TwoLevel):
             fall = training.LinearWarmup(self.top_epochs * batches, self.categories, self.top, delay=blind)
             callbacks.append(training.Anneal(program, "top", fall))
         return callbacks
+
+    def reinitialisation(self, program, images):
+        return []  # but after the blind epochs, as a whole
 
     @property
     def cycles(self):

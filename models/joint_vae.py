@@ -41,10 +41,11 @@ class Model(Attributes, BoundAutoencoder, Networks):
     particles: int = 10  # Importance samples of the reported IWAE bound.
 
     prior: str = "ttlp"  # Law of latents and attributes: its knobs are those of that prior.
-    label_weight: float = 0.0  # At first, add so many times log p(y given z) to the bound; 0: the plain ELBO.
+    # At first, add so many times log p(y given z) to the bound; 0: the plain ELBO.
+    label_weight: float = knob(0.0, trains=True)
     label_epochs: int | None = knob(None, label_weight=bool)  # Epochs over which that weight falls to 0; None: never.
     pretrained: Path | None = None  # Run of `train vae` whose networks to start from; the prior is first fitted alone.
-    start_epochs: int | None = knob(None, pretrained=_some)  # Passes of that first fit; None: 10.
+    start_epochs: int | None = knob(None, pretrained=_some, trains=True)  # Passes of that first fit; None: 10.
     frozen: bool = knob(False, pretrained=_some)  # Leave it at that: the networks stay, the prior gets --epochs passes.
 
     model: ClassVar[str] = "joint-vae"
@@ -60,8 +61,16 @@ class Model(Attributes, BoundAutoencoder, Networks):
         return knobs.joint
 
     @property
+    def trains(self):
+        """Whether the networks are trained, and not the prior alone."""
+        return not self.frozen
+
+    @property
     def reinitializes(self):
         return super().reinitializes and self.pretrained is None
+
+    def reinitialisation(self, program, images):
+        return [] if self.pretrained is not None else super().reinitialisation(program, images)
 
     @property
     def run_name(self):

@@ -122,4 +122,5 @@ def test_the_wheel_ships_the_library_only():
 
 
 def test_contributing_is_short():
-    assert len((ROOT / "CONTRIBUTING.md").read_text().split()) <= 200
+    prose = (ROOT / "CONTRIBUTING.md").read_text().split("```")[::2]
+    assert len(" ".join(prose).split()) <= 220

@@ -1,1 +1,1 @@
-"""What models share: knobs, networks, steps, answers, pictures."""
+"""What models share: knobs, networks, steps, answers, images."""

@@ -26,7 +26,9 @@ class Autoencoder(Model):
     reinit_first: int | None = knob(1, reinitializes=True)  # Epoch after which it is set from codes; None: never.
     reinit_every: int | None = knob(5, reinit_first=bool)  # Again every so many epochs (noise forgets); None: once.
     reinit_samples: int | None = knob(None, reinit_first=bool)  # Encoded examples that it is set from; None: 2,000.
-    prior_epochs: int = knob(0, refits=True)  # Passes over the training codes that fit the prior alone, at the end.
+    prior_epochs: int = knob(
+        0, refits=True, trains=True
+    )  # Passes over the training codes that fit the prior alone, at the end.
     particles: int = 100  # Importance samples of the reported IWAE bound.
 
     least: ClassVar[dict[str, float]] = {
@@ -87,7 +89,8 @@ class Autoencoder(Model):
 
     def reinitialisation(self, program, images):
         """A learnable prior is set from codes between epochs, where that is wanted."""
-        if not self.reinitializes or not self.reinit_first:
+        # A flow over N(0, I), of which nothing can be set, is shown codes too: the numbers of before need their draws.
+        if not (self.learns and self.reinit_first and hasattr(program.prior, "reinitialize")):
             return []
         encoded = {"data": self.loader(images.train, 500, shuffle=True), "encode": program.encode}
         if self.reinit_samples:
@@ -138,9 +141,9 @@ class Autoencoder(Model):
 class BoundAutoencoder(Autoencoder):
     """What every autoencoder has that one optimizer trains by a bound; not a command itself."""
 
-    accumulate: int = 1  # Batches per step of the optimizer, on the mean of their gradients.
+    accumulate: int = knob(1, trains=True)  # Batches per step of the optimizer, on the mean of their gradients.
     patience: int | None = None  # Stop after so many epochs without a better validation loss; None: never.
-    warmup_epochs: int = 0  # Epochs over which the weight of the KL term rises from 0.
+    warmup_epochs: int = knob(0, trains=True)  # Epochs over which the weight of the KL term rises from 0.
 
     least: ClassVar[dict[str, float]] = {**Autoencoder.least, "accumulate": 1, "patience": 1, "warmup_epochs": 0}
 

@@ -65,10 +65,10 @@ def draw_gan(folder, prior, model, test, count=100):
 
 
 def samples(path, images):
-    """One grid of pictures `(n, C, H, W)` per entry of `images`."""
+    """One grid of images `(n, C, H, W)` per entry of `images`."""
     figure, axes = _panels(images)
-    for axis, pictures in zip(axes, images.values(), strict=True):
-        show(axis, tile(pictures, columns=math.ceil(math.sqrt(len(pictures)))))
+    for axis, drawn in zip(axes, images.values(), strict=True):
+        show(axis, tile(drawn, columns=math.ceil(math.sqrt(len(drawn)))))
     save(figure, path)
 
 
@@ -90,8 +90,8 @@ def reconstructions(path, originals, rows):
     """The originals on top, below them one row of reconstructions per model."""
     rows = {"data": originals, **rows}
     figure = Figure(figsize=(0.7 * len(originals), 0.75 * len(rows)), layout="constrained")
-    for axis, (name, pictures) in zip(figure.subplots(len(rows)), rows.items(), strict=True):
-        show(axis, tile(pictures, columns=len(pictures)))
+    for axis, (name, images) in zip(figure.subplots(len(rows)), rows.items(), strict=True):
+        show(axis, tile(images, columns=len(images)))
         axis.set_ylabel(plain(TITLES.get(name, name)), rotation=0, ha="right", va="center")
     save(figure, path)
 
@@ -130,17 +130,17 @@ def _plane_density(plane, law, sides):
     return plane.log_prob(grid.to(plane.sample().device)).exp().cpu()
 
 
-def tile(pictures, columns):
+def tile(images, columns):
     """Pictures `(n, C, H, W)` -> one of `(rows * (H + 1) + 1, columns * (W + 1) + 1, C)`, white lines between.
 
     Example:
         >>> tile(torch.zeros(5, 1, 8, 8), columns=3).shape
         torch.Size([19, 28, 1])
     """
-    count, channels, height, width = pictures.shape
+    count, channels, height, width = images.shape
     rows = math.ceil(count / columns)
     padded = torch.ones(rows * columns, channels, height + 1, width + 1)
-    padded[:count, :, 1:, 1:] = pictures.detach().float().cpu().clamp(0, 1)
+    padded[:count, :, 1:, 1:] = images.detach().float().cpu().clamp(0, 1)
     grid = padded.view(rows, columns, channels, height + 1, width + 1).permute(0, 3, 1, 4, 2)
     grid = grid.reshape(rows * (height + 1), columns * (width + 1), channels)
     frame = torch.ones(grid.shape[0] + 1, grid.shape[1] + 1, channels)
@@ -173,9 +173,9 @@ def _panels(named):
     return figure, axes
 
 
-def show(axis, picture):
-    """A picture `(H, W, C)` with values in [0, 1], without ticks and frame."""
-    axis.imshow(picture.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+def show(axis, image):
+    """An image `(H, W, C)` with values in [0, 1], without ticks and frame."""
+    axis.imshow(image.numpy(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axis.set(xticks=[], yticks=[])
     axis.spines[:].set_visible(False)
 

@@ -15,9 +15,9 @@ from pyro_priors import metrics
 def draw(folder, model, test, attributes, probs, count=10):
     """Write what a model has to show of its discrete attributes; what there is nothing to show of is left out.
 
-    reliability.png and coverage.png, of the attributes that are known of any test picture; of a model that draws
-    pictures also latent.png (the first 2,000 test pictures, coloured by the first attribute that is known of any of
-    them; two pictures and two latent dimensions or more) and attributes.png (a row for every category of an only
+    reliability.png and coverage.png, of the attributes that are known of any test image; of a model that draws
+    images also latent.png (the first 2,000 test images, coloured by the first attribute that is known of any of
+    them; two images and two latent dimensions or more) and attributes.png (a row for every category of an only
     attribute, for the last category of each of several); of several attributes dependence.png.
 
     Args:
@@ -25,9 +25,9 @@ def draw(folder, model, test, attributes, probs, count=10):
         model: what `probs` are of.
         test: test `Images` with labels.
         attributes: of the model, `pyro_priors.data.attributes.Attribute` each.
-        probs: what the model answers of every test picture if asked as if all labels were hidden, `{discrete attribute:
+        probs: what the model answers of every test image if wanted as if all labels were hidden, `{discrete attribute:
             probabilities (n, categories)}`.
-        count: pictures a row.
+        count: images a row.
     """
     folder = Path(folder)
     texts = {a.name: a.categories for a in attributes if a.categories}
@@ -47,10 +47,12 @@ def draw(folder, model, test, attributes, probs, count=10):
         latent_space(folder / "latent.png", model.encode(some).sample(), colours, texts[seen[0]])
     first = next(iter(texts))
     if len(texts) == 1:
-        asked = [(first, state) for state in range(len(texts[first]))]
+        wanted = [(first, state) for state in range(len(texts[first]))]
     else:
-        asked = [(name, len(categories) - 1) for name, categories in texts.items()]
-    rows = {f"{name}={texts[name][state]}": model.generate(count, **{name: float(state)}) for name, state in asked[:20]}
+        wanted = [(name, len(categories) - 1) for name, categories in texts.items()]
+    rows = {
+        f"{name}={texts[name][state]}": model.generate(count, **{name: float(state)}) for name, state in wanted[:20]
+    }
     attribute_grid(folder / "attributes.png", rows)
     if len(texts) > 1:
         law = getattr(model, "attribute_prior", model.prior)()
@@ -110,18 +112,18 @@ def principal_plane(z):
 
 
 def attribute_grid(path, rows):
-    """One row of pictures per subset of attributes, its title at the left, as TTLP Table 3.
+    """One row of images per subset of attributes, its title at the left, as TTLP Table 3.
 
     Args:
         path: PNG to write.
-        rows: `{title: pictures (n, C, H, W)}`.
+        rows: `{title: images (n, C, H, W)}`.
     """
-    longest = max(len(pictures) for pictures in rows.values())
+    longest = max(len(images) for images in rows.values())
     titles = [wrap(title, 22) for title in rows]
     figure = Figure(figsize=(0.75 * longest + 1.8, 0.8 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), squeeze=False)[:, 0]
-    for axis, title, pictures in zip(axes, titles, rows.values(), strict=True):
-        show(axis, tile(pictures, columns=longest))
+    for axis, title, images in zip(axes, titles, rows.values(), strict=True):
+        show(axis, tile(images, columns=longest))
         axis.set_ylabel(title, rotation=0, ha="right", va="center", fontsize=10)
     save(figure, path)
 
@@ -165,10 +167,10 @@ def reliability(path, calibrations):
     figure = Figure(figsize=(7.6 if len(calibrations) > 1 else 5.6, 5.2), layout="constrained")
     upper, lower = figure.subplots(2, sharex=True, height_ratios=(3, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1, label="perfectly calibrated")
-    for (title, one), colour in zip(calibrations.items(), palette(len(calibrations)), strict=True):
-        confidence, accuracy, count = (part.detach().double().cpu() for part in one[:3])
+    for (title, curve), colour in zip(calibrations.items(), palette(len(calibrations)), strict=True):
+        confidence, accuracy, count = (part.detach().double().cpu() for part in curve[:3])
         filled = count > 0
-        label = f"{plain(title, 30)}: ECE {one.ece:.4f}"
+        label = f"{plain(title, 30)}: ECE {curve.ece:.4f}"
         upper.plot(confidence[filled], accuracy[filled], marker="o", markersize=4, color=colour, label=label)
         edges = np.linspace(0, 1, len(count) + 1)
         if filled.any():  # a logarithmic axis warns where there is nothing else
@@ -178,7 +180,7 @@ def reliability(path, calibrations):
                 middle = left + 0.5 / len(count)
                 lower.annotate(f"{number}", (middle, max(number, 0.7)), (0, 2), textcoords="offset points",
                                ha="center", fontsize=7)  # fmt: skip
-    most = max((one.count.max().item() for one in calibrations.values()), default=1)
+    most = max((part.count.max().item() for part in calibrations.values()), default=1)
     lower.set(yscale="log", ylim=(0.7, max(most, 1) * 6), xlabel="confidence", ylabel="entries", xlim=(0, 1))
     upper.set(ylim=(-0.03, 1.03), ylabel="accuracy")
     lower.grid(axis="y", alpha=0.3)
@@ -228,26 +230,26 @@ def palette(count):
     return matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))
 
 
-def imputed(path, pictures, probs, truth, names):
+def imputed(path, images, probs, truth, names):
     """Pictures under their most probable category and its probability; in red where the truth is another.
 
     Args:
         path: PNG to write.
-        pictures: `(n, C, H, W)`
+        images: `(n, C, H, W)`
         probs: class probabilities, `(n, categories)`.
         truth: states, `(n,)`.
         names: text of every state.
     """
-    columns = min(10, len(pictures))
-    rows = -(-len(pictures) // columns)
+    columns = min(10, len(images))
+    rows = -(-len(images) // columns)
     figure = Figure(figsize=(0.85 * columns, 1.05 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes:
         axis.set_axis_off()
-    for axis, picture, row, state in zip(axes, pictures, probs, truth.long().tolist(), strict=False):
-        found = int(row.argmax())
-        axis.imshow(picture.movedim(0, -1).clamp(0, 1).cpu().numpy(), cmap="gray", vmin=0, vmax=1)
-        title = f"{plain(names[found], 10)} {row[found].item():.0%}"
-        axis.set_title(title if found == state else f"{title}\nnot {plain(names[state], 10)}", fontsize=8,
-                       color="black" if found == state else "tab:red")  # fmt: skip
+    for axis, image, row, state in zip(axes, images, probs, truth.long().tolist(), strict=False):
+        likely = int(row.argmax())
+        axis.imshow(image.movedim(0, -1).clamp(0, 1).cpu().numpy(), cmap="gray", vmin=0, vmax=1)
+        title = f"{plain(names[likely], 10)} {row[likely].item():.0%}"
+        axis.set_title(title if likely == state else f"{title}\nnot {plain(names[state], 10)}", fontsize=8,
+                       color="black" if likely == state else "tab:red")  # fmt: skip
     save(figure, path)

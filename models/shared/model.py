@@ -35,11 +35,12 @@ class Model:
 
     epochs: int = 100  # Passes over the training data, at most.
     batch_size: int = 128  # Images per step.
-    lr: float = 1e-3  # Adam's learning rate of the networks.
-    decay: bool = False  # Let the learning rates fall to 0 along a cosine.
-    clip_norm: float | None = None  # Largest norm of the gradient.
+    lr: float = knob(1e-3, trains=True)  # Adam's learning rate of the networks.
+    decay: bool = knob(False, trains=True)  # Let the learning rates fall to 0 along a cosine.
+    clip_norm: float | None = knob(None, trains=True)  # Largest norm of the gradient.
 
-    checkpoint_every: int | None = None  # Write a checkpoint after so many batches too; None: after every epoch.
+    # Write a checkpoint after so many batches too; None: after every epoch.
+    checkpoint_every: int | None = knob(None, trains=True)
     seed: int = 0  # Seed of weights, batches and draws.
     threads: int | None = None  # CPU threads; None: torch's default.
     accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
@@ -49,11 +50,13 @@ class Model:
     runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
     name: str | None = None  # Name of the run; default: data, model or prior, or all three.
     progress: bool = True  # Show a progress bar.
-    tensorboard: bool = False  # Write the curves to RUN/tensorboard too.
-    figures_every: int | None = None  # Draw the figures into RUN/figures after every so many epochs; None: at the end.
+    tensorboard: bool = knob(False, trains=True)  # Write the curves to RUN/tensorboard too.
+    # Draw the figures into RUN/figures after every so many epochs; None: at the end.
+    figures_every: int | None = knob(None, trains=True)
 
     model: ClassVar[str]  # the command's word, and what `config.json` calls it
     binarize: ClassVar[Any] = "none"  # images as they are, where a model has no knob of this name
+    trains: ClassVar[bool] = True  # whether the networks learn
     whole: ClassVar[bool] = False  # whether a smaller last batch is left out
     least: ClassVar[dict[str, float]] = {  # of whole numbers; None is no number
         **dict.fromkeys(("image_size", "crop", "epochs", "batch_size", "devices", "nodes"), 1),

@@ -47,7 +47,7 @@ def new_folder(runs_dir, name):
 
 
 def start(config, image_shape, meanings=(), name=None):
-    """Make the folder of a run on pictures with attributes `meanings` and write its `config.json`."""
+    """Make the folder of a run on images with attributes `meanings` and write its `config.json`."""
     folder = new_folder(config.runs_dir, name or config.run_name)
     written = {
         "format": FORMAT,

@@ -1,5 +1,8 @@
 """A relaxed one-hot category, whose divergence stays that of the category."""
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import pyro.distributions as dist
 import torch
 from torch import Tensor
@@ -34,8 +37,10 @@ class GumbelSoftmax(dist.TorchDistribution):
         tensor(1)
     """
 
-    arg_constraints = {"logits": constraints.real_vector}  # noqa: RUF012 (torch's convention)
-    support = constraints.simplex
+    arg_constraints: ClassVar = {  # pyright: ignore (torch declares a property, its own laws do this)
+        "logits": constraints.real_vector
+    }
+    support = constraints.simplex  # pyright: ignore (likewise)
     has_rsample = True
 
     def __init__(self, logits: Tensor, temperature: float, validate_args: bool | None = None):
@@ -48,8 +53,8 @@ class GumbelSoftmax(dist.TorchDistribution):
         shape = torch.Size(batch_shape) + self.event_shape
         return GumbelSoftmax(self.logits.expand(shape), self.temperature, validate_args=False)
 
-    def rsample(self, sample_shape: tuple[int, ...] = torch.Size()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
+    def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
         tiny = torch.finfo(self.logits.dtype).tiny
         exponential = torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_()
         return ((self.logits - exponential.clamp(min=tiny).log()) / self.temperature).softmax(-1)

@@ -38,14 +38,14 @@ class TruncatedCategorical(dist.Categorical):
     def __init__(self, logits: Tensor, count: int, validate_args: bool | None = None):
         if check_count("count", count) > logits.shape[-1]:
             raise ValueError(f"count: expected at most {logits.shape[-1]} values, got {count}")
-        self.kept = logits.topk(count, -1).indices
+        self.top = logits.topk(count, -1).indices
         # Finite: the gradient of 0 times infinity would be NaN.
         cut = torch.full_like(logits, torch.finfo(logits.dtype).min / 2)
-        super().__init__(logits=cut.scatter(-1, self.kept, logits.gather(-1, self.kept)), validate_args=validate_args)
+        super().__init__(logits=cut.scatter(-1, self.top, logits.gather(-1, self.top)), validate_args=validate_args)
 
     def expand(self, batch_shape, _instance=None):
         logits = self.logits.expand(*batch_shape, -1)
-        return TruncatedCategorical(logits, self.kept.shape[-1], validate_args=False)
+        return TruncatedCategorical(logits, self.top.shape[-1], validate_args=False)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
-        return self.kept.movedim(-1, 0)
+        return self.top.movedim(-1, 0)

@@ -160,7 +160,7 @@ class FlowNormalKnobs(PriorKnobs):
 
     @property
     def reinitializes(self) -> bool:
-        return self.learns  # over N(0, I) nothing changes, but the codes are drawn: numbers of before need them
+        return self.learns and self.flow_base == "trip"
 
     def build(self, setting: Setting) -> FlowNormal:
         base = None

@@ -69,7 +69,7 @@ def trained(folder, tmp_path_factory):
 )
 def test_a_run_leaves_its_files(trained, word, pictures):
     run = trained[word]
-    written = {"config.json", "metrics.csv", "model.safetensors", "summary.json"}
+    written = {"config.json", "metrics.csv", "model.safetensors", "program.json", "summary.json"}
     assert {path.name for path in run.iterdir() if not path.name.startswith("evaluation")} == written | pictures
     summary = json.loads((run / "summary.json").read_text(), parse_constant=pytest.fail)  # no NaN
     assert set(summary["test"]["imputation"]) == {"side", "bright", "level"}
@@ -179,9 +179,9 @@ def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatc
         ("train classifier --data digits", "network: conv expected images of 28, 32 or 64 pixels, got (1, 8, 8)"),
         ("train joint-vae --data digits --attributes hat", "attributes of digits: expected one of digit, got 'hat'"),
         ("evaluate JOINT --classifier JOINT", "classifier: expected a run of `train classifier` on the data of"),
-        ("evaluate CLASSIFIER --classifier CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
+        ("evaluate CLASSIFIER --classifier CLASSIFIER", "run: expected a model that draws images, got a classifier"),
         ("evaluate JOINT --inception nowhere.pth", "inception: expected the weights of torch-fidelity's Inception at"),
-        ("sample CLASSIFIER", "run: expected a model that draws pictures, got a classifier"),
+        ("sample CLASSIFIER", "run: expected a model that draws images, got a classifier"),
         ("sample JOINT --given side=up", "given: side: expected one of left, right, got 'up'"),
         ("sample JOINT --given hat=1", "given: expected one of side, bright, level, got 'hat'"),
         ("sample JOINT --given side", "given: expected name=value"),

@@ -242,7 +242,7 @@ def test_a_name_that_an_added_column_would_take_is_refused(run, folder, monkeypa
         ({"min_confidence": float("nan")}, r"min_confidence: expected a number in \[0, 1\], got nan"),
         ({"draws": 0}, "draws: expected at least 1, got 0"),
         ({"seed": -1}, "seed: expected 0 to"),
-        ({"images": "nowhere"}, "images: expected a folder of pictures, got none at .*nowhere"),
+        ({"images": "nowhere"}, "images: expected a folder of images, got none at .*nowhere"),
         ({"attributes": "nowhere.csv"}, "attributes: expected a CSV file, got none at .*nowhere.csv"),
         ({"out": "no/such/out.csv"}, "out: expected a file in a folder that is there, got none at .*no/such"),
         ({"out": "images"}, "out: expected a file to write, got the folder .*images"),

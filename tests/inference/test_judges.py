@@ -79,7 +79,7 @@ def test_inception_needs_its_weights_and_torchmetrics(tmp_path, monkeypatch):
 
 
 def test_one_picture_cannot_be_compared():
-    with pytest.raises(UserError, match="data: expected at least two pictures to compare with, got 1"):
+    with pytest.raises(UserError, match="data: expected at least two images to compare with, got 1"):
         judges.conditions(None, None, Images(torch.zeros(1, 1, 4, 4)), seed=0)
 
 

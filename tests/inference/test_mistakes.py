@@ -165,7 +165,7 @@ def test_a_training_that_diverges(tmp_path, fails, prior):
     flags = ["--lr", "1e9", "--no-progress", "--runs-dir", tmp_path]
     assert "expected a finite n" in fails("train", "vae", *to_flags(configure("vae", **SIZES, **prior)), *flags)
     (run,) = tmp_path.glob("*/*")
-    assert {path.name for path in run.iterdir()} <= {"config.json", "metrics.csv", "model.safetensors"}
+    assert {path.name for path in run.iterdir()} <= {"config.json", "metrics.csv", "model.safetensors", "program.json"}
     assert json.loads((run / "config.json").read_text())["config"]["lr"] == 1e9
 
 

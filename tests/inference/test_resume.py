@@ -1,6 +1,5 @@
 """`train --resume RUN`: whatever cut a training off, its folder ends as if nothing had."""
 
-import contextlib
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from cut_off import die, folder_of, resume, under_way
 
 import experiments
 from experiments.__main__ import main
@@ -29,39 +29,8 @@ GAN = ["gan", "--data", "grid", "--network", "mlp", "--hidden", "8", "--latent-d
 GAN += ["--prior", "normal", "--epochs", "3", "--average", "0.9", "--critic-steps", "2"]
 
 
-class Killed(BaseException):
-    """Nothing catches it."""
-
-
 def start(root, *flags):
     return main(["train", *flags, "--no-progress", "--runs-dir", str(root)])
-
-
-def folder_of(root):
-    (folder,) = root.glob("*/*")
-    return folder
-
-
-def resume(folder):
-    return main(["train", "--resume", str(folder)])
-
-
-def die(monkeypatch, run, module, name, calls, after=True):
-    """Let `run` die in its so-many-th call of a function, after that has done its work or before."""
-    function, numbers = getattr(module, name), iter(range(1, 100))
-
-    def patched(*args, **kwargs):
-        last = next(numbers) == calls
-        if last and not after:
-            raise Killed
-        function(*args, **kwargs)
-        if last:
-            raise Killed
-
-    with monkeypatch.context() as patch:
-        patch.setattr(module, name, patched)
-        with pytest.raises(Killed):
-            run()
 
 
 def outcome(folder):
@@ -196,25 +165,6 @@ def test_load_returns_the_trained_model(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"run: expected model.safetensors in"):
         experiments.load(folder)
-
-
-HOLD = """
-import sys
-from models.shared import runs
-with runs.held(sys.argv[1]) as free:
-    print(free, flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextlib.contextmanager
-def under_way(folder):
-    """Another process has the run in this folder."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], **pipes) as other:
-        assert other.stdout.readline() == "True\n"
-        yield
-        other.kill()
 
 
 def test_a_run_that_is_under_way_is_left_alone(cut, capsys):

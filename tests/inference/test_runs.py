@@ -18,7 +18,7 @@ from models.shared.knobs import to_flags
 TINY = to_flags(configure("vae", data="digits", epochs=3, latent_dim=4, hidden=(16,), particles=5))
 TRIP = ["--prior", "trip", "--components", "3", "--rank", "2"]
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
-FILES = {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
+FILES = {"config.json", "metrics.csv", "model.safetensors", "program.json", "summary.json", *PICTURES}
 
 
 def train(tmp_path, *flags):
@@ -105,7 +105,7 @@ def test_two_devices_make_one_run(tmp_path):
     (folder,) = tmp_path.glob("*/*")
     assert finished.stdout.count(str(folder)) == 1
     names = {path.name for path in folder.iterdir()}
-    assert names == {"config.json", "metrics.csv", "model.safetensors", "summary.json", *PICTURES}
+    assert names == {"config.json", "metrics.csv", "model.safetensors", "program.json", "summary.json", *PICTURES}
 
 
 def test_the_prior_fitted_at_the_end_raises_the_bound_and_leaves_the_networks(tmp_path, plain):

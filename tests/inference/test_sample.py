@@ -56,7 +56,7 @@ def test_number_of_pictures(rows, given, n, expected):
     ],
 )
 def test_equal_rows_are_refused(rows, given, twice):
-    with pytest.raises(UserError, match=f"given: expected each row of pictures once, got {twice} twice"):
+    with pytest.raises(UserError, match=f"given: expected each row of images once, got {twice} twice"):
         rows(*given)
 
 

@@ -50,7 +50,7 @@ def test_categories_that_wait_and_are_given_up(tmp_path, capsys):
     capsys.readouterr()
     for more, message in (
         (["--category", "4"], "category: expected 0..3, got 4"),
-        (["--category", "1", "1"], "category: expected each row of pictures once, got category 1 twice"),
+        (["--category", "1", "1"], "category: expected each row of images once, got category 1 twice"),
         (["--category", "1", "--categories-of", "posterior"], "category, categories_of: expected one of them"),
         (["--given", "digit=3"], "given: expected a run with attributes"),
     ):
