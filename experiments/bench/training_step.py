@@ -83,7 +83,7 @@ def _vae(config, network, shape, prior):
             networks.ConvEncoder(shape, config.latent_dim, config.channels),
             networks.ConvDecoder(config.latent_dim, shape, config.channels),
         )
-    kind = programs.JointVAE if isinstance(prior, pp.TTLP) else programs.VAE
+    kind = programs.JointVAE if getattr(prior, "attributes", None) else programs.VAE
     likelihood = "bernoulli" if network == "dense" else "squared-error"
     return kind(*parts, prior, likelihood).to(config.device)
 
@@ -91,7 +91,7 @@ def _vae(config, network, shape, prior):
 def pyro_step(model, x, y):
     """A step as `training.fit` makes it after the first batch: without validation."""
     objective, optimizer = objectives.ELBO(), torch.optim.Adam(model.parameters())
-    batch = (x, y) if isinstance(model, programs.JointVAE) else (x,)
+    batch = (x, y) if hasattr(model, "attributes") else (x,)
 
     def step():
         with pyro.validation_enabled(False):

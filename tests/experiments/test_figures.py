@@ -2,6 +2,8 @@
 
 import json
 
+from fake_runs import newest
+
 from experiments.__main__ import main
 
 SMALL = ["--epochs", "1", "--threads", "1", "--no-progress"]
@@ -9,10 +11,6 @@ SMALL = ["--epochs", "1", "--threads", "1", "--no-progress"]
 
 def train(kind, *flags):
     assert main(["train", kind, *SMALL, *flags]) == 0
-
-
-def newest(folder):
-    return max(folder.glob("*/*/summary.json"), key=lambda path: path.stat().st_mtime_ns).parent
 
 
 def test_figure_mode_hopping(tmp_path, capsys):
