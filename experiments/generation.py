@@ -1,4 +1,4 @@
-"""What the draws of a model's prior are worth: pockets, leaks, and pictures against real ones (dpVAE section 5.1)."""
+"""What the draws of a model's prior are worth: pockets, leaks, and images against real ones (dpVAE section 5.1)."""
 
 import pyro
 import torch
@@ -28,7 +28,7 @@ def results(
 
     `skl` against the aggregated posterior of the test part; `leakage` at thresholds of log p(z), and at those below
     which given shares of the prior's own draws lie (thresholds that do not hang on the scale of z); `nll` of the first
-    pictures. With a judge `frechet` of `samples` pictures, `frechet_low` of the `lowest` among as many with the least
+    images. With a judge `frechet` of `samples` images, `frechet_low` of the `lowest` among as many with the least
     q(z). With known factors the mutual information gap `mig` of the training part.
 
     Args:
@@ -39,7 +39,7 @@ def results(
         real: its features of the test part.
         samples: draws of prior and posterior.
         lowest: how many of them are low-posterior samples.
-        nll_samples, nll_pictures: importance samples of each picture, and how many pictures.
+        nll_samples, nll_pictures: importance samples of each image, and how many images.
     """
     pyro.set_rng_seed(seed)
     prior = model.prior_law()
@@ -79,14 +79,12 @@ def _leakage(prior, posterior, samples):
     }
 
 
-def _nll(model, pictures, samples):
-    parts = [
-        metrics.importance_nll(model.model, model.guide, batch, samples, chunk=500) for batch in pictures.split(10)
-    ]
+def _nll(model, images, samples):
+    parts = [metrics.importance_nll(model.model, model.guide, batch, samples, chunk=500) for batch in images.split(10)]
     nll, error, k = (torch.cat([getattr(part, name) for part in parts]).double() for name in parts[0]._fields)
     return {
         "nll": float(nll.mean()),
-        "nll_se": float(error.square().mean().sqrt() / len(nll) ** 0.5),  # of the estimate, not over pictures
+        "nll_se": float(error.square().mean().sqrt() / len(nll) ** 0.5),  # of the estimate, not over images
         "nll_pareto_k": float((k > 0.7).double().mean()),
         "nll_pictures": len(nll),
         "nll_samples": samples,
@@ -94,5 +92,5 @@ def _nll(model, pictures, samples):
 
 
 def _decoded(model, z):
-    """Mean pictures of codes."""
+    """Mean images of codes."""
     return torch.cat([model.decode(part).mean for part in z.split(1000)])

@@ -31,3 +31,8 @@ def replace_processes(monkeypatch, process):
             return process(command, stdout=output, stderr=output).returncode
 
     monkeypatch.setattr(launch.Machine, "run", run)
+
+
+def newest(folder):
+    """The folder of the run that ended last."""
+    return max(folder.glob("*/*/summary.json"), key=lambda path: path.stat().st_mtime_ns).parent

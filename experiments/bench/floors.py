@@ -20,7 +20,7 @@ def forward(columns, states, rank, batch, ring, device="cpu"):
 def backward(columns, states, rank, batch, ring, device="cpu"):
     """Forward, the way back, and the products that give the gradients of weights and of cores.
 
-    A ring's matrices are counted once: they could be kept. A train's gradients are taken eight pairs at a time.
+    A ring's matrices are counted once: they could be stored. A train's gradients are taken eight pairs at a time.
     """
     push = _pusher(states, rank, batch, ring, device)
     push_again = _pusher(states, rank, batch, ring, device, built=True)

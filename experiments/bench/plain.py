@@ -25,7 +25,7 @@ def log_prob(x, cores, loc, log_scale, ring):
 def sample(count, cores, loc, log_scale, ring, observed=None):
     """Chain rule, with a batched suffix for every variable -> ``(count, D)``.
 
-    ``observed (count, D)`` with NaN = missing: the entries that are there are kept, the others drawn given all of them.
+    ``observed (count, D)`` with NaN = missing: the entries that are there stay, the others are drawn given all of them.
     """
     columns = len(cores)
     observed = torch.full((count, columns), torch.nan, device=loc.device) if observed is None else observed

@@ -1,6 +1,6 @@
 """The authors' own code, from a checkout of the user's: TRIP's tensor ring, or GENTRL's tensor-train prior.
 
-Nothing of it is copied here, and it runs only where it is asked for.
+Nothing of it is copied here, and it runs only where it is wanted.
 """
 
 import importlib.util
@@ -9,7 +9,7 @@ import torch
 
 from pyro_priors.checks import UserError
 
-# File that tells the repository -> class of its prior, and what its constructor is told of how the chain closes.
+# File that tells the repository -> class of its prior, and what its constructor takes for how the chain closes.
 KNOWN = {
     "core/learnable_priors/trip.py": ("TRIP", {True: {}}),
     "gentrl/lp.py": ("LP", {True: {"tt_type": "ring"}, False: {"tt_type": "usual"}}),

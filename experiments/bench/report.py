@@ -1,4 +1,4 @@
-"""What benchmarks measured, as text and as a picture."""
+"""What benchmarks measured, as text and as a figure."""
 
 import os
 import platform

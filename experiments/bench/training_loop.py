@@ -25,11 +25,11 @@ NETWORKS = ("dense", "convolutions")
 class BenchTrainingLoopConfig:
     """Time an epoch of `training.fit` against the same batches, objective and optimizer in a bare torch loop.
 
-    Two VAEs under TRIP, as in `bench training-step`, on random pictures kept as bytes: dense layers on 0/1 pixels drawn
+    Two VAEs under TRIP, as in `bench training-step`, on random images as bytes: dense layers on 0/1 pixels drawn
     for every batch, and convolutions on 64 x 64 x 3. A callback reads the clock, after the first batch.
     """
 
-    batch: int = 128  # Pictures per step.
+    batch: int = 128  # Images per step.
     batches: int = 20  # Steps of an epoch.
     networks: tuple[str, ...] = NETWORKS  # Which of the two to time.
     latent_dim: int = 40  # Latent dimensions.

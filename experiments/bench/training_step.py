@@ -26,7 +26,7 @@ class BenchTrainingStepConfig:
     As to the allocator see `bench tensor-ring`.
     """
 
-    batch: int = 128  # Pictures per step.
+    batch: int = 128  # Images per step.
     latent_dim: int = 40  # Latent dimensions.
     components: int = 10  # Gaussians per latent dimension of TRIP and TTLP; a hundred in the mixture.
     rank: int = 20  # Size of the cores.

@@ -34,10 +34,10 @@ class CategoryGradientsConfig:
     epochs: tuple[int, ...] = (5, 40)  # Moments at which the gradients are drawn.
     temperatures: tuple[float, ...] = (1.0, 0.5, 0.2, 0.1)  # Of relaxed categories.
     keep: tuple[int, ...] = (3, 1)  # Most probable categories that a truncated sum keeps.
-    batch: int = 100  # Pictures.
+    batch: int = 100  # Images.
     draws: int = 2000  # Of every gradient.
     truth_draws: int = 20000  # Of the true one.
-    results: Path = pages.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
         check_counts(self, "batch")

@@ -20,17 +20,17 @@ TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "a
 class CpVaeFiguresConfig:
     """Compare trained runs on the same data, as CP-VAE does.
 
-    FOLDER gets reconstructions.png, generations.png (c drawn as often as the test pictures') and, for every run whose
-    prior is a mixture, components-N.png: pictures from single categories or components, N the place of the run.
+    FOLDER gets reconstructions.png, generations.png (c drawn as often as the test images') and, for every run whose
+    prior is a mixture, components-N.png: images from single categories or components, N the place of the run.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]  # Run folders that `train` or `table` wrote.
-    n: int = 49  # Generated pictures of each run.
-    each: int = 10  # Pictures of each category or component.
+    n: int = 49  # Generated images of each run.
+    each: int = 10  # Images of each category or component.
     components: int = 10  # How many of them, those with most of the data first.
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     seed: int = 0  # Seed of the draws.
-    folder: Path = Path("figures")  # Where the pictures are written.
+    folder: Path = Path("figures")  # Where the images are written.
 
     def __post_init__(self):
         check_counts(self, "n", "each", "components")
@@ -51,8 +51,8 @@ def main(config: CpVaeFiguresConfig):
     drawn = {title: _generated(trained, config.n) for title, trained in zip(titles, compared_runs, strict=True)}
     figures.samples(config.folder / "generations.png", drawn)
     for place, trained in enumerate(compared_runs, start=1):
-        if (pictures := by_component(trained.model, test.first(2000), config.components, config.each)) is not None:
-            attribute_grid(config.folder / f"components-{place}.png", pictures)
+        if (images := by_component(trained.model, test.first(2000), config.components, config.each)) is not None:
+            attribute_grid(config.folder / f"components-{place}.png", images)
     print(config.folder)
 
 
@@ -73,7 +73,7 @@ def _titles(compared_runs):
 
 
 def _generated(trained, count):
-    """Pictures; CP-VAE's categories are drawn from the aggregated posterior (eq. 14)."""
+    """Images; CP-VAE's categories are drawn from the aggregated posterior (eq. 14)."""
     if trained.run.config.infers_categories:
         test = runs.read_json(trained.run.folder / "summary.json")["test"]
         return trained.model.generate(count, probs=torch.tensor(test["categories"]))
@@ -82,7 +82,7 @@ def _generated(trained, count):
 
 @torch.no_grad()
 def by_component(model, images, most, each):
-    """`{title: pictures}` of the components of a mixture prior that hold most of `images`; None for other priors."""
+    """`{title: images}` of the components of a mixture prior that hold most of `images`; None for other priors."""
     law = model.prior_law()
     if not isinstance(law, torch.distributions.MixtureSameFamily):
         return None
@@ -99,10 +99,10 @@ def by_component(model, images, most, each):
     else:
         z = law.component_distribution.sample((each,))
         drawn = {c: _decoded(model, z[:, c]) for c in chosen}
-    return {f"{c}: {100 * shares[c]:.1f} %": pictures for c, pictures in drawn.items()}
+    return {f"{c}: {100 * shares[c]:.1f} %": part for c, part in drawn.items()}
 
 
 def _decoded(model, z):
-    """Mean pictures of upper latents."""
+    """Mean images of upper latents."""
     lower = (model.lower_prior(z).sample(),) if hasattr(model, "lower_prior") else ()
     return model.decode(z, *lower).mean

@@ -42,7 +42,7 @@ class CpVaeToyConfig:
     draws: int = 50_000  # Of each model.
     seed: int = 0  # Seed of trainings and draws.
     runs_dir: Path = Path("runs")  # Where runs land.
-    results: Path = pages.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
         check_rows(self.rows, ROWS)
@@ -93,8 +93,8 @@ def compare(x):
 
     Example:
         >>> _ = torch.manual_seed(0)
-        >>> found = compare(0.3 + 0.05 * torch.randn(1000))
-        >>> round(found["modes"][0]["share"], 2), round(found["kolmogorov"], 2)
+        >>> result = compare(0.3 + 0.05 * torch.randn(1000))
+        >>> round(result["modes"][0]["share"], 2), round(result["kolmogorov"], 2)
         (1.0, 0.5)
     """
     modes = []

@@ -17,7 +17,6 @@ from models.shared import figures, runs
 from pyro_priors import metrics
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.images import loader
-from pyro_priors.distributions import FlowNormal
 from pyro_priors.metrics.latents import log_prob
 
 
@@ -25,20 +24,20 @@ from pyro_priors.metrics.latents import log_prob
 class DpvaeFiguresConfig:
     """Walk through the latents of trained runs of the same data.
 
-    FOLDER gets traversals.png (from one test picture to another, straight in the representation space z, and in the
-    generation space where there is a flow), dimensions.png (one latent after the other, away from a test picture), and
+    FOLDER gets traversals.png (from one test image to another, straight in the representation space z, and in the
+    generation space where there is a flow), dimensions.png (one latent after the other, away from a test image), and
     traversals.json: log q(z), the aggregated posterior, at the least likely point of many such ways.
     """
 
     runs: tyro.conf.Positional[tuple[Path, ...]]  # Run folders that `train vae` or `table dpvae` wrote.
-    between: tuple[int, int] = (0, 1)  # Test pictures that the drawn way joins; the first is where latents are varied.
-    steps: int = 11  # Pictures along a way.
-    pairs: int = 300  # Pairs of test pictures whose ways are measured.
+    between: tuple[int, int] = (0, 1)  # Test images that the drawn way joins; the first is where latents are varied.
+    steps: int = 11  # Images along a way.
+    pairs: int = 300  # Pairs of test images whose ways are measured.
     dimensions: int = 5  # Latents that are varied, those that tell most first.
     deviations: float = 5.0  # How far, in standard deviations of q(z).
     data_root: Path | None = None  # Where the data lie; default $PYRO_PRIORS_DATA, else data/.
     seed: int = 0  # Seed of the pairs.
-    folder: Path = Path("figures")  # Where the pictures are written.
+    folder: Path = Path("figures")  # Where the images are written.
 
     def __post_init__(self):
         check_counts(self, "steps", "pairs", "dimensions")
@@ -46,7 +45,7 @@ class DpvaeFiguresConfig:
         if not self.runs:
             raise UserError("runs: expected at least one run folder, got none")
         if min(self.between) < 0:
-            raise UserError(f"between: expected numbers of test pictures, got {self.between}")
+            raise UserError(f"between: expected numbers of test images, got {self.between}")
         if not self.deviations > 0:
             raise UserError(f"deviations: expected a positive number, got {self.deviations}")
 
@@ -64,7 +63,7 @@ def main(config: DpvaeFiguresConfig):
     for trained in walked:
         title, model = _title(trained, measured), trained.model
         law = metrics.aggregated_posterior(model.encode, loader(test, 1000))
-        z = law.component_distribution.mean  # codes of the test pictures
+        z = law.component_distribution.mean  # codes of the test images
         prior, (start, end) = model.prior_law(), z[list(config.between)]
         ways = {space: way(prior, z[pairs], config.steps, space) for space in spaces(prior)}
         measured[title] = {
@@ -89,13 +88,14 @@ def main(config: DpvaeFiguresConfig):
 def _title(trained, known):
     """Objective and prior of a run; a number where two are the same."""
     config = trained.run.config
-    title = f"{OBJECTIVES[config.objective]}, {config.prior_kind.title}"
+    words = [OBJECTIVES.get(getattr(config, "objective", None), config.model)]
+    title = ", ".join(words + ([config.prior_kind.title] if hasattr(config, "prior") else []))
     return title if title not in known else f"{title} ({len(known) + 1})"
 
 
 def spaces(prior):
     """The spaces in which a way can be straight: z, and z0 where the prior is a flow."""
-    return ("z", "z0") if isinstance(prior, FlowNormal) else ("z",)
+    return ("z", "z0") if hasattr(prior, "to_generation") else ("z",)
 
 
 def way(prior, ends, steps, space):
@@ -115,13 +115,13 @@ def varied(z, law, latent, deviations, steps):
 
 
 def _draw_ways(path, rows, walks):
-    """Pictures along the ways; where latents are two, the ways over q(z) as well."""
+    """Images along the ways; where latents are two, the ways over q(z) as well."""
     plane = walks[0][3].shape[1] == 2
     steps = len(next(iter(rows.values())))
     figure = Figure(figsize=(0.75 * steps + 3, 0.8 * len(rows) + 3.4 * plane), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(0.8 * len(rows), 3.4)) if plane else (figure, None)
-    for axis, (title, pictures) in zip(above.subplots(len(rows), squeeze=False)[:, 0], rows.items(), strict=True):
-        figures.show(axis, figures.tile(pictures, columns=steps))
+    for axis, (title, images) in zip(above.subplots(len(rows), squeeze=False)[:, 0], rows.items(), strict=True):
+        figures.show(axis, figures.tile(images, columns=steps))
         axis.set_ylabel(figures.wrap(title, 24), rotation=0, ha="right", va="center", fontsize=8)
     if plane:
         for axis, (title, _, _, z, drawn) in zip(below.subplots(1, len(walks), squeeze=False)[0], walks, strict=True):
@@ -134,12 +134,12 @@ def _draw_ways(path, rows, walks):
 
 
 def _draw_dimensions(path, walks, config):
-    """A block of rows for each run: one latent each, away from the code of the first picture."""
+    """A block of rows for each run: one latent each, away from the code of the first image."""
     figure = Figure(
         figsize=(0.55 * config.steps * len(walks) + 1, 0.75 * config.dimensions + 0.6), layout="constrained"
     )
     for axis, (title, model, law, z, _) in zip(figure.subplots(1, len(walks), squeeze=False)[0], walks, strict=True):
-        decided = z.var(0) / law.variance  # the share of a latent that the pictures decide
+        decided = z.var(0) / law.variance  # the share of a latent that the images decide
         chosen = decided.argsort(descending=True)[: config.dimensions].tolist()
         start = z[config.between[0]]
         rows = [model.decode(varied(start, law, latent, config.deviations, config.steps)).mean for latent in chosen]

@@ -27,7 +27,7 @@ EXTREME = 5  # points marked in each panel
 class DpvaeMoonsConfig:
     """Train every regularised VAE on two moons under N(0, I) and under a flow, at the same hyperparameters.
 
-    RESULTS/dpvae-moons.json has the numbers, .md the table, .png the pictures. Runs that are there are not repeated.
+    RESULTS/dpvae-moons.json has the numbers, .md the table, .png the figure. Runs that are there are not repeated.
     """
 
     objectives: tuple[str, ...] = tuple(OBJECTIVES)  # Bounds to train by.
@@ -36,7 +36,7 @@ class DpvaeMoonsConfig:
     lowest: int = 250  # Low-posterior samples whose distance from the moons is averaged.
     seed: int = 0  # Seed of trainings and draws.
     runs_dir: Path = Path("runs")  # Where runs land.
-    results: Path = pages.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
         check_rows(self.objectives, OBJECTIVES, "objectives")

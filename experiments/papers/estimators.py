@@ -39,7 +39,7 @@ class EstimatorsConfig:
     rank: int = 5  # Size of TRIP's cores.
     draws: int = 200  # Of every gradient.
     seed: int = 0  # Of prior, targets and draws.
-    results: Path = pages.FOLDER  # Where results are kept.
+    results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
         check_counts(self, "components", "rank")

@@ -17,14 +17,14 @@ from pyro_priors.checks import UserError, check_seed
 class ModeHoppingConfig:
     """Start at a draw of a tensor-ring prior and draw random dimensions from p(z_some given the others), repeatedly.
 
-    Writes the pictures, one way a row. With a classifier it says how often a hop changes what the classifier sees.
+    Writes the images, one way a row. With a classifier it says how often a hop changes what the classifier sees.
     """
 
     run: tyro.conf.Positional[Path]  # Run of a VAE or GAN whose prior is a tensor ring.
     dimensions: int = 5  # Latents drawn anew in each hop.
     hops: int = 11  # Hops along a way.
     ways: int = 8  # Rows.
-    classifier: Path | None = None  # Run of `train classifier` that reads the pictures.
+    classifier: Path | None = None  # Run of `train classifier` that reads the images.
     seed: int = 0  # Seed of the draws.
     output: Path | None = None  # PNG to write; default mode-hopping.png in the run folder.
 
@@ -40,12 +40,12 @@ def main(config: ModeHoppingConfig):
     pyro.set_rng_seed(config.seed)
     z = way(latent_law(model, run), config.dimensions, config.hops, config.ways)
     code = {"c": torch.arange(config.ways) % model.categories} if hasattr(model, "categories") else {}  # stays
-    pictures = [decoded(model, part, **code) for part in z]  # of each step, for all ways
-    rows = {str(number + 1): torch.stack([step[number] for step in pictures]) for number in range(config.ways)}
+    images = [decoded(model, part, **code) for part in z]  # of each step, for all ways
+    rows = {str(number + 1): torch.stack([step[number] for step in images]) for number in range(config.ways)}
     path = config.output or run.folder / "mode-hopping.png"
     figures_attributes.attribute_grid(path, rows)
     if judge is not None:
-        print(f"{changes(judge, pictures):.1%} of the hops change what the classifier sees")
+        print(f"{changes(judge, images):.1%} of the hops change what the classifier sees")
     print(path)
 
 
@@ -79,14 +79,14 @@ def way(law, dimensions, hops, count):
 
 @torch.no_grad()
 def decoded(model, z, **code):
-    """Pictures of latents, and of the code of an InfoGAN."""
+    """Images of latents, and of the code of an InfoGAN."""
     if not hasattr(model, "generator"):
         return model.decode(z).mean
     return model.unsigned(model.decode(z, **code) if code else model.generator(z))
 
 
 @torch.no_grad()
-def changes(judge, pictures):
+def changes(judge, images):
     """The share of hops after which the first discrete attribute that the classifier reads is another."""
-    seen = torch.stack([next(iter(judge.model.log_probs(step).values())).argmax(-1) for step in pictures])
+    seen = torch.stack([next(iter(judge.model.log_probs(step).values())).argmax(-1) for step in images])
     return (seen[1:] != seen[:-1]).float().mean().item()

@@ -1,4 +1,4 @@
-"""`table conditional-gan-mnist`: pictures given labels by a GAN with a joint prior, by how its prior gets gradients."""
+"""`table conditional-gan-mnist`: images given labels by a GAN with a joint prior, by how its prior gets gradients."""
 
 import math
 
@@ -60,7 +60,7 @@ def shares(row):
 TABLES = [
     Table(
         "conditional-gan-mnist",
-        "pictures given labels by a GAN with a joint prior",
+        "images given labels by a GAN with a joint prior",
         page,
         cells=[
             Cell((row,), "wgan-gp", {"mismatched": True, **values}, seeds, (title,), reading=Conditions)

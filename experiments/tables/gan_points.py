@@ -50,7 +50,7 @@ def page(table, rows):
 
 @torch.no_grad()
 def draw(folder, runs):
-    """Draws of models, `runs` being pairs of cell and run folder: a picture for each law, kinds down, priors across."""
+    """Draws of models, `runs` being pairs of cell and run folder: a figure for each law, kinds down, priors across."""
     for data, own in itertools.groupby(runs, lambda pair: pair[0].key[0]):
         own = list(own)
         height = len({cell.key[1] for cell, _ in own})

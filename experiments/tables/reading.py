@@ -71,7 +71,7 @@ class Judged(Summary):
 
 
 class Likeness(Judged):
-    """With the Frechet distance of generated from test pictures, in the features of a classifier."""
+    """With the Frechet distance of generated from test images, in the features of a classifier."""
 
     def beside(self):
         return super().beside() | {"count": len(self.data.test) if self.judge else self.plan.said("count")}
@@ -83,7 +83,7 @@ class Likeness(Judged):
 
 
 class Conditions(Judged):
-    """With what a classifier sees in pictures generated given labels; a training that diverged is a result too."""
+    """With what a classifier sees in images generated given labels; a training that diverged is a result too."""
 
     judge_of = staticmethod(lambda folder, run: judges.read(folder, run))
 

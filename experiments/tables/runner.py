@@ -133,7 +133,7 @@ class Plan:
         return missing
 
     def draw(self):
-        """Pictures that need the models, where all were trained here."""
+        """Images that need the models, where all were trained here."""
         first = {cell.name: seed for _, cell, seed in reversed(self.wanted)}
         cells = [cell for cell in self.table.cells if cell.name in first]
         runs = [(cell, results.newest(self.train(cell, first[cell.name]))) for cell in cells]

@@ -67,7 +67,7 @@ class Table:
         file: name of a result, from the name of its cell and the seed.
         figure: function (path, rows) that draws RESULTS/NAME.png from the results.
         options: of the command that makes it, where it is another than that of the same name.
-        figures: function (folder, pairs of cell and run folder) for pictures that need the models.
+        figures: function (folder, pairs of cell and run folder) for images that need the models.
     """
 
     name: str

@@ -65,7 +65,7 @@ def page(table, rows):
 
 
 def judges(rows):
-    """The classifiers that read the generated pictures; there should be one for each seed."""
+    """The classifiers that read the generated images; there should be one for each seed."""
     seen = {
         (seed, judge["weights"]): judge["accuracy"]
         for row in rows
@@ -79,7 +79,7 @@ def judges(rows):
 
 
 def conditions(row, read, digits):
-    """A number about pictures generated given labels."""
+    """A number about images generated given labels."""
     tests = [result["test"] for result in row.results]
     return pages.mean([read(test["conditions"]) for test in tests if "conditions" in test], digits)
 

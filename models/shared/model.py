@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import pyro
 import torch
 
+from models.shared.choice import ChoosesPrior
 from models.shared.knobs import acting, check_choices, check_idle
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
@@ -15,11 +16,11 @@ from pyro_priors.data import loading
 from pyro_priors.data.images import loader
 from pyro_priors.data.names import CROPPED, RESIZED, STREAMED, DataName
 from pyro_priors.data.streaming import Streaming
-from pyro_priors.modules.plugins import Setting, knob
+from pyro_priors.modules.plugins import knob
 
 
 @dataclasses.dataclass(frozen=True)
-class Model:
+class Model(ChoosesPrior):
     """A trainable model: its fields are the knobs of `train`; not a command itself.
 
     A model overrides `make` (the program), `steps` (losses, optimizers and callbacks), and what of `evaluate`, `report`
@@ -102,38 +103,6 @@ class Model:
     def title(self):
         """What figures call it."""
         return self.model
-
-    # ---- the prior, where it is chosen
-
-    @classmethod
-    def takes(cls, knobs):
-        """Whether it takes a prior with knobs of this class."""
-        return not knobs.joint
-
-    prior_defaults: ClassVar[dict[str, dict]] = {}  # of the priors' knobs, where they are not those of the prior itself
-
-    @property
-    def prior_knobs(self):
-        """The knobs of the prior alone."""
-        try:
-            return self.prior_kind(**{f.name: getattr(self, f.name) for f in dataclasses.fields(self.prior_kind)})
-        except ValueError as error:
-            raise UserError(str(error)) from error
-
-    @property
-    def learns(self):
-        """Whether there is anything to learn in the prior."""
-        return self.prior_knobs.learns
-
-    @property
-    def reinitializes(self):
-        """Whether the prior can be set from encoded data."""
-        return self.prior_knobs.reinitializes
-
-    def make_prior(self, image_shape, attributes=None):
-        """The prior, seeded by torch's global generator."""
-        bounds = (0.0, 1.0) if getattr(self, "likelihood", None) == "bernoulli" else None
-        return self.prior_knobs.build(Setting(self.latent_dim, attributes or {}, image_shape, bounds))
 
     # ---- data
 

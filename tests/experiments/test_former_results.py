@@ -30,14 +30,15 @@ def test_a_result_from_before_a_knob_is_that_of_its_default(tmp_path):
     assert results.result(tmp_path, dataclasses.replace(config, layer_norm=False), strict=False) is None
 
 
-def test_runs_from_before_there_was_a_choice_of_crops_had_148(tmp_path):
-    written = to_json(configure("gan", data="celeba"))
-    assert configured("gan", written).crop == written.pop("crop") == 160
-    assert configured("gan", written).crop == 148
+@pytest.mark.parametrize(("model", "default"), [("gan", 160), ("vae", 148)])
+def test_runs_from_before_there_was_a_choice_of_crops_had_148(tmp_path, model, default):
+    written = to_json(configure(model, data="celeba"))
+    assert configured(model, written).crop == written.pop("crop") == default
+    assert configured(model, written).crop == 148
     result = {"config": {key: value for key, value in written.items() if key not in ELSEWHERE}}
     (tmp_path / "row.json").write_text(json.dumps(result))
     for crop in (148, 160):
-        config = configure("gan", data="celeba", crop=crop, name="row")
+        config = configure(model, data="celeba", crop=crop, name="row")
         assert (results.result(tmp_path, config, strict=False) is not None) is (crop == 148)
 
 

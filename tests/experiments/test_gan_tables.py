@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fake_runs import newest
 from torchvision_files import write_cifar10
 
 from experiments import launch
@@ -11,10 +12,6 @@ from experiments.tables import catalogue, check, results
 from experiments.tables.reading import run_or_divergence
 from experiments.tables.spec import Row
 from pyro_priors.checks import UserError
-
-
-def newest(folder):
-    return max(folder.glob("*/*/summary.json"), key=lambda path: path.stat().st_mtime_ns).parent
 
 
 def test_tables(tmp_path, monkeypatch):

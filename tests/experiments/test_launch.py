@@ -23,7 +23,7 @@ SLURM = ["--launcher", "slurm"]
 
 
 class Job:
-    """Runs when it is asked for its result, once `submitit.together` of them are there; ends as its name says."""
+    """Runs when its result is wanted, once `submitit.together` of them are there; ends as its name says."""
 
     def __init__(self, submitit, executor, call):
         self.submitit, self.call, self.name = submitit, call, executor.parameters["name"]

@@ -11,11 +11,11 @@ PAGE = (RESULTS / "README.md").read_text() + "\n"
 
 def test_what_it_says_of_the_results_is_in_the_results():
     def mean(row):
-        kept = [
+        results = [
             json.loads(path.read_text())["test"]["elbo"] for path in (RESULTS / "trip-elbo").glob(f"{row}-seed?.json")
         ]
-        assert len(kept) == 3
-        return sum(kept) / 3
+        assert len(results) == 3
+        return sum(results) / 3
 
     elbo = {row: mean(row) for row in ("normal", "gmm-20", "gmm", "trip", "trip-noise")}
     assert elbo["trip"] > elbo["normal"] + 2
@@ -23,7 +23,7 @@ def test_what_it_says_of_the_results_is_in_the_results():
     assert elbo["gmm-20"] < elbo["trip"] < elbo["gmm"] < elbo["trip"] + 0.5
 
 
-def kept(table, row, share="0"):
+def numbers_of(table, row, share="0"):
     return json.loads((RESULTS / table / f"{row}-missing{share}-seed0.json").read_text())["test"]
 
 
@@ -46,18 +46,18 @@ def test_what_it_says_of_hidden_labels_is_in_the_results():
         ("pretrained", "0"),
         ("cvae", "0"),
     ]
-    found = [kept("ttlp-mnist", *row) for row in rows]
-    wanted = [(one["imputation"]["digit"]["accuracy"], one["conditions"]["mean_accuracy"]) for one in found]
+    values = [numbers_of("ttlp-mnist", *row) for row in rows]
+    wanted = [(run["imputation"]["digit"]["accuracy"], run["conditions"]["mean_accuracy"]) for run in values]
     assert said("[ttlp-mnist") == [number for pair in wanted for number in percents(*pair)]
 
 
 def test_what_it_says_of_faces_is_in_the_results():
     def mean(table, row, what="accuracy"):
-        return statistics.mean(one[what] for one in kept(table, row)["imputation"].values())
+        return statistics.mean(run[what] for run in numbers_of(table, row)["imputation"].values())
 
     ten = [("weighted", "accuracy"), ("classifier", "accuracy"), ("weighted", "majority"), ("joint", "accuracy")]
     ring = ten[:3]
-    wanted = [mean("ttlp-faces", *one) for one in ten] + [mean("ttlp-faces-ring", *one) for one in ring]
+    wanted = [mean("ttlp-faces", *pair) for pair in ten] + [mean("ttlp-faces-ring", *pair) for pair in ring]
     assert said("[ttlp-faces.md]") == percents(*wanted)
 
 
@@ -82,7 +82,7 @@ def test_what_it_says_of_categories_is_in_the_results():
 
 
 def flows(table, objective, prior, seeds="?"):
-    """What was found of the kept runs of `table dpvae`, in the order of their seeds."""
+    """What the draws of the runs of `table dpvae` are worth, in the order of their seeds."""
     paths = (RESULTS / f"dpvae-{table}").glob(f"{objective}-{prior}-seed{seeds}.json")
     return [json.loads(path.read_text())["generation"] for path in sorted(paths)]
 
@@ -99,7 +99,7 @@ CLAIM = ("frechet", "frechet_low", "skl")
 def test_what_it_says_of_flows_is_in_the_results():
     (text,) = re.findall(r"\[dpvae-mnist.md.*?\n\n", PAGE, re.DOTALL)
     pairs = [(objective, prior) for objective in ("elbo", "beta-tc") for prior in ("normal", "flow")]
-    means = [statistics.mean(one["skl"] for one in flows("mnist", *pair)) for pair in pairs]
+    means = [statistics.mean(run["skl"] for run in flows("mnist", *pair)) for pair in pairs]
     assert re.findall(r"\d\.\d+", text) == [f"{mean:.2f}" for mean in means]
     wanted = {"elbo": 3 * [3], "beta-h": [3, 1, 3], "beta-b": 3 * [0], "beta-tc": 3 * [3], "factor": [2, 3, 3]}
     wanted["info"] = [2, 1, 0]
@@ -122,19 +122,19 @@ def test_what_it_says_of_why_flows_fail_is_in_the_results():
 
 def test_what_it_says_of_flows_elsewhere_is_in_the_results():
     moons = json.loads((RESULTS / "dpvae-moons.json").read_text())["rows"]
-    near = {name: one["low_posterior_distance"] for name, one in moons.items()}
+    near = {name: run["low_posterior_distance"] for name, run in moons.items()}
     (text,) = re.findall(r"On \[moons\].*?\n\n", PAGE, re.DOTALL)
     assert re.findall(r"\d\.\d+", text) == [f"{near[name]:.3f}" for name in ("elbo, flow", "elbo, normal")]
     objectives = {name.split(", ")[0] for name in near}
-    assert sum(near[f"{one}, flow"] < near[f"{one}, normal"] for one in objectives) == 5
-    for one in objectives:
-        gaps = [[found["mig"] for found in flows("shapes", one, prior)] for prior in ("normal", "flow")]
+    assert sum(near[f"{objective}, flow"] < near[f"{objective}, normal"] for objective in objectives) == 5
+    for objective in objectives:
+        gaps = [[run["mig"] for run in flows("shapes", objective, prior)] for prior in ("normal", "flow")]
         assert max(map(max, gaps)) < 0.15
         changes = [flow - normal for normal, flow in zip(*gaps, strict=True)]
-        assert len(changes) == (1 if one == "factor" else 3)
-        if one == "elbo":
+        assert len(changes) == (1 if objective == "factor" else 3)
+        if objective == "elbo":
             assert min(changes) > 0
-        elif one != "factor":
+        elif objective != "factor":
             assert abs(statistics.mean(changes)) < statistics.stdev(changes) / len(changes) ** 0.5
     assert lower("faces", "elbo", "skl", "nll") == [1, 1]
     assert lower("faces", "factor", "skl", "nll") == [0, 0]
@@ -161,8 +161,10 @@ def test_what_it_says_of_estimators_is_in_the_results():
 
 def test_what_it_says_of_gans_is_in_the_results():
     def frechet(table, *rows):
-        kept = [[json.loads(path.read_text()) for path in (RESULTS / table).glob(f"{row}-seed?.json")] for row in rows]
-        return [f"{statistics.mean(one['frechet'] for one in ones):.1f}" for ones in kept]
+        results = [
+            [json.loads(path.read_text()) for path in (RESULTS / table).glob(f"{row}-seed?.json")] for row in rows
+        ]
+        return [f"{statistics.mean(run['frechet'] for run in runs):.1f}" for runs in results]
 
     rows = ["trip", "trip-fixed", "trip-reinforce", "normal", "gmm", "trip-mixture"]
     wanted = frechet("trip-mnist", *(f"wgan-gp-{row}" for row in rows))
@@ -172,10 +174,10 @@ def test_what_it_says_of_gans_is_in_the_results():
     assert said_numbers("[trip-mnist.md]") == wanted
 
     def accuracy(row, seeds):
-        ones = [json.loads(path.read_text()) for path in (RESULTS / "conditional-gan-mnist").glob(f"{row}-seed?.json")]
-        found = [100 * one["conditions"]["mean_accuracy"] for one in ones]
-        assert len(found) == seeds
-        return [f"{statistics.mean(found):.1f}", f"{min(found):.1f}"]
+        runs = [json.loads(path.read_text()) for path in (RESULTS / "conditional-gan-mnist").glob(f"{row}-seed?.json")]
+        values = [100 * run["conditions"]["mean_accuracy"] for run in runs]
+        assert len(values) == seeds
+        return [f"{statistics.mean(values):.1f}", f"{min(values):.1f}"]
 
     wanted = [number for row in ("pathwise", "reinforce") for number in accuracy(row, 3)]
     wanted += [accuracy(row, 1)[0] for row in ("missing", "plain")]
@@ -187,16 +189,16 @@ def test_what_it_says_of_tricks_is_in_the_results():
         return json.loads((RESULTS / "gan-tricks" / f"{row}.json").read_text())
 
     free, tied = of("aae-free"), of("aae-normal")
-    wanted = [f"{one['test']['squared_mmd']:.2g}" for one in (free, tied)]
-    wanted += [f"{one['frechet']:.1f}" for one in (free, tied, of("vae"))]
+    wanted = [f"{run['test']['squared_mmd']:.2g}" for run in (free, tied)]
+    wanted += [f"{run['frechet']:.1f}" for run in (free, tied, of("vae"))]
     wanted += [f"{100 * of(row)['test']['good']:.1f}" for row in ("plain", "noise", "two-rates")]
     assert said_numbers("[gan-tricks.md]") == wanted
 
 
 def test_what_it_says_of_points_is_in_the_results():
     def mean(row, key):
-        kept = [json.loads(path.read_text())["test"] for path in (RESULTS / "gan-points").glob(f"{row}-seed?.json")]
-        return statistics.mean(one[key] for one in kept)
+        results = [json.loads(path.read_text())["test"] for path in (RESULTS / "gan-points").glob(f"{row}-seed?.json")]
+        return statistics.mean(run[key] for run in results)
 
     def good(row):
         return f"{100 * mean(row, 'good'):.1f}"

@@ -1,20 +1,17 @@
-"""Rows of tables that were cut off go on, where the same code can."""
+"""Rows of tables go on where they were cut off, where the same code can."""
 
 import dataclasses
 
-from cut_off import die, folder_of, under_way
+from cut_off import die, folder_of, resume, under_way
 
 from experiments.__main__ import main
 from experiments.configure import configure
 from experiments.tables import results
 from models.shared import runs
-from pyro_priors.training import CHECKPOINT
 from pyro_priors.training import loop as fit_loop
 
-SMALL = {"epochs": 2, "latent_dim": 2, "hidden": (8,), "batch_size": 300, "particles": 2, "progress": False}
 
-
-def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch):
+def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, capsys):
     now = {**runs.provenance(), "commit": "1", "uncommitted_changes": False}
     for module in (runs, results):
         monkeypatch.setattr(module, "provenance", lambda: now)
@@ -25,13 +22,15 @@ def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch):
         assert main(arguments) == 0
 
     monkeypatch.setattr(results, "run", run)
-    config = configure("vae", data="digits", prior="normal", name="row", runs_dir=tmp_path, **SMALL)
+    small = {"epochs": 2, "latent_dim": 2, "hidden": (8,), "batch_size": 300, "particles": 2, "progress": False}
+    config = configure("vae", data="digits", prior="normal", name="row", runs_dir=tmp_path, **small)
     die(monkeypatch, lambda: results.train(config), fit_loop, "save_checkpoint", 1)
     folder = folder_of(tmp_path)
-    assert (folder / CHECKPOINT).is_file()
     assert results.cut_off(dataclasses.replace(config, epochs=3)) is None
     with under_way(folder):
         assert results.cut_off(config) is None
+        assert resume(folder) == 2
+    assert f"expected a training that was cut off, got {folder}, which is under way" in capsys.readouterr().err
     for other in ({"commit": "2"}, {"commit": None}, {"uncommitted_changes": True}):
         now = now | other
         assert results.cut_off(config) is None
