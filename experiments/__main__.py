@@ -57,6 +57,7 @@ COMMANDS = {
         "BenchTrainingLoopConfig",
         "what `fit` adds to a bare torch loop",
     ),
+    "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
     "table category-gradients": (
         "experiments.papers.category_gradients",
         "CategoryGradientsConfig",

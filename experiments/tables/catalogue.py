@@ -7,6 +7,7 @@ from pyro_priors.checks import UserError
 MODULES = ("trip_elbo", "ttlp", "cp_vae", "dpvae", "trip", "gan_points", "gan_tricks", "conditional_gan")
 # Page with one JSON beside it -> module with `page(values, name)` and, where the figure is of that, `draw_results`.
 PAGES = {
+    "bench-start": "bench.start",
     "bench-tensor-ring-cpu": "bench.report",
     "bench-training-loop": "bench.training_loop",
     "bench-training-step-cpu": "bench.training_step",
