@@ -1,6 +1,7 @@
 """The shape of the house: imports run one way, importing changes nothing, the wheel holds the library alone."""
 
 import ast
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -20,6 +21,10 @@ ROOMS = (
     *("ops", "distributions", "modules", "networks", "programs"),
     *("objectives", "training", "queries", "metrics", "data"),
 )
+# Files of more than 300 lines, and why they are not two.
+LONG = {
+    "pyro_priors/distributions/tensor_ring.py": "all that a user asks of the law is one class, most of it docstrings",
+}
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -91,6 +96,22 @@ def test_no_circular_imports():
 
     for module in graph:
         visit(module, [])
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_no_module_is_shadowed_by_a_function_of_its_name(room):
+    """`import package.module as m` gives what stands at `package.module`, which must be the module."""
+    inner = [name for name in FILES if name.startswith(f"{room}.") and not name.endswith(".__main__")]
+    for name in inner:
+        importlib.import_module(name)
+    at = {name: vars(sys.modules[name.rpartition(".")[0]])[name.rpartition(".")[2]] for name in inner}
+    assert not [name for name, value in at.items() if value is not sys.modules[name]]
+
+
+def test_only_these_files_are_long():
+    files = [*FILES.values(), *(ROOT / "tests").rglob("*.py")]
+    long = {path.relative_to(ROOT).as_posix() for path in files if len(path.read_text().splitlines()) > 300}
+    assert long == LONG.keys()
 
 
 def test_importing_changes_no_global_state():
