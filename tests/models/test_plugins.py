@@ -2,74 +2,24 @@
 
 import importlib
 import json
+import re
 import sys
+from pathlib import Path
 
 import matplotlib.image
 import pytest
+import torch
 
 import models
 from experiments.__main__ import main
 from models.shared import runs
 from pyro_priors.checks import UserError
+from pyro_priors.modules import plugins
 from pyro_priors.modules.plugins import Setting, knobs_of
+from pyro_priors.training import load
 
-PRIOR = '''
-import dataclasses
-from typing import ClassVar
-
-import torch
-from pyro.distributions import Laplace
-
-from pyro_priors.modules.plugins import PriorKnobs
-from pyro_priors.modules.prior import Prior
-
-
-class Peaked(Prior):
-    """Laplace's law around a point that is learned."""
-
-    def __init__(self, latent_dim, width):
-        super().__init__()
-        self.latent_dim, self.loc = latent_dim, torch.nn.Parameter(torch.randn(latent_dim))
-        self.register_buffer("width", torch.tensor(width))
-
-    def forward(self):
-        return Laplace(self.loc, self.width).to_event(1)
-
-
-@dataclasses.dataclass(frozen=True)
-class PeakedKnobs(PriorKnobs):
-    width: float = 1.0  # How wide it is, of every latent.
-    title: ClassVar[str] = "Laplace"
-
-    def build(self, setting):
-        return Peaked(setting.latent_dim, self.width)
-'''
-MODEL = '''
-"""Train a VAE whose KL term has a weight of its own."""
-
-import dataclasses
-from typing import ClassVar
-
-from models.shared.autoencoder import BoundAutoencoder
-from models.shared.network import Networks
-from pyro_priors import objectives, programs
-
-
-@dataclasses.dataclass(frozen=True)
-class Model(BoundAutoencoder, Networks):
-    """Train a VAE whose KL term has a weight of its own."""
-
-    prior: str = "peaked"  # Law of the latents: its knobs are those of that prior.
-    kl_weight: float = 2.0  # Of the KL term, from the start.
-
-    model: ClassVar[str] = "weighted-vae"
-
-    def make(self, image_shape, attributes):
-        return programs.VAE(*self.networks(image_shape), self.make_prior(image_shape), self.make_likelihood())
-
-    def bound(self, images):
-        return objectives.ELBO(kl_weight=self.kl_weight)
-'''
+TEXT = (Path(models.__file__).parents[1] / "CONTRIBUTING.md").read_text()
+PRIOR, MODEL = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
 TINY = ["--data", "digits", "--epochs", "1", "--latent-dim", "2", "--hidden", "8", "--batch-size", "600"]
 TINY += ["--no-progress", "--threads", "1"]
 
@@ -82,14 +32,15 @@ def installed(tmp_path_factory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: toy_priors\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[pyro_priors.priors]\npeaked = toy_priors:PeakedKnobs\n")
-    (package / "toy_priors.py").write_text(PRIOR)
-    (folder / "weighted_vae.py").write_text(MODEL.lstrip())
+    for name in ("toy_priors", "toy_module"):  # the second is no entry point's
+        (package / f"{name}.py").write_text(PRIOR)
+    (folder / "weighted_vae.py").write_text(MODEL)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(package)
         patch.setattr(models, "__path__", [*models.__path__, str(folder)])
         importlib.invalidate_caches()
         yield
-    for name in ("toy_priors", "models.weighted_vae"):
+    for name in ("toy_priors", "toy_module", "models.weighted_vae"):
         sys.modules.pop(name, None)
     vars(models).pop("weighted_vae", None)
 
@@ -97,8 +48,8 @@ def installed(tmp_path_factory):
 @pytest.mark.parametrize(
     ("command", "learned"),
     [
-        ("weighted-vae --width 0.5 --kl-weight 3", {"kl_weight": 3.0, "width": 0.5, "prior": "peaked"}),
-        ("weighted-vae --prior trip --rank 2 --components 2 --kl-weight 3", {"kl_weight": 3.0, "rank": 2}),
+        ("weighted-vae --prior peaked --width 0.5 --kl-weight 3", {"kl_weight": 3.0, "width": 0.5, "prior": "peaked"}),
+        ("weighted-vae --rank 2 --components 2 --kl-weight 3", {"kl_weight": 3.0, "rank": 2}),
         ("vae --prior peaked --width 0.5 --prior-epochs 1", {"width": 0.5}),
         ("gan --prior peaked --estimator rloo", {"width": 1.0}),
         ("aae --prior peaked --critic-hidden 8", {"width": 1.0}),
@@ -125,12 +76,25 @@ def test_they_are_trained_evaluated_drawn_and_sampled(command, learned, tmp_path
     assert (tmp_path / "four.png").is_file()
 
 
+def test_a_line_in_the_table_of_priors_will_do_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(plugins.PRIORS, "peaked2", "toy_module:PeakedKnobs")
+    flags = ["--prior", "peaked2", "--width", "0.5", "--particles", "2", "--runs-dir", str(tmp_path)]
+    assert main(["train", "vae", *TINY, *flags]) == 0
+    (folder,) = tmp_path.glob("*/*")
+    _, program = runs.trained(folder)
+    again = load(folder)
+    assert type(again.prior) is type(program.prior) is sys.modules["toy_module"].Peaked
+    expected = program.state_dict()
+    assert again.state_dict().keys() == expected.keys()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in again.state_dict().items())
+
+
 def test_they_are_listed_and_explained(capsys):
     assert main([]) == 0
     listed = " ".join(capsys.readouterr().out.split())
     assert "train weighted-vae Train a VAE whose KL term has a weight of its own" in listed
     with pytest.raises(SystemExit, match="0"):
-        main(["train", "weighted-vae", "--help"])
+        main(["train", "weighted-vae", "--prior", "peaked", "--help"])
     shown = capsys.readouterr().out
     assert "How wide it is, of every latent." in shown
     assert "Of the KL term, from the start." in shown
