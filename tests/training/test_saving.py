@@ -16,6 +16,7 @@ from torch import nn
 
 import pyro_priors as pp
 from pyro_priors import networks, programs
+from pyro_priors.modules import plugins
 from pyro_priors.training import load, save, save_weights, saving
 
 ROOT = Path(__file__).parents[2]
@@ -345,6 +346,13 @@ def test_a_prior_of_another_package(tmp_path, monkeypatch):
     again = load(tmp_path / "run")
     assert again.prior.kind == "narrow"
     assert torch.equal(again.prior.loc, program.prior.loc)
-    monkeypatch.setattr(saving, "entry_points", lambda group: [])
+
+    class Various(toy_prior.Toy):
+        def __init__(self, *sizes):
+            super().__init__(*sizes)
+
+    with pytest.raises(ValueError, match=r"expected VAE\.prior to be made of the library's .* got a .*Various"):
+        save(vae(Various(D)), tmp_path / "other")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     with pytest.raises(ValueError, match="unknown class 'toy:Toy'"):
         load(tmp_path / "run")
