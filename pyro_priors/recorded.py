@@ -36,6 +36,8 @@ class Recorded(nn.Module):
 
 def _recording(init: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(init)
+    various = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+    variadic = any(part.kind in various for part in signature.parameters.values())
 
     @functools.wraps(init)
     def __init__(self: nn.Module, *args: Any, **kwargs: Any) -> None:
@@ -47,7 +49,8 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
             if bound is not None:
                 bound.apply_defaults()
                 values = {name: _copied(value) for name, value in list(bound.arguments.items())[1:]}
-                self.__dict__["_arguments"] = values  # no attribute yet: nn.Module is not set up
+                # No attribute yet: nn.Module is not set up. None: it cannot be made again from what a file can say.
+                self.__dict__["_arguments"] = None if variadic else values
         init(self, *args, **kwargs)
 
     return __init__

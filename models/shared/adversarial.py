@@ -91,7 +91,8 @@ class Adversarial(Networks):
         if not 0 <= self.missing < 1:
             raise UserError(f"missing: expected a share in [0, 1), got {self.missing}")
         if self.conditional and (not self.learns or self.data in POINTS):
-            raise UserError(f"prior: expected one without attributes where fixed or for points, got data {self.data}")
+            why = f"data {self.data}" if self.learns else "--fixed"
+            raise UserError(f"prior: expected one of latents alone beside {why}, got {self.prior}")
 
     @classmethod
     def takes(cls, knobs):

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from models import model_of
-from models.shared.knobs import acting, check_known, comments, draft, missing, priors_of, with_prior
+from models.shared.knobs import acting, check_known, comments, draft, either, missing, priors_of, with_prior
 from pyro_priors.checks import UserError
 
 
@@ -61,14 +61,22 @@ def _view(kind, fields):
     said = comments(kind)
     types = {name: field.type for name, field in fields.items()}
     if "prior" in types:
-        types["prior"] = Literal[priors_of(kind.__mro__[1])]
+        types["prior"] = Literal[priors_of(kind.bare)]
     marked = [
         (name, Annotated[types[name], tyro.conf.arg(help=said.get(name, ""))], dataclasses.field(default=field.default))
         for name, field in fields.items()
     ]
     view = dataclasses.make_dataclass(kind.__name__, marked, frozen=True)
-    view.__doc__ = kind.__doc__.partition("\n\n    Example:")[0]
+    view.__doc__ = kind.__doc__.partition("\n\n    Example:")[0].rstrip() + _others(kind)
     return view
+
+
+def _others(kind):
+    """What the help says of the knobs that it does not show."""
+    fields = dataclasses.fields(kind)
+    deciding = {name for field in fields for name in field.metadata.get("when", {})} | {"prior"}
+    flags = [f"--{field.name.replace('_', '-')}" for field in fields if field.name in deciding]
+    return f"\n\nOther choices of {either(flags)} have flags of their own: put them before --help." if flags else ""
 
 
 def _name(flag):

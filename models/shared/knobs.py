@@ -6,6 +6,7 @@ property `other` has that value, one of several, or one that a function accepts;
 
 import ast
 import dataclasses
+import difflib
 import functools
 import inspect
 import textwrap
@@ -108,7 +109,7 @@ def _joined(model, prior):
         (f.name, f.type, dataclasses.field(default=changed.get(f.name, f.default), metadata=f.metadata)) for f in own
     ]
     added.append(("prior", str, dataclasses.field(default=prior)))
-    space = {"prior_kind": kind, "__module__": model.__module__, "__doc__": model.__doc__}
+    space = {"prior_kind": kind, "bare": model, "__module__": model.__module__, "__doc__": model.__doc__}
     return dataclasses.make_dataclass(model.__name__, added, bases=(model,), namespace=space, frozen=True)
 
 
@@ -124,7 +125,7 @@ def check_known(kind, names):
     known = {field.name for field in dataclasses.fields(kind)}
     for name in names:
         if name not in known:
-            raise UserError(f"{name}: expected a knob of `{words(kind)}`, got {_belongs(name)}")
+            raise UserError(f"{name}: expected a knob of `{words(kind)}`, got {_belongs(name, known)}")
 
 
 def words(kind):
@@ -144,15 +145,18 @@ def either(values):
     return f"{', '.join(first)} or {last}" if first else last
 
 
-def _belongs(name):
-    """Where there is a knob of this name."""
+def _belongs(name, known):
+    """Where there is a knob of this name; if nowhere, which of those that are known is like it."""
     from models import model_of, names
 
     priors = [prior for prior in prior_names() if name in {f.name for f in dataclasses.fields(knobs_of(prior))}]
     models = [model for model in names() if name in {f.name for f in dataclasses.fields(model_of(model))}]
     places = [f"--prior {either(priors)}"] if priors else []
     places += [f"train {either(models)}"] if models else []
-    return f"one that belongs to {' and to '.join(places)}" if places else "one that no model and no prior has"
+    if places:
+        return f"one that belongs to {' and to '.join(places)}"
+    near = difflib.get_close_matches(name, known, 1)
+    return "one that no model and no prior has" + (f" (did you mean {near[0]}?)" if near else "")
 
 
 @functools.cache
@@ -191,7 +195,7 @@ def to_flags(config, default=None):
         value, flag = getattr(config, name), name.replace("_", "-")
         usual = field.default if default is None else getattr(default, name, field.default)
         if name == "prior" and default is None:
-            usual = type(config).__mro__[1].prior
+            usual = config.bare.prior
         if value == usual:
             continue
         if isinstance(value, bool):

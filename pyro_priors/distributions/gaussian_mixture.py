@@ -71,7 +71,7 @@ class GaussianMixture(dist.MixtureSameFamily):
         return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Draws with pathwise gradients to logits, loc and scale, to first order only (`pyro_priors.ops.pathwise`)."""
+        """Draws with pathwise gradients to logits, loc and scale, to first order only (`pyro_priors.ops.implicit`)."""
         draws = self.sample(sample_shape)
         if not torch.is_grad_enabled():
             return draws

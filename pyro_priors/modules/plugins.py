@@ -120,6 +120,16 @@ def knobs_of(name: str) -> type[PriorKnobs]:
     return knobs
 
 
+def prior_modules() -> dict[str, str]:
+    """The module, dotted, of each prior's knobs, which nobody imports here.
+
+    Raises:
+        ValueError: an entry point under a name that is taken.
+    """
+    ours = {name: place.partition(":")[0] for name, place in PRIORS.items()}
+    return ours | {name: point.module for name, point in _others().items()}
+
+
 def check_counts(knobs: PriorKnobs, *fields: str) -> None:
     """`ValueError` where one of these fields is below 1."""
     for field in fields:

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import pyro_priors
+from pyro_priors.modules.plugins import prior_modules
 from pyro_priors.programs.program import Program
 from pyro_priors.recorded import OfShape, arguments_of
 from pyro_priors.training.checkpoints import checksum, copies, differences, load_into, shapes, write_tensors
@@ -25,7 +25,6 @@ from pyro_priors.training.files import replace_file
 PROGRAM, WEIGHTS = "program.json", "model.safetensors"
 FORMAT = 1  # raised when a file of this version can no longer be read by the next
 ROOMS = ("networks", "programs", "modules")  # where classes are looked for, among the public names
-PLUG_INS = "pyro_priors.priors"  # the entry point by which other packages add priors
 
 
 def save(program: nn.Module, folder: str | os.PathLike) -> None:
@@ -61,8 +60,8 @@ def load(folder: str | os.PathLike) -> Any:
     """Make the program that `save` wrote, on the CPU, with its weights and in its mode (training or evaluation).
 
     Classes are looked for among the public names of `pyro_priors.networks`, `pyro_priors.programs` and
-    `pyro_priors.modules`, and in the files of priors that installed packages add by the entry point
-    `pyro_priors.priors`; nowhere else. The global random state stays as it is.
+    `pyro_priors.modules`, and in the files of the priors that have a name (`pyro_priors.modules.plugins`), those of
+    installed packages among them; nowhere else. The global random state stays as it is.
 
     Raises:
         ValueError: no such folder or file, one that is damaged or of another version, an unknown class.
@@ -214,21 +213,21 @@ def _check_classes(described: Any) -> None:
 
 
 def _class_name(kind: type) -> str | None:
-    """As `_class_of` takes it: "room.Class", or "entry point:Class" for a prior of another package."""
+    """As `_class_of` takes it: "room.Class", or "prior:Class" for one in the file of a prior's knobs."""
     for room in ROOMS:
         public = import_module(f"pyro_priors.{room}")
         if kind.__name__ in public.__all__ and getattr(public, kind.__name__) is kind:
             return f"{room}.{kind.__name__}"
-    points = [point for point in _plug_ins() if point.module == kind.__module__]
-    return f"{points[0].name}:{kind.__name__}" if points else None
+    priors = [name for name, module in prior_modules().items() if module == kind.__module__]
+    return f"{priors[0]}:{kind.__name__}" if priors else None
 
 
 def _class_of(name: Any) -> Callable[..., nn.Module]:
     text = str(name)
     if ":" in text:
-        plug_in, _, attribute = text.partition(":")
-        points = [point for point in _plug_ins() if point.name == plug_in]
-        source = _imported(points[0]) if points else None
+        prior, _, attribute = text.partition(":")
+        module = prior_modules().get(prior)
+        source = None if module is None else _imported(module)
     else:
         room, _, attribute = text.partition(".")
         source = import_module(f"pyro_priors.{room}") if room in ROOMS else None
@@ -242,15 +241,11 @@ def _class_of(name: Any) -> Callable[..., nn.Module]:
     return kind
 
 
-def _plug_ins() -> list[EntryPoint]:
-    return list(entry_points(group=PLUG_INS))
-
-
-def _imported(point: EntryPoint) -> Any:
+def _imported(module: str) -> Any:
     try:
-        return import_module(point.module)
+        return import_module(module)
     except Exception as error:  # whatever that package raises
-        raise ValueError(f"folder: the priors of {point.value} cannot be imported ({error!r})") from error
+        raise ValueError(f"folder: the priors of {module} cannot be imported ({error!r})") from error
 
 
 def _is_kind(kind: type) -> bool:

@@ -15,6 +15,7 @@ from torch import nn
 
 import pyro_priors as pp
 from pyro_priors import networks, programs
+from pyro_priors.modules import plugins
 from pyro_priors.training import load, save
 
 ROOT = Path(__file__).parents[2]
@@ -242,6 +243,10 @@ def test_a_prior_of_another_package(tmp_path, monkeypatch):
 
                 def forward(self):
                     return Normal(self.loc, 1.0).to_event(1)
+
+            class Various(Toy):
+                def __init__(self, *sizes):
+                    super().__init__(*sizes)
         """)
     )
     monkeypatch.syspath_prepend(str(package))
@@ -252,6 +257,8 @@ def test_a_prior_of_another_package(tmp_path, monkeypatch):
     again = load(tmp_path / "run")
     assert again.prior.kind == "narrow"
     assert torch.equal(again.prior.loc, program.prior.loc)
-    monkeypatch.undo()  # the package is no longer there
+    with pytest.raises(ValueError, match=r"expected VAE\.prior to be made of the library's .* got a Various"):
+        save(vae(toy_prior.Various(D)), tmp_path / "other")
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     with pytest.raises(ValueError, match="unknown class 'toy:Toy'"):
         load(tmp_path / "run")
