@@ -27,11 +27,11 @@ def check_log_prob(ring: Ring, rows: int = 8, missing: float = 0.4):
 
 def check_marginal(ring: Ring, columns: list[int]):
     value = random_value(ring, 5)
-    kept = torch.full_like(value, NAN)
-    kept[:, columns] = value[:, columns]
+    observed = torch.full_like(value, NAN)
+    observed[:, columns] = value[:, columns]
     marginal = ring.ring.marginal(columns[::-1])
     assert marginal.event_shape == (len(columns),)
-    close(marginal.log_prob(value[:, sorted(columns)]), oracles.log_prob(ring, kept), value.dtype)
+    close(marginal.log_prob(value[:, sorted(columns)]), oracles.log_prob(ring, observed), value.dtype)
 
 
 def check_condition(ring: Ring, columns: list[int], missing: float = 0.3):
@@ -91,5 +91,5 @@ def check_counts(cells: torch.Tensor, table: torch.Tensor):
     expected = table.flatten() * len(cells)
     rare = expected < 5
     counts, expected = (torch.cat([x[~rare], x[rare].sum(0, keepdim=True)]) for x in (counts, expected))
-    kept = expected > 0
-    assert stats.chisquare(counts[kept].numpy(), expected[kept].numpy()).pvalue > ALPHA
+    possible = expected > 0
+    assert stats.chisquare(counts[possible].numpy(), expected[possible].numpy()).pvalue > ALPHA

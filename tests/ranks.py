@@ -36,13 +36,13 @@ def in_processes(count, function, *arguments, limit=120, **named):
         for process in processes:
             process.start()
         _wait(processes, time.monotonic() + limit)
-        told = [
+        answers = [
             torch.load(file, weights_only=False) if file.exists() else f"ended with status {process.exitcode}"
             for file, process in zip(files, processes, strict=True)
         ]
-    errors = [f"rank {rank}: {one}" for rank, one in enumerate(told) if isinstance(one, str)]
+    errors = [f"rank {rank}: {answer}" for rank, answer in enumerate(answers) if isinstance(answer, str)]
     assert not errors, "\n".join(errors)
-    return [one for (one,) in told]
+    return [answer for (answer,) in answers]
 
 
 @contextlib.contextmanager
@@ -77,12 +77,12 @@ def _rank(where, file, function, arguments, named):
     os.environ.update(where)
     torch.set_num_threads(1)
     try:
-        told = (function(*arguments, **named),)
+        answer = (function(*arguments, **named),)
     except BaseException:
-        told = traceback.format_exc()
+        answer = traceback.format_exc()
     temporary = file.with_suffix(".part")
-    torch.save(told, temporary)
+    torch.save(answer, temporary)
     temporary.rename(file)
-    if torch.distributed.is_initialized() and not isinstance(told, str):
+    if torch.distributed.is_initialized() and not isinstance(answer, str):
         torch.distributed.destroy_process_group()
-    sys.exit(isinstance(told, str))
+    sys.exit(isinstance(answer, str))

@@ -127,7 +127,10 @@ def gan(hidden=8):
         validation=None,
         callbacks=[
             training.ExponentialAverage(model.generator, 0.9),
-            *(training.Anneal(one, "noise", training.LinearWarmup(9, 0.1, 0.0)) for one in (critic, generator)),
+            *(
+                training.Anneal(objective, "noise", training.LinearWarmup(9, 0.1, 0.0))
+                for objective in (critic, generator)
+            ),
         ],
         early_stopping=None,
     )
@@ -139,20 +142,20 @@ MAKE = {"trip": trip, "factor": factor, "gan": gan}
 def train(name, folder, act=lambda hook, state: None, **kwargs):
     """One call of `fit` on what `MAKE[name]` makes, or `name` itself -> the model, and the result."""
     pyro.set_rng_seed(5)
-    one = MAKE.get(name, name)()
+    made = MAKE.get(name, name)()
     if kwargs.get("resume"):
         pyro.set_rng_seed(6)  # nothing rests on how the process that resumes starts
     result = training.fit(
-        one.steps,
-        one.model,
-        one.data,
-        validation=one.validation,
-        callbacks=[*one.callbacks, Stop(act)],
-        early_stopping=one.early_stopping,
+        made.steps,
+        made.model,
+        made.data,
+        validation=made.validation,
+        callbacks=[*made.callbacks, Stop(act)],
+        early_stopping=made.early_stopping,
         run_dir=folder,
         **{"epochs": EPOCHS, "seed": SEED, "progress": False, **kwargs},
     )
-    return one.model, result
+    return made.model, result
 
 
 def outcome(folder):

@@ -30,10 +30,10 @@ def test_every_command_exists():
 
 
 def test_what_it_says_of_speed_is_in_the_results():
-    found = json.loads((RESULTS / "bench-tensor-ring-cpu.json").read_text())["sizes"]
+    sizes = json.loads((RESULTS / "bench-tensor-ring-cpu.json").read_text())["sizes"]
     faster = {
-        (one["boundary"], one["D"], one["m"], one["batch"]): one["queries"]["forward + backward"]["speedup"]
-        for one in found
+        (size["boundary"], size["D"], size["m"], size["batch"]): size["queries"]["forward + backward"]["speedup"]
+        for size in sizes
     }
     (text,) = re.findall(r"\[experiments/results/bench-tensor-ring-cpu.*?\n\n", README, re.DOTALL)
     small, large = (100, 20, 128), (128, 40, 128)
@@ -42,8 +42,8 @@ def test_what_it_says_of_speed_is_in_the_results():
 
 
 def test_what_it_says_of_the_loop_is_in_the_results():
-    one = json.loads((RESULTS / "bench-training-loop.json").read_text())["networks"]["dense"]
-    wanted = [f"{100 * one[share]:.1f}" for share in ("overhead", "waiting")]
+    dense = json.loads((RESULTS / "bench-training-loop.json").read_text())["networks"]["dense"]
+    wanted = [f"{100 * dense[share]:.1f}" for share in ("overhead", "waiting")]
     assert numbers("[The loop](experiments/results/bench-training-loop.md)") == wanted
 
 
@@ -67,15 +67,15 @@ def test_what_it_says_in_short_is_in_the_results():
         return statistics.mean(of(json.loads(path.read_text())) for path in RESULTS.glob(f"{row}-seed?.json"))
 
     rows = [test(f"ttlp-mnist/{row}-missing0.7-seed0.json") for row in ("joint", "weighted")]
-    wanted = [one["imputation"]["digit"]["accuracy"] for one in rows]
-    wanted += [one["conditions"]["mean_accuracy"] for one in rows]
+    wanted = [summary["imputation"]["digit"]["accuracy"] for summary in rows]
+    wanted += [summary["conditions"]["mean_accuracy"] for summary in rows]
     assert numbers("- with 70 %") == [f"{100 * share:.2f}" for share in wanted]
-    share = mean("cp-vae-mnist/cp-10", lambda found: found["test"]["clusters"]["accuracy"])
+    share = mean("cp-vae-mnist/cp-10", lambda result: result["test"]["clusters"]["accuracy"])
     assert numbers("- nobody tells") == [f"{100 * share:.2f}"]
-    share = mean("conditional-gan-mnist/pathwise", lambda found: found["conditions"]["mean_accuracy"])
+    share = mean("conditional-gan-mnist/pathwise", lambda result: result["conditions"]["mean_accuracy"])
     assert numbers("- gradients through") == [f"{100 * share:.1f}"]
     frechet = {
-        (kind, row): mean(f"trip-mnist/{kind}-{row}", lambda found: found["frechet"])
+        (kind, row): mean(f"trip-mnist/{kind}-{row}", lambda result: result["frechet"])
         for kind in ("vae", "wgan-gp")
         for row in ("trip", "gmm", "trip-fixed", "normal")
     }

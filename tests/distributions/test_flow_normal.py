@@ -132,10 +132,10 @@ def test_a_draw_without_gradients_does_not_hide_those_of_its_density():
     prior = pp.FlowNormal(3, layers=2, hidden=(4,))
     law = prior()
     z = law.sample((5,))
-    found = torch.autograd.grad(law.log_prob(z).sum(), list(prior.parameters()))
+    gradients = torch.autograd.grad(law.log_prob(z).sum(), list(prior.parameters()))
     expected = torch.autograd.grad(prior().log_prob(z).sum(), list(prior.parameters()))
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(found, expected, strict=True))
-    assert all(grad.abs().sum() > 0 for grad in found)
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(gradients, expected, strict=True))
+    assert all(grad.abs().sum() > 0 for grad in gradients)
 
 
 def test_a_draw_may_be_moved_along_the_gradient_of_its_density():

@@ -36,11 +36,11 @@ def test_float32_is_as_exact_as_float64(kind, narrow):
     leaves = [tensor.requires_grad_() for tensor in parameters(narrow=narrow)]
     z = rows(kind, leaves[1], leaves[2]).detach().requires_grad_()
     wide = [tensor.detach().double().requires_grad_() for tensor in (*leaves, z)]
-    found, expected = GaussianMixture(*leaves).log_prob(z), slow(*wide[:3]).log_prob(wide[3])
-    assert found.dtype == torch.float32
+    score, expected = GaussianMixture(*leaves).log_prob(z), slow(*wide[:3]).log_prob(wide[3])
+    assert score.dtype == torch.float32
     rounding = 1e-7 * float((leaves[1] / leaves[2]).detach().abs().max())
-    torch.testing.assert_close(found.double(), expected, rtol=2e-7, atol=2e-6 + rounding)
-    grads = torch.autograd.grad(found.sum(), (*leaves, z))
+    torch.testing.assert_close(score.double(), expected, rtol=2e-7, atol=2e-6 + rounding)
+    grads = torch.autograd.grad(score.sum(), (*leaves, z))
     for grad, wanted in zip(grads, torch.autograd.grad(expected.sum(), wide), strict=True):
         assert grad.isfinite().all()
         assert (grad - wanted).abs().max() <= 1e-5 * wanted.abs().max() + 1e-6
@@ -93,7 +93,7 @@ def test_a_planted_bug_is_seen(monkeypatch):
     """Multiplied out in float32, the terms that cancel leave nothing."""
     monkeypatch.setattr(torch.Tensor, "double", lambda tensor: tensor)
     _, loc, scale = parameters(narrow=1e-3)
-    found = gaussians.log_normal_pairs(loc, loc, scale)
+    pairs = gaussians.log_normal_pairs(loc, loc, scale)
     monkeypatch.undo()
     right = gaussians.log_normal_pairs(loc.double(), loc.double(), scale.double())
-    assert (found.diagonal() - right.diagonal()).abs().max() > 0.1
+    assert (pairs.diagonal() - right.diagonal()).abs().max() > 0.1

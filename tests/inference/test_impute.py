@@ -97,9 +97,9 @@ def test_empty_cells_are_filled_with_what_the_model_says(run, model, folder, cap
             if not was_empty:
                 assert certainty == ""
             elif attribute.categories:
-                one = probs[attribute.name][row]
-                assert rows[row][attribute.name] == attribute.categories[one.argmax()]
-                assert float(certainty) == pytest.approx(one.max().item(), rel=1e-5)
+                chances = probs[attribute.name][row]
+                assert rows[row][attribute.name] == attribute.categories[chances.argmax()]
+                assert float(certainty) == pytest.approx(chances.max().item(), rel=1e-5)
                 assert 0 <= float(certainty) <= 1
             else:
                 assert float(rows[row]["age"]) == pytest.approx(40 + 10 * means[row, column].item(), rel=1e-5)

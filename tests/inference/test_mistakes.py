@@ -128,10 +128,10 @@ def test_a_configuration_that_no_model_has(folder, fails):
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
-@pytest.mark.parametrize("kept", [0, 5, 100, -1])
-def test_truncated_weights(folder, fails, command, kept):
+@pytest.mark.parametrize("length", [0, 5, 100, -1])
+def test_truncated_weights(folder, fails, command, length):
     path = folder / "model.safetensors"
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(path.read_bytes()[:length])
     assert f"run: expected what `train` wrote in {folder}, got path: expected a safetensors" in fails(command, folder)
 
 

@@ -132,8 +132,8 @@ def test_mutual_information_is_that_of_enumeration(kinds, boundary, seed):
     case = make_ring(kinds, 3, boundary, seed=seed)
     names, table = discrete_table(case)
     expected = enumerated_information(table)
-    found, information = mutual_information(case.ring)
-    assert found == names
+    variables, information = mutual_information(case.ring)
+    assert variables == names
     laws.close(information, expected)
     if len(names) > 1:
         assert (expected - expected.diagonal().diag()).max() > 0.01  # there is something to be found

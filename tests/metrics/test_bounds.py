@@ -110,9 +110,9 @@ def test_pareto_k_at_the_edges():
     assert np.isnan(pareto_k(np.zeros((2, 24)))).all()
     assert math.isnan(evaluate_bounds(model, wide, [X], num_particles=3).pareto_k)
     weights = np.random.default_rng(0).normal(size=(1, 50))
-    kept = weights.copy()
+    before = weights.copy()
     pareto_k(weights)
-    np.testing.assert_array_equal(weights, kept)
+    np.testing.assert_array_equal(weights, before)
 
 
 def test_pareto_k_through_either_arviz(monkeypatch):

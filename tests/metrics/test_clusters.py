@@ -13,10 +13,10 @@ from pyro_priors.metrics import category_decomposition, clusters
 
 def test_the_best_match_is_found_by_trying_all():
     generator = torch.Generator().manual_seed(0)
-    labels, found = (torch.randint(n, (200,), generator=generator) for n in (4, 4))
-    found = torch.where(torch.rand(200, generator=generator) < 0.6, (labels + 1) % 4, found)
-    best = max((torch.tensor(p)[found] == labels).float().mean().item() for p in itertools.permutations(range(4)))
-    result = clusters(torch.eye(4)[found], labels)
+    labels, assigned = (torch.randint(n, (200,), generator=generator) for n in (4, 4))
+    assigned = torch.where(torch.rand(200, generator=generator) < 0.6, (labels + 1) % 4, assigned)
+    best = max((torch.tensor(p)[assigned] == labels).float().mean().item() for p in itertools.permutations(range(4)))
+    result = clusters(torch.eye(4)[assigned], labels)
     assert result.accuracy == pytest.approx(best)
     assert result.majority_accuracy >= result.accuracy
     assert result.used == 4
@@ -53,8 +53,8 @@ def test_laws_that_say_nothing_and_everything():
     uniform = Categorical(logits=torch.zeros(rows, count))
     silent = category_decomposition(uniform, Normal(prior.loc[:, None].expand(2, rows, 1), 1.0), prior)
     assert all(abs(part) < 1e-5 for part in silent)  # q(z, c given x) = p(z, c) for every x
-    one = Categorical(logits=torch.tensor([50.0, 0.0]).expand(rows, 2))
-    loud = category_decomposition(one, Normal(1000.0 * torch.arange(rows).view(1, rows, 1), 1.0), prior)
+    certain = Categorical(logits=torch.tensor([50.0, 0.0]).expand(rows, 2))
+    loud = category_decomposition(certain, Normal(1000.0 * torch.arange(rows).view(1, rows, 1), 1.0), prior)
     assert loud.category == pytest.approx(math.log(2), abs=1e-6)
     assert loud.information == pytest.approx(math.log(rows), abs=1e-4)
     with pytest.raises(ValueError, match="categories, latents, prior: expected shapes"):

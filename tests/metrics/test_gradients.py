@@ -18,14 +18,14 @@ def drawn(shift, noise, draws, seed):
 
 
 def test_moments_bias_and_variance():
-    truth, found = drawn(0.0, 0.0, 2, 0), drawn(0.5, 2.0, 4000, 1)
+    truth, noisy = drawn(0.0, 0.0, 2, 0), drawn(0.5, 2.0, 4000, 1)
     assert truth.mean.tolist() == [1.0] * 4 + [3.0] * 2 + [0.0] * 3
-    assert found.mean.dtype == torch.float64
-    assert (found.variance[4:] == 0).all()
-    torch.testing.assert_close(found.variance[:4], torch.full((4,), 4.0).double(), rtol=0.1, atol=0)  # 4.5 errors
+    assert noisy.mean.dtype == torch.float64
+    assert (noisy.variance[4:] == 0).all()
+    torch.testing.assert_close(noisy.variance[:4], torch.full((4,), 4.0).double(), rtol=0.1, atol=0)  # 4.5 errors
     length = 22**0.5
-    assert found.relative_variance(truth) == pytest.approx(4 * 4 / length**2, rel=0.05)
-    bias, noise = found.bias(truth)
+    assert noisy.relative_variance(truth) == pytest.approx(4 * 4 / length**2, rel=0.05)
+    bias, noise = noisy.bias(truth)
     assert noise == pytest.approx((16 / 4000) ** 0.5 / length, rel=0.05)
     assert bias == pytest.approx(1 / length, abs=5 * noise)
 

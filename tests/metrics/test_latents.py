@@ -24,11 +24,11 @@ P, Q = normal([0.0, 0.0], [1.0, 1.0]), normal([0.5, 0.0], [0.7, 1.2])
 
 
 def test_symmetric_kl_of_gaussians():
-    found = symmetric_kl(P, Q, samples=20_000)
+    estimate = symmetric_kl(P, Q, samples=20_000)
     exact = float(kl_divergence(P, Q) + kl_divergence(Q, P))
-    assert abs(found.value - exact) < 4.5 * found.standard_error
-    assert found.value == pytest.approx(found.of_prior + found.of_posterior)
-    assert found.standard_error < 0.02
+    assert abs(estimate.value - exact) < 4.5 * estimate.standard_error
+    assert estimate.value == pytest.approx(estimate.of_prior + estimate.of_posterior)
+    assert estimate.standard_error < 0.02
     assert symmetric_kl(P, P).value == 0
 
 
@@ -46,15 +46,15 @@ def test_the_aggregated_posterior_is_the_mixture_of_all():
 def test_leakage():
     """At a threshold above every density it is KL(q, p); below all it is 0; in between against quadrature."""
     thresholds = torch.tensor([math.inf, -3.0, -1e9])
-    found = leakage(P, Q, thresholds, samples=50_000)
+    estimates = leakage(P, Q, thresholds, samples=50_000)
     error = 4.5 * 2 / math.sqrt(50_000)
-    assert abs(found[0] - kl_divergence(Q, P)) < error
-    assert found[2] == 0
+    assert abs(estimates[0] - kl_divergence(Q, P)) < error
+    assert estimates[2] == 0
     side = (torch.arange(1000) + 0.5) / 1000 * 16 - 8
     z = torch.cartesian_prod(side, side)
     under_p, under_q = P.log_prob(z), Q.log_prob(z)
     inside = torch.where(under_p < -3, under_q.exp() * (under_q - under_p), 0.0).sum() * (16 / 1000) ** 2
-    assert abs(found[1] - inside) < error
+    assert abs(estimates[1] - inside) < error
     assert abs(inside) > 0.05
 
 

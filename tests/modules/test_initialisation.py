@@ -205,9 +205,9 @@ def test_small_clusters_are_shrunk_towards_the_column():
 
     def loss(shrinkage):
         variables = pp.distributions.Variables({"z": [pp.Continuous(5)] * 24}, torch.zeros(24, 5), torch.ones(24, 5))
-        found = fit_product_mixture(z, variables, clusters=20, states=5, shrinkage=shrinkage)
-        cores = near_diagonal_cores(found.log_probs, found.log_mix)
-        law = pp.distributions.TensorRing(cores, variables.bind(found.loc, found.scale))
+        mixture = fit_product_mixture(z, variables, clusters=20, states=5, shrinkage=shrinkage)
+        cores = near_diagonal_cores(mixture.log_probs, mixture.log_mix)
+        law = pp.distributions.TensorRing(cores, variables.bind(mixture.loc, mixture.scale))
         return torch.distributions.Normal(0.0, 1.0).log_prob(held_out).sum(-1).mean() - law.log_prob(held_out).mean()
 
     assert loss(5.0) < 0.5 * loss(0.0)
@@ -269,8 +269,8 @@ def test_local_values_leave_every_variable_its_law(boundary, clusters):
     for local in (1, 2, 3, 5):
         cores = near_diagonal_cores(log_probs, log_mix, local)
         law = pp.distributions.TensorRing(cores, variables, boundary)
-        found = law.state_probs(torch.full((12,), torch.nan))
-        assert (found - wanted).abs().max() < (1e-3 if clusters == 1 else 0.05)  # clusters leak
+        probs = law.state_probs(torch.full((12,), torch.nan))
+        assert (probs - wanted).abs().max() < (1e-3 if clusters == 1 else 0.05)  # clusters leak
         if local > 1:
             given = law.condition(a5=torch.arange(4.0)).categorical("a6").probs
             assert (given - given.mean(0)).abs().max() > 0.005

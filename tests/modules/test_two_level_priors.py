@@ -76,8 +76,8 @@ def test_it_is_set_from_clusters_of_codes():
     scale = torch.tensor([0.1, 0.1, 1.0]).expand_as(z)
     prior = pp.CategoricalGaussian(3, 3)
     assert prior.reinitialize(z, scale=scale)
-    found = prior().posterior(torch.cat([z[:, :2], torch.zeros(len(z), 1)], -1)).probs.argmax(-1)
-    match = [int(found[label == c].mode().values) for c in range(3)]
+    assigned = prior().posterior(torch.cat([z[:, :2], torch.zeros(len(z), 1)], -1)).probs.argmax(-1)
+    match = [int(assigned[label == c].mode().values) for c in range(3)]
     assert sorted(match) == [0, 1, 2]
     for c, k in enumerate(match):
         own = z[label == c]
@@ -103,8 +103,8 @@ def test_the_posterior_of_far_codes_is_that_of_64_bits():
     """Log densities of 4.5 million nats, whose difference 32 bits cannot hold."""
     loc, z = torch.tensor([[0.0], [7.1e-4]]), torch.tensor([3000.3])
     exact = pp.distributions.CategoricalGaussian(loc.double(), torch.ones(2, 1).double()).posterior(z.double()).probs
-    found = pp.distributions.CategoricalGaussian(loc, torch.ones(2, 1)).posterior(z).probs
-    torch.testing.assert_close(found, exact.float(), atol=1e-4, rtol=0)
+    probs = pp.distributions.CategoricalGaussian(loc, torch.ones(2, 1)).posterior(z).probs
+    torch.testing.assert_close(probs, exact.float(), atol=1e-4, rtol=0)
 
 
 def test_odd_codes_for_categories():

@@ -21,7 +21,7 @@ from pyro_priors.training import Callback, OptimizationStep, fit
 SHAPE = (1, 2, 2)
 
 
-class Told(GAN):
+class WithoutNoise(GAN):
     def model(self, x):
         pyro.module(self.name, self)
         u = (x.flatten(1)[:, :2] + 1) / 2 * 0.98 + 0.01
@@ -35,15 +35,17 @@ class Parameters(Callback):
     """Those after every batch."""
 
     def __init__(self):
-        self.kept = []
+        self.seen = []
 
     def on_step_end(self, state):
-        self.kept.append({name: p.detach().clone() for name, p in state.model.named_parameters()})
+        self.seen.append({name: p.detach().clone() for name, p in state.model.named_parameters()})
 
 
 def train(devices, batch):
     torch.manual_seed(0)
-    gan = Told(MLPGenerator(2, SHAPE, (8,)), pp.TRIP(2, components=2, rank=2), MLPCritic(SHAPE, (8,), norm="layer"))
+    gan = WithoutNoise(
+        MLPGenerator(2, SHAPE, (8,)), pp.TRIP(2, components=2, rank=2), MLPCritic(SHAPE, (8,), norm="layer")
+    )
     x = torch.rand(64, *SHAPE) * 2 - 1
     theirs, parameters = [*gan.generator.parameters(), *gan.prior.parameters()], Parameters()
     steps = [
@@ -58,17 +60,17 @@ def train(devices, batch):
             lambda real, fake: torch.lerp(real, fake, real.flatten(1)[:, :1, None, None].sigmoid()),
         )
         result = fit(steps, gan, DataLoader(x, batch), **how)
-    return parameters.kept, result.history[-1]
+    return parameters.seen, result.history[-1]
 
 
 def test_two_processes_equal_one_with_the_joined_batch():
     (first, of_first), (second, _) = in_processes(2, train, 2, 8)
     joined, of_joined = train(1, 16)
     assert len(first) == len(second) == len(joined) == 8
-    for one, other, both in zip(first, second, joined, strict=True):
-        for name in one:
-            assert torch.equal(one[name], other[name])
-            assert torch.allclose(one[name], both[name], rtol=0, atol=1e-5), name
+    for left, right, both in zip(first, second, joined, strict=True):
+        for name in left:
+            assert torch.equal(left[name], right[name])
+            assert torch.allclose(left[name], both[name], rtol=0, atol=1e-5), name
     for part in ("generator", "prior", "critic"):  # all of it moved, far more than they may differ
         moved = [(value - joined[0][name]).abs().max() for name, value in joined[-1].items() if name.startswith(part)]
         assert max(moved) > 1e-3

@@ -31,15 +31,15 @@ def test_consensus_adds_half_the_squared_gradients_of_both_and_leaves_the_prior_
     gan.critic.body[2] = gan.generator.body[1] = nn.Softplus()  # with second derivatives
     consensus = Consensus(CriticLoss(gan.critic, "non-saturating"), gan.generator, weight=3.0)
     torch.manual_seed(1)
-    found = consensus.squared_gradients(gan.model, x)
+    term = consensus.squared_gradients(gan.model, x)
     torch.manual_seed(1)
     fake = gan.generator(gan.prior_law().sample((6,)))
     d, g = list(gan.critic.parameters()), list(gan.generator.parameters())
     of_critic = softplus(-gan.critic(x)).mean() + softplus(gan.critic(fake)).mean()
     of_generator = softplus(-gan.critic(fake)).mean()
     v = [*torch.autograd.grad(of_critic, d, retain_graph=True), *torch.autograd.grad(of_generator, g)]
-    assert found.item() == pytest.approx(sum(one.square().sum() for one in v).item() / 2, rel=1e-5)
-    found.backward()
+    assert term.item() == pytest.approx(sum(gradient.square().sum() for gradient in v).item() / 2, rel=1e-5)
+    term.backward()
     assert all(p.grad is None for p in gan.prior.parameters())
     assert all(p.grad is not None for p in gan.generator.parameters())
     loss, terms = consensus(gan.model, gan.guide, x)
@@ -107,8 +107,8 @@ def test_an_average_is_left_at_the_end(tmp_path):
     gan, x, seen = small_gan(), torch.randn(30, 1, 1, 2), []
     step = OptimizationStep(CriticLoss(gan.critic), torch.optim.Adam(gan.critic.parameters(), lr=0.1))
     average = ExponentialAverage(gan.critic, decay=0.5)
-    kept = average.on_step_end
-    average.on_step_end = lambda state: (seen.append(gan.critic.head.weight.detach().clone()), kept(state))
+    on_step_end = average.on_step_end
+    average.on_step_end = lambda state: (seen.append(gan.critic.head.weight.detach().clone()), on_step_end(state))
     fit(step, gan, x.split(10), epochs=1, callbacks=[average], run_dir=tmp_path, progress=False)
     assert torch.allclose(gan.critic.head.weight, 0.25 * seen[0] + 0.25 * seen[1] + 0.5 * seen[2])
     again = small_gan()

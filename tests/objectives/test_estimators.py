@@ -75,9 +75,9 @@ def test_gradients_are_those_of_the_expectation(law, name):
         return estimator.loss(drawn, cost(drawn.z))
 
     with pyro.validation_enabled(False):
-        found = gradient_moments(loss, parameters, 1000 if law == "normal" else 300)
-    noise = (found.variance / found.draws).sqrt() + 1e-6
-    assert ((found.mean - truth).abs() <= 5 * noise).all()
+        moments = gradient_moments(loss, parameters, 1000 if law == "normal" else 300)
+    noise = (moments.variance / moments.draws).sqrt() + 1e-6
+    assert ((moments.mean - truth).abs() <= 5 * noise).all()
     if law == "normal" and name != "none":  # a factor of 1 - 1/n would be seen
         assert (truth.abs() / BATCH > 5 * noise).any()
 
@@ -143,8 +143,8 @@ def test_a_mixture_moves_as_the_ring_with_diagonal_cores():
     cores = off.index_put((torch.tensor(0), state, state, state), logits)
     moved = Same(cores, Variables({"z": [Continuous(3)] * 4}, loc.T, log_scale.exp().T)).rsample((50,))
     assert torch.equal(moved.detach(), draws.detach())
-    found = torch.autograd.grad((moved * weights).sum(), parameters)
-    for a, b in zip(found, expected, strict=True):
+    gradients = torch.autograd.grad((moved * weights).sum(), parameters)
+    for a, b in zip(gradients, expected, strict=True):
         assert torch.allclose(a, b, rtol=1e-8, atol=1e-10)
 
 

@@ -82,13 +82,13 @@ REGULARISED = {
 @pytest.mark.parametrize("name", UNREGULARISED)
 def test_without_regularisation_all_are_the_elbo(name):
     x = torch.randn(20, 2)
-    found = []
+    results = []
     objective = UNREGULARISED[name]()
-    for one in (objective, ELBO()):
+    for bound in (objective, ELBO()):
         pyro.set_rng_seed(1)
-        found.append(one(normal, guide, x))
-    torch.testing.assert_close(found[0][0], found[1][0])
-    assert found[0][1][:3] == found[1][1]
+        results.append(bound(normal, guide, x))
+    torch.testing.assert_close(results[0][0], results[1][0])
+    assert results[0][1][:3] == results[1][1]
 
 
 def test_the_capacity_pulls_the_mean_kl_towards_it():
@@ -104,8 +104,8 @@ def test_total_correlation():
     """Its estimate from 3,000 codes, less the constant, against the closed form: the error of a run is about 0.02."""
     x = torch.randn(3000, 2)
     site = log_terms(normal, guide, (x,)).site
-    found = total_correlation(site, 500) - math.log(500)
-    assert abs(found - exact_correlation()) < 0.08
+    estimate = total_correlation(site, 500) - math.log(500)
+    assert abs(estimate - exact_correlation()) < 0.08
     assert exact_correlation() > 0.3
     few = log_terms(normal, guide, (x[:4],)).site  # minibatch-weighted sampling, written out
     densities = torch.stack([posterior(x[j : j + 1]).base_dist.log_prob(few.value).exp() for j in range(4)], 1)
@@ -177,10 +177,10 @@ def test_permuted_columns_keep_their_values_and_lose_their_partners():
 def test_squared_mmd():
     """Against the closed form for Gaussians under the RBF kernel; 20 estimates, so the error is far below 0.01."""
     shift, width = 1.0, 2.0
-    found = [squared_mmd(torch.randn(500, 1), torch.randn(400, 1) + shift, width=width) for _ in range(20)]
+    estimates = [squared_mmd(torch.randn(500, 1), torch.randn(400, 1) + shift, width=width) for _ in range(20)]
     same = (width / (width + 2)) ** 0.5
     exact = 2 * same * (1 - math.exp(-(shift**2) / (2 * (width + 2))))
-    assert abs(torch.stack(found).mean() - exact) < 0.01
+    assert abs(torch.stack(estimates).mean() - exact) < 0.01
     nothing = torch.stack([squared_mmd(torch.randn(50, 3), torch.randn(60, 3), "imq") for _ in range(400)])
     assert abs(nothing.mean()) < 4.5 * nothing.std() / 20  # without bias: 1 seed in 100,000 fails
     a, b = torch.randn(4, 2), torch.randn(3, 2)

@@ -111,12 +111,12 @@ def sharp(length, ring):
     generator = torch.Generator().manual_seed(length)
     log_weights = 3 * torch.randn(5, length, 3, generator=generator)
     log_cores = -30 * torch.rand(length, 3, 4, 4, generator=generator)
-    found, wanted = [], []
-    for results, kind in ((found, torch.float32), (wanted, torch.float64)):
+    actual, wanted = [], []
+    for results, kind in ((actual, torch.float32), (wanted, torch.float64)):
         inputs = [x.to(kind).requires_grad_() for x in (log_weights, log_cores)]
         total = log_contract(*inputs, ring)
         results += [total.detach(), *torch.autograd.grad(total.sum(), inputs)]
-    for single, double in zip(found, wanted, strict=True):
+    for single, double in zip(actual, wanted, strict=True):
         torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=2e-5)
 
 
@@ -218,8 +218,8 @@ def test_rows_of_a_ring_far_below_others():
     single = state_posterior(log_weights, log_cores, True)
     recorded = state_posterior(log_weights, log_cores.requires_grad_(), True)
     double = state_posterior(log_weights.double(), log_cores.detach().double(), True)
-    for found in (single, recorded.detach()):
-        torch.testing.assert_close(found.double(), double, rtol=1e-5, atol=1e-6)
+    for posterior in (single, recorded.detach()):
+        torch.testing.assert_close(posterior.double(), double, rtol=1e-5, atol=1e-6)
 
 
 @both_boundaries
@@ -227,8 +227,8 @@ def test_rows_of_a_ring_far_below_others():
 def test_contradictory_evidence(length, ring):
     """Z = 0 for one row: minus infinity, a gradient of zero, and nothing spoiled in the others, to either order."""
     log_weights, log_cores, ring, order = problem(length, ring)
-    kept = log_contract(log_weights, log_cores, ring, order)
-    wanted = torch.autograd.grad(kept[[0, 2]].sum(), [log_weights, log_cores])
+    consistent = log_contract(log_weights, log_cores, ring, order)
+    wanted = torch.autograd.grad(consistent[[0, 2]].sum(), [log_weights, log_cores])
     for position in range(length):
         bad = log_weights.detach().clone()
         bad[1, position] = -torch.inf
@@ -236,10 +236,10 @@ def test_contradictory_evidence(length, ring):
         for create in (False, True):
             total = log_contract(bad, log_cores, ring, order)
             assert total[1] == -torch.inf
-            found = torch.autograd.grad(total.sum(), [bad, log_cores], create_graph=create)
-            close(found[0][[0, 2]], wanted[0][[0, 2]])
-            close(found[1], wanted[1])
-            assert (found[0][1] == 0).all()
+            gradients = torch.autograd.grad(total.sum(), [bad, log_cores], create_graph=create)
+            close(gradients[0][[0, 2]], wanted[0][[0, 2]])
+            close(gradients[1], wanted[1])
+            assert (gradients[0][1] == 0).all()
 
 
 @both_boundaries
@@ -249,8 +249,8 @@ def test_posteriors_with_gradients_stay_exact_under_autocast(ring):
     )
     wanted = state_posterior(log_weights, log_cores, ring, order)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = state_posterior(log_weights, log_cores.requires_grad_(), ring, order)
-    torch.testing.assert_close(found.detach(), wanted, rtol=1e-5, atol=1e-6)
+        posterior = state_posterior(log_weights, log_cores.requires_grad_(), ring, order)
+    torch.testing.assert_close(posterior.detach(), wanted, rtol=1e-5, atol=1e-6)
 
 
 @both_boundaries
@@ -258,10 +258,10 @@ def test_posteriors_of_a_long_chain_do_not_drift(ring):
     log_weights, log_cores, ring, order = (
         x.detach().float() if torch.is_tensor(x) and x.is_floating_point() else x for x in problem(1000, ring)
     )
-    found = state_posterior(log_weights, log_cores, ring, order)
-    torch.testing.assert_close(found.sum(-1), torch.ones(3, 1000), rtol=0, atol=1e-6)
+    posterior = state_posterior(log_weights, log_cores, ring, order)
+    torch.testing.assert_close(posterior.sum(-1), torch.ones(3, 1000), rtol=0, atol=1e-6)
     double = state_posterior(log_weights.double(), log_cores.double(), ring, order)
-    torch.testing.assert_close(found.double(), double, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(posterior.double(), double, rtol=1e-4, atol=1e-5)
 
 
 @both_boundaries

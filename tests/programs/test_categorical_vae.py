@@ -105,8 +105,8 @@ def test_the_relaxed_bound_approaches_it_as_the_temperature_falls():
     gaps = []
     for temperature in (2.0, 0.5, 0.02):
         vae.temperature = temperature
-        found, error = mean_and_error(lambda: ELBO()(vae.model, vae.guide, x)[0])
-        gaps.append(float(wanted - found))
+        relaxed, error = mean_and_error(lambda: ELBO()(vae.model, vae.guide, x)[0])
+        gaps.append(float(wanted - relaxed))
     assert gaps[0] > gaps[1] > 5 * error  # a relaxed c tells more than its category is charged for
     assert abs(gaps[2]) < 0.3 * gaps[1]
 
@@ -203,8 +203,8 @@ def test_infer_discrete_finds_the_category_of_a_code():
     vae = make().eval()
     z = vae.prior().component(torch.tensor([0, 1, 2, 2])).mean.detach()
     given = pyro.poutine.condition(vae.model, {"z": z, "x": images(4)})
-    found = infer_discrete(pyro.infer.config_enumerate(given), first_available_dim=-2, temperature=0)
-    trace = pyro.poutine.trace(found).get_trace(n=4)
+    inferred = infer_discrete(pyro.infer.config_enumerate(given), first_available_dim=-2, temperature=0)
+    trace = pyro.poutine.trace(inferred).get_trace(n=4)
     with torch.no_grad():
         joint = vae.prior().posterior(z).logits + torch.stack(
             [vae.decode(z, torch.full((4,), c)).log_prob(trace.nodes["x"]["value"]) for c in range(K)], -1
@@ -216,9 +216,9 @@ def test_generation():
     vae = make()
     with torch.no_grad():
         vae.prior.log_scale.fill_(-20.0)
-    one = vae.generate(4, category=1)
-    assert torch.allclose(one, one[:1].expand_as(one), atol=1e-5)
-    assert torch.allclose(vae.generate(3, probs=torch.eye(K)[1]), one[:3], atol=1e-5)
+    drawn = vae.generate(4, category=1)
+    assert torch.allclose(drawn, drawn[:1].expand_as(drawn), atol=1e-5)
+    assert torch.allclose(vae.generate(3, probs=torch.eye(K)[1]), drawn[:3], atol=1e-5)
     assert vae.generate(2).shape == (2, *SHAPE)
     assert vae.reconstruct(images()).shape == (6, *SHAPE)
     torch.testing.assert_close(vae.classify(images()).sum(-1), torch.ones(6))

@@ -102,10 +102,10 @@ def test_its_predictor_learns_from_the_labels_that_are_there():
     cvae.eval()
     assert (queries.classify(cvae, x)["digit"].argmax(-1) == digit).float().mean() > 0.99
     # What is said of the digit reaches decoder and encoder.
-    zero, one = torch.zeros(4, 1), torch.ones(4, 1)
+    zeros, ones = torch.zeros(4, 1), torch.ones(4, 1)
     z = torch.zeros(4, 3)
-    assert (cvae.decode(z, zero).mean - cvae.decode(z, one).mean).abs().max() > 0.01
-    assert (cvae.encode(x[:4], zero).mean - cvae.encode(x[:4], one).mean).abs().max() > 0.01
+    assert (cvae.decode(z, zeros).mean - cvae.decode(z, ones).mean).abs().max() > 0.01
+    assert (cvae.encode(x[:4], zeros).mean - cvae.encode(x[:4], ones).mean).abs().max() > 0.01
 
 
 def test_generation_draws_what_is_not_given_from_the_attribute_prior():

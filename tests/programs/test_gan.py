@@ -122,7 +122,7 @@ def test_two_models_in_one_process_both_train(make, estimator):
         before = {name: p.detach().clone() for name, p in gan.named_parameters()}
         x = torch.rand(20, *SHAPE) * 2 - 1
         y = [labels(20)] if isinstance(gan, ConditionalGAN) else []
-        data = list(zip(x.split(10), *(one.split(10) for one in y), strict=True))
+        data = list(zip(x.split(10), *(attribute.split(10) for attribute in y), strict=True))
         theirs = [p for name, p in gan.named_parameters() if not name.startswith("critic")]
         information = 1.0 if isinstance(gan, InfoGAN) else 0.0
         steps = [
@@ -189,12 +189,12 @@ def test_a_leaky_generator_has_gradients_where_a_plain_one_is_dead():
 
 def test_minibatch_discrimination_equals_its_formula():
     layer, x = MinibatchDiscrimination(3, kernels=2, size=4), torch.randn(5, 3)
-    found = layer(x)
-    assert torch.equal(found[:, :3], x)
+    widened = layer(x)
+    assert torch.equal(widened[:, :3], x)
     rows = torch.einsum("nf,fks->nks", x, layer.weight)
     for i in range(5):
         others = [torch.exp(-(rows[i] - rows[j]).abs().sum(-1)) for j in range(5) if j != i]
-        assert torch.allclose(found[i, 3:], sum(others), atol=1e-6)
+        assert torch.allclose(widened[i, 3:], sum(others), atol=1e-6)
     assert (layer(x[:1])[:, 3:].abs() < 1e-6).all()
     assert MLPCritic(SHAPE, (8,), minibatch=3)(torch.randn(4, *SHAPE)).shape == (4,)
 

@@ -156,7 +156,7 @@ def test_parts_that_do_not_fit():
 def test_a_batch_of_one():
     vae = make_vae("TRIP")
     svi = SVI(vae.model, vae.guide, ClippedAdam({"lr": 0.01}), Trace_ELBO())
-    one = images(1)
-    losses = [svi.step(one) for _ in range(200)]
+    image = images(1)
+    losses = [svi.step(image) for _ in range(200)]
     assert sum(losses[-20:]) < sum(losses[:20])
     assert vae.generate(1).shape == (1, *SHAPE)

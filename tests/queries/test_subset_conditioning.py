@@ -104,15 +104,15 @@ def test_classification_is_consistent(boundary):
         torch.manual_seed(1)
         return queries.classify(vae, x, y, draws=1)
 
-    told = []
+    given = []
     for hat in (0.0, 1.0):
         y = nothing.clone()
         y[:, 3] = hat
-        told.append(classify(y)["digit"])
+        given.append(classify(y)["digit"])
     alone = classify()
-    mixed = alone["hat"][:, :1] * told[0] + alone["hat"][:, 1:] * told[1]
+    mixed = alone["hat"][:, :1] * given[0] + alone["hat"][:, 1:] * given[1]
     laws.close(mixed, alone["digit"])
-    assert (told[0] - told[1]).abs().max() > 0.01
+    assert (given[0] - given[1]).abs().max() > 0.01
     assert all(torch.equal(probs, alone[name]) for name, probs in classify(nothing).items())
 
 
@@ -123,10 +123,10 @@ def test_imputing_all_at_once_and_one_after_the_other(boundary):
     vae.encoder = Certain(vae.encoder)
     nothing = torch.full((8000, 4), NAN).double()
     at_once = queries.impute(vae, x, nothing)[0]
-    told = nothing.clone()
-    told[:, 3] = queries.impute(vae, x, nothing)[0][:, 3]
-    by_turns = queries.impute(vae, x, told)[0]
-    assert torch.equal(by_turns[:, 3], told[:, 3])
+    filled = nothing.clone()
+    filled[:, 3] = queries.impute(vae, x, nothing)[0][:, 3]
+    by_turns = queries.impute(vae, x, filled)[0]
+    assert torch.equal(by_turns[:, 3], filled[:, 3])
     z = vae.encode(x[:1]).mean.detach()
     joint = oracles.log_joint(as_case(vae.prior), torch.cat([z, nothing[:1]], -1))[0]
     table = joint.exp().sum((0, 1, 3, 4)) / joint.exp().sum()  # (digit, hat)

@@ -24,11 +24,11 @@ class Watched(Callback):
     """Parameters and gradients after every batch."""
 
     def __init__(self):
-        self.kept = []
+        self.seen = []
 
     def on_step_end(self, state):
         parameters = list(state.model.parameters())
-        self.kept.append(
+        self.seen.append(
             [torch.cat([t.detach().flatten() for t in ts]) for ts in (parameters, [p.grad for p in parameters])]
         )
 
@@ -44,33 +44,33 @@ def steps_of(batches, devices=1, **kwargs):
     how = {"epochs": 2, "devices": devices, "callbacks": [watched], **QUIET}
     with noise_of_images(vae.encoder, LATENTS):
         fit(step, vae, data, **how, **kwargs)
-    return torch.stack([torch.stack(pair) for pair in watched.kept])
+    return torch.stack([torch.stack(pair) for pair in watched.seen])
 
 
-def close(found, expected):
-    assert found.shape == expected.shape
-    assert (found - expected).abs().max() < TOLERANCE
+def close(actual, expected):
+    assert actual.shape == expected.shape
+    assert (actual - expected).abs().max() < TOLERANCE
     assert (expected[-1, 0] - expected[0, 0]).abs().max() > 1e-2
 
 
 def test_three_batches_make_the_step_of_one_three_times_as_large():
-    found = steps_of(4, accumulate=3)
-    close(found[2::3], steps_of(12))
-    assert torch.equal(found[0, 0], found[1, 0])
-    assert torch.equal(found[2, 0], found[3, 0])
+    steps = steps_of(4, accumulate=3)
+    close(steps[2::3], steps_of(12))
+    assert torch.equal(steps[0, 0], steps[1, 0])
+    assert torch.equal(steps[2, 0], steps[3, 0])
 
 
 def test_the_last_group_of_an_epoch_counts_its_own_batches():
     """Six batches of eight: groups of four and of two."""
-    found = steps_of([8] * 6, accumulate=4)
-    close(found[[3, 5, 9, 11]], steps_of([32, 16]))
+    steps = steps_of([8] * 6, accumulate=4)
+    close(steps[[3, 5, 9, 11]], steps_of([32, 16]))
 
 
 def test_a_norm_is_clipped_after_the_mean():
-    found = steps_of(4, accumulate=3, clip_norm=0.01)
+    steps = steps_of(4, accumulate=3, clip_norm=0.01)
     expected = steps_of(12, clip_norm=0.01)
-    assert (found[2::3] - expected).abs().max() < TOLERANCE
-    assert found[2, 1].norm() == pytest.approx(0.01, rel=1e-3)
+    assert (steps[2::3] - expected).abs().max() < TOLERANCE
+    assert steps[2, 1].norm() == pytest.approx(0.01, rel=1e-3)
 
 
 @pytest.mark.slow

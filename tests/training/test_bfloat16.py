@@ -80,7 +80,7 @@ def test_losses_of_critics_and_discriminators_stay_in_float32_too():
     ratio = nn.Sequential(nn.Linear(LATENTS, 8), nn.ReLU(), nn.Linear(8, 1), nn.Flatten(0))
     objectives = [
         FactorELBO(ratio, 2.0),
-        *(SimilarityLoss(MLPCritic(SHAPE, (8,)), one) for one in ("encoder", "decoder")),
+        *(SimilarityLoss(MLPCritic(SHAPE, (8,)), part) for part in ("encoder", "decoder")),
     ]
     for objective in objectives:
         with torch.autocast("cpu", torch.bfloat16):
@@ -91,7 +91,7 @@ def test_losses_of_critics_and_discriminators_stay_in_float32_too():
 @pytest.mark.parametrize("name", ["trip", "joint"])
 def test_losses_are_close_to_those_in_float32(name):
     """With the same noise per example."""
-    found, expected = train(name, "bf16-mixed", 5)[0], train(name, "32-true", 5)[0]
+    losses, expected = train(name, "bf16-mixed", 5)[0], train(name, "32-true", 5)[0]
     assert expected[-1] < expected[0] - 1
-    assert found == pytest.approx(expected, rel=TOLERANCE)
-    assert found != expected
+    assert losses == pytest.approx(expected, rel=TOLERANCE)
+    assert losses != expected

@@ -103,8 +103,8 @@ def test_fewer_examples_than_asked_are_all_taken():
     assert prior.seen[0].shape == (30, 2)
 
 
-@pytest.mark.parametrize(("changes", "kept"), [(None, False), (True, False), (False, True)])
-def test_the_moments_of_the_prior_are_forgotten_if_it_changed(changes, kept):
+@pytest.mark.parametrize(("changes", "stays"), [(None, False), (True, False), (False, True)])
+def test_the_moments_of_the_prior_are_forgotten_if_it_changed(changes, stays):
     prior = Noted(changes)
     vae, optimizer, callback = run(prior, 1)
     from lightning_fabric import Fabric
@@ -112,7 +112,7 @@ def test_the_moments_of_the_prior_are_forgotten_if_it_changed(changes, kept):
     weight = vae.encoder.head.loc.weight
     assert prior.shift in optimizer.state
     callback.on_epoch_start(FitState(Fabric(accelerator="cpu", devices=1), vae, [optimizer], epoch=2))
-    assert (prior.shift in optimizer.state) is kept
+    assert (prior.shift in optimizer.state) is stays
     assert weight in optimizer.state
 
 
@@ -214,13 +214,13 @@ def test_bad_weight_files(tmp_path):
     with pytest.raises(ValueError, match="path: expected a safetensors file"):
         load_weights(linear, path)
     save_weights(nn.Linear(4, 3), path)
-    kept = linear.weight.detach().clone()
+    before = linear.weight.detach().clone()
     with pytest.raises(ValueError, match=r"another architecture \(weight: expected \(3, 2\), got \(3, 4\)\)"):
         load_weights(linear, path)
     save_weights(nn.Linear(2, 3, bias=False), path)
     with pytest.raises(ValueError, match=r"another architecture \(bias: expected \(3,\), got None\)"):
         load_weights(linear, path)
-    assert torch.equal(linear.weight, kept)
+    assert torch.equal(linear.weight, before)
 
 
 def test_a_warmup_of_no_steps_waits_for_its_delay():

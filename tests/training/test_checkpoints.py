@@ -40,15 +40,15 @@ def write_past(limit):
 
 @pytest.mark.parametrize("limit", [100, 20_000])
 def test_a_full_disk_is_told_and_the_checkpoint_before_it_stays(stopped, limit):
-    kept = (stopped / CHECKPOINT).read_bytes()
-    assert len(kept) > limit
+    before = (stopped / CHECKPOINT).read_bytes()
+    assert len(before) > limit
     try:
         write_past(limit)
         with pytest.raises(OSError, match=r"expected to write .*, got: .*File too large.*\(what was there"):
             train("gan", stopped, resume=True, checkpoint_every=1)
     finally:
         write_past(resource.RLIM_INFINITY)
-    assert (stopped / CHECKPOINT).read_bytes() == kept
+    assert (stopped / CHECKPOINT).read_bytes() == before
     assert not list(stopped.glob(".*"))
     check_resumed("gan", stopped)
 
@@ -58,7 +58,7 @@ def test_a_read_only_folder_is_told():
     folder = Path(tempfile.mkdtemp())  # not tmp_path: nobody else may enter that
     try:
         cut_off("gan", folder, ("step_start", BATCHES + 2))
-        kept = (folder / CHECKPOINT).read_bytes()
+        before = (folder / CHECKPOINT).read_bytes()
         (folder / CHECKPOINT).chmod(0o644)
         folder.chmod(0o555)
         user = os.geteuid()
@@ -70,7 +70,7 @@ def test_a_read_only_folder_is_told():
         finally:
             os.seteuid(user)
         folder.chmod(0o755)
-        assert (folder / CHECKPOINT).read_bytes() == kept
+        assert (folder / CHECKPOINT).read_bytes() == before
         check_resumed("gan", folder)
     finally:
         folder.chmod(0o755)
@@ -119,16 +119,16 @@ def _padding(whole, flipped, header):
 )
 def test_a_checkpoint_of_another_training_is_told_and_changes_nothing(stopped, change, message):
     def changed():
-        one = gan(hidden=change.get("hidden", 8))
-        one.steps = one.steps[: change.get("steps")]
+        made = gan(hidden=change.get("hidden", 8))
+        made.steps = made.steps[: change.get("steps")]
         if "batch" in change:
-            one.data = loader(23, size=6)
+            made.data = loader(23, size=6)
         if "every" in change:
-            one.steps[1] = one.steps[1]._replace(every=3)
-        one.callbacks = change.get("callbacks", one.callbacks)
-        models.append(one.model)
-        before.append(copy.deepcopy(one.model))
-        return one
+            made.steps[1] = made.steps[1]._replace(every=3)
+        made.callbacks = change.get("callbacks", made.callbacks)
+        models.append(made.model)
+        before.append(copy.deepcopy(made.model))
+        return made
 
     models, before = [], []
     with pytest.raises(
@@ -163,9 +163,9 @@ def test_a_checkpoint_that_is_not_damaged_is_not_given_up(stopped, monkeypatch, 
 
 def test_data_that_end_earlier_are_told(stopped):
     def shorter():
-        one = gan()
-        one.data = OneLess(one.data)
-        return one
+        made = gan()
+        made.data = OneLess(made.data)
+        return made
 
     with pytest.raises(ValueError, match="data: expected at least 2 batches, as before the interruption, got 1"):
         train(shorter, stopped, resume=True)
@@ -216,7 +216,7 @@ def test_what_a_checkpoint_holds(tmp_path):
     }
     state |= {"empty": torch.zeros(0, 2), "half": torch.ones(2, dtype=torch.bfloat16), "turned": torch.rand(3, 2).T}
     save_state(state, tmp_path / "state")
-    found = load_state(tmp_path / "state")
-    assert found[0][0] is found[0][1]["b"]
-    assert repr(found) == repr(state)
-    assert torch.equal(found["turned"], state["turned"])
+    loaded = load_state(tmp_path / "state")
+    assert loaded[0][0] is loaded[0][1]["b"]
+    assert repr(loaded) == repr(state)
+    assert torch.equal(loaded["turned"], state["turned"])

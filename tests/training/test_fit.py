@@ -77,17 +77,17 @@ def test_files_of_a_run(tmp_path):
 
 
 def test_the_best_weights_by_validation_loss_are_left_and_written(tmp_path):
-    line, kept = Line(), []
+    line, seen = Line(), []
 
     def drift(state):
-        kept.append(weights(line))
+        seen.append(weights(line))
         if state.epoch > 4:  # spoil what was learned
             line.loc.data += 3.0
 
     result = fit(sgd(line), line, [X], epochs=8, validation=[X], callbacks=[Spy(drift)], run_dir=tmp_path, **QUIET)
     assert result.best_epoch == 4
     assert result.best_loss == min(row["validation_loss"] for row in result.history)
-    assert weights(line) == kept[4]  # as the fifth step found them
+    assert weights(line) == seen[4]  # as the fifth step found them
     other = Line()
     load_weights(other, tmp_path / "model.safetensors")
     assert weights(other) == weights(line)

@@ -48,7 +48,7 @@ def test_codes_are_drawn_afresh_around_their_means(monkeypatch):
     assert (prior().variance.sqrt() - torch.tensor([0.5, 2.0])).abs().max() < 0.15
     batches = [value.sort(0).values for value in seen if len(value) == 450]
     assert len(batches) > 2
-    assert all((one != batches[0]).any() for one in batches[1:])
+    assert all((batch != batches[0]).any() for batch in batches[1:])
 
 
 def spy(method, seen):

@@ -79,8 +79,8 @@ def test_killed_at_random_moments(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MAKE)
 def test_killed_at_many_random_moments(tmp_path, name):
-    told = kill(name, tmp_path, 10)
-    assert ", 0 of them" not in told
+    report = kill(name, tmp_path, 10)
+    assert ", 0 of them" not in report
 
 
 RANKS = """
@@ -120,5 +120,5 @@ def test_two_processes_resume_with_the_random_states_of_each(tmp_path):
     assert (done := run(cut)).returncode == 0, done.stderr[-2000:]
     assert outcome(cut) == outcome(whole)
     for rank in range(2):
-        found, expected = (torch.load(folder / f"rank{rank}.pt", weights_only=True) for folder in (cut, whole))
-        assert all(torch.equal(found[name], expected[name]) for name in expected if "running" not in name)
+        resumed, expected = (torch.load(folder / f"rank{rank}.pt", weights_only=True) for folder in (cut, whole))
+        assert all(torch.equal(resumed[name], expected[name]) for name in expected if "running" not in name)

@@ -23,7 +23,7 @@ def joint(**kwargs):
 
 
 def test_bounds_do_not_depend_on_the_mode_which_is_left_as_it_was():
-    model, found = joint(label_weight=50.0), []
+    model, results = joint(label_weight=50.0), []
     x, y = torch.rand(6, *SHAPE), torch.tensor([[0.0], [1.0], [2.0]]).repeat(2, 1)
     encoded = []
     for mode in (True, False):
@@ -32,10 +32,10 @@ def test_bounds_do_not_depend_on_the_mode_which_is_left_as_it_was():
         before = modes(model)
         pyro.set_rng_seed(0)
         bounds = metrics.evaluate_bounds(model.model, model.guide, [(x, y)], num_particles=30)
-        found.append((bounds, metrics.importance_nll(model.model, model.guide, (x, y), 30).nll.mean()))
+        results.append((bounds, metrics.importance_nll(model.model, model.guide, (x, y), 30).nll.mean()))
         encoded.append(metrics.aggregated_posterior(model.encode, [(x, y)]).mean)
         assert modes(model) == before
-    assert found[0] == found[1]
+    assert results[0] == results[1]
     assert torch.equal(*encoded)
 
 

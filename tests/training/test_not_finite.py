@@ -12,11 +12,11 @@ from pyro_priors.training import OptimizationStep, Reinitialize, fit, load_weigh
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_update_and_names_the_site():
-    line, kept = Line(), []
+    line, seen = Line(), []
     bad = torch.cat([X[:8], torch.tensor([math.nan])])
     with pytest.raises(FloatingPointError, match="got nan in epoch 1, batch 3: site 'z' of the guide: log-density nan"):
-        fit(sgd(line), line, [X, X, bad], epochs=2, callbacks=[Spy(lambda state: kept.append(weights(line)))], **QUIET)
-    assert weights(line) == kept[2]
+        fit(sgd(line), line, [X, X, bad], epochs=2, callbacks=[Spy(lambda state: seen.append(weights(line)))], **QUIET)
+    assert weights(line) == seen[2]
     line = Line()
     line.guide = Line().guide
 
@@ -55,10 +55,10 @@ def test_gradients_whose_squares_are_too_large_are_told_from_those_that_are_not_
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_validation_loss_that_is_not_finite_names_the_epoch_and_the_best_weights_stay(tmp_path, bad):
-    line, kept = Line(), []
+    line, seen = Line(), []
 
     def break_second_epoch(state):
-        kept.append(weights(line))
+        seen.append(weights(line))
         if state.epoch == 2:
             line.bad = bad
 
@@ -76,7 +76,7 @@ def test_a_validation_loss_that_is_not_finite_names_the_epoch_and_the_best_weigh
         fit(step, line, [X], epochs=3, **broken)
     other = Line()
     load_weights(other, tmp_path / "model.safetensors")
-    assert weights(other) == kept[1]  # as the second epoch found them
+    assert weights(other) == seen[1]  # as the second epoch found them
 
 
 def test_codes_that_are_not_finite_are_no_start_for_a_prior():

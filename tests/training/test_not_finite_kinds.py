@@ -56,7 +56,7 @@ class Spoilt:
     def __iter__(self):
         for batch in self.batches:
             if self.read >= self.since:
-                batch = tuple(one.clone() for one in batch)
+                batch = tuple(tensor.clone() for tensor in batch)
                 batch[0][0, 0, 1, 1] = math.nan
             self.read += 1
             yield batch
@@ -82,7 +82,7 @@ def spoil(kind, place, step):
 
 
 GUIDE, MODEL = "site '[zc]' of the guide: ", "site '[zcxy]' of the model: "
-TOLD = {
+MESSAGES = {
     ("trip", "data"): GUIDE + ".*; " + COUNTED,
     ("trip", "encoder"): GUIDE + r".*; weights are not finite: encoder\.",
     ("trip", "decoder"): MODEL + r".*; weights are not finite: decoder\.",
@@ -103,12 +103,12 @@ TOLD = {
 
 
 @pytest.mark.parametrize("step", WHERE)
-@pytest.mark.parametrize(("kind", "place"), TOLD, ids=str)
+@pytest.mark.parametrize(("kind", "place"), MESSAGES, ids=str)
 def test_it_stops_in_that_step_and_tells_site_and_cause(kind, place, step):
-    told, ended = spoil(kind, place, step)
-    assert re.fullmatch(r"loss: expected a finite number, got .+ in epoch .*", told)
-    assert WHERE[step] in told
-    assert re.search(TOLD[kind, place], told.partition(WHERE[step])[2]), told
+    message, ended = spoil(kind, place, step)
+    assert re.fullmatch(r"loss: expected a finite number, got .+ in epoch .*", message)
+    assert WHERE[step] in message
+    assert re.search(MESSAGES[kind, place], message.partition(WHERE[step])[2]), message
     assert ended == step
 
 
@@ -139,8 +139,8 @@ class Overflowing(torch.nn.Module):
         self.decoder, self.latent_dim, self.image_shape = decoder, decoder.latent_dim, decoder.image_shape
 
     def forward(self, z):
-        found = self.decoder(z)
-        return found * math.nan if torch.is_autocast_enabled("cpu") else found
+        raw = self.decoder(z)
+        return raw * math.nan if torch.is_autocast_enabled("cpu") else raw
 
 
 def test_a_site_is_named_in_mixed_precision_too():
@@ -172,7 +172,7 @@ def as_rank(kind, where):
     batch = {"first": 0, "second": 1, "validation": 1}[where]
     spoilt[16 * batch + 1 : 16 * batch + 8 : 2, 0, 0, 0] = math.nan  # odd rows are those of the second
     step = OptimizationStep(objective, torch.optim.SGD(model.parameters(), lr=0.1))
-    data, validation = (DataLoader(TensorDataset(one), 8) for one in (x, validation))
+    data, validation = (DataLoader(TensorDataset(images), 8) for images in (x, validation))
     with pytest.raises(FloatingPointError) as raised:
         fit(step, model, data, validation=validation, epochs=1, devices=2, progress=False)
     return str(raised.value)

@@ -31,10 +31,10 @@ class Parameters(Callback):
     """Those after every step."""
 
     def __init__(self):
-        self.kept = []
+        self.seen = []
 
     def on_step_end(self, state):
-        self.kept.append(torch.cat([p.detach().flatten() for p in state.model.parameters()]))
+        self.seen.append(torch.cat([p.detach().flatten() for p in state.model.parameters()]))
 
 
 def train(name, devices, batch):
@@ -47,7 +47,7 @@ def train(name, devices, batch):
     loader = DataLoader(data, batch)
     with noise_of_images(model.encoder, LATENTS):
         result = fit(step, model, loader, epochs=2, devices=devices, callbacks=[parameters], seed=0, progress=False)
-    return torch.stack(parameters.kept), [row["train_loss"] for row in result.history]
+    return torch.stack(parameters.seen), [row["train_loss"] for row in result.history]
 
 
 def as_rank():
@@ -61,7 +61,7 @@ def ranks():
 
 @pytest.mark.parametrize("name", MAKE)
 def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
-    (first, losses), (second, others) = (found[name] for found in ranks)
+    (first, losses), (second, others) = (rank[name] for rank in ranks)
     joined, expected = train(name, 1, 2 * PART)
     assert len(joined) == 2 * EXAMPLES // (2 * PART)
     assert (joined[-1] - joined[0]).abs().max() > 100 * TOLERANCE

@@ -75,6 +75,6 @@ def test_a_distance_from_a_capacity_is_one_only_on_one_side_of_it(vae):
 )
 def test_what_is_no_mean_over_examples_says_so(kind):
     """`fit` speaks of BatchNorm."""
-    told = " ".join(kind.__doc__.split())
-    assert "With several devices" in told
-    assert "part" in told.partition("With several devices")[2][:300]
+    words = " ".join(kind.__doc__.split())
+    assert "With several devices" in words
+    assert "part" in words.partition("With several devices")[2][:300]

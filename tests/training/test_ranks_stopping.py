@@ -32,12 +32,12 @@ class Noted(LogLikelihood):
     """Keeps the validation losses of its own rank."""
 
     def __init__(self):
-        self.kept = []
+        self.validations = []
 
     def __call__(self, model, guide, *batch):
         loss, terms = super().__call__(model, guide, *batch)
         if not torch.is_grad_enabled():
-            self.kept.append(loss.item())
+            self.validations.append(loss.item())
         return loss, terms
 
 
@@ -55,7 +55,7 @@ def train(devices):
         progress=False,
     )
     losses = [row["validation_loss"] for row in result.history]
-    return objective.kept, losses, result.best_epoch, result.stopped_early, level.loc.item()
+    return objective.validations, losses, result.best_epoch, result.stopped_early, level.loc.item()
 
 
 def epochs_until(losses):

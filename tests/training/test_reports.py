@@ -24,14 +24,14 @@ class Quadratic(nn.Module):
     guide = model
 
 
-class Told(tuple):
+class Terms(tuple):
     def _asdict(self):
         return {"part": self[0]}
 
 
 def objective(model, guide, x):
     loss = model(x)
-    return loss, Told([loss.detach()])
+    return loss, Terms([loss.detach()])
 
 
 def trained(tmp_path=None, epochs=3, callbacks=(), **more):
@@ -47,25 +47,25 @@ def events(folder):
     """`{(tag, step): value}` of the event files in a folder: records of length, checksum, data, checksum."""
     from tensorboardX.proto import event_pb2
 
-    found = {}
+    written = {}
     for path in sorted(folder.glob("events.*")):
         data, at = path.read_bytes(), 0
         while at < len(data):
             (length,) = struct.unpack("<Q", data[at : at + 8])
             event = event_pb2.Event.FromString(data[at + 12 : at + 12 + length])
-            found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+            written |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
             at += 12 + length + 4
-    return found
+    return written
 
 
 def test_tensorboard_has_what_the_history_has(tmp_path):
     _, result = trained(callbacks=[TensorBoard(tmp_path / "curves")])
-    found = events(tmp_path / "curves")
+    written = events(tmp_path / "curves")
     for row in result.history:
         for name, value in row.items():
             if name != "epoch":
-                assert found[name, row["epoch"]] == pytest.approx(value)
-    assert len(found) == sum(len(row) - 1 for row in result.history)
+                assert written[name, row["epoch"]] == pytest.approx(value)
+    assert len(written) == sum(len(row) - 1 for row in result.history)
 
 
 def test_a_resumed_training_goes_on_in_the_same_folder(tmp_path):

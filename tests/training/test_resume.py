@@ -36,10 +36,10 @@ def test_a_discriminator_that_only_a_plain_objective_holds_is_kept(tmp_path):
     """A function that trains it is no module whose parameters would be found."""
 
     def apart():
-        one = factor()
-        ratio = one.steps[1].objective
-        one.steps[1] = one.steps[1]._replace(objective=lambda *batch: ratio(*batch))
-        return one
+        made = factor()
+        ratio = made.steps[1].objective
+        made.steps[1] = made.steps[1]._replace(objective=lambda *batch: ratio(*batch))
+        return made
 
     cut_off(apart, tmp_path, ("step_end", 4), checkpoint_every=1)
     check_resumed(apart, tmp_path)
@@ -50,10 +50,10 @@ def test_what_a_schedule_has_set_stands_between_epochs(tmp_path):
     seen, objectives = [], []
 
     def watched():
-        one = trip()
-        objectives.append(one.steps[0].objective)
+        made = trip()
+        objectives.append(made.steps[0].objective)
         objectives[-1].kl_weight = 0.5
-        return one
+        return made
 
     def act(hook, state):
         if hook == "epoch_start":
@@ -170,10 +170,10 @@ def test_a_signal_after_the_last_epoch_stops_what_follows(tmp_path):
         def on_fit_end(self, state):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    one = trip()
-    one.callbacks = [*one.callbacks, Late()]
+    made = trip()
+    made.callbacks = [*made.callbacks, Late()]
     with pytest.raises(training.Terminated, match=r"stopped by SIGTERM after epoch \d"):
-        train(lambda: one, tmp_path)
+        train(lambda: made, tmp_path)
     assert (
         training.load_state(tmp_path / training.CHECKPOINT)["step"]
         == len((tmp_path / "metrics.csv").read_text().split()[1:]) * BATCHES
