@@ -7,8 +7,8 @@ import pyro
 import torch
 
 from experiments import pages
-from experiments.configure import check_counts, configure, fitted, identity
 from experiments.tables.runner import parsed
+from experiments.trainings import check_counts, fitted, identity, training
 from models.shared import runs
 from pyro_priors import metrics, objectives
 from pyro_priors.checks import UserError
@@ -55,7 +55,7 @@ class CategoryGradientsConfig:
     def train(self, **values):
         """The configuration of the training."""
         pairs = (text.partition("=") for text in self.set)
-        return configure("cp-vae", SHARED | {key: parsed(value) for key, _, value in pairs}, **values)
+        return training("cp-vae", SHARED | {key: parsed(value) for key, _, value in pairs}, **values)
 
     @property
     def estimators(self):

@@ -7,8 +7,8 @@ import pyro
 import torch
 import tyro
 
-from experiments.configure import check_counts
 from experiments.papers import compared
+from experiments.trainings import check_counts
 from models.shared import figures, runs
 from models.shared.figures_attributes import attribute_grid
 from pyro_priors.checks import UserError, check_seed

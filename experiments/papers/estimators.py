@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import pyro_priors as pp
 from experiments import pages
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from models.shared import runs
 from models.shared.figures import save
 from pyro_priors import metrics, objectives

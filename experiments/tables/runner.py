@@ -9,12 +9,12 @@ from typing import NamedTuple
 import tyro
 
 from experiments import pages
-from experiments.configure import check_rows, knobs
 from experiments.launch import LaunchConfig, check_devices
 from experiments.tables import catalogue, check, results
 from experiments.tables.completed import Completed, complete
 from experiments.tables.reading import Judged
 from experiments.tables.spec import Cell
+from experiments.trainings import check_rows, knobs
 from models.shared import runs
 from pyro_priors.checks import UserError
 

@@ -6,10 +6,10 @@ import pytest
 from fake_runs import parsed, replace_processes, write_run
 
 from experiments.__main__ import main
-from experiments.configure import identity
 from experiments.tables import catalogue, results, trip_elbo
 from experiments.tables.runner import Plan, TableConfig
 from experiments.tables.runner import parsed as value_of
+from experiments.trainings import identity
 from pyro_priors.checks import UserError
 
 
