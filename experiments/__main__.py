@@ -42,6 +42,11 @@ COMMANDS = {
         "EstimatorsConfig",
         "variance of a sampled prior's gradients",
     ),
+    "figure category-gradients": (
+        "experiments.papers.category_gradients",
+        "CategoryGradientsConfig",
+        "bias and variance of CP-VAE's gradients",
+    ),
     "bench tensor-ring": (
         "experiments.bench.tensor_ring",
         "BenchTensorRingConfig",
@@ -58,15 +63,10 @@ COMMANDS = {
         "what `fit` adds to a bare torch loop",
     ),
     "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
-    "table category-gradients": (
-        "experiments.papers.category_gradients",
-        "CategoryGradientsConfig",
-        "bias and variance of CP-VAE's gradients",
-    ),
     "table": (
         "experiments.tables.runner",
         "TableConfig",
-        "the papers' tables; alone: a list of them; --check: are pages as they should",
+        "the papers' tables; alone: a list of all pages; --check: are these as they should",
     ),
 }
 

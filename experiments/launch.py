@@ -10,7 +10,7 @@ import sys
 import threading
 from typing import Literal
 
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from pyro_priors.checks import UserError
 from pyro_priors.training import Terminated
 from pyro_priors.training.signals import heard

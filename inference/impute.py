@@ -39,7 +39,7 @@ class Impute:
     elsewhere stay as they are, so that they still say how sure the answers of the first time were.
     """
 
-    run: tyro.conf.Positional[Path]  # Run folder that `train joint-vae` wrote.
+    run: tyro.conf.Positional[Path]  # Run folder that `train` wrote, of a model that infers attributes.
     images: Path  # Folder of the images: images/, images.zip, or the images themselves.
     attributes: Path  # CSV file: column image, then one column an attribute; an empty cell is missing.
     out: Path  # CSV file to write.
@@ -89,7 +89,9 @@ def main(config: Impute):
     _check(config)
     run, model = runs.trained(config.run)
     if not run.attributes or not hasattr(model, "attribute_law"):
-        raise UserError(f"run: expected one that infers attributes (train joint-vae), got {run.folder.absolute()}")
+        raise UserError(
+            f"run: expected one that infers attributes, got a {run.config.model} in {run.folder.absolute()}"
+        )
     file = csv_files.read(config.attributes)
     layout = columns(file.name, file.header, run.attributes, run.config.attributes, config.other_columns == "copy")
     table = table_of(file, layout.read, run.attributes)

@@ -96,7 +96,7 @@ def likeness(model, judge, images, seed, real=None):
 
 @torch.no_grad()
 def conditions(model, judge, images, seed, batch_size=100):
-    """Pictures generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
+    """Images generated for the labels of `images`, one each, as a classifier sees them -> dict of numbers.
 
     `accuracy` is the share of generated images in which the classifier finds the attribute that was asked for, for
     every discrete attribute and on average; `frechet` is the Frechet distance between the classifier's features of the

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pyro
 import torch
-from sklearn.svm import SVC
 
 from inference.train import train
 from models import configure
-from models.shared import figures_attributes, runs
+from models.shared import runs
 from models.shared.answers import answers
 from pyro_priors import queries
 from pyro_priors.checks import UserError, check_seed
@@ -33,6 +32,8 @@ class Quickstart:
 
 def main(config: Quickstart):
     """Train, impute, generate; print the table, and say where the images are."""
+    from models.shared import figures_attributes  # here, since --help does without matplotlib
+
     joint = configure(
         "joint-vae",
         data="digits",
@@ -84,12 +85,14 @@ class Reader:
     """A support vector machine trained with all labels, apart from the model it judges."""
 
     def __init__(self, images):
+        from sklearn.svm import SVC  # here, since --help does without
+
         truth = torch.where(images.train.hidden.isnan(), images.train.labels, images.train.hidden)
         self.machine = SVC(gamma="scale").fit(images.train.first().flatten(1).numpy(), truth[:, 0].numpy())
         self.accuracy = (self(images.test.first()) == images.test.labels[:, 0]).double().mean().item()
 
     def __call__(self, images):
-        """Pictures `(n, C, H, W)` -> digits `(n,)`."""
+        """Images `(n, C, H, W)` -> digits `(n,)`."""
         return torch.from_numpy(self.machine.predict(images.flatten(1).numpy()))
 
 

@@ -8,7 +8,7 @@ import pyro
 import torch
 import tyro
 
-from models.shared import figures, figures_attributes, runs
+from models.shared import runs
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.attributes import parse_given
 
@@ -18,7 +18,7 @@ class Sample:
     """Draw images from a trained model: z from the prior, then the mean of p(x given z)."""
 
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
-    category: tuple[int, ...] = ()  # Categories of CP-VAE or InfoGAN that they shall be of; several: a row for each.
+    category: tuple[int, ...] = ()  # Categories that they shall be of, where a model has some; several: a row for each.
     categories_of: Literal["prior", "posterior"] = "prior"  # Or drawn: evenly, or as often as the test images' are.
     given: tuple[str, ...] = ()  # Attributes the images shall have, as male=1,eyeglasses=1; several: a row for each.
     n: int | None = None  # Number of images, of each row where several are given; default 100, or 10 a row.
@@ -33,16 +33,16 @@ class Sample:
 
 def main(config: Sample):
     """Write the grid of images and say where it is."""
+    from models.shared import figures, figures_attributes  # here, since --help does without matplotlib
+
     run, model = runs.trained(config.run)
     if not run.config.generates:
         raise UserError(f"run: expected a model that draws images, got a {run.config.model}")
     if config.category and not run.config.counts_categories:
-        raise UserError(
-            f"category: expected a run with categories (train cp-vae or info-gan), got {run.folder.absolute()}"
-        )
+        raise UserError(f"category: expected a run with categories, got {_described(run)}")
     if config.categories_of != "prior" and not run.config.infers_categories:
-        raise UserError(f"categories_of: expected prior, or a run of train cp-vae, got {run.folder.absolute()}")
-    rows, titles = _attributes_asked(config, run) if config.given else _categories_asked(config, run)
+        raise UserError(f"categories_of: expected prior, or a run that infers categories, got {_described(run)}")
+    rows, titles = _by_attributes(config, run) if config.given else _by_category(config, run)
     if not rows:
         rows, titles = [{}], [run.config.title]
     pyro.set_rng_seed(config.seed)
@@ -53,18 +53,18 @@ def main(config: Sample):
     print(path)
 
 
-def _attributes_asked(config, run):
+def _by_attributes(config, run):
     """What each row of images is given, and its title."""
     if not run.attributes:
-        raise UserError(f"given: expected a run with attributes (train joint-vae), got {run.folder.absolute()}")
+        raise UserError(f"given: expected a run with attributes, got {_described(run)}")
     rows = [parse_given(run.attributes, text) for text in config.given]
     titles = [_title(run.attributes, given) for given in rows]
     _check_once("given", titles, [_title(run.attributes, dict(sorted(given.items()))) for given in rows])
     return rows, titles
 
 
-def _categories_asked(config, run):
-    """The same where categories are asked for."""
+def _by_category(config, run):
+    """The same where images are drawn by categories; nothing where neither is given."""
     if config.categories_of == "posterior":
         if config.category:
             raise UserError("category, categories_of: expected one of them, got both")
@@ -75,6 +75,11 @@ def _categories_asked(config, run):
     titles = [f"category {c}" for c in config.category]
     _check_once("category", titles, titles)
     return [{"category": c} for c in config.category], titles
+
+
+def _described(run):
+    """In a message."""
+    return f"a {run.config.model} in {run.folder.absolute()}"
 
 
 def _check_once(field, titles, same):

@@ -94,8 +94,8 @@ class Model(TwoLevel):
         if blind:
             callbacks.append(training.Anneal(program, "blind", training.Until(blind)))
             how = {"first": self.blind_epochs, "every": None, "samples": self.reinit_samples or 10_000}
-            pictures = self.loader(images.train, 500, shuffle=True)
-            callbacks.append(training.Reinitialize(program, pictures, encode=None, **how))
+            clustered = self.loader(images.train, 500, shuffle=True)
+            callbacks.append(training.Reinitialize(program, clustered, encode=None, **how))
         if self.top:
             fall = training.LinearWarmup(self.top_epochs * batches, self.categories, self.top, delay=blind)
             callbacks.append(training.Anneal(program, "top", fall))

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from experiments import pages
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from models.shared import runs
 
 # What is timed -> arguments of Python, and how many times as long as `import pyro` it may take.

@@ -13,7 +13,7 @@ import pyro_priors as pp
 from experiments import pages
 from experiments.bench import enumeration, floors, plain, reference, report
 from experiments.bench.timing import check_device, interleaved, peak_memory
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from models.shared import runs
 from pyro_priors.checks import UserError
 

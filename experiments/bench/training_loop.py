@@ -12,7 +12,7 @@ import torch
 import pyro_priors as pp
 from experiments import pages
 from experiments.bench import report
-from experiments.configure import check_counts, check_rows
+from experiments.trainings import check_counts, check_rows
 from models.shared import runs
 from pyro_priors import networks, objectives, programs, training
 from pyro_priors.checks import UserError

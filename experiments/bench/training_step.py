@@ -11,7 +11,7 @@ import pyro_priors as pp
 from experiments import pages
 from experiments.bench import report
 from experiments.bench.timing import check_device, interleaved
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from models.shared import runs
 from pyro_priors import networks, objectives, programs
 

@@ -1,4 +1,4 @@
-"""`table category-gradients`: bias and variance of the gradients that CP-VAE may be trained with."""
+"""`figure category-gradients`: bias and variance of the gradients that CP-VAE may be trained with."""
 
 import dataclasses
 from pathlib import Path
@@ -7,8 +7,8 @@ import pyro
 import torch
 
 from experiments import pages
-from experiments.configure import check_counts, configure, fitted, identity, same
 from experiments.tables.runner import parsed
+from experiments.trainings import check_counts, fitted, identity, training
 from models.shared import runs
 from pyro_priors import metrics, objectives
 from pyro_priors.checks import UserError
@@ -55,7 +55,7 @@ class CategoryGradientsConfig:
     def train(self, **values):
         """The configuration of the training."""
         pairs = (text.partition("=") for text in self.set)
-        return configure("cp-vae", SHARED | {key: parsed(value) for key, _, value in pairs}, **values)
+        return training("cp-vae", SHARED | {key: parsed(value) for key, _, value in pairs}, **values)
 
     @property
     def estimators(self):
@@ -69,28 +69,12 @@ class CategoryGradientsConfig:
 
 
 def main(config: CategoryGradientsConfig):
-    """Train and draw, unless the results are there; print, and write the files."""
-    path = config.results / "category-gradients"
-    values = runs.read_json(path.with_suffix(".json")) if path.with_suffix(".json").is_file() else None
-    if values is None or not is_of(config, values):
-        values = {"config": identity(config.train()), "batch": config.batch}
-        values |= {"draws": config.draws, "truth_draws": config.truth_draws}
-        values["moments"] = [{"epochs": epochs, "rows": rows_after(config, epochs)} for epochs in config.epochs]
-        values["provenance"] = runs.provenance()
-        pages.write_page(path, values, page)
-    else:
-        pages.show(path.with_suffix(".md"), pages.single(values, path.name, page))
-
-
-def is_of(config, values):
-    """Whether these are the numbers that a configuration asks for."""
-    numbers = [values["draws"], values["truth_draws"], values.get("batch", CategoryGradientsConfig.batch)]
-    return (
-        same(values["config"], config.train())
-        and numbers == [config.draws, config.truth_draws, config.batch]
-        and [(m["epochs"], [*m["rows"]]) for m in values["moments"]]
-        == [(e, [*config.estimators]) for e in config.epochs]
-    )
+    """Train and draw, print, and write the files."""
+    values = {"config": identity(config.train()), "batch": config.batch}
+    values |= {"draws": config.draws, "truth_draws": config.truth_draws}
+    values["moments"] = [{"epochs": epochs, "rows": rows_after(config, epochs)} for epochs in config.epochs]
+    values["provenance"] = runs.provenance()
+    pages.write_page(config.results / "category-gradients", values, page)
 
 
 def rows_after(config, epochs):

@@ -7,13 +7,11 @@ import pyro
 import torch
 import tyro
 
-from experiments.configure import check_counts
 from experiments.papers import compared
+from experiments.trainings import check_counts
 from models.shared import figures, runs
 from models.shared.figures_attributes import attribute_grid
 from pyro_priors.checks import UserError, check_seed
-
-TITLES = {"cp-vae": "CP-VAE", "vae": "VAE", "hierarchical-vae": "two levels", "aae": "AAE", "vae-gan": "VAE/GAN"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +55,12 @@ def main(config: CpVaeFiguresConfig):
 
 
 def _titles(compared_runs):
-    """Model, prior and number of components of each run; a number where two are the same."""
+    """Model (a VAE by its prior), prior and number of components of each run; a number where two are the same."""
     titles = []
     for trained in compared_runs:
         config = trained.run.config
-        words = [TITLES.get(config.model, config.model)]
-        if hasattr(config, "prior"):
+        words = [config.title]
+        if hasattr(config, "prior") and config.prior_kind.title != config.title:
             words.append(config.prior_kind.title)
         law = trained.model.prior_law()
         if isinstance(law, torch.distributions.MixtureSameFamily):

@@ -9,8 +9,8 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments import pages
-from experiments.configure import check_counts, check_rows, configure, identity
 from experiments.tables.completed import trained
+from experiments.trainings import check_counts, check_rows, identity, training
 from models.shared import runs
 from models.shared.figures import save
 
@@ -55,7 +55,7 @@ def main(config: CpVaeToyConfig):
     wanted = {}
     for row in config.rows:
         _, model, values = ROWS[row]
-        wanted[row] = configure(model, SHARED, **values, **where, name=f"{row}-seed{config.seed}")
+        wanted[row] = training(model, SHARED, **values, **where, name=f"{row}-seed{config.seed}")
     rows, drawn = {}, {}
     for (row, train), folder in zip(wanted.items(), trained(wanted.values()), strict=True):
         run, model = runs.trained(folder)

@@ -10,9 +10,9 @@ import tyro
 from matplotlib.figure import Figure
 
 from experiments import pages
-from experiments.configure import check_counts
 from experiments.papers import compared
 from experiments.tables.dpvae import OBJECTIVES
+from experiments.trainings import check_counts
 from models.shared import figures, runs
 from pyro_priors import metrics
 from pyro_priors.checks import UserError, check_seed

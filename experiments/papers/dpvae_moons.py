@@ -9,9 +9,9 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments import generation, pages
-from experiments.configure import check_counts, check_rows, configure, identity
 from experiments.tables.completed import trained
 from experiments.tables.dpvae import OBJECTIVES, PRIORS
+from experiments.trainings import check_counts, check_rows, identity, training
 from models.shared import runs
 from models.shared.figures import save
 from pyro_priors import metrics
@@ -50,9 +50,9 @@ def main(config: DpvaeMoonsConfig):
     wanted = {}
     for objective, prior in itertools.product(config.objectives, PRIORS):
         own = {"objective": objective, "prior": prior, "name": f"{objective}-{prior}-seed{config.seed}"}
-        wanted[objective, prior] = configure("vae", SHARED, **own, **where)
+        wanted[objective, prior] = training("vae", SHARED, **own, **where)
     folders, rows, panels = trained(wanted.values()), {}, {}
-    data = configure("vae", SHARED).load_data()
+    data = training("vae", SHARED).load_data()
     for (key, train), folder in zip(wanted.items(), folders, strict=True):
         run, model = runs.trained(folder)
         pyro.set_rng_seed(config.seed)

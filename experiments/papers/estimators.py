@@ -1,8 +1,9 @@
 """`figure estimators`: bias and variance of the gradients of a prior that is sampled, against a closed form."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import pyro
 import torch
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 import pyro_priors as pp
 from experiments import pages
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from models.shared import runs
 from models.shared.figures import save
 from pyro_priors import metrics, objectives
@@ -22,7 +23,26 @@ ESTIMATORS = {
     "reinforce": "score function, batch mean",
     "none": "score function, no baseline",
 }
-PRIORS = {"trip": "TRIP", "gmm": "Gaussian mixture"}
+
+
+class Prior(NamedTuple):
+    """A prior of the figure: what the page calls it and its size, and function (latents, config) -> module."""
+
+    title: str
+    size: str
+    build: Callable
+
+
+PRIORS = {
+    "trip": Prior(
+        "TRIP",
+        "{components} Gaussians, cores of {rank}",
+        lambda d, config: pp.TRIP(d, config.components, config.rank, init="noise"),
+    ),
+    "gmm": Prior(
+        "Gaussian mixture", "{components} Gaussians", lambda d, config: pp.GaussianMixture(d, config.components)
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +75,7 @@ def main(config: EstimatorsConfig):
     """Draw, print, and write the files."""
     values = {name: getattr(config, name) for name in ("prior", "components", "rank", "draws", "seed")}
     values["rows"] = [row for d in config.latents for row in rows_of(config, d)]
-    path = config.results / ("estimators" if config.prior == "trip" else f"estimators-{config.prior}")
+    path = config.results / ("estimators" if config.prior == EstimatorsConfig.prior else f"estimators-{config.prior}")
     pages.write_page(path, values | {"provenance": runs.provenance()}, page)
     draw_results(path.with_suffix(".png"), values)
 
@@ -63,10 +83,7 @@ def main(config: EstimatorsConfig):
 def rows_of(config, d):
     """Bias and variance of every estimator for d latents and every batch size."""
     pyro.set_rng_seed(config.seed)
-    if config.prior == "trip":
-        prior = pp.TRIP(d, config.components, config.rank, init="noise")
-    else:
-        prior = pp.GaussianMixture(d, config.components)
+    prior = PRIORS[config.prior].build(d, config)
     target, parameters = torch.randn(d), [p for p in prior.parameters() if p.requires_grad]
     truth = exact_gradient(prior, target, parameters)
     rows = []
@@ -107,10 +124,10 @@ def drawn_gradient(prior, target, parameters, name, batch, draws):
 
 def page(values, name):
     """Variance by estimator, a table for each batch size, and how many times that of pathwise it is."""
-    size = f", cores of {values['rank']}" if values["prior"] == "trip" else ""
+    prior = PRIORS[values["prior"]]
     parts = [
         "# Gradients of a prior that is sampled, by estimator",
-        f"Prior: {PRIORS[values['prior']]} with {values['components']} Gaussians{size}, as initialised. The cost is "
+        f"Prior: {prior.title} with {prior.size.format_map(values)}, as initialised. The cost is "
         "|z - t|^2 / d, whose expected gradient to all parameters is known in closed form. Variance: that of one "
         "gradient (one batch), as a share of the squared length of the true one; in brackets how many times that of "
         f"pathwise. Bias: the length of the mean of {values['draws']} gradients less the true one, as a share of the "

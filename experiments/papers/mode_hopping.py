@@ -7,7 +7,7 @@ import pyro
 import torch
 import tyro
 
-from experiments.configure import check_counts
+from experiments.trainings import check_counts
 from inference import judges
 from models.shared import figures_attributes, runs
 from pyro_priors.checks import UserError, check_seed

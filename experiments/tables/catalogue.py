@@ -1,20 +1,32 @@
 """All tables, and all other pages of results."""
 
 import importlib
+from typing import NamedTuple
 
 from pyro_priors.checks import UserError
 
 MODULES = ("trip_elbo", "ttlp", "cp_vae", "dpvae", "trip", "gan_points", "gan_tricks", "conditional_gan")
-# Page with one JSON beside it -> module with `page(values, name)` and, where the figure is of that, `draw_results`.
+
+
+class Page(NamedTuple):
+    """A page with one JSON beside it.
+
+    `module` has `page(values, name)` and, where the figure is of that, `draw_results`; `command` measures it.
+    """
+
+    module: str
+    command: str
+
+
 PAGES = {
-    "bench-start": "bench.start",
-    "bench-tensor-ring-cpu": "bench.report",
-    "bench-training-loop": "bench.training_loop",
-    "bench-training-step-cpu": "bench.training_step",
-    "category-gradients": "papers.category_gradients",
-    "cp-vae-toy": "papers.cp_vae_toy",
-    "dpvae-moons": "papers.dpvae_moons",
-    "estimators": "papers.estimators",
+    "bench-start": Page("bench.start", "bench start"),
+    "bench-tensor-ring-cpu": Page("bench.report", "bench tensor-ring"),
+    "bench-training-loop": Page("bench.training_loop", "bench training-loop"),
+    "bench-training-step-cpu": Page("bench.training_step", "bench training-step"),
+    "category-gradients": Page("papers.category_gradients", "figure category-gradients"),
+    "cp-vae-toy": Page("papers.cp_vae_toy", "figure cp-vae-toy"),
+    "dpvae-moons": Page("papers.dpvae_moons", "figure dpvae-moons"),
+    "estimators": Page("papers.estimators", "figure estimators"),
 }
 
 
@@ -27,18 +39,18 @@ def tables():
 def table(name):
     """The table of that name."""
     if name not in (every := tables()):
-        raise UserError(f"table: expected one of {', '.join(every)}, got {name}")
+        raise UserError(f"table: expected one of {', '.join([*every, *PAGES])}, got {name}")
     return every[name]
 
 
 def page(name):
     """The module of another page."""
-    return importlib.import_module(f"experiments.{PAGES[name]}")
+    return importlib.import_module(f"experiments.{PAGES[name].module}")
 
 
 def lines():
-    """A list of the tables."""
-    every = tables()
-    return ["usage: python -m experiments table NAME [--help] [flags]", ""] + [
-        f"  {name:<26}{table.line}" for name, table in every.items()
-    ]
+    """A list of the tables and of the other pages."""
+    words = {name: table.line for name, table in tables().items()}
+    words |= {name: f"page of `{page.command}`" for name, page in PAGES.items()}
+    usage = "usage: python -m experiments table NAME [--help] [flags]"
+    return [usage, "", *(f"  {name:<26}{line}" for name, line in words.items())]

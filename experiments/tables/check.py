@@ -4,9 +4,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import matplotlib
-from PIL import Image, ImageChops
-
 from experiments import pages
 from experiments.tables import catalogue, results
 from experiments.tables.spec import Row
@@ -54,6 +51,9 @@ def _text(path, text):
 
 def _figure(path, draw):
     """Pixels are compared where the same version of matplotlib drew them; others set letters otherwise."""
+    import matplotlib  # here, as PIL, since --help does without
+    from PIL import Image, ImageChops
+
     if not path.is_file():
         return [f"{path}: expected a figure, got none"]
     with tempfile.TemporaryDirectory() as folder:

@@ -4,8 +4,8 @@ import functools
 import re
 
 from experiments import generation
-from experiments.configure import check_numbers
 from experiments.tables import results
+from experiments.trainings import check_numbers
 from inference import judges
 from models.shared import runs
 from pyro_priors.checks import UserError

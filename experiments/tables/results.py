@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from experiments import launch
-from experiments.configure import anywhere, configured, decisive, identity, same, to_flags, to_json
+from experiments.trainings import anywhere, configured, decisive, identity, same, to_flags, to_json
 from models.shared.runs import hashed, held, provenance, read_json, write_json
 from pyro_priors.checks import UserError
 from pyro_priors.data.loading import root_of

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import tyro
 
 from experiments import pages
-from experiments.configure import check_rows, knobs
 from experiments.launch import LaunchConfig, check_devices
 from experiments.tables import catalogue, check, results
 from experiments.tables.completed import Completed, complete
 from experiments.tables.reading import Judged
 from experiments.tables.spec import Cell
+from experiments.trainings import check_rows, knobs
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 
@@ -23,7 +24,7 @@ class TableConfig(LaunchConfig):
     """Make a table of the papers: train and judge what is missing of its results, and write the page of all there are.
 
     Results land in RESULTS/NAME/ROW-seedS.json, the page in RESULTS/NAME.md. At its defaults a table has its results in
-    the checkout. Without a name: the list of tables.
+    the checkout. The page of a figure's or a benchmark's numbers is made anew of these. Without a name: the list.
     """
 
     table: tyro.conf.Positional[str | None] = None  # Name of the table.
@@ -40,18 +41,36 @@ class TableConfig(LaunchConfig):
     results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
+        if self.check or self.table is None or self.table in catalogue.PAGES:
+            self._check_idle()
         super().__post_init__()
         for field in ("rows", "seeds"):
             if getattr(self, field) == ():
                 raise UserError(f"{field}: expected at least one, got none")
 
+    def _check_idle(self):
+        """`UserError` where a flag is set though nothing is trained."""
+        if self.check:
+            where, more = "beside --check", ""
+        elif self.table is None:
+            where, more = "without a table", ""
+        else:
+            where = f"for the page {self.table}"
+            more = f" (`{catalogue.PAGES[self.table].command}` measures it anew)"
+        for field in dataclasses.fields(self):
+            acts = field.name in ("table", "check", "results")
+            if not acts and getattr(self, field.name) != field.default:
+                raise UserError(f"{field.name}: expected its default {where}, got another{more}")
+
 
 def main(config: TableConfig):
-    """Make a table, or check, or list."""
+    """Make a table or another page, or check, or list."""
     if config.check:
         check.main(config.table, config.results)
     elif config.table is None:
         print("\n".join(catalogue.lines()))
+    elif config.table in catalogue.PAGES:
+        remake(config.table, config.results)
     else:
         plan = Plan(config, catalogue.table(config.table))
         done = make(plan)
@@ -63,6 +82,18 @@ def main(config: TableConfig):
             if plan.table.figures:
                 plan.draw()
         done.end()
+
+
+def remake(name, folder):
+    """Write a page, and its figure, of the JSON beside it, and say what measures that."""
+    module, command, path = catalogue.page(name), catalogue.PAGES[name].command, folder / f"{name}.json"
+    if not path.is_file():
+        raise UserError(f"results: expected {path}, got none (`{command}` makes it)")
+    values = runs.read_json(path)
+    pages.show(path.with_suffix(".md"), pages.single(values, name, module.page))
+    if hasattr(module, "draw_results"):
+        module.draw_results(path.with_suffix(".png"), values)
+    print(f"To measure it anew: python -m experiments {command}")
 
 
 class Wanted(NamedTuple):
@@ -144,7 +175,6 @@ class Plan:
 def make(plan):
     """Train and judge what is missing -> `Completed`."""
     missing = plan.missing()
-    plan.folder.mkdir(parents=True, exist_ok=True)
     beside = {
         train.name: train for _, cell, seed in missing for train in plan.table.needed(cell, seed, plan.where).values()
     }

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import pages
-from experiments.configure import configure
 from experiments.tables.reading import Summary
+from experiments.trainings import training
 
 SHARED = {"threads": 1, "progress": False}  # beneath what a table says
 
@@ -85,7 +85,7 @@ class Table:
         """The configuration of a training of this table."""
         rows = {cell.key[0] for cell in self.cells} - {row, model}  # a row may have the name of a prior of others
         shared = {key: value for key, value in self.shared.items() if key.partition(".")[0] not in rows}
-        return configure(model, SHARED | shared, row, **values)
+        return training(model, SHARED | shared, row, **values)
 
     def train(self, cell, seed, where=None, needed=None):
         """That of a cell; `where` are knobs that say where it runs, `needed` the run folders of what it needs."""

@@ -116,7 +116,7 @@ def _plane_density(plane, law, sides):
 
 
 def tile(images, columns):
-    """Pictures `(n, C, H, W)` -> one of `(rows * (H + 1) + 1, columns * (W + 1) + 1, C)`, white lines between.
+    """Images `(n, C, H, W)` -> one of `(rows * (H + 1) + 1, columns * (W + 1) + 1, C)`, white lines between.
 
     Example:
         >>> tile(torch.zeros(5, 1, 8, 8), columns=3).shape

@@ -231,7 +231,7 @@ def palette(count):
 
 
 def imputed(path, images, probs, truth, names):
-    """Pictures under their most probable category and its probability; in red where the truth is another.
+    """Images under their most probable category and its probability; in red where the truth is another.
 
     Args:
         path: PNG to write.

@@ -57,7 +57,7 @@ def test_the_toy(tmp_path, monkeypatch):
 def test_gradients_of_the_estimators(tmp_path):
     flags = ["--epochs", "1", "--draws", "20", "--truth-draws", "40", "--batch", "20", "--temperatures", "0.5"]
     flags += ["--set", "hidden=8", "--keep", "1", "--results", str(tmp_path)]
-    assert main(["table", "category-gradients", *flags]) == 0
+    assert main(["figure", "category-gradients", *flags]) == 0
     (moment,) = json.loads((tmp_path / "category-gradients.json").read_text())["moments"]
     rows = moment["rows"]
     assert set(rows) == {"sum over all", "sum over the 1 most probable", "Gumbel-Softmax, temperature 0.5"}
@@ -65,7 +65,7 @@ def test_gradients_of_the_estimators(tmp_path):
     assert (
         rows["Gumbel-Softmax, temperature 0.5"]["category"]["variance"] > rows["sum over all"]["category"]["variance"]
     )
-    assert main(["table", "category-gradients", "--keep", "11"]) == 2
+    assert main(["figure", "category-gradients", "--keep", "11"]) == 2
 
 
 def test_the_table_gives_every_row_the_same_budget():

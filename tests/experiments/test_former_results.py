@@ -6,13 +6,13 @@ import json
 import pytest
 
 from experiments import pages
-from experiments.configure import ELSEWHERE, configure, configured, identity, to_json
 from experiments.tables import results
+from experiments.trainings import ELSEWHERE, configured, identity, to_json, training
 from pyro_priors.checks import UserError
 
 
 def test_results_that_do_not_know_accumulate_are_those_of_single_batches(tmp_path):
-    config = configure("vae", name="row")
+    config = training("vae", name="row")
     values = to_json(config)
     assert values.pop("accumulate") == 1
     (tmp_path / "row.json").write_text(json.dumps({"config": {k: v for k, v in values.items() if k not in ELSEWHERE}}))
@@ -23,7 +23,7 @@ def test_results_that_do_not_know_accumulate_are_those_of_single_batches(tmp_pat
 
 def test_a_result_from_before_a_knob_is_that_of_its_default(tmp_path):
     """Not one of what is off now and was on then."""
-    config = configure("wgan-gp", name="row")
+    config = training("wgan-gp", name="row")
     written = {key: value for key, value in identity(config).items() if key != "layer_norm"}
     (tmp_path / "row.json").write_text(json.dumps({"config": written}))
     assert results.result(tmp_path, config) is not None
@@ -32,20 +32,20 @@ def test_a_result_from_before_a_knob_is_that_of_its_default(tmp_path):
 
 @pytest.mark.parametrize(("model", "default"), [("gan", 160), ("vae", 148)])
 def test_runs_from_before_there_was_a_choice_of_crops_had_148(tmp_path, model, default):
-    written = to_json(configure(model, data="celeba"))
+    written = to_json(training(model, data="celeba"))
     assert configured(model, written).crop == written.pop("crop") == default
     assert configured(model, written).crop == 148
     result = {"config": {key: value for key, value in written.items() if key not in ELSEWHERE}}
     (tmp_path / "row.json").write_text(json.dumps(result))
     for crop in (148, 160):
-        config = configure(model, data="celeba", crop=crop, name="row")
+        config = training(model, data="celeba", crop=crop, name="row")
         assert (results.result(tmp_path, config, strict=False) is not None) is (crop == 148)
 
 
 def test_how_often_checkpoints_are_written_makes_no_other_result():
-    assert identity(configure("vae", checkpoint_every=7)) == identity(configure("vae"))
+    assert identity(training("vae", checkpoint_every=7)) == identity(training("vae"))
     with pytest.raises(UserError, match="checkpoint_every: expected 1 or more, got 0"):
-        configure("vae", checkpoint_every=0)
+        training("vae", checkpoint_every=0)
 
 
 def test_the_results_of_the_checkout_are_recognised():

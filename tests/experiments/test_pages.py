@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from experiments import pages
-from experiments.__main__ import main
+from experiments.__main__ import COMMANDS, main
 from experiments.tables import catalogue, check
 
 NAMES = [*catalogue.tables(), *catalogue.PAGES]
@@ -37,12 +37,41 @@ def json_of(folder):
     return {path.name: path.read_bytes() for path in folder.glob("*.json")}
 
 
-def test_gradients_that_are_there_are_not_drawn_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.papers.category_gradients.rows_after", pytest.fail)
-    shutil.copy(pages.FOLDER / "category-gradients.json", tmp_path)
-    assert main(["table", "category-gradients", "--results", str(tmp_path)]) == 0
-    page = tmp_path / "category-gradients.md"
-    assert page.read_text() == (pages.FOLDER / page.name).read_text()
+@pytest.mark.parametrize("name", catalogue.PAGES)
+def test_a_page_of_one_file_is_made_anew_of_that(name, tmp_path, capsys):
+    shutil.copy(pages.FOLDER / f"{name}.json", tmp_path)
+    assert main(["table", name, "--results", str(tmp_path)]) == 0
+    command = catalogue.PAGES[name].command
+    assert capsys.readouterr().out.endswith(f"\nTo measure it anew: python -m experiments {command}\n")
+    assert (tmp_path / f"{name}.md").read_bytes() == (pages.FOLDER / f"{name}.md").read_bytes()
+    assert (tmp_path / f"{name}.png").is_file() == hasattr(catalogue.page(name), "draw_results")
+    assert command in COMMANDS
+
+
+def test_a_page_without_its_file_is_refused(tmp_path, capsys):
+    assert main(["table", "cp-vae-toy", "--results", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"results: expected {tmp_path / 'cp-vae-toy.json'}, got none (`figure cp-vae-toy` makes it)" in said
+
+
+ANEW = "(`figure cp-vae-toy` measures it anew)"
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--seeds 3", "seeds: expected its default without a table, got another"),
+        ("--jobs 2", "jobs: expected its default without a table, got another"),
+        ("trip-elbo --seeds 0 1 --check", "seeds: expected its default beside --check, got another"),
+        ("--check --rows nonsense trip-elbo", "rows: expected its default beside --check, got another"),
+        ("--check --name mine", "name: expected its default beside --check, got another"),
+        ("cp-vae-toy --rows cp-2", f"rows: expected its default for the page cp-vae-toy, got another {ANEW}"),
+        ("cp-vae-toy --set epochs=3", f"set: expected its default for the page cp-vae-toy, got another {ANEW}"),
+    ],
+)
+def test_a_flag_that_does_nothing_is_refused(flags, said, capsys):
+    assert main(["table", *flags.split()]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_what_differs_is_named(tmp_path, capsys):
@@ -68,7 +97,7 @@ def test_what_differs_is_named(tmp_path, capsys):
     assert main(["table", "nothing", "--check"]) == 2
 
 
-def test_the_list_of_tables(capsys):
+def test_the_list_of_pages(capsys):
     assert main(["table"]) == 0
     listed = capsys.readouterr().out
-    assert all(f"  {name} " in listed for name in catalogue.tables())
+    assert all(f"  {name} " in listed for name in NAMES)

@@ -5,8 +5,8 @@ import dataclasses
 from cut_off import die, folder_of, resume, under_way
 
 from experiments.__main__ import main
-from experiments.configure import configure
 from experiments.tables import results
+from experiments.trainings import training
 from models.shared import runs
 from pyro_priors.training import loop as fit_loop
 
@@ -23,7 +23,7 @@ def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(results, "run", run)
     small = {"epochs": 2, "latent_dim": 2, "hidden": (8,), "batch_size": 300, "particles": 2, "progress": False}
-    config = configure("vae", data="digits", prior="normal", name="row", runs_dir=tmp_path, **small)
+    config = training("vae", data="digits", prior="normal", name="row", runs_dir=tmp_path, **small)
     die(monkeypatch, lambda: results.train(config), fit_loop, "save_checkpoint", 1)
     folder = folder_of(tmp_path)
     assert results.cut_off(dataclasses.replace(config, epochs=3)) is None

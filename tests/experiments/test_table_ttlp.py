@@ -8,9 +8,9 @@ import pytest
 from fake_runs import parsed, replace_processes
 
 from experiments.__main__ import main
-from experiments.configure import configure, identity
 from experiments.tables import catalogue, results
 from experiments.tables.runner import Plan, TableConfig
+from experiments.trainings import identity, training
 from models.shared import runs
 from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
@@ -177,7 +177,7 @@ def test_the_unlabelled_start_is_a_plain_vae_of_the_same_networks():
 
 
 def test_a_run_that_did_not_know_a_knob_had_it_off(tmp_path):
-    config = configure("joint-vae", rank=3, name="a", runs_dir=tmp_path, progress=False)
+    config = training("joint-vae", rank=3, name="a", runs_dir=tmp_path, progress=False)
     written = {key: value for key, value in to_json(config).items() if key not in ("label_weight", "channels")}
     runs.write_json(tmp_path / "a" / "1" / "config.json", {"config": {**written, "threads": 7, "name": "b"}})
     runs.write_json(tmp_path / "a" / "1" / "summary.json", {})

@@ -186,7 +186,7 @@ def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatc
         ("sample JOINT --given hat=1", "given: expected one of side, bright, level, got 'hat'"),
         ("sample JOINT --given side", "given: expected name=value"),
         ("sample JOINT --given side=left,side=right", "given: expected each attribute once, got side twice"),
-        ("sample UNLABELLED --given side=left", "given: expected a run with attributes (train joint-vae), got "),
+        ("sample UNLABELLED --given side=left", "given: expected a run with attributes, got a vae in "),
         ("quickstart --missing 0", "missing: expected a share between 0 and 1, got 0.0"),
     ],
 )

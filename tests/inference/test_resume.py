@@ -12,7 +12,6 @@ import pytest
 import torch
 from cut_off import die, folder_of, resume, under_way
 
-import experiments
 from experiments.__main__ import main
 from models import configure
 from models.shared import figures, runs
@@ -136,7 +135,7 @@ def test_a_signal_from_outside(tmp_path, number):
     def run(*words):
         return subprocess.Popen(
             [sys.executable, "-m", "experiments", "train", *words],
-            cwd=Path(experiments.__file__).parent.parent,
+            cwd=Path(__file__).parents[2],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -152,11 +151,11 @@ def test_a_signal_from_outside(tmp_path, number):
     assert "to go on from its checkpoint, resume" in printed
 
 
-def test_load_returns_the_trained_model(tmp_path):
+def test_a_run_is_read_with_its_trained_model(tmp_path):
     flags = [*TINY, "--prior", "normal", "--epochs", "1"]
     assert start(tmp_path, "vae", *flags) == 0
     folder = folder_of(tmp_path)
-    model = experiments.load(folder)
+    model = runs.trained(folder).model
     assert not model.training
     other = runs.read(folder)
     assert other.config.latent_dim == model.prior.latent_dim == 2
@@ -164,7 +163,7 @@ def test_load_returns_the_trained_model(tmp_path):
     assert all(torch.equal(expected[name], value) for name, value in model.state_dict().items())
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"run: expected model.safetensors in"):
-        experiments.load(folder)
+        runs.trained(folder)
 
 
 def test_a_run_that_is_under_way_is_left_alone(cut, capsys):

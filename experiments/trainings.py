@@ -11,20 +11,20 @@ from models.shared.knobs import priors_of, to_flags, to_json, with_prior
 from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knobs_of
 
-__all__ = ["check_counts", "check_rows", "configure", "configured", "identity", "knobs", "same", "to_flags", "to_json"]
+__all__ = ["check_counts", "check_rows", "configured", "identity", "knobs", "same", "to_flags", "to_json", "training"]
 
 # Knobs that change where a run happens, not what comes out.
 ELSEWHERE = {"data_root", "runs_dir", "name", "threads", "progress", "stream", "workers"}
 ELSEWHERE |= {"checkpoint_every", "tensorboard", "figures_every"}
 
 
-def configure(model, shared=None, row=None, **values):
+def training(model, shared=None, row=None, **values):
     """The configuration of a model with these values, and with what of the `shared` ones acts in it.
 
     A shared `PRIOR.knob` or `MODEL.knob` is of that prior or model alone, `ROW.knob` of that row of a table.
 
     Example:
-        >>> config = configure("vae", {"epochs": 3, "wgan.epochs": 4, "clip": 0.1, "hidden": 8}, prior="normal")
+        >>> config = training("vae", {"epochs": 3, "wgan.epochs": 4, "clip": 0.1, "hidden": 8}, prior="normal")
         >>> config.epochs, config.hidden
         (3, (8,))
     """
