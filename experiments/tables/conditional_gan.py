@@ -20,8 +20,8 @@ SHARED |= {"prior_lr": 3e-5}  # faster, the laws of z given different labels run
 INTRODUCTION = (
     "WGAN-GP under TTLP, z ~ p(z given y), {epochs} epoch(s) of batches of {batch_size}, {critic_steps} critic steps "
     "for one of the generator, a matching-aware critic, rates {lr:g} for networks and {prior_lr:g} for the "
-    "prior{falling}. A picture is drawn for every test label; accuracy: share in which our own classifier (right on "
-    "{accuracy:.2%} of the test pictures) sees the label asked for; Frechet distance in its features ({extractor}, "
+    "prior{falling}. An image is drawn for every test label; accuracy: share in which our own classifier (right on "
+    "{accuracy:.2%} of the test images) sees the label asked for; Frechet distance in its features ({extractor}, "
     "weights {weights}). Mean +- standard error over seeds, and the worst seed."
 )
 

@@ -35,7 +35,7 @@ SHARED = {"latent_dim": 40, "batch_size": 250, "lr": 3e-3, "prior_lr": 1e-2, "de
 SHARED |= {"particles": 10, "patience": 50}
 INTRODUCTION = (
     "Test set, nats per image, lower is better, with hard categories; mean +- standard error over the seeds. Clusters: "
-    "most probable categories of the test pictures against labels that training has not seen, under the best "
+    "most probable categories of the test images against labels that training has not seen, under the best "
     "one-to-one match, or each category standing for the label it holds most of."
 )
 CLUSTERS = ("cluster accuracy, %", "best seed", "majority, %", "NMI", "used")

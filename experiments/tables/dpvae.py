@@ -50,11 +50,11 @@ FEW = {"nll_samples": 1000, "nll_pictures": 20}
 INTRODUCTION = (
     "Every pair has the same hyperparameters. Mean +- standard error over the seeds, on the test part; sKL against the "
     "aggregated posterior of the test part, by {samples} draws each way; NLL in nats of the first {nll_pictures} test "
-    "pictures by {nll_samples} importance samples each"
+    "images by {nll_samples} importance samples each"
 )
 JUDGED = (
     " Frechet distance between the features of {samples} draws (and of the {lowest} of as many with the least q(z)) "
-    "and of the test pictures, all as they are: features of a convolutional classifier (weights {weights:.12}{right}), "
+    "and of the test images, all as they are: features of a convolutional classifier (weights {weights:.12}{right}), "
     "so comparable here only."
 )
 IN_BRACKETS = "\nIn brackets the paper's: FID and LP, sKL, NLL in thousands of another likelihood."

@@ -22,17 +22,17 @@ MATCH = (
     "squared MMD, and sKL, of prior and codes",
     lambda test: f"{test['squared_mmd']:.2g}, {pages.number(test['skl'], 0)}",
 )
-DIVERGENCE = "KL(q(z given x), p(z)) of test pictures", lambda test: f"{test['kl']:.2f}"
+DIVERGENCE = "KL(q(z given x), p(z)) of test images", lambda test: f"{test['kl']:.2f}"
 # Row -> title, model, what is its own, what its number is, and the number of its test results.
 KINDS = {
     "info-gan": (
         *("InfoGAN", "info-gan", {"latent_dim": 32, "lr": 2e-3, "slope": 0.2, "decay": True}),
-        "cluster accuracy of the code on test pictures",
+        "cluster accuracy of the code on test images",
         lambda test: f"{test['clusters']['accuracy']:.2%}",
     ),
     "eb-gan": (
         *("EBGAN", "eb-gan", {"latent_dim": 32, "lr": 5e-4}),
-        "mean energy of test, and of generated pictures",
+        "mean energy of test, and of generated images",
         lambda test: f"{test['critic_real']:.2f}, {test['critic_fake']:.2f}",
     ),
     "aae-free": ("autoencoder, codes left free", "aae", {"weight": 1e-6}, *MATCH),
@@ -47,7 +47,7 @@ TRICKED = (
     "mean number for real points less that for generated ones."
 )
 KINDRED = (
-    "On MNIST, {epochs} epochs; Frechet distance from the test pictures in the features of our own classifier (weights "
+    "On MNIST, {epochs} epochs; Frechet distance from the test images in the features of our own classifier (weights "
     "{weights}, right on {accuracy:.2%}). Encoders of adversarial autoencoders learn a width of almost nothing, which "
     "makes the sKL huge; by the MMD their codes match."
 )

@@ -27,7 +27,7 @@ SHARED |= {"wgan-gp.lr": 1e-3, "wgan-gp.prior_lr": 1e-3, "vae.binarize": "none",
 # With momentum, or weights up to 0.01, WGAN learns next to nothing within this budget.
 SHARED |= {"wgan.lr": 1e-3, "wgan.prior_lr": 1e-3, "wgan.clip": 0.03, "wgan.beta1": 0.0, "wgan.critic_steps": 2}
 INTRODUCTION = (
-    "Between {count} generated pictures and the test pictures, in the features of our own classifier ({extractor}, "
+    "Between {count} generated images and the test images, in the features of our own classifier ({extractor}, "
     "weights {weights}, right on {accuracy:.2%}): no FID. All rows of a model have equal budgets: {gp.epochs} epochs "
     "of batches of {gp.batch_size} and {gp.critic_steps} critic steps for one of the generator of WGAN-GP, "
     "{wgan.epochs} epochs of batches of {wgan.batch_size} and {wgan.critic_steps} critic steps for one of the "

@@ -32,9 +32,9 @@ PAPER = {
 }
 SHARES = (0.0, 0.3, 0.7)
 INTRODUCTION = (
-    "Test set. Condition accuracy: share of generated pictures, one for the labels of each test picture, in which a "
+    "Test set. Condition accuracy: share of generated images, one for the labels of each test image, in which a "
     "classifier trained with all labels finds what was asked for{several}. Frechet distance: of that classifier's "
-    "features, comparable in this table only. Imputation: the attributes of test pictures, from the picture alone; ECE "
+    "features, comparable in this table only. Imputation: the attributes of test images, from the image alone; ECE "
     "with 15 bins."
 )
 

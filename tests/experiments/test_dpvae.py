@@ -41,7 +41,7 @@ class Same(torch.nn.Module):
 
 
 class Spread(torch.nn.Module):
-    """A picture of two pixels: the latents."""
+    """An image of two pixels: the latents."""
 
     def forward(self, z):
         return z.view(*z.shape[:-1], 1, 1, 2)
