@@ -204,7 +204,7 @@ def test_beta1_is_that_of_both_players():
         ),
         (
             ["gan", "--prior", "ttlp", "--data", "grid"],
-            "prior: expected one without attributes where fixed or for p",
+            "prior: expected one of latents alone beside data",
         ),
         (["gan", "--noise", "-1"], "noise: expected 0 or more"),
         (["gan", "--noise-epochs", "1"], "noise_epochs: expected --noise beside it, got none"),
