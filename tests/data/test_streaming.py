@@ -159,6 +159,7 @@ def train_flags(root, runs, *more):
     return ["train", "vae", "--data", "folder", *flags, *more]
 
 
+@pytest.mark.slow
 def test_trainings_end_with_the_same_numbers(tmp_path):
     root = write_folder(tmp_path / "data")
     assert main(train_flags(root, tmp_path / "memory", "--epochs", "2")) == 0

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from experiments.__main__ import main
 from experiments.papers import cp_vae_toy
 from experiments.tables import catalogue, results
@@ -32,6 +34,7 @@ def test_figures_of_runs(tmp_path, monkeypatch, capsys):
     assert "category: expected a run with categories" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_toy(tmp_path, monkeypatch):
     """On a fifth of the points, in shorter epochs, in this process and without each run's images."""
     monkeypatch.setattr(figures, "draw", lambda *_: None)

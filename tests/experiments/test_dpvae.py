@@ -81,6 +81,7 @@ SMALL = ["hidden=8", "flow_hidden=8", "discriminator_hidden=8", "epochs=1", "par
 SMALL += ["samples=60", "lowest=20", "nll_samples=30", "nll_pictures=4"]
 
 
+@pytest.mark.slow
 def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, small):
     runs = tmp_path / "runs"
     classifier = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(runs)]
@@ -215,6 +216,7 @@ def test_colour_images_take_the_same_commands(tmp_path, monkeypatch, data, write
     assert "Frechet" not in page
 
 
+@pytest.mark.slow
 def test_moons_with_and_without_the_flow(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
     flags = ["--objectives", "elbo", "--epochs", "1", "--samples", "50", "--lowest", "10"]

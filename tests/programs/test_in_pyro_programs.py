@@ -37,6 +37,7 @@ def test_autoguides_find_the_support(guide_type):
     assert sum(losses[-50:]) < sum(losses[:50])
 
 
+@pytest.mark.slow
 def test_nuts_samples_the_law():
     """Means of the posterior within 4.5 standard errors of importance sampling's: fails once in 10,000 seeds."""
     ring = latents().ring
