@@ -63,6 +63,8 @@ class EstimatorsConfig:
 
     def __post_init__(self):
         check_counts(self, "components", "rank")
+        if self.rank != EstimatorsConfig.rank and "{rank}" not in PRIORS[self.prior].size:
+            raise UserError(f"rank: expected its default with --prior {self.prior}, without cores, got {self.rank}")
         check_seed(self.seed)
         for field, least in (("latents", 1), ("batches", 2)):
             if not getattr(self, field) or min(getattr(self, field)) < least:

@@ -38,6 +38,7 @@ def test_figure_estimators(tmp_path, monkeypatch):
     assert len(values["rows"]) == 2 * 4
     assert (tmp_path / "estimators-gmm.png").is_file()
     assert "## Batches of 4" in (tmp_path / "estimators-gmm.md").read_text()
+    assert main(["figure", "estimators", "--prior", "gmm", "--rank", "3"]) == 2  # which would change nothing
 
 
 def test_the_exact_gradient_of_figure_estimators():
