@@ -3,8 +3,6 @@
 import dataclasses
 from typing import ClassVar, Literal
 
-import torch
-
 from models.shared.attributes import Attributes
 from models.shared.network import check_size
 from pyro_priors import objectives, programs, training
@@ -36,8 +34,7 @@ class Model(Attributes):
         return programs.ConvClassifier(image_shape, kinds(attributes, self.components), self.channels)
 
     def steps(self, program, images, batches):
-        fused = True if self.accelerator == "cpu" else None
-        optimizer = torch.optim.Adam([{"params": list(program.parameters()), "lr": self.lr}], fused=fused)
+        optimizer = self.adam([(program, self.lr)])
         return [training.OptimizationStep(objectives.LogLikelihood(), optimizer)], []
 
     def evaluate(self, program, part, attributes, seed, particles=None):

@@ -182,21 +182,18 @@ def to_json(config):
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
-def to_flags(config, default=None):
-    """The command-line flags that build `config`, those at their default left out, or as in another configuration.
+def to_flags(config):
+    """The command-line flags that build `config`, those at their default left out.
 
     Example:
         >>> from models import configure
         >>> to_flags(configure("vae", prior="gmm", fixed=True, hidden=(64, 32)))
         ['--hidden', '64', '32', '--prior', 'gmm', '--fixed']
     """
-    flags, usual = [], None
+    flags = []
     for name, field in acting(config).items():
         value, flag = getattr(config, name), name.replace("_", "-")
-        usual = field.default if default is None else getattr(default, name, field.default)
-        if name == "prior" and default is None:
-            usual = config.bare.prior
-        if value == usual:
+        if value == (config.bare.prior if name == "prior" else field.default):
             continue
         if isinstance(value, bool):
             flags.append(f"--{flag}" if value else f"--no-{flag}")
