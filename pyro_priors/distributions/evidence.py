@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.variables import Variables
+from pyro_priors.ops import full_precision
 
 
 class Evidence:
@@ -23,7 +24,7 @@ class Evidence:
         self.variables = variables
         self.columns = tuple(range(len(variables)))  # the open ones
         self.states = log_cores.shape[1]
-        self.log_weights = log_cores.new_zeros(log_cores.shape[:2])  # (*, D, N), declared order
+        self.log_weights = full_precision(log_cores.new_zeros(log_cores.shape[:2]))  # (*, D, N), declared order
         self._weighed = False
         padding = variables.absent_states(self.states, log_cores.device)
         if padding is not None:
@@ -89,7 +90,15 @@ class Evidence:
         if not shape or shape[-1] != len(columns):
             raise ValueError(f"value: expected a last dimension of {len(columns)}, got shape {shape}")
         check_broadcast("value", shape[:-1], batch_shape)
+        self.variables.check_width(value, columns)
         self.variables.check(value, columns)
+
+
+def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:
+    """Integers and booleans as floats of a type, or wider, since 16 bits do not hold all of them; others as they are."""
+    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
+        return value
+    return value.to(torch.promote_types(dtype, torch.float32))
 
 
 def check_possible(log_weights: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_priors.checks import check_broadcast
-from pyro_priors.distributions.evidence import Evidence, check_possible
+from pyro_priors.distributions.evidence import Evidence, as_floats, check_possible
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
 from pyro_priors.distributions.support import VariablesSupport
 from pyro_priors.distributions.variables import Variables
+from pyro_priors.distributions.versions import Versions
+from pyro_priors.ops import full_precision
 
 
 class TensorRing(TorchDistribution):
@@ -31,8 +33,10 @@ class TensorRing(TorchDistribution):
         variables in declared order, whatever the order in the chain. Discrete states are floats 0..n-1.
 
     Note:
-        NaN in a value means missing: summed out exactly, row by row (TRIP Algorithm 1). Build the distribution afresh
-        for every optimizer step. Gradients come through `torch.autograd`, not through `torch.func`. Cores of one state
+        NaN in a value means missing: summed out exactly, row by row (TRIP Algorithm 1). Integers and booleans are
+        values too. Build the distribution afresh for every optimizer step: one that is older than its parameters raises
+        `ValueError`. Parameters of 16 bits are computed with in 32, in which densities, probabilities and moments come
+        back; draws have the parameters' type where it holds all states, else float32. Gradients come through `torch.autograd`, not through `torch.func`. Cores of one state
         may differ by ``e^80`` (float32) or ``e^600`` (float64) among themselves, without limit between states.
 
     References:
@@ -81,6 +85,7 @@ class TensorRing(TorchDistribution):
         self.log_cores, self.variables, self.boundary = log_cores, variables, boundary
         self._chain = OrderedChain(log_cores, len(variables), max(variables.num_states), boundary, order)
         self._evidence = Evidence(variables, log_cores)
+        self._versions = Versions(type(self).__name__, log_cores=log_cores, loc=variables.loc, scale=variables.scale)
         self._normalizer: list[Tensor] = []  # at most one entry, shared by the marginals
         self.has_rsample = self._evidence.all_continuous
         super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=validate_args)
@@ -147,7 +152,8 @@ class TensorRing(TorchDistribution):
         states, index, every = self.log_cores.shape[1], self._evidence.index(), len(self.variables)
         leaves = self.variables.leaves(self._evidence.columns, states)
         loc, scale = (leaf.new_ones(every, states).index_copy(0, index, leaf) for leaf in leaves)
-        full = draws.new_zeros(*shape, every).index_copy(-1, index, draws)
+        exact = full_precision(draws)
+        full = exact.new_zeros(*shape, every).index_copy(-1, index, exact)
         visible = [c in self._evidence.columns for c in range(every)]
         moved = self._chain.pathwise(full, visible, loc, scale, self._evidence.log_weights)
         return moved.index_select(-1, index).to(draws.dtype)
@@ -179,11 +185,12 @@ class TensorRing(TorchDistribution):
             raise ValueError(f"names: expected at least one variable, each once, got {names!r}")
         return self._derive(columns=tuple(sorted(columns)))
 
-    def condition(self, **given: Tensor) -> "TensorRing":
+    def condition(self, **given: Tensor | float) -> "TensorRing":
         """The law of the other variables given these; NaN in a given value = not observed (summed out).
 
         Args:
-            given: a variable's value ``(*)`` or a block's ``(*, n)``; the batch shape is their broadcast.
+            given: a variable's value ``(*)`` or a block's ``(*, n)``, floats, integers or booleans; the batch shape is
+                their broadcast.
 
         Raises:
             ValueError: an unknown name, a variable given twice, a wrong size, an impossible value, nothing left.
@@ -197,9 +204,11 @@ class TensorRing(TorchDistribution):
                 value = torch.as_tensor(value, device=self.log_cores.device)
             except (RuntimeError, TypeError, ValueError):
                 raise ValueError(f"{name}: expected a tensor or a number, got {value!r}") from None
+            value = as_floats(value, self.log_cores.dtype)
             value = value.unsqueeze(-1) if self.variables.is_single(name) else value
             if value.dim() == 0 or value.shape[-1] != len(block):
                 raise ValueError(f"{name}: expected a last dimension of {len(block)}, got shape {tuple(value.shape)}")
+            self.variables.check_width(value, block)
             columns += block
             values.append(value)
         left = tuple(c for c in self._evidence.columns if c not in columns)
@@ -225,6 +234,8 @@ class TensorRing(TorchDistribution):
         if not isinstance(log_weights, Tensor) or log_weights.shape[-2:] != size:
             got = tuple(log_weights.shape) if isinstance(log_weights, Tensor) else type(log_weights).__name__
             raise ValueError(f"log_weights: expected a tensor of shape (*, {size[0]}, {size[1]}), got {got}")
+        if log_weights.dtype == torch.bool:
+            raise ValueError("log_weights: expected logarithms of weights, got booleans")
         check_broadcast("log_weights", log_weights.shape[:-2], self.batch_shape)
         absent = self.variables.absent_states(size[1], log_weights.device)
         if absent is not None:
@@ -259,7 +270,7 @@ class TensorRing(TorchDistribution):
         value = self._checked(value)
         probs = self._state_probs(value)
         mean = self.variables.expectation(probs, self._evidence.columns)[0]
-        best = torch.where(mean.isnan(), probs.argmax(-1).to(mean.dtype), mean)
+        best = torch.where(mean.isnan(), probs.argmax(-1).to(mean.dtype), mean).to(self._draws_dtype(probs))
         return torch.where(value.isnan(), best, value)
 
     def categorical(self, name: str) -> Categorical:
@@ -294,16 +305,18 @@ class TensorRing(TorchDistribution):
 
     def _checked(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         """``value`` as a float tensor, after validation."""
+        value = as_floats(value, self.log_cores.dtype)
         if self._validate_args:
             self._evidence.check(value, self._evidence.columns if columns is None else columns, self.batch_shape)
-        return value if value.is_floating_point() else value.to(self.log_cores.dtype)
+        return value
 
     def _possible(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
+        self._versions.check()
         evidence = self._evidence.given(value, columns)
         return check_possible(evidence) if self._validate_args else evidence
 
     def _validate_sample(self, value: Tensor):
-        self._evidence.check(value, self._evidence.columns, self.batch_shape)
+        self._checked(value)
 
     def _contract(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
         """Log of the closed chain under ``evidence``, and the log normaliser: in one walk, where that costs less.
@@ -311,6 +324,7 @@ class TensorRing(TorchDistribution):
         Where no gradients flow to the normaliser it is kept for the next call; otherwise it is contracted afresh: a
         graph can be walked back only once.
         """
+        self._versions.check()
         own = self._evidence.log_weights
         if torch.is_grad_enabled() and self._learns():
             return self._chain.contract_both(evidence, own)
@@ -331,8 +345,14 @@ class TensorRing(TorchDistribution):
     def _dtype(self, evidence: Tensor) -> torch.dtype:
         return torch.promote_types(self.log_cores.dtype, evidence.dtype)
 
+    def _draws_dtype(self, evidence: Tensor) -> torch.dtype:
+        """That of the cores where it is wide enough for all states that are visible."""
+        narrow = evidence.dtype == torch.float32 and self.variables.fits(self.log_cores.dtype, self._evidence.columns)
+        return self.log_cores.dtype if narrow else self._dtype(evidence)
+
     def _posterior(self, evidence: Tensor) -> Tensor:
         """State probabilities of the visible columns: ``(*, D, N) -> (*, k, N)``"""
+        self._versions.check()
         return self._chain.posterior(evidence).index_select(-2, self._evidence.index())
 
     def _state_probs(self, value: Tensor) -> Tensor:
@@ -347,5 +367,7 @@ class TensorRing(TorchDistribution):
 
     def _draw(self, evidence: Tensor, shape: torch.Size) -> Tensor:
         """Joint draws of the visible variables, ``(*, D, N) -> (*shape, k)``"""
+        self._versions.check()
         states = self._chain.sample(evidence, shape).index_select(-1, self._evidence.index())
-        return self.variables.draw(states, self._evidence.columns, self._dtype(evidence))
+        draws = self.variables.draw(states, self._evidence.columns, self._dtype(evidence))
+        return draws.to(self._draws_dtype(evidence))

@@ -15,6 +15,9 @@ from pyro_priors.distributions.kinds import (
     states_of,
     variables_text,
 )
+from pyro_priors.ops import full_precision
+
+INDICES = 256  # tensors of indices that are kept: queries of many subsets must not fill the memory
 
 
 class Variables:
@@ -152,6 +155,7 @@ class Variables:
         Shapes:
             ``value (*, k)`` for k columns -> ``(*, k, states)``
         """
+        value = full_precision(value)
         missing = value.isnan()
         parts, order = [], []
         real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
@@ -174,7 +178,7 @@ class Variables:
     def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
         """loc and scale of the continuous ones among the columns, ``(c, states)``, 0 and 1 where there is no state."""
         rows = [self._row[c] for c in columns if self.is_continuous[c]]
-        loc, scale = self._leaves()
+        loc, scale = map(full_precision, self._leaves())
         if rows != list(range(len(loc))):
             index = self.index(rows, loc.device)
             loc, scale = loc[index], scale[index]
@@ -232,6 +236,7 @@ class Variables:
 
     def invalid(self, value: Tensor, columns: tuple[int, ...]) -> Tensor:
         """True where an entry is infinite or no state of its column, ``(*, k)``; NaN is valid."""
+        value = value if value.is_floating_point() else value.float()
         wrong = value.isinf()
         whole = [j for j, c in enumerate(columns) if not self.is_continuous[c]]
         if whole:
@@ -240,6 +245,20 @@ class Variables:
             bad = (x < 0) | (x >= limit) | (x != x.floor()) & ~x.isnan()
             wrong = wrong.index_copy(-1, self.index(whole, value.device), bad)
         return wrong
+
+    def fits(self, dtype: torch.dtype, columns: Sequence[int]) -> bool:
+        """Whether a type of floats holds every state of the columns exactly."""
+        states = max((self.num_states[c] for c in columns if not self.is_continuous[c]), default=1)
+        return states - 1 <= 2 / torch.finfo(dtype).eps
+
+    def check_width(self, value: Tensor, columns: Sequence[int]):
+        """`ValueError` where a value's type cannot hold every state of its columns."""
+        for column in columns if value.dtype in (torch.float16, torch.bfloat16) else ():
+            if not self.fits(value.dtype, (column,)):
+                raise ValueError(
+                    f"{self._label(column)}: expected float32, float64 or integers for states up to "
+                    f"{self.num_states[column] - 1}, got {value.dtype}, which rounds them"
+                )
 
     def check_parameters(self):
         """`ValueError` where loc or scale is not finite, or scale not positive."""
@@ -278,7 +297,11 @@ class Variables:
     def index(self, entries: Sequence[int], device: torch.device) -> Tensor:
         """A list of integers as a tensor, made once per device: indices never wait for a copy on a GPU."""
         key = (tuple(entries), device)
-        if key not in self._on_device:
+        index = self._on_device.get(key)
+        if index is None:
             with torch.inference_mode(False):
-                self._on_device[key] = torch.tensor(key[0], dtype=torch.long, device=device)
-        return self._on_device[key]
+                index = torch.tensor(key[0], dtype=torch.long, device=device)
+            if len(self._on_device) >= INDICES:  # the common ones are soon there again
+                self._on_device.clear()
+            self._on_device[key] = index
+        return index
