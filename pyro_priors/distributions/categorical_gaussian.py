@@ -57,8 +57,8 @@ class CategoricalGaussian(GaussianMixture):
         """p(z given c): batch shape ``(*)``, event shape ``(d,)``.
 
         Args:
-            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its relaxation, which
-                mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
+            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its
+                relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
 
         Raises:
             ValueError: other integers or another size, floats that do not sum to one.
