@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from pyro.distributions import transforms
+from pyro.distributions import Delta, transforms
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions.flow_normal import forgetful
+from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.couplings import affine_coupling, spline_coupling
-from pyro_priors.modules.ownership import check_codes, freeze
+from pyro_priors.modules.ownership import freeze
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts, knob
 from pyro_priors.modules.prior import Prior, check_dims
 from pyro_priors.modules.ring import Boundary, Init
@@ -110,13 +111,19 @@ class FlowNormal(Prior):
         return self().to_representation(z0)
 
     @torch.no_grad()
-    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
-        """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay."""
-        z = check_codes(z, self.latent_dim)
+    def reinitialize(self, z: Tensor | Distribution, *, force: bool = False) -> bool:
+        """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay.
+
+        Args:
+            z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn.
+            force: as that of the base.
+        """
+        codes = check_codes(z, self.latent_dim)
         reinitialize = getattr(self.base, "reinitialize", None)
         if self.fixed or reinitialize is None:
             return False
-        return reinitialize(self.to_generation(z), force=force)
+        codes = self.to_generation(codes)
+        return reinitialize(codes if isinstance(z, Tensor) else Delta(codes, event_dim=1), force=force)
 
     def schema(self) -> dict[str, Any]:
         size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}

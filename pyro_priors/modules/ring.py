@@ -11,6 +11,7 @@ from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.distributions.ordered_chain import Boundary
+from pyro_priors.modules.codes import inliers, warn_if_narrow
 from pyro_priors.modules.initialise import (
     fit_leaves,
     fit_product_mixture,
@@ -20,6 +21,7 @@ from pyro_priors.modules.initialise import (
 )
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Prior, check_dims
+from pyro_priors.ops import full_precision
 
 Init = Literal["mixture", "noise"]
 
@@ -88,15 +90,20 @@ class RingPrior(Prior):
         return law if law.event_shape == (2,) else law.marginal(dims)
 
     @torch.no_grad()
-    def _reinitialize(self, value: Tensor, force: bool) -> bool:
+    def _reinitialize(self, value: Tensor, force: bool, unsure: bool) -> bool:
+        """`unsure`: whether the codes may be means of q(z given x)."""
         if self.fixed:
             return False
-        value = value.to(self.log_cores)
+        value = value.to(full_precision(self.log_cores))
+        value = value[inliers(value[:, list(self._variables.continuous)])]
+        if unsure and self.latent_dim:
+            latents = list(range(self.latent_dim))
+            warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         columns, states = self.log_cores.shape[:2]
         variables = self._bound()
         if self.init == "noise":
             loc, scale = fit_leaves(value, variables)
-            cores = noise_cores(columns, states, self.rank).to(self.log_cores)
+            cores = noise_cores(columns, states, self.rank).to(value)
         else:
             fit_rows, held_out = split_rows(value)
             missing = value.isnan().all(0)
