@@ -5,6 +5,8 @@ A law raises AssertionError where it is broken. A prior of another package obeys
 
 import copy
 import pickle
+import sys
+import threading
 from collections.abc import Mapping
 
 import pytest
@@ -84,6 +86,107 @@ def double_precision(entry: Entry):
     build(entry).load_state_dict(prior.state_dict())
 
 
+def half_precision(entry: Entry):
+    """Draws have the type of the parameters; their densities are those of the same parameters in 32 bits."""
+    for dtype in (torch.float16, torch.bfloat16):
+        prior = build(entry).to(dtype)
+        law, wide = prior(), copy.deepcopy(prior).float()()
+        draws = law.sample((50,))
+        assert draws.dtype == dtype
+        assert draws.isfinite().all()
+        score, expected = law.log_prob(draws), wide.log_prob(draws.float())
+        assert score.dtype == torch.float32
+        # An encoder is not ours: it says in 16 bits where the components lie.
+        tolerance = 0.1 if hasattr(prior, "encoder") else 1e-4
+        torch.testing.assert_close(score, expected, rtol=tolerance, atol=tolerance)
+        other = law.log_prob(draws.double())
+        assert other.dtype == torch.float64
+        torch.testing.assert_close(other.float(), expected, rtol=tolerance, atol=tolerance)
+        far = torch.full_like(draws[0], 400) if not getattr(prior, "attributes", None) else draws[0]
+        assert law.log_prob(far).isfinite().all()  # whose square is no number of float16
+        if law.has_rsample:
+            assert law.rsample((2,)).dtype == dtype
+    mixed = build(entry)()
+    draws = mixed.sample((3,))
+    assert mixed.log_prob(draws.double()).dtype == torch.float64
+    torch.testing.assert_close(mixed.log_prob(draws.double()).float(), mixed.log_prob(draws), rtol=1e-5, atol=1e-5)
+    wide = build(entry).double()()
+    torch.testing.assert_close(wide.log_prob(draws).float(), wide.log_prob(draws.double()).float(), rtol=1e-5, atol=1e-5)
+
+
+def autocast_changes_nothing(entry: Entry):
+    law = build(entry)()
+    draws = law.sample((20,))
+    expected = law.log_prob(draws)
+    torch.manual_seed(0)
+    seeded = law.sample((20,))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(law.log_prob(draws), expected)
+        torch.manual_seed(0)
+        assert torch.equal(law.sample((20,)), seeded)
+
+
+def integers_and_booleans_are_values(entry: Entry):
+    law = build(entry)()
+    ones = torch.randint(2, (6, *law.event_shape), generator=torch.Generator().manual_seed(0))
+    expected = law.log_prob(ones.float())
+    for kind in (torch.bool, torch.uint8, torch.int32, torch.int64):
+        torch.testing.assert_close(law.log_prob(ones.to(kind)), expected)
+
+
+def a_held_law_is_never_a_mixture_of_two(entry: Entry):
+    """After a step it is the law that it was, or the present one, or refuses; without gradients above all."""
+    prior = build(entry)
+    law, derived = prior(), prior().expand((1,))
+    draws = law.sample((6,))
+    with torch.no_grad():
+        before = law.log_prob(draws)
+        torch.testing.assert_close(derived.log_prob(draws), before)
+        for parameter in prior.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+        present = prior().log_prob(draws)
+        assert not entry.learns or not torch.allclose(before, present)
+        for held in (law, derived, copy.copy(law)):
+            for call in (lambda held=held: held.log_prob(draws), lambda held=held: held.sample((2,))):
+                try:
+                    answer = call()
+                except ValueError as error:
+                    assert "when the law was built, got other numbers" in str(error)
+                    continue
+                if len(answer) == 6:
+                    assert torch.equal(answer, before) or torch.allclose(answer, present)
+
+
+def threads_may_share_a_law(entry: Entry):
+    """Four threads ask for densities and draws of one law at once, and get what one alone gets."""
+    law, wrong, threads = build(entry)(), [], []
+    values = [law.sample((20,)) for _ in range(4)]
+    with torch.no_grad():
+        expected = [law.log_prob(value) for value in values]
+
+    def ask(value, answer):
+        with torch.no_grad():
+            for _ in range(5):
+                if not torch.allclose(law.log_prob(value), answer) or not law.sample((2,)).isfinite().all():
+                    wrong.append(value)
+        if law.has_rsample:
+            z = law.rsample((3,))
+            if not torch.allclose(law.log_prob(z), law.log_prob(z.detach().clone()), atol=1e-4):
+                wrong.append(z)
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)  # threads take turns in the midst of a call
+    try:
+        for value, answer in zip(values, expected, strict=True):
+            threads.append(threading.Thread(target=ask, args=(value, answer)))
+            threads[-1].start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert not wrong
+
+
 def moves_to_another_device(entry: Entry):
     prior = build(entry).to("meta")
     assert all(value.device.type == "meta" for value in tensors(prior).values())
@@ -143,6 +246,11 @@ LAWS = (
     state_dict_round_trip,
     pickle_and_deepcopy,
     double_precision,
+    half_precision,
+    autocast_changes_nothing,
+    integers_and_booleans_are_values,
+    a_held_law_is_never_a_mixture_of_two,
+    threads_may_share_a_law,
     moves_to_another_device,
     repr_says_what_it_is,
     the_density_is_that_of_the_parameters,

@@ -15,6 +15,7 @@ from pyro_priors.modules.fitting import clusters_of
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
+from pyro_priors.ops import full_precision
 
 
 class CategoricalGaussian(Prior):
@@ -68,7 +69,7 @@ class CategoricalGaussian(Prior):
         own(self, "log_scale", torch.zeros(categories, latent_dim), fixed)
 
     def forward(self) -> distributions.CategoricalGaussian:
-        return distributions.CategoricalGaussian(self.loc, self.log_scale.exp())
+        return distributions.CategoricalGaussian(self.loc, full_precision(self.log_scale).exp())
 
     @torch.no_grad()
     def reinitialize(

@@ -16,6 +16,7 @@ from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.prior import Prior
+from pyro_priors.ops import full_precision
 
 Weights = Literal["learned", "equal"]
 
@@ -66,7 +67,7 @@ class GaussianMixture(Prior):
         own(self, "logits", torch.zeros(components), fixed or weights == "equal")
 
     def forward(self) -> distributions.GaussianMixture:
-        return distributions.GaussianMixture(self.logits, self.loc, self.log_scale.exp())
+        return distributions.GaussianMixture(self.logits, self.loc, full_precision(self.log_scale).exp())
 
     @torch.no_grad()
     def reinitialize(self, z: Tensor | Distribution, *, force: bool = False) -> bool:

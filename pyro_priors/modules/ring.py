@@ -78,7 +78,7 @@ class RingPrior(Prior):
     def _bound(self) -> Variables:
         if self.loc is None or self.log_scale is None:
             return self._variables
-        return self._variables.bind(self.loc, self.log_scale.exp())
+        return self._variables.bind(self.loc, full_precision(self.log_scale).exp())
 
     def schema(self) -> dict[str, Any]:
         # The order is a buffer beside it, and is loaded: random ones may differ.

@@ -20,7 +20,7 @@ def attribute_numbers(y: Tensor, attributes: Mapping[str, Kind], *, known: bool 
     """A discrete attribute of K categories as K - 1 indicators, category 0 being all zeros, a continuous one as it is.
 
     Args:
-        y: `(*, n_attributes)`, without NaN unless `known`.
+        y: `(*, n_attributes)`, floats, integers or booleans, without NaN unless `known`.
         attributes: the kind of each column.
         known: missing entries (NaN) are zeros, and an indicator a column says which are there.
 
@@ -35,6 +35,7 @@ def attribute_numbers(y: Tensor, attributes: Mapping[str, Kind], *, known: bool 
         tensor([[0., 0., 0.],
                 [0., 1., 1.]])
     """
+    y = y if y.is_floating_point() else y.float()
     there = ~y.isnan()
     y = y.nan_to_num(0.0) if known else y
     columns = [

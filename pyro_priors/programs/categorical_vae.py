@@ -1,6 +1,7 @@
 """A variational autoencoder with a category behind the latents (CP-VAE)."""
 
 import math
+from numbers import Integral
 from typing import Any, Literal
 
 import pyro
@@ -214,9 +215,9 @@ class CategoricalVAE(VAE):
         if probs is not None and probs.shape != (self.prior.num_categories,):
             raise ValueError(f"probs: expected shape ({self.prior.num_categories},), got {tuple(probs.shape)}")
         if category is not None:
-            if not isinstance(category, int) or not 0 <= category < self.prior.num_categories:
+            if not isinstance(category, Integral) or not 0 <= category < self.prior.num_categories:
                 raise ValueError(f"category: expected 0..{self.prior.num_categories - 1}, got {category}")
-            c = torch.full((count,), category, device=law.loc.device)
+            c = torch.full((count,), int(category), device=law.loc.device)
         else:
             c = (law.categories() if probs is None else dist.Categorical(probs=probs)).sample((count,))
         if self.blind:

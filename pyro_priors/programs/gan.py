@@ -159,7 +159,7 @@ class InfoGAN(GAN):
         c = torch.as_tensor(category)
         if c.is_floating_point() or c.shape not in ((), (n,)) or not ((c >= 0) & (c < self.categories)).all():
             raise ValueError(f"category: expected one of 0..{self.categories - 1}, or {n} of them, got {category}")
-        return c.expand(n)
+        return c.long().expand(n)
 
     def _code(self) -> dist.Categorical:
         parameter = next(self.generator.parameters())

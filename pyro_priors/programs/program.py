@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.kinds import Kind
+from pyro_priors.ops import full_precision
 from pyro_priors.recorded import Recorded
 
 _instances = itertools.count()
@@ -100,7 +101,7 @@ class WithAttributes(Program):
 
     def _given(self, n: int, given: Mapping[str, Tensor | float]) -> Tensor:
         """Attributes by name, or the block "y" -> `(n, n_attributes)` with NaN where nothing is given."""
-        parameter = next(self.parameters())
+        parameter = full_precision(next(self.parameters()))  # 16 bits do not hold all states
         y = parameter.new_full((self._batch_size(None, n), len(self.attributes)), torch.nan)
         names = list(self.attributes)
         self._check_given(given)

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pyro_priors.checks import check_count
 from pyro_priors.objectives.bounds import LogLikelihood
+from pyro_priors.ops import full_precision
 from pyro_priors.training.callbacks import CosineDecay
 from pyro_priors.training.fitting import FitResult, OptimizationStep, fit
 from pyro_priors.training.schedules import EarlyStopping
@@ -114,6 +115,7 @@ def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tens
     parameters = list(prior.parameters())
     if not parameters:
         raise ValueError(f"prior: expected one with parameters, got {prior}")
+    z = z if z.is_floating_point() else z.to(parameters[0])
     if z.dim() != 2 or z.shape[1] != prior.latent_dim or len(z) < 10:
         raise ValueError(f"z: expected shape (n, {prior.latent_dim}) with n >= 10, got {tuple(z.shape)}")
     attributes = len(getattr(prior, "attributes", ()))
@@ -127,7 +129,7 @@ def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tens
         got = tuple(scale.shape) if scale.shape != z.shape else "negative or NaN entries"
         raise ValueError(f"scale: expected shape {tuple(z.shape)} and no negative entries, got {got}")
     value, spread = (
-        torch.cat([part.detach(), more.to(part)], -1).to(parameters[0])
+        torch.cat([part.detach(), more.to(full_precision(part))], -1).to(full_precision(parameters[0]))
         for part, more in ((z, y), (scale, torch.zeros_like(y)))
     )
     return value, spread
