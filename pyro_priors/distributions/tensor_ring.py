@@ -87,7 +87,6 @@ class TensorRing(TorchDistribution):
         self._chain = OrderedChain(log_cores, len(variables), max(variables.num_states), boundary, order)
         self._evidence = Evidence(variables, log_cores)
         self._versions = Versions(type(self).__name__, log_cores=log_cores, loc=variables.loc, scale=variables.scale)
-        self._normalizer: list[Tensor] = []  # at most one entry, shared by the marginals
         self.has_rsample = self._evidence.all_continuous
         super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=validate_args)
         if self._validate_args:
@@ -298,7 +297,7 @@ class TensorRing(TorchDistribution):
             switched_off = self._evidence.all_continuous and not self.has_rsample
             new.has_rsample = new._evidence.all_continuous and not switched_off
         if log_weights is not None:
-            new._evidence, new._normalizer = new._evidence.weighed(log_weights), []
+            new._evidence = new._evidence.weighed(log_weights)
             batch_shape = torch.broadcast_shapes(self.batch_shape, log_weights.shape[:-2])
         if batch_shape is not None:
             new._batch_shape = torch.Size(batch_shape)
@@ -322,23 +321,15 @@ class TensorRing(TorchDistribution):
     def _contract(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
         """Log of the closed chain under ``evidence``, and the log normaliser: in one walk, where that costs less.
 
-        Where no gradients flow to the normaliser it is kept for the next call; otherwise it is contracted afresh: a
-        graph can be walked back only once.
+        The normaliser is never kept: one row more costs little, and cores can change where nobody sees it.
         """
         self._versions.check()
         own = self._evidence.log_weights
-        if torch.is_grad_enabled() and self._learns():
-            return self._chain.contract_both(evidence, own)
-        if self._normalizer:
-            return self._chain.contract(evidence), self._normalizer[0]
-        if torch.is_grad_enabled() and evidence.requires_grad and own.dim() > 2:  # rows need not be walked back
-            with torch.no_grad():
+        if torch.is_grad_enabled() and not self._learns() and evidence.requires_grad and own.dim() > 2:
+            with torch.no_grad():  # rows need not be walked back
                 log_normalizer = self._chain.contract(own)
-            total = self._chain.contract(evidence)
-        else:
-            total, log_normalizer = self._chain.contract_both(evidence, own)
-        self._normalizer.append(log_normalizer.detach().clone())  # without the graph and memory of the whole batch
-        return total, self._normalizer[0]
+            return self._chain.contract(evidence), log_normalizer
+        return self._chain.contract_both(evidence, own)
 
     def _learns(self) -> bool:
         return self.log_cores.requires_grad or self._evidence.log_weights.requires_grad

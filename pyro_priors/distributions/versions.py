@@ -1,18 +1,23 @@
 """Whether the tensors that a law reads at every call are still those that it was built from."""
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.utils.weak import WeakTensorKeyDictionary
+
+_steps = WeakTensorKeyDictionary()  # parameters of laws -> steps that optimizers have taken with them
 
 
 class Versions:
     """Tensors by name, and how often each had been written to when the law was built.
 
-    A law computes with its parameters and with what it made of them once (a scale, the weights of what is given, a
-    normaliser). After an optimizer step the two would belong to different laws: then `check` refuses. What cannot be
-    seen is let through: tensors of inference mode have no version, nor is there one while `torch.compile` traces, and
-    writing through `.data` leaves none.
+    A law computes with its parameters and with what it made of them once (a scale, the weights of what is given). After
+    an optimizer step the two would belong to different laws: then `check` refuses. Seen are torch's own count of writes
+    and the steps of all optimizers, since fused ones and Pyro's write past that count. Not seen are other writes through
+    `.data`, and those to tensors of inference mode.
 
     Example:
         >>> loc = torch.zeros(2)
@@ -27,6 +32,8 @@ load_state_dict since?); build the law afresh: call the prior again
 
     def __init__(self, law: str, **tensors: Any) -> None:
         self.law, self.tensors = law, {name: x for name, x in tensors.items() if isinstance(x, Tensor)}
+        for x in self.tensors.values():
+            _watch(x)
         self._seen = self._now()
 
     def check(self) -> None:
@@ -47,8 +54,10 @@ load_state_dict since?); build the law afresh: call the prior again
         return {"law": self.law, "tensors": self.tensors, "behind": behind}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Copies count from 0: a copy of a law that was out of date stays so."""
+        """Copies count for themselves: one of a law that was out of date stays so."""
         self.law, self.tensors = state["law"], state["tensors"]
+        for x in self.tensors.values():
+            _watch(x)
         self._seen = [new - behind for new, behind in zip(self._now(), state["behind"], strict=True)]
 
 
@@ -56,6 +65,25 @@ def _version(x: Tensor) -> int:
     if torch.compiler.is_compiling():
         return 0
     try:
-        return x._version
+        return x._version + _steps.get(x, 0)
     except RuntimeError:  # a tensor of inference mode
         return 0
+
+
+def _watch(x: Tensor) -> None:
+    if x.requires_grad and x.is_leaf and not torch.compiler.is_compiling():
+        _count_steps()
+        _steps.setdefault(x, 0)
+
+
+@functools.cache
+def _count_steps() -> None:
+    """From the first law of parameters on, once in a process."""
+
+    def count(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                if parameter in _steps:
+                    _steps[parameter] += 1
+
+    register_optimizer_step_post_hook(count)

@@ -1,0 +1,181 @@
+"""A law that is older than its parameters refuses: half of what it knows would be of before, half of now."""
+
+import copy
+import gc
+import pickle
+import weakref
+
+import pytest
+import torch
+from pyro.optim.clipped_adam import ClippedAdam
+
+import pyro_priors as pp
+from pyro_priors.distributions import GaussianMixture, TensorRing, Variables, versions
+
+MESSAGE = r": expected .*log_cores.* as it was when the law was built, got other numbers .*; build the law afresh"
+
+
+def prior():
+    torch.manual_seed(0)
+    return pp.TTLP(2, {"digit": pp.Discrete(3)}, components=3, rank=2)
+
+
+def derived(law):
+    return {
+        "itself": law,
+        "expanded": law.expand((2,)),
+        "marginal": law.marginal(["z", "digit"]),
+        "given": law.condition(z=torch.zeros(2)),
+        "weighed": law.weigh(torch.zeros(3, 3)),
+    }
+
+
+QUERIES = {
+    "log_prob": lambda law: law.log_prob(torch.zeros(law.event_shape)),
+    "sample": lambda law: law.sample(),
+    "mean": lambda law: law.mean,
+    "impute": lambda law: law.impute(torch.full(law.event_shape, torch.nan)),
+    "state_probs": lambda law: law.state_probs(torch.full(law.event_shape, torch.nan)),
+    "most_probable": lambda law: law.most_probable(torch.full(law.event_shape, torch.nan)),
+    "categorical": lambda law: law.categorical("digit"),
+}
+
+
+def step(module):
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+    for parameter in module.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+
+
+CHANGES = {
+    "Adam": step,
+    "an assignment": lambda module: [p.detach().add_(1.0) for p in module.parameters()],
+    "load_state_dict": lambda module: module.load_state_dict(module.state_dict()),
+    "reinitialize": lambda module: module.reinitialize(torch.randn(30, 2), force=True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_law_held_over_a_change_refuses(change):
+    module = prior()
+    laws = derived(module())
+    for law in laws.values():
+        law.log_prob(torch.zeros(law.event_shape))  # some know their normaliser
+    CHANGES[change](module)
+    for law in (*laws.values(), copy.copy(laws["itself"])):
+        for query in QUERIES.values():
+            with pytest.raises(ValueError, match=MESSAGE):
+                query(law)
+    for law in derived(module()).values():
+        for query in QUERIES.values():
+            query(law)
+
+
+OPTIMIZERS = {
+    "plain": lambda parameters: torch.optim.Adam(parameters, lr=0.1, foreach=False),
+    "foreach": lambda parameters: torch.optim.Adam(parameters, lr=0.1, foreach=True),
+    "fused": lambda parameters: torch.optim.Adam(parameters, lr=0.1, fused=True),
+    "fused SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.1, fused=True),
+    "Pyro's": lambda parameters: ClippedAdam(parameters, lr=0.1),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_is_seen(optimizer):
+    """Fused ones, and Pyro's, do not count their writes as torch does."""
+    module = prior()
+    optimizer, others = OPTIMIZERS[optimizer](module.parameters()), torch.optim.SGD(prior().parameters(), lr=0.1)
+    law = module()
+    law.log_prob(torch.zeros(3)).backward()
+    others.step()  # of another module: nothing to this one
+    law.log_prob(torch.zeros(3))
+    optimizer.step()
+    with torch.no_grad(), pytest.raises(ValueError, match=MESSAGE):
+        law.log_prob(torch.zeros(3))
+    module().log_prob(torch.zeros(3))
+
+
+def test_parameters_that_are_watched_are_not_kept_alive():
+    module = prior()
+    module().sample()
+    before, watched = len(versions._steps), [weakref.ref(parameter) for parameter in module.parameters()]
+    del module
+    gc.collect()
+    assert not any(reference() is not None for reference in watched)
+    assert len(versions._steps) < before
+
+
+def test_what_nobody_sees_still_leaves_a_density():
+    """A write through `.data`: neither the old law nor the new, but one that integrates to one."""
+    torch.manual_seed(0)
+    module = pp.TRIP(1, components=3, rank=2, boundary="train")
+    law, side = module(), torch.linspace(-12, 12, 4001)[:, None]
+    with torch.no_grad():
+        law.log_prob(side)
+        module.log_cores.data.add_(torch.randn_like(module.log_cores))
+        assert float(law.log_prob(side).exp().sum() * 24 / 4000) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_density_of_a_held_law_no_longer_integrates_to_something_else():
+    """The case that was: its normaliser was of before, its cores of now."""
+    torch.manual_seed(0)
+    module = pp.TRIP(1, components=3, rank=2, boundary="train")
+    law, side = module(), torch.linspace(-12, 12, 4001)[:, None]
+    with torch.no_grad():
+        assert float(law.log_prob(side).exp().sum() * 24 / 4000) == pytest.approx(1, abs=1e-4)
+        module.log_cores.add_(torch.randn_like(module.log_cores))
+        with pytest.raises(ValueError, match=MESSAGE):
+            law.log_prob(side)
+        assert float(module().log_prob(side).exp().sum() * 24 / 4000) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda law: pickle.loads(pickle.dumps(law))])
+def test_copies_are_laws_of_their_own(copied):
+    cores = torch.randn(2, 3, 2, 2).add_(0.1)  # has been written to before
+    loc, scale = torch.zeros(2, 3).add_(0.5), torch.ones(2, 3)
+    law = TensorRing(cores, Variables({"z": [pp.Continuous(3)] * 2}, loc, scale))
+    twin = copied(law)
+    expected = law.log_prob(torch.zeros(2))
+    cores.add_(1.0)
+    assert torch.equal(twin.log_prob(torch.zeros(2)), expected)
+    with pytest.raises(ValueError, match=MESSAGE):
+        copied(law).log_prob(torch.zeros(2))
+    twin.log_cores.add_(1.0)
+    with pytest.raises(ValueError, match=MESSAGE):
+        twin.log_prob(torch.zeros(2))
+
+
+def test_a_mixture_refuses_too():
+    torch.manual_seed(0)
+    module = pp.GaussianMixture(2, 3)
+    law = module()
+    step(module)
+    for query in (
+        lambda: law.log_prob(torch.zeros(2)),
+        lambda: law.sample(),
+        lambda: law.rsample(),
+        lambda: law.mean,
+        lambda: law.variance,
+        lambda: law.posterior(torch.zeros(2)),
+    ):
+        with pytest.raises(ValueError, match="GaussianMixture: expected loc.* as it was when the law was built"):
+            query()
+    categories = pp.CategoricalGaussian(3, 2)
+    law = categories()
+    step(categories)
+    with pytest.raises(ValueError, match="CategoricalGaussian: expected loc as it was"):
+        law.component(torch.tensor(1))
+
+
+def test_in_inference_mode_there_are_no_versions():
+    module = prior()
+    with torch.inference_mode():
+        law = module()
+        assert law.log_prob(law.sample((2,))).isfinite().all()
+        cores = torch.randn(1, 2, 1, 1)
+        own = TensorRing(cores, Variables({"a": pp.Discrete(2)}))
+        assert own.log_prob(torch.zeros(1)).isfinite()
+        mixture = GaussianMixture(torch.zeros(2), torch.zeros(2, 1), torch.ones(2, 1))
+        assert mixture.log_prob(torch.zeros(1)).isfinite()
+    assert own.log_prob(torch.zeros(1)).isfinite()
