@@ -10,7 +10,7 @@ from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_count
-from pyro_priors.modules.codes import check_codes, inliers, means_and_scales, warn_if_narrow
+from pyro_priors.modules.codes import check_codes, check_laws, inliers, means_and_scales, warn_if_narrow
 from pyro_priors.modules.fitting import clusters_of
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
@@ -101,8 +101,10 @@ class CategoricalGaussian(Prior):
         Warns:
             UserWarning: codes that vary far less than the prior, as means of q(z given x) without `scale` do.
         """
-        if isinstance(z, Distribution) and scale is not None:
-            raise ValueError("scale: expected none where z is a law, which has its own")
+        if isinstance(z, Distribution):
+            check_laws(z, self.latent_dim)
+            if scale is not None:
+                raise ValueError("scale: expected none where z is a law, which has its own")
         given = z
         z, scale = means_and_scales(z) or (z, scale)
         z = check_codes(z, self.latent_dim)

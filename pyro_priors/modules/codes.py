@@ -18,9 +18,7 @@ OUTLIERS = 0.002  # the most rows that can be outliers, beside two
 def check_codes(z: Any, latent_dim: int, name: str = "z") -> Tensor:
     """Encoded data as finite floats ``(n, latent_dim)`` with n >= 1; of a law with batch ``(n,)`` one draw of each."""
     if isinstance(z, Distribution):
-        if z.event_shape != (latent_dim,) or len(z.batch_shape) != 1 or z.batch_shape[0] == 0:
-            got = f"{tuple(z.batch_shape)} and {tuple(z.event_shape)}"
-            raise ValueError(f"{name}: expected laws with batch shape (n,) and event shape ({latent_dim},), got {got}")
+        check_laws(z, latent_dim, name)
         with torch.no_grad():
             z = z.sample()
     if not isinstance(z, Tensor) or z.dim() != 2 or z.shape[1] != latent_dim or len(z) == 0:
@@ -34,6 +32,13 @@ def check_codes(z: Any, latent_dim: int, name: str = "z") -> Tensor:
             f"them row {row}"
         )
     return full_precision(z.detach()) if z.is_floating_point() else z.to(torch.get_default_dtype())
+
+
+def check_laws(z: Distribution, latent_dim: int, name: str = "z") -> None:
+    """`ValueError` unless the batch shape is ``(n,)`` with n >= 1 and the event shape ``(latent_dim,)``."""
+    if z.event_shape != (latent_dim,) or len(z.batch_shape) != 1 or z.batch_shape[0] == 0:
+        got = f"{tuple(z.batch_shape)} and {tuple(z.event_shape)}"
+        raise ValueError(f"{name}: expected laws with batch shape (n,) and event shape ({latent_dim},), got {got}")
 
 
 def means_and_scales(z: Any) -> tuple[Tensor, Tensor] | None:

@@ -159,7 +159,7 @@ def test_a_mixture_refuses_too():
         lambda: law.variance,
         lambda: law.posterior(torch.zeros(2)),
     ):
-        with pytest.raises(ValueError, match="GaussianMixture: expected loc.* as it was when the law was built"):
+        with pytest.raises(ValueError, match=r"GaussianMixture: expected loc.* as it was when the law was built"):
             query()
     categories = pp.CategoricalGaussian(3, 2)
     law = categories()

@@ -70,7 +70,7 @@ def test_a_mask_is_no_weight():
 def test_integers_out_of_range_are_refused():
     with pytest.raises(ValueError, match=r"male: expected one of 0..1 or NaN at index \(0,\), got 2"):
         people().condition(male=2)
-    with pytest.raises(ValueError, match="job: expected one of 0..2"):
+    with pytest.raises(ValueError, match=r"job: expected one of 0\.\.2"):
         people().marginal("y").log_prob(torch.tensor([1, -1]))
 
 
@@ -113,7 +113,9 @@ def test_a_value_that_16_bits_may_have_rounded_is_refused(dtype):
         lambda: law.condition(job=torch.tensor(257.0).to(dtype), age=0.5),
         lambda: law.impute(torch.tensor([NAN, 1.0, 3.0]).to(dtype)),
     ):
-        with pytest.raises(ValueError, match=r"job: expected float32, float64 or integers for states up to 2999, got tor"):
+        with pytest.raises(
+            ValueError, match=r"job: expected float32, float64 or integers for states up to 2999, got tor"
+        ):
             call()
     integer = law.condition(job=torch.tensor(2049)).log_prob(torch.tensor([0.5, 1.0]))
     assert torch.equal(integer, law.condition(job=2049.0).log_prob(torch.tensor([0.5, 1.0])))
