@@ -16,8 +16,8 @@ class Versions:
 
     A law computes with its parameters and with what it made of them once (a scale, the weights of what is given). After
     an optimizer step the two would belong to different laws: then `check` refuses. Seen are torch's own count of writes
-    and the steps of all optimizers, since fused ones and Pyro's write past that count. Not seen are other writes through
-    `.data`, and those to tensors of inference mode.
+    and the steps of all optimizers, since fused ones and Pyro's write past that count. Not seen are other writes
+    through `.data`, and those to tensors of inference mode.
 
     Example:
         >>> loc = torch.zeros(2)

@@ -1,7 +1,6 @@
 """A variational autoencoder with a category behind the latents (CP-VAE)."""
 
 import math
-from numbers import Integral
 from typing import Any, Literal
 
 import pyro
@@ -196,7 +195,7 @@ class CategoricalVAE(VAE):
 
     @torch.no_grad()
     def generate(
-        self, n: int, category: int | None = None, probs: Tensor | None = None, *, drawn: bool = False
+        self, n: int, category: int | Tensor | None = None, probs: Tensor | None = None, *, drawn: bool = False
     ) -> Tensor:
         """Means of p(x given z, c): `(n, C, H, W)`.
 
@@ -215,9 +214,10 @@ class CategoricalVAE(VAE):
         if probs is not None and probs.shape != (self.prior.num_categories,):
             raise ValueError(f"probs: expected shape ({self.prior.num_categories},), got {tuple(probs.shape)}")
         if category is not None:
-            if not isinstance(category, Integral) or not 0 <= category < self.prior.num_categories:
+            index = torch.as_tensor(category)
+            if index.is_floating_point() or index.dim() or not 0 <= index < self.prior.num_categories:
                 raise ValueError(f"category: expected 0..{self.prior.num_categories - 1}, got {category}")
-            c = torch.full((count,), int(category), device=law.loc.device)
+            c = torch.full((count,), int(index), device=law.loc.device)
         else:
             c = (law.categories() if probs is None else dist.Categorical(probs=probs)).sample((count,))
         if self.blind:
