@@ -55,7 +55,7 @@ def test_a_loss_is_the_same_whatever_the_labels_are(name):
     def loss(y):
         pyro.set_rng_seed(1)
         if name == "gan":  # whose guide infers nothing
-            return float(poutine.trace(model.model).get_trace(X, y).log_prob_sum())
+            return poutine.trace(model.model).get_trace(X, y).log_prob_sum().item()
         return float(Trace_ELBO().loss(model.model, model.guide, X, y))
 
     assert len({loss(Y.to(kind)) for kind in (torch.float32, *KINDS)}) == 1

@@ -131,6 +131,7 @@ def test_a_name_may_be_used_again():
         gc.collect()
 
 
+@pytest.mark.slow
 def test_the_end_of_a_process_is_quiet():
     script = (
         "import torch, pyro, pyro_priors as pp\n"
