@@ -90,7 +90,7 @@ class Evidence:
         if not shape or shape[-1] != len(columns):
             raise ValueError(f"value: expected a last dimension of {len(columns)}, got shape {shape}")
         check_broadcast("value", shape[:-1], batch_shape)
-        self.variables.check_width(value, columns)
+        check_width(self.variables, value, columns)
         self.variables.check(value, columns)
 
 
@@ -99,6 +99,22 @@ def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:
     if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
         return value
     return value.to(torch.promote_types(dtype, torch.float32))
+
+
+def fits(dtype: torch.dtype, variables: Variables, columns: Sequence[int]) -> bool:
+    """Whether a type of floats holds every state of the columns exactly."""
+    states = max((variables.num_states[c] for c in columns if not variables.is_continuous[c]), default=1)
+    return states - 1 <= 2 / torch.finfo(dtype).eps
+
+
+def check_width(variables: Variables, value: Tensor, columns: Sequence[int]):
+    """`ValueError` where a value's type cannot hold every state of its columns."""
+    for column in columns if value.dtype in (torch.float16, torch.bfloat16) else ():
+        if not fits(value.dtype, variables, (column,)):
+            raise ValueError(
+                f"{variables._label(column)}: expected float32, float64 or integers for states up to "
+                f"{variables.num_states[column] - 1}, got {value.dtype}, which rounds them"
+            )
 
 
 def check_possible(log_weights: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -136,15 +137,16 @@ def forgetful(transform: Transform) -> Transform:
     for name, part in list(state.items()):
         if isinstance(part, Transform):
             state[name] = forgetful(part)
-        elif isinstance(part, list) and part and all(isinstance(one, Transform) for one in part):
-            state[name] = [forgetful(one) for one in part]
-        elif name == "_modules":
-            state[name] = {key: forgetful(one) if isinstance(one, Transform) else one for key, one in part.items()}
+        elif name == "_modules" and isinstance(part, dict):
+            state[name] = {key: forgetful(x) if isinstance(x, Transform) else x for key, x in part.items()}
+        elif isinstance(part, list) and part and all(isinstance(x, Transform) for x in part):
+            state[name] = [forgetful(x) for x in part]
     return twin
 
 
 def _through(steps: Iterable[Transform], z: Tensor) -> Tensor:
+    moved: Any = z
     with torch.autocast(z.device.type, enabled=False):
         for step in steps:
-            z = forgetful(step)(z)
-    return z
+            moved = forgetful(step)(moved)
+    return moved

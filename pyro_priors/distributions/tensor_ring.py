@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_priors.checks import check_broadcast
-from pyro_priors.distributions.evidence import Evidence, as_floats, check_possible
+from pyro_priors.distributions.evidence import Evidence, as_floats, check_possible, check_width, fits
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
 from pyro_priors.distributions.support import VariablesSupport
@@ -208,7 +208,7 @@ class TensorRing(TorchDistribution):
             value = value.unsqueeze(-1) if self.variables.is_single(name) else value
             if value.dim() == 0 or value.shape[-1] != len(block):
                 raise ValueError(f"{name}: expected a last dimension of {len(block)}, got shape {tuple(value.shape)}")
-            self.variables.check_width(value, block)
+            check_width(self.variables, value, block)
             columns += block
             values.append(value)
         left = tuple(c for c in self._evidence.columns if c not in columns)
@@ -339,8 +339,9 @@ class TensorRing(TorchDistribution):
 
     def _draws_dtype(self, evidence: Tensor) -> torch.dtype:
         """That of the cores where it is wide enough for all states that are visible."""
-        narrow = evidence.dtype == torch.float32 and self.variables.fits(self.log_cores.dtype, self._evidence.columns)
-        return self.log_cores.dtype if narrow else self._dtype(evidence)
+        dtype, columns = self.log_cores.dtype, self._evidence.columns
+        narrow = evidence.dtype == torch.float32 and fits(dtype, self.variables, columns)
+        return dtype if narrow else self._dtype(evidence)
 
     def _posterior(self, evidence: Tensor) -> Tensor:
         """State probabilities of the visible columns: ``(*, D, N) -> (*, k, N)``"""

@@ -246,20 +246,6 @@ class Variables:
             wrong = wrong.index_copy(-1, self.index(whole, value.device), bad)
         return wrong
 
-    def fits(self, dtype: torch.dtype, columns: Sequence[int]) -> bool:
-        """Whether a type of floats holds every state of the columns exactly."""
-        states = max((self.num_states[c] for c in columns if not self.is_continuous[c]), default=1)
-        return states - 1 <= 2 / torch.finfo(dtype).eps
-
-    def check_width(self, value: Tensor, columns: Sequence[int]):
-        """`ValueError` where a value's type cannot hold every state of its columns."""
-        for column in columns if value.dtype in (torch.float16, torch.bfloat16) else ():
-            if not self.fits(value.dtype, (column,)):
-                raise ValueError(
-                    f"{self._label(column)}: expected float32, float64 or integers for states up to "
-                    f"{self.num_states[column] - 1}, got {value.dtype}, which rounds them"
-                )
-
     def check_parameters(self):
         """`ValueError` where loc or scale is not finite, or scale not positive."""
         if self.loc is None:
@@ -299,9 +285,8 @@ class Variables:
         key = (tuple(entries), device)
         index = self._on_device.get(key)
         if index is None:
+            if len(self._on_device) >= INDICES:
+                self._on_device.clear()  # the common ones are soon there again
             with torch.inference_mode(False):
-                index = torch.tensor(key[0], dtype=torch.long, device=device)
-            if len(self._on_device) >= INDICES:  # the common ones are soon there again
-                self._on_device.clear()
-            self._on_device[key] = index
+                index = self._on_device[key] = torch.tensor(key[0], dtype=torch.long, device=device)
         return index

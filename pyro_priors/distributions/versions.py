@@ -65,7 +65,7 @@ def _version(x: Tensor) -> int:
     if torch.compiler.is_compiling():
         return 0
     try:
-        return x._version + _steps.get(x, 0)
+        return x._version + (_steps.get(x) or 0)
     except RuntimeError:  # a tensor of inference mode
         return 0
 

@@ -1,6 +1,7 @@
 """The couplings of a flow: half of the latents say how the others are moved."""
 
 import math
+from typing import Any
 
 import torch
 from pyro.distributions import transforms
@@ -64,7 +65,8 @@ class SplineCoupling(transforms.SplineCoupling):
 
 def dense(network: DenseNN, x: Tensor) -> Tensor:
     """All outputs of a network side by side, in the wider of the types of x and of its weights."""
-    *hidden, last = network.layers
+    layers: list[Any] = list(network.layers)
+    *hidden, last = layers
     x = x.to(torch.promote_types(x.dtype, last.weight.dtype))
     for layer in hidden:
         x = network.f(linear(x, layer.weight.to(x.dtype), layer.bias.to(x.dtype)))

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from pyro_priors.checks import check_count, check_permutation
 from pyro_priors.distributions import Continuous, Variables
+from pyro_priors.distributions.evidence import check_width
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
@@ -113,7 +114,7 @@ class TTLP(RingPrior):
         if not isinstance(y, Tensor) or y.shape != (len(codes), len(self.attributes)):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise ValueError(f"y: expected a tensor of shape ({len(codes)}, {len(self.attributes)}), got {got}")
-        self._variables.check_width(y, tuple(range(codes.shape[1], codes.shape[1] + y.shape[1])))
+        check_width(self._variables, y, tuple(range(codes.shape[1], codes.shape[1] + y.shape[1])))
         value = torch.cat([codes, y.detach().to(codes)], -1)
         self._variables.check(value, tuple(range(value.shape[-1])))
         return self._reinitialize(value, force, isinstance(z, Tensor))

@@ -66,12 +66,12 @@ def test_fits_one_after_the_other_leave_nothing():
 
 def test_only_its_own_go():
     pyro.param("mine", torch.ones(2))
-    kept, gone = make(name="model"), make(name="model_b")  # one name begins with the other
-    train(kept)
+    stays, gone = make(name="model"), make(name="model_b")  # one name begins with the other
+    train(stays)
     train(gone)
     del gone
-    assert set(names()) == {"mine", *(f"model$$${name}" for name, _ in kept.named_parameters())}
-    del kept
+    assert set(names()) == {"mine", *(f"model$$${name}" for name, _ in stays.named_parameters())}
+    del stays
     assert names() == ["mine"]
     assert consistent()
 
