@@ -3,6 +3,18 @@
 from pyro_priors.ops.chain import log_contract, state_posterior
 from pyro_priors.ops.chain_sample import sample_states
 from pyro_priors.ops.implicit import mixture_pathwise, pathwise
+from pyro_priors.ops.layout import Cores, holds, transformed
 from pyro_priors.ops.scaling import full_precision, wide
 
-__all__ = ["full_precision", "log_contract", "mixture_pathwise", "pathwise", "sample_states", "state_posterior", "wide"]
+__all__ = [
+    "Cores",
+    "full_precision",
+    "holds",
+    "log_contract",
+    "mixture_pathwise",
+    "pathwise",
+    "sample_states",
+    "state_posterior",
+    "transformed",
+    "wide",
+]

@@ -205,8 +205,8 @@ def test_small_clusters_are_shrunk_towards_the_column():
 
     def loss(shrinkage):
         variables = pp.distributions.Variables({"z": [pp.Continuous(5)] * 24}, torch.zeros(24, 5), torch.ones(24, 5))
-        mixture = fit_product_mixture(z, variables, clusters=20, states=5, shrinkage=shrinkage)
-        cores = near_diagonal_cores(mixture.log_probs, mixture.log_mix)
+        mixture = fit_product_mixture(z, variables, clusters=20, shrinkage=shrinkage)
+        cores = near_diagonal_cores(mixture.log_probs[0], mixture.log_mix)
         law = pp.distributions.TensorRing(cores, variables.bind(mixture.loc, mixture.scale))
         return torch.distributions.Normal(0.0, 1.0).log_prob(held_out).sum(-1).mean() - law.log_prob(held_out).mean()
 
