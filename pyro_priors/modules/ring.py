@@ -92,10 +92,7 @@ class RingPrior(Prior):
         return groups[0] if len(groups) == 1 else Cores(groups, self._layout).flat()
 
     def former(self, name: str, tensor: Tensor) -> Tensor:
-        """What was kept for a parameter by versions that padded every core to the widest, as it is kept now.
-
-        Anything else, and what has the shape of none of our parameters, comes back as it is.
-        """
+        """Cores (or an optimizer's moments of them) that versions of before padded to the widest, without padding."""
         sizes = self._layout.sizes
         padded = (len(sizes), max(sizes), self.rank, self.rank)
         if name != "log_cores" or len(self._layout.groups) == 1 or tuple(tensor.shape) != padded:
@@ -145,11 +142,6 @@ class RingPrior(Prior):
             self.loc.copy_(loc)
             self.log_scale.copy_(scale.log())
         return True
-
-    def _load_from_state_dict(self, state_dict, prefix, *rest):
-        if isinstance(state_dict.get(prefix + "log_cores"), Tensor):
-            state_dict[prefix + "log_cores"] = self.former("log_cores", state_dict[prefix + "log_cores"])
-        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def extra_repr(self) -> str:
         return (
