@@ -15,7 +15,7 @@ from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
 from pyro_priors.distributions.support import VariablesSupport
 from pyro_priors.distributions.variables import Variables
 from pyro_priors.distributions.versions import Versions
-from pyro_priors.ops import full_precision, holds
+from pyro_priors.ops import full_precision, holds, transformed
 
 
 class TensorRing(TorchDistribution):
@@ -336,6 +336,8 @@ class TensorRing(TorchDistribution):
         """
         self._versions.check()
         own = self._evidence.log_weights
+        if transformed():  # nothing that belongs to a transform is kept
+            return self._chain.contract(evidence), self._chain.contract(own)
         if torch.is_grad_enabled() and self._learns():
             return self._chain.contract_both(evidence, own)
         if self._normalizer:
