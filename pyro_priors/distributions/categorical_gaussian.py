@@ -1,10 +1,12 @@
 """The two-level law of CP-VAE: a category, and a Gaussian given it."""
 
 import pyro.distributions as dist
+import torch
 from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
+from pyro_priors.distributions.precise_normal import PreciseNormal
 
 
 class CategoricalGaussian(GaussianMixture):
@@ -55,18 +57,27 @@ class CategoricalGaussian(GaussianMixture):
         """p(z given c): batch shape ``(*)``, event shape ``(d,)``.
 
         Args:
-            c: categories ``(*)``, integers, or floats ``(*, K)`` that sum to one: a one-hot c or its relaxation, which
-                mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
+            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its
+                relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
 
         Raises:
             ValueError: other integers or another size, floats that do not sum to one.
         """
+        self._versions.check()
         if c.is_floating_point():
             if c.shape[-1:] != self.loc.shape[:1]:
                 raise ValueError(f"c: expected a last dimension of {len(self.loc)}, got shape {tuple(c.shape)}")
             if self._validate_args and not ((c >= 0).all() and ((c.sum(-1) - 1).abs() < 0.01).all()):
                 raise ValueError("c: expected floats that are not negative and sum to one along the last dimension")
-            return dist.Normal(c @ self.loc, c @ self.scale).to_event(1)
+            with torch.autocast(c.device.type, enabled=False):
+                c = c.to(self.loc)
+                return self._normal(c @ self.loc, c @ self.scale)
+        c = c.long()  # booleans would choose rows
         if self._validate_args and not constraints.integer_interval(0, len(self.loc) - 1).check(c).all():
             raise ValueError(f"c: expected categories 0..{len(self.loc) - 1}, got {int(c.min())}..{int(c.max())}")
-        return dist.Normal(self.loc[c], self.scale[c]).to_event(1)
+        return self._normal(self.loc[c], self.scale[c])
+
+    def _normal(self, loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
+        law = PreciseNormal(loc, scale)
+        law.dtype = self.dtype
+        return law.to_event(1)

@@ -111,7 +111,7 @@ class Evidence:
 
 
 def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """Integers and booleans as floats of a type, or wider, since 16 bits do not hold all of them; others as they are."""
+    """Integers and booleans as floats of a type, or of 32 bits where it has 16; others as they are."""
     if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
         return value
     return value.to(torch.promote_types(dtype, torch.float32))

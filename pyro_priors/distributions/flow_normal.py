@@ -1,9 +1,17 @@
 """A simple law pushed through an invertible network."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 
 import pyro.distributions as dist
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.distributions.transforms import Transform, _InverseTransform
+
+from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.ops import full_precision, wide
+
+TOLERANCE = 1e-3  # how far from its z_0 a draw may be mapped back to, beside 1 + |z_0|
 
 
 class FlowNormal(dist.TransformedDistribution):
@@ -11,11 +19,15 @@ class FlowNormal(dist.TransformedDistribution):
 
     .. math:: p(z) = p_0(g(z)) \left| \det \frac{\partial g}{\partial z} \right|
 
-    dpVAE calls the space of z_0 the generation space and that of z the representation space. Build one per call:
-    transforms remember their last input and output, and what they remember is stale after an optimizer step.
+    dpVAE calls the space of z_0 the generation space and that of z the representation space.
 
     Shapes:
         batch shape ``()``, event shape ``(d,)``.
+
+    Note:
+        What transforms remember of their last input is forgotten from call to call: the law always is that of the
+        present parameters of its steps, in any thread. Parameters of 16 bits are computed with in 32. Steps that say
+        `widens` are computed in float64 between z and z_0; log_prob keeps the type of its value.
 
     References:
         dpVAE: Bhalodia, Lee, Elhabian, 2019, eq. 2-4, arXiv:1911.10506 (its eq. 6 leaves the Jacobian out).
@@ -23,7 +35,12 @@ class FlowNormal(dist.TransformedDistribution):
     Args:
         base: law of z_0, event ``(d,)``.
         steps: transforms that lead from z_0 to z, in this order. A density and a draw cost one pass of each.
-        validate_args: whether Pyro checks what the law is asked of.
+        validate_args: whether Pyro checks what the law is asked of, and draws are mapped back to see that they can be.
+
+    Raises:
+        ValueError: with validation, where a draw is not finite, or mapped back to further than 0.001 (1 + abs(z_0))
+            from its z_0: the steps are too steep there for the type in which they are computed. What
+            `to_representation` returns must lead back in its own type too, if that has 32 bits.
 
     See Also:
         `pyro_priors.FlowNormal`, the module that owns the networks.
@@ -53,24 +70,81 @@ class FlowNormal(dist.TransformedDistribution):
         return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
 
     def log_prob(self, value: Tensor) -> Tensor:
-        # A view, since transforms know a tensor that they returned again: for one drawn without gradients they would
-        # take g(z) and its determinant as constants.
-        return super().log_prob(value.view_as(value) if value.grad_fn is None else value)
+        value = full_precision(as_floats(value, torch.float32))
+        twin = copy.copy(self)
+        twin.transforms = [forgetful(step) for step in self.transforms]
+        with torch.autocast(value.device.type, enabled=False):
+            return super(FlowNormal, twin).log_prob(value)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return self._pushed(self.base_dist.sample(torch.Size(sample_shape)))
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        return self._pushed(self.base_dist.rsample(torch.Size(sample_shape)))
 
     def to_generation(self, z: Tensor) -> Tensor:
         """z_0 = g(z), ``(*, d)``; another size is a `ValueError`."""
-        self._check_size("z", z)
-        for step in reversed(self.transforms):
-            z = step.inv(z)
-        return z
+        z = self._checked("z", z)
+        return _through((step.inv for step in reversed(self.transforms)), self._widened(z)).to(z.dtype)
 
     def to_representation(self, z0: Tensor) -> Tensor:
-        """z = g^{-1}(z_0), ``(*, d)``; another size is a `ValueError`."""
-        self._check_size("z0", z0)
-        for step in self.transforms:
-            z0 = step(z0)
-        return z0
+        """z = g^{-1}(z_0), ``(*, d)``; another size, or a z that no g(z) leads back from, is a `ValueError`."""
+        return self._pushed(self._checked("z0", z0), rounded=True)
 
-    def _check_size(self, name: str, z: Tensor) -> None:
+    def _pushed(self, z0: Tensor, *, rounded: bool = False) -> Tensor:
+        start = self._widened(z0)
+        z = _through(self.transforms, start)
+        if self._validate_args:
+            narrow = rounded and z0.dtype == torch.float32  # the rounding of a draw is no error of the draw
+            self._check_way_back(
+                start.detach(), z.detach().to(z0.dtype).to(z.dtype) if narrow else z.detach(), z0.dtype
+            )
+        return z.to(z0.dtype)
+
+    @torch.no_grad()
+    def _check_way_back(self, start: Tensor, z: Tensor, dtype: torch.dtype) -> None:
+        back = _through((step.inv for step in reversed(self.transforms)), z)
+        off = (back - start).abs() / (1 + start.abs())
+        if wrong := int((~(off <= TOLERANCE)).any(-1).sum()):
+            raise ValueError(
+                f"z: expected rows that g maps back to within {TOLERANCE} (1 + |z_0|) of their z_0, got {wrong} of "
+                f"{off[..., 0].numel()} that are up to {float(off.max()):.3g} off: the flow is too steep there for "
+                f"{dtype}; smaller weights, values nearer to 0 or float64 would help"
+            )
+
+    def _widened(self, z: Tensor) -> Tensor:
+        """In the type in which the steps are computed."""
+        parts = [part for step in self.transforms for part in (step, step.inv) if isinstance(part, nn.Module)]
+        return wide(z) if parts and all(getattr(part, "widens", False) for part in parts) else full_precision(z)
+
+    def _checked(self, name: str, z: Tensor) -> Tensor:
         if z.shape[-1:] != self.event_shape:
             raise ValueError(f"{name}: expected shape (*, {self.event_shape[0]}), got {tuple(z.shape)}")
+        return as_floats(z, torch.float32)
+
+
+def forgetful(transform: Transform) -> Transform:
+    """The same transform, on the same parameters, that remembers nothing and shares no memory with the original."""
+    if isinstance(transform, _InverseTransform):
+        return _InverseTransform(forgetful(transform.inv))  # unlike `.inv`, without a reference in a circle
+    twin = copy.copy(transform)
+    state = vars(twin)
+    state["_inv"] = None
+    if "_cached_x_y" in state:
+        state["_cached_x_y"] = None, None
+    for name, part in list(state.items()):
+        if isinstance(part, Transform):
+            state[name] = forgetful(part)
+        elif isinstance(part, list) and part and all(isinstance(one, Transform) for one in part):
+            state[name] = [forgetful(one) for one in part]
+        elif name == "_modules":
+            state[name] = {key: forgetful(one) if isinstance(one, Transform) else one for key, one in part.items()}
+    return twin
+
+
+def _through(steps: Iterable[Transform], z: Tensor) -> Tensor:
+    with torch.autocast(z.device.type, enabled=False):
+        for step in steps:
+            z = forgetful(step)(z)
+    return z

@@ -6,7 +6,9 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from pyro_priors.ops import mixture_pathwise
+from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.versions import Versions
+from pyro_priors.ops import full_precision, mixture_pathwise
 from pyro_priors.ops.gaussians import log_normal_pairs
 
 
@@ -22,6 +24,10 @@ class GaussianMixture(dist.MixtureSameFamily):
 
     Shapes:
         batch shape ``()``, event shape ``(d,)``.
+
+    Note:
+        Parameters of 16 bits are computed with in 32: draws have their type, densities do not. A law that is older than
+        its loc, logits or scale raises `ValueError`.
 
     Args:
         logits: ``(K,)``.
@@ -50,6 +56,9 @@ class GaussianMixture(dist.MixtureSameFamily):
             raise ValueError(f"loc, scale: expected one shape (K, d), got {tuple(loc.shape)} and {tuple(scale.shape)}")
         if logits.shape != loc.shape[:1]:
             raise ValueError(f"logits: expected shape ({len(loc)},), got {tuple(logits.shape)}")
+        self.dtype = loc.dtype
+        self._versions = Versions(type(self).__name__, loc=loc, logits=logits, scale=scale)
+        logits, loc, scale = (full_precision(x) for x in (logits, loc, scale))
         weights = dist.Categorical(logits=logits, validate_args=validate_args)
         self.logits, self.loc, self.scale = weights.logits, loc, scale
         components = dist.Normal(loc, scale, validate_args=validate_args).to_event(1)
@@ -58,6 +67,7 @@ class GaussianMixture(dist.MixtureSameFamily):
     def expand(self, batch_shape, _instance=None):
         new = type(self).__new__(type(self)) if _instance is None else _instance
         new.logits, new.loc, new.scale, new.has_rsample = self.logits, self.loc, self.scale, self.has_rsample
+        new.dtype, new._versions = self.dtype, self._versions
         return super().expand(batch_shape, _instance=new)
 
     def __repr__(self) -> str:
@@ -67,23 +77,40 @@ class GaussianMixture(dist.MixtureSameFamily):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
+        value = full_precision(as_floats(value, self.loc.dtype))
         log_prob = self._log_joint(value).logsumexp(-1).to(value.dtype)
         return log_prob.expand(torch.broadcast_shapes(log_prob.shape, self.batch_shape))
+
+    @property
+    def mean(self) -> Tensor:
+        self._versions.check()
+        return super().mean
+
+    @property
+    def variance(self) -> Tensor:
+        self._versions.check()
+        return super().variance
+
+    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
+        self._versions.check()
+        return super().sample(sample_shape).to(self.dtype)  # pyright: ignore[reportArgumentType] (any sequence will do)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Draws with pathwise gradients to logits, loc and scale, to first order only (`pyro_priors.ops.implicit`)."""
         draws = self.sample(sample_shape)
         if not torch.is_grad_enabled():
             return draws
-        flat = draws.reshape(-1, draws.shape[-1])
-        return mixture_pathwise(flat, self.logits, self.loc, self.scale).reshape(draws.shape)
+        flat = full_precision(draws.reshape(-1, draws.shape[-1]))
+        return mixture_pathwise(flat, self.logits, self.loc, self.scale).reshape(draws.shape).to(self.dtype)
 
     def posterior(self, z: Tensor) -> dist.Categorical:
         """p(c given z) for z ``(*, d)``: batch shape ``(*)``."""
         if z.shape[-1:] != self.event_shape:
             raise ValueError(f"z: expected a last dimension of {self.event_shape[0]}, got shape {tuple(z.shape)}")
+        z = full_precision(as_floats(z, self.loc.dtype))
         return dist.Categorical(logits=self._log_joint(z).log_softmax(-1).to(z.dtype))
 
     def _log_joint(self, z: Tensor) -> Tensor:
         """log of weight times density, ``(*, K)``."""
+        self._versions.check()
         return log_normal_pairs(z, self.loc, self.scale) + self.logits

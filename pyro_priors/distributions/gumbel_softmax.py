@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints, kl_divergence, register_kl
 
+from pyro_priors.ops import full_precision
+
 
 class GumbelSoftmax(dist.TorchDistribution):
     r"""A one-hot category relaxed to the simplex, ``softmax((logits + Gumbel noise) / temperature)``.
@@ -46,18 +48,22 @@ class GumbelSoftmax(dist.TorchDistribution):
     def __init__(self, logits: Tensor, temperature: float, validate_args: bool | None = None):
         if not temperature > 0:
             raise ValueError(f"temperature: expected a positive number, got {temperature}")
-        self.logits, self.temperature = logits.log_softmax(-1), temperature
+        self.dtype = logits.dtype  # of draws; all else has at least 32 bits
+        self.logits, self.temperature = full_precision(logits).log_softmax(-1), temperature
         super().__init__(logits.shape[:-1], logits.shape[-1:], validate_args=validate_args)
 
     def expand(self, batch_shape, _instance=None):
         shape = torch.Size(batch_shape) + self.event_shape
-        return GumbelSoftmax(self.logits.expand(shape), self.temperature, validate_args=False)
+        new = GumbelSoftmax(self.logits.expand(shape), self.temperature, validate_args=False)
+        new.dtype = self.dtype
+        return new
 
     def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
         tiny = torch.finfo(self.logits.dtype).tiny
         exponential = torch.empty(shape, dtype=self.logits.dtype, device=self.logits.device).exponential_()
-        return ((self.logits - exponential.clamp(min=tiny).log()) / self.temperature).softmax(-1)
+        relaxed = ((self.logits - exponential.clamp(min=tiny).log()) / self.temperature).softmax(-1)
+        return relaxed.to(self.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return (value * self.logits).sum(-1)

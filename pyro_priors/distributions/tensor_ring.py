@@ -36,8 +36,8 @@ class TensorRing(TorchDistribution):
         NaN in a value means missing: summed out exactly, row by row (TRIP Algorithm 1). Integers and booleans are
         values too. Build the distribution afresh for every optimizer step: one that is older than its parameters raises
         `ValueError`. Parameters of 16 bits are computed with in 32, in which densities, probabilities and moments come
-        back; draws have the parameters' type where it holds all states, else float32. `torch.func` and `torch.jit.trace` see ordinary operations: exact, and
-        slower. Cores of one state
+        back; draws have the parameters' type where it holds all states, else float32. `torch.func` and
+        `torch.jit.trace` see ordinary operations, which is exact and slower. Cores of one state
         may differ by ``e^80`` (float32) or ``e^600`` (float64) among themselves, without limit between states.
 
     References:

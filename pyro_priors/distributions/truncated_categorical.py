@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
+from pyro_priors.ops import full_precision
 
 
 class TruncatedCategorical(dist.Categorical):
@@ -38,6 +39,7 @@ class TruncatedCategorical(dist.Categorical):
     def __init__(self, logits: Tensor, count: int, validate_args: bool | None = None):
         if check_count("count", count) > logits.shape[-1]:
             raise ValueError(f"count: expected at most {logits.shape[-1]} values, got {count}")
+        logits = full_precision(logits)
         self.top = logits.topk(count, -1).indices
         # Finite: the gradient of 0 times infinity would be NaN.
         cut = torch.full_like(logits, torch.finfo(logits.dtype).min / 2)

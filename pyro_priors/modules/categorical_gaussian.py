@@ -10,8 +10,9 @@ from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_count
+from pyro_priors.modules.codes import check_codes, inliers, means_and_scales, warn_if_narrow
 from pyro_priors.modules.fitting import clusters_of
-from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
+from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
 
@@ -71,15 +72,21 @@ class CategoricalGaussian(Prior):
 
     @torch.no_grad()
     def reinitialize(
-        self, z: Tensor, *, scale: Tensor | None = None, probs: Tensor | None = None, force: bool = False
+        self,
+        z: Tensor | Distribution,
+        *,
+        scale: Tensor | None = None,
+        probs: Tensor | None = None,
+        force: bool = False,
     ) -> bool:
         """Set the Gaussians from clusters of encoded data, in place; a fixed prior is left alone.
 
-        Taken only where they explain held-out codes better than the present Gaussians, unless ``force``. An optimizer's
-        state of these parameters is stale afterwards.
+        Taken only where they explain held-out codes better than the present Gaussians, unless ``force``. Rows that lie
+        far from all others are left out. An optimizer's state of these parameters is stale afterwards.
 
         Args:
-            z: codes ``(n, d)``: draws of q(z given x), or with `scale` its means, which show clusters better.
+            z: q(z given x) itself, batch ``(n,)``; draws of it, ``(n, d)``; or with `scale` its means, which show
+                clusters better than draws.
             scale: standard deviations ``(n, d)`` of q(z given x).
             probs: each code's cluster, ``(n, K)``; by default what `clusters_of` finds.
             force: take the new parameters whatever they score.
@@ -88,16 +95,27 @@ class CategoricalGaussian(Prior):
             Whether the parameters changed.
 
         Raises:
-            ValueError: other shapes, no rows, values that are not finite.
+            ValueError: other shapes, no rows, values that are not finite, a scale beside a law.
+
+        Warns:
+            UserWarning: codes that vary far less than the prior, as means of q(z given x) without `scale` do.
         """
+        if isinstance(z, Distribution) and scale is not None:
+            raise ValueError("scale: expected none where z is a law, which has its own")
+        given = z
+        z, scale = means_and_scales(z) or (z, scale)
         z = check_codes(z, self.latent_dim)
-        scale = torch.zeros_like(z) if scale is None else check_codes(scale, self.latent_dim)
+        scale = torch.zeros_like(z) if scale is None else check_codes(scale, self.latent_dim, "scale")
         if scale.shape != z.shape:
             raise ValueError(f"scale: expected the shape of z, {tuple(z.shape)}, got {tuple(scale.shape)}")
         if probs is not None and probs.shape != (len(z), self.num_categories):
             raise ValueError(f"probs: expected shape ({len(z)}, {self.num_categories}), got {tuple(probs.shape)}")
         if self.fixed:
             return False
+        near = inliers(z)
+        z, scale, probs = z[near], scale[near], None if probs is None else probs[near]
+        if isinstance(given, Tensor) and not scale.any():
+            warn_if_narrow(z, self().variance)
         used, held = split_rows(torch.arange(len(z), device=z.device))
         held_out = z[held] + scale[held] * torch.randn_like(z[held])
         z, scale, probs = z[used], scale[used], None if probs is None else probs[used]

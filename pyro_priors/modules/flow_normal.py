@@ -1,21 +1,20 @@
 """A normal law, or another prior, pushed through an invertible network that is learned."""
 
-import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
-from pyro.distributions import transforms
-from pyro.distributions.torch_transform import TransformModule
-from pyro.nn import DenseNN
+from pyro.distributions import Delta, transforms
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
-from pyro_priors.modules.ownership import check_codes, freeze
+from pyro_priors.distributions.flow_normal import forgetful
+from pyro_priors.modules.codes import check_codes
+from pyro_priors.modules.couplings import affine_coupling, spline_coupling
+from pyro_priors.modules.ownership import freeze
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts, knob
 from pyro_priors.modules.prior import Prior, check_dims
 from pyro_priors.modules.ring import Boundary, Init
@@ -23,8 +22,6 @@ from pyro_priors.modules.standard_normal import StandardNormal
 from pyro_priors.modules.trip import TRIPKnobs
 
 Bend = Literal["affine", "spline"]
-
-SPLINE_BINS, SPLINE_BOUND = 8, 5.0
 
 
 class FlowNormal(Prior):
@@ -91,17 +88,18 @@ class FlowNormal(Prior):
             raise ValueError(f"base: expected one of {latent_dim} latents, got {self.base.latent_dim}")
         if getattr(self.base, "attributes", None) or getattr(self.base, "takes_encoder", False):
             raise ValueError(f"base: expected a prior of latents alone, without an encoder, got {self.base}")
-        coupling = _affine if transform == "affine" else _spline
+        coupling = affine_coupling if transform == "affine" else spline_coupling
         self.couplings = nn.ModuleList(coupling(latent_dim, widths) for _ in range(layers))
         self.register_buffer("swap", torch.arange(latent_dim).roll(-(latent_dim // 2)), persistent=False)
         if fixed:
             freeze(self)
 
     def forward(self) -> distributions.FlowNormal:
-        # Copies: what a transform remembers of its last call belongs to one distribution.
-        steps = [_fresh(self.couplings[0]).inv]
-        for coupling in self.couplings[1:]:
-            steps += [transforms.Permute(self.swap).inv, _fresh(coupling).inv]
+        # Copies: the inverse that a transform remembers would refer to it in a circle.
+        first, *others = (forgetful(coupling) for coupling in self.couplings)  # pyright: ignore[reportArgumentType]
+        steps = [first.inv]
+        for coupling in others:
+            steps += [transforms.Permute(self.swap).inv, coupling.inv]
         return distributions.FlowNormal(self.base(), steps)
 
     def to_generation(self, z: Tensor) -> Tensor:
@@ -113,13 +111,19 @@ class FlowNormal(Prior):
         return self().to_representation(z0)
 
     @torch.no_grad()
-    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
-        """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay."""
-        z = check_codes(z, self.latent_dim)
+    def reinitialize(self, z: Tensor | Distribution, *, force: bool = False) -> bool:
+        """Reinitialise the base from codes mapped to the generation space, where it can be; the couplings stay.
+
+        Args:
+            z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn.
+            force: as that of the base.
+        """
+        codes = check_codes(z, self.latent_dim)
         reinitialize = getattr(self.base, "reinitialize", None)
         if self.fixed or reinitialize is None:
             return False
-        return reinitialize(self.to_generation(z), force=force)
+        codes = self.to_generation(codes)
+        return reinitialize(codes if isinstance(z, Tensor) else Delta(codes, event_dim=1), force=force)
 
     def schema(self) -> dict[str, Any]:
         size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}
@@ -168,53 +172,3 @@ class FlowNormalKnobs(PriorKnobs):
             base = TRIPKnobs(self.init, self.boundary, self.components, self.rank, self.fixed).build(setting)
         size = setting.latent_dim, self.layers, self.flow_hidden
         return FlowNormal(*size, self.transform, base, fixed=self.fixed)
-
-
-class _ScaleAndShift(nn.Module):
-    """The two networks of an affine coupling, which start near 0: shift and log scale, the latter within [-1, 1]."""
-
-    def __init__(self, inputs: int, outputs: int, hidden: list[int]) -> None:
-        super().__init__()
-        self.shift, self.scale = (_network(inputs, hidden, [outputs]) for _ in range(2))
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return self.shift(z), self.scale(z).tanh()
-
-
-def _network(inputs: int, hidden: list[int], outputs: list[int]) -> DenseNN:
-    """Dense layers whose outputs start near 0 (not at 0, where the layers below would have no gradient)."""
-    network = DenseNN(inputs, hidden, outputs, nn.LeakyReLU())
-    last = _last(network)
-    nn.init.normal_(last.weight, std=0.01)
-    nn.init.zeros_(last.bias)
-    return network
-
-
-def _last(network: DenseNN) -> nn.Linear:
-    last = network.layers[-1]
-    assert isinstance(last, nn.Linear)
-    return last
-
-
-def _affine(size: int, hidden: list[int]) -> TransformModule:
-    split = size // 2
-    return transforms.AffineCoupling(split, _ScaleAndShift(split, size - split, hidden))
-
-
-def _spline(size: int, hidden: list[int]) -> TransformModule:
-    split, bins = size // 2, SPLINE_BINS
-    outputs = [(size - split) * count for count in (bins, bins, bins - 1, bins)]
-    network = _network(split, hidden, outputs)
-    with torch.no_grad():  # slopes between bins are softplus of these: 1, so that the spline starts near the identity
-        _last(network).bias[sum(outputs[:2]) : sum(outputs[:3])] = math.log(math.e - 1)
-    coupling = transforms.SplineCoupling(size, split, network, count_bins=bins, bound=SPLINE_BOUND, identity=True)
-    del coupling.lower_spline  # not used with identity: its parameters would never learn
-    return coupling
-
-
-def _fresh(transform: nn.Module) -> TransformModule:
-    """The same networks in a transform that remembers nothing."""
-    twin = copy.copy(transform)
-    assert isinstance(twin, TransformModule)
-    twin._cached_x_y, twin._inv = (None, None), None
-    return twin

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.fitting import fit_clusters, fit_mixture
+from pyro_priors.ops import full_precision
 from pyro_priors.ops.layout import layout_of
 
 LOCAL_TILT = 1.5  # standard deviation of the log-preferences that neighbours share at the start
@@ -149,7 +150,7 @@ def fit_leaves(value: Tensor, variables: Variables) -> tuple[Tensor | None, Tens
     """A 1-D Gaussian mixture for each continuous column, ``(C, N)`` each; NaN entries are left out."""
     if variables.loc is None or variables.scale is None:
         return None, None
-    loc, scale = variables.loc.detach().clone(), variables.scale.detach().clone()
+    loc, scale = (full_precision(leaf.detach()).clone() for leaf in (variables.loc, variables.scale))
     continuous = list(variables.continuous)
     for row, column in enumerate(continuous):
         seen = value[:, column][~value[:, column].isnan()]

@@ -10,8 +10,9 @@ from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
+from pyro_priors.modules.codes import check_codes, inliers, warn_if_narrow
 from pyro_priors.modules.fitting import fit_mixture
-from pyro_priors.modules.ownership import check_codes, improves, own, split_rows
+from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.prior import Prior
@@ -68,14 +69,15 @@ class GaussianMixture(Prior):
         return distributions.GaussianMixture(self.logits, self.loc, self.log_scale.exp())
 
     @torch.no_grad()
-    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
+    def reinitialize(self, z: Tensor | Distribution, *, force: bool = False) -> bool:
         """Fit the mixture to encoded data by EM, in place; a fixed prior is left alone.
 
         Taken only where it explains held-out codes (the same codes, where there are fewer than 50) better than the
-        present parameters, unless ``force``. An optimizer's state of these parameters is stale afterwards.
+        present parameters, unless ``force``. Rows that lie far from all others are left out. An optimizer's state of
+        these parameters is stale afterwards.
 
         Args:
-            z: codes, ``(n, d)``.
+            z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn.
             force: take the new parameters whatever they score.
 
         Returns:
@@ -83,11 +85,17 @@ class GaussianMixture(Prior):
 
         Raises:
             ValueError: another shape, no rows, values that are not finite.
+
+        Warns:
+            UserWarning: codes that vary far less than the prior, as means of q(z given x) do.
         """
-        z = check_codes(z, self.latent_dim)
+        codes = check_codes(z, self.latent_dim)
         if self.fixed:
             return False
-        fit_rows, held_out = split_rows(z)
+        codes = codes[inliers(codes)]
+        if isinstance(z, Tensor):
+            warn_if_narrow(codes, self().variance)
+        fit_rows, held_out = split_rows(codes)
         loc, scale, logits = fit_mixture(fit_rows, len(self.loc))
         if self.weights == "equal":
             logits = self.logits

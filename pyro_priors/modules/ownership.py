@@ -1,4 +1,4 @@
-"""What all priors need to own parameters: registration, and the codes they are fitted to."""
+"""What all priors need to own parameters: registration, and whether new ones are better."""
 
 import torch
 from torch import Tensor, nn
@@ -19,16 +19,6 @@ def freeze(module: nn.Module):
         for name, parameter in list(part.named_parameters(recurse=False)):
             delattr(part, name)
             part.register_buffer(name, parameter.detach())
-
-
-def check_codes(z: Tensor, latent_dim: int) -> Tensor:
-    """Encoded data as finite floats ``(n, latent_dim)`` with n >= 1."""
-    if not isinstance(z, Tensor) or z.dim() != 2 or z.shape[1] != latent_dim or len(z) == 0:
-        got = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
-        raise ValueError(f"z: expected shape (n, {latent_dim}) with n >= 1, got {got}")
-    if not z.isfinite().all():
-        raise ValueError("z: expected finite values, got NaN or infinity")
-    return z.detach() if z.is_floating_point() else z.to(torch.get_default_dtype())
 
 
 def split_rows(value: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.distributions.ordered_chain import Boundary
+from pyro_priors.modules.codes import inliers, warn_if_narrow
 from pyro_priors.modules.initialise import (
     fit_leaves,
     fit_product_mixture,
@@ -20,7 +21,7 @@ from pyro_priors.modules.initialise import (
 )
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Prior, check_dims
-from pyro_priors.ops import Cores
+from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import layout_of
 
 Init = Literal["mixture", "noise"]
@@ -118,10 +119,15 @@ class RingPrior(Prior):
         return law if law.event_shape == (2,) else law.marginal(dims)
 
     @torch.no_grad()
-    def _reinitialize(self, value: Tensor, force: bool) -> bool:
+    def _reinitialize(self, value: Tensor, force: bool, unsure: bool) -> bool:
+        """`unsure`: whether the codes may be means of q(z given x)."""
         if self.fixed:
             return False
-        value = value.to(self.log_cores)
+        value = value.to(full_precision(self.log_cores))
+        value = value[inliers(value[:, list(self._variables.continuous)])]
+        if unsure and self.latent_dim:
+            latents = list(range(self.latent_dim))
+            warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         variables, groups = self._bound(), self._layout.groups
         if self.init == "noise":
             loc, scale = fit_leaves(value, variables)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyro_priors.checks import check_count
+from pyro_priors.distributions.precise_normal import PreciseNormal
 from pyro_priors.modules.planes import plane_of_normal
 from pyro_priors.modules.plugins import PriorKnobs, Setting
 from pyro_priors.modules.prior import Prior
@@ -40,7 +41,7 @@ class StandardNormal(Prior):
         self.register_buffer("scale", torch.ones(latent_dim))
 
     def forward(self) -> dist.Independent:
-        return dist.Normal(self.loc, self.scale).to_event(1)
+        return PreciseNormal(self.loc, self.scale).to_event(1)
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         return plane_of_normal(law, dims)

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import Continuous, Variables
-from pyro_priors.modules.ownership import check_codes
+from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.ring import Boundary, Init, RingPrior
 
@@ -68,16 +69,18 @@ class TRIP(RingPrior):
         super().__init__(variables, rank, boundary, None, init, fixed, local)
         self.latent_dim = latent_dim
 
-    def reinitialize(self, z: Tensor, *, force: bool = False) -> bool:
+    def reinitialize(self, z: Tensor | Distribution, *, force: bool = False) -> bool:
         """Set the parameters from encoded data, in place; a fixed prior is left alone.
 
         With ``init="mixture"``: 1-D mixtures per dimension, clusters, EM; taken only where it explains held-out codes
         (the same codes, where there are fewer than 50) better than the present parameters, so that nothing learned is
         lost, unless ``force``. With ``init="noise"`` always, as in the paper: 1-D mixtures per dimension, cores back
-        to noise. An optimizer's state of these parameters is stale afterwards.
+        to noise. Rows that lie far from all others are left out. An optimizer's state of these parameters is stale
+        afterwards.
 
         Args:
-            z: codes, ``(n, d)``; about 2,000 are enough.
+            z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn;
+                about 2,000 are enough.
             force: take the new parameters whatever they score (``init="noise"`` always does).
 
         Returns:
@@ -85,8 +88,11 @@ class TRIP(RingPrior):
 
         Raises:
             ValueError: another shape, no rows, values that are not finite.
+
+        Warns:
+            UserWarning: codes that vary far less than the prior, as means of q(z given x) do.
         """
-        return self._reinitialize(check_codes(z, self.latent_dim), force)
+        return self._reinitialize(check_codes(z, self.latent_dim), force, isinstance(z, Tensor))
 
 
 def random_leaves(components: list[int], init: Init) -> tuple[Tensor, Tensor]:

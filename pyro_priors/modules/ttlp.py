@@ -6,11 +6,12 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors.checks import check_count, check_permutation
 from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.kinds import Kind
-from pyro_priors.modules.ownership import check_codes
+from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.ring import Boundary, Init, RingPrior
 from pyro_priors.modules.trip import check_local, random_leaves
@@ -85,7 +86,7 @@ class TTLP(RingPrior):
         super().__init__(variables, rank, boundary, chain, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
-    def reinitialize(self, z: Tensor, y: Tensor | None = None, *, force: bool = False) -> bool:
+    def reinitialize(self, z: Tensor | Distribution, y: Tensor | None = None, *, force: bool = False) -> bool:
         """Set the parameters from encoded data and observed attributes, in place, by the rules of `TRIP.reinitialize`.
 
         What was learned stays where it explains held-out rows better; with ``init="noise"`` it is thrown away. An
@@ -93,7 +94,7 @@ class TTLP(RingPrior):
         learned of it lives on.
 
         Args:
-            z: codes, ``(n, d)``.
+            z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn.
             y: attributes, ``(n, n_attributes)``, NaN = missing; all missing by default.
             force: take the new parameters whatever they score.
 
@@ -102,16 +103,20 @@ class TTLP(RingPrior):
 
         Raises:
             ValueError: another shape, no rows, impossible values.
+
+        Warns:
+            UserWarning: codes that vary far less than the prior, as means of q(z given x) do.
         """
-        z = check_codes(z, self.latent_dim)
+        codes = check_codes(z, self.latent_dim)
         if y is None:
-            y = z.new_full((len(z), len(self.attributes)), torch.nan)
-        if not isinstance(y, Tensor) or y.shape != (len(z), len(self.attributes)):
+            y = codes.new_full((len(codes), len(self.attributes)), torch.nan)
+        if not isinstance(y, Tensor) or y.shape != (len(codes), len(self.attributes)):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-            raise ValueError(f"y: expected a tensor of shape ({len(z)}, {len(self.attributes)}), got {got}")
-        value = torch.cat([z, y.detach().to(z)], -1)
+            raise ValueError(f"y: expected a tensor of shape ({len(codes)}, {len(self.attributes)}), got {got}")
+        self._variables.check_width(y, tuple(range(codes.shape[1], codes.shape[1] + y.shape[1])))
+        value = torch.cat([codes, y.detach().to(codes)], -1)
         self._variables.check(value, tuple(range(value.shape[-1])))
-        return self._reinitialize(value, force)
+        return self._reinitialize(value, force, isinstance(z, Tensor))
 
 
 def _check_attributes(attributes: Mapping[str, Kind]):

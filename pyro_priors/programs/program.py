@@ -23,7 +23,8 @@ class Program(Recorded):
 
     Note:
         Pyro keeps parameters by name: a second model under a name already taken is silently not trained. Each
-        instance (and each copy of one) therefore has a name of its own.
+        instance (and each copy of one) therefore has a name of its own, and takes its parameters out of Pyro's store
+        when it is gone.
 
     Args:
         prior: a module; `prior()` is the law of the latents, or `prior(encode)` where it says `takes_encoder`.
@@ -39,13 +40,15 @@ class Program(Recorded):
     def __init__(self, prior: nn.Module, image_shape: tuple[int, int, int] | None, name: str | None) -> None:
         super().__init__()
         self.prior, self.image_shape = prior, image_shape
-        self.name = self._fresh_name() if name is None else _check_name(name)
-        _living[self.name] = self
+        self._live_as(self._fresh_name() if name is None else _check_name(name))
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
-        self.name = self._fresh_name()  # a copy under its original's name would not be trained
-        _living[self.name] = self
+        self._live_as(self._fresh_name())  # a copy under its original's name would not be trained
+
+    def _live_as(self, name: str) -> None:
+        self.name, _living[name] = name, self
+        weakref.finalize(self, _leave_store, name).atexit = False
 
     def prior_law(self) -> dist.TorchDistribution:
         """The law of the latents, built afresh: event `(latent_dim,)`."""
@@ -126,8 +129,26 @@ def _check_name(name: str) -> str:
 
 
 def _in_use(name: str) -> bool:
-    stored = (key.startswith(f"{name}$$$") for key in pyro.get_param_store().keys())  # noqa: SIM118 (not a dict)
-    return name in _living or any(stored)
+    return name in _living or bool(_stored(name))
+
+
+def _stored(name: str) -> list[str]:
+    """What Pyro's store has of a model."""
+    return [key for key in list(pyro.get_param_store().keys()) if key.startswith(f"{name}$$$")]
+
+
+def _leave_store(name: str) -> None:
+    """Take the parameters of a model that is gone out of the present store, unless another has its name now."""
+    if name in _living:
+        return
+    store = pyro.get_param_store()
+    gone = {key: value for key, value in store.named_parameters() if key.startswith(f"{name}$$$")}
+    for key in gone:
+        del store[key]
+    values = {id(value) for value in gone.values()}
+    for key, value in list(store.named_parameters()):
+        if id(value) in values:  # of a part that another model has too: the store must know it by the name that is left
+            store[key] = value
 
 
 def check_agreement(attribute: str, **modules: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """What may happen between the steps of `fit`."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -207,7 +208,10 @@ class Reinitialize(Callback):
             raise FloatingPointError(
                 f"codes: expected finite numbers, got NaN or infinity after epoch {state.epoch - 1}"
             )
-        return None if self.prior.reinitialize(z, *labels) is False else self.prior.state_dict()
+        with warnings.catch_warnings():  # these are draws, however narrow
+            warnings.filterwarnings("ignore", "z: expected draws of q")
+            changed = self.prior.reinitialize(z, *labels)
+        return None if changed is False else self.prior.state_dict()
 
     @torch.no_grad()
     def _encoded(self, device: torch.device) -> list[Tensor]:

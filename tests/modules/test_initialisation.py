@@ -1,5 +1,7 @@
 """Where the parameters of the priors start, and what re-initialisation from data does to them."""
 
+import warnings
+
 import pytest
 import torch
 from catalogue import NAN
@@ -144,7 +146,10 @@ ODD = {
 @pytest.mark.parametrize("odd", ODD)
 @pytest.mark.parametrize("prior", [pp.TRIP(3, 4, 5), pp.TRIP(3, 4, 5, init="noise"), pp.GaussianMixture(3, 4)])
 def test_odd_codes(odd, prior):
-    assert prior.reinitialize(ODD[odd], force=True)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert prior.reinitialize(ODD[odd], force=True)
+    assert bool(seen) == (odd in ("a constant dimension", "all rows equal"))
     assert all(p.isfinite().all() for p in prior.parameters())
     assert prior().log_prob(ODD[odd]).isfinite().all()
 
