@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform, _InverseTransform
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.unseen import SeenValues
 from pyro_priors.ops import full_precision, wide
 
 TOLERANCE = 1e-3  # how far from its z_0 a draw may be mapped back to, beside 1 + |z_0|
 
 
-class FlowNormal(dist.TransformedDistribution):
+class FlowNormal(SeenValues, dist.TransformedDistribution):
     r"""z = g^{-1}(z_0) with z_0 from a base law, N(0, I) as a rule, and an invertible g.
 
     .. math:: p(z) = p_0(g(z)) \left| \det \frac{\partial g}{\partial z} \right|

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.unseen import SeenValues, where_seen
 from pyro_priors.distributions.versions import Versions
 from pyro_priors.ops import full_precision, mixture_pathwise
 from pyro_priors.ops.gaussians import log_normal_pairs
 
 
-class GaussianMixture(dist.MixtureSameFamily):
+class GaussianMixture(SeenValues, dist.MixtureSameFamily):
     r"""K Gaussians with diagonal covariance over R^d.
 
     .. math:: p(z) = \sum_c w_c \prod_i N(z_i \mid \mathtt{loc}[c, i], \mathtt{scale}[c, i])
@@ -59,9 +60,9 @@ class GaussianMixture(dist.MixtureSameFamily):
         self.dtype = loc.dtype
         self._versions = Versions(type(self).__name__, loc=loc, logits=logits, scale=scale)
         logits, loc, scale = (full_precision(x) for x in (logits, loc, scale))
-        weights = dist.Categorical(logits=logits, validate_args=validate_args)
+        weights = where_seen(lambda check: dist.Categorical(logits=logits, validate_args=check), validate_args)
         self.logits, self.loc, self.scale = weights.logits, loc, scale
-        components = dist.Normal(loc, scale, validate_args=validate_args).to_event(1)
+        components = where_seen(lambda check: dist.Normal(loc, scale, validate_args=check), validate_args).to_event(1)
         super().__init__(weights, components, validate_args=validate_args)
 
     def expand(self, batch_shape, _instance=None):

@@ -6,10 +6,11 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.unseen import SeenValues, where_seen
 from pyro_priors.ops import full_precision
 
 
-class PreciseNormal(dist.Normal):
+class PreciseNormal(SeenValues, dist.Normal):
     """A `Normal` that computes in at least 32 bits; its draws have the type of the parameters.
 
     Squares above 65,504 are infinite in float16, and sums of a hundred terms have two digits in bfloat16.
@@ -27,7 +28,8 @@ class PreciseNormal(dist.Normal):
 
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
         self.dtype = loc.dtype
-        super().__init__(full_precision(loc), full_precision(scale), validate_args=validate_args)
+        exact, make = (full_precision(loc), full_precision(scale)), super().__init__
+        where_seen(lambda check: make(*exact, validate_args=check), validate_args)
 
     def expand(self, batch_shape, _instance=None):
         new = type(self).__new__(type(self)) if _instance is None else _instance
