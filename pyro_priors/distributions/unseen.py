@@ -1,0 +1,31 @@
+"""Checks of values that a transform hides."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from torch import Tensor
+
+from pyro_priors.ops import transformed
+
+T = TypeVar("T")
+
+
+def where_seen(build: Callable[[bool | None], T], validate_args: bool | None) -> T:
+    """A law with its checks of parameters; without, where `torch.func.vmap` hides them (from torch before 2.7)."""
+    try:
+        return build(validate_args)
+    except RuntimeError:
+        if not transformed():
+            raise
+        return build(False)
+
+
+class SeenValues:
+    """Of a law: values are checked where they are seen. To be named before the class that checks them."""
+
+    def _validate_sample(self, value: Tensor) -> None:
+        try:
+            super()._validate_sample(value)  # pyright: ignore[reportAttributeAccessIssue] (that of the law)
+        except RuntimeError:
+            if not transformed():
+                raise
