@@ -31,7 +31,8 @@ def sample_states(
     Raises:
         ValueError: a weight or core is NaN, of which a draw, a number like any other, would say nothing.
     """
-    cores = Cores.of(log_cores)
+    cores = Cores.of(log_cores).detach()  # what `torch.jit.trace` writes down knows of no `no_grad`
+    log_weights = log_weights.detach()
     with torch.autocast(cores.device.type, enabled=False):
         scaled = scale_chain(log_weights.flatten(1), cores, order)
         bonds = _sample_bonds(scaled.matrices(), ring, rows)

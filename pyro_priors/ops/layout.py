@@ -157,6 +157,10 @@ class Cores(Sequence[Tensor]):
         """As that of tensors."""
         return Cores([group.to(*args) for group in self.groups], self.layout)
 
+    def detach(self) -> "Cores":
+        """As that of tensors."""
+        return Cores([group.detach() for group in self.groups], self.layout)
+
     def __repr__(self) -> str:
         return f"Cores(states={list(self.layout.sizes)}, rank={self.rank})"
 
