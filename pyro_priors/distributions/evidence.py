@@ -23,7 +23,9 @@ class Evidence:
     def __init__(self, variables: Variables, cores: Cores):
         self.variables, self.layout = variables, cores.layout
         self.columns = tuple(range(len(variables)))  # the open ones
-        self.log_weights = full_precision(cores.groups[0].new_zeros(self.layout.total))  # (*, S), as the layout has them
+        self.log_weights = full_precision(
+            cores.groups[0].new_zeros(self.layout.total)
+        )  # (*, S), as the layout has them
         self._weighed = False
 
     def select(self, columns: tuple[int, ...]) -> "Evidence":

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform, _InverseTransform
 
 from pyro_priors.distributions.evidence import as_floats
-from pyro_priors.distributions.unseen import SeenValues
+from pyro_priors.distributions.unseen import if_seen
 from pyro_priors.ops import full_precision, wide
 
 TOLERANCE = 1e-3  # how far from its z_0 a draw may be mapped back to, beside 1 + |z_0|
 
 
-class FlowNormal(SeenValues, dist.TransformedDistribution):
+class FlowNormal(dist.TransformedDistribution):
     r"""z = g^{-1}(z_0) with z_0 from a base law, N(0, I) as a rule, and an invertible g.
 
     .. math:: p(z) = p_0(g(z)) \left| \det \frac{\partial g}{\partial z} \right|
@@ -69,6 +69,9 @@ class FlowNormal(SeenValues, dist.TransformedDistribution):
     def __repr__(self) -> str:
         size = f"z: {self.event_shape[0]} x real, steps={len(self.transforms)}, base={self.base_dist}"
         return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if_seen(super()._validate_sample, value)
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = full_precision(as_floats(value, torch.float32))

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions.evidence import as_floats
-from pyro_priors.distributions.unseen import SeenValues, where_seen
+from pyro_priors.distributions.unseen import if_seen, where_seen
 from pyro_priors.distributions.versions import Versions
 from pyro_priors.ops import full_precision, mixture_pathwise
 from pyro_priors.ops.gaussians import log_normal_pairs
 
 
-class GaussianMixture(SeenValues, dist.MixtureSameFamily):
+class GaussianMixture(dist.MixtureSameFamily):
     r"""K Gaussians with diagonal covariance over R^d.
 
     .. math:: p(z) = \sum_c w_c \prod_i N(z_i \mid \mathtt{loc}[c, i], \mathtt{scale}[c, i])
@@ -74,6 +74,9 @@ class GaussianMixture(SeenValues, dist.MixtureSameFamily):
     def __repr__(self) -> str:
         size = f"z: {self.loc.shape[-1]} x real, components={len(self.loc)}"
         return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if_seen(super()._validate_sample, value)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

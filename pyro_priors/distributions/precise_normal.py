@@ -6,11 +6,11 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from pyro_priors.distributions.evidence import as_floats
-from pyro_priors.distributions.unseen import SeenValues, where_seen
+from pyro_priors.distributions.unseen import if_seen, where_seen
 from pyro_priors.ops import full_precision
 
 
-class PreciseNormal(SeenValues, dist.Normal):
+class PreciseNormal(dist.Normal):
     """A `Normal` that computes in at least 32 bits; its draws have the type of the parameters.
 
     Squares above 65,504 are infinite in float16, and sums of a hundred terms have two digits in bfloat16.
@@ -41,6 +41,9 @@ class PreciseNormal(SeenValues, dist.Normal):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         return super().rsample(sample_shape).to(self.dtype)  # pyright: ignore[reportArgumentType] (likewise)
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if_seen(super()._validate_sample, value)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return super().log_prob(full_precision(as_floats(value, self.loc.dtype)))

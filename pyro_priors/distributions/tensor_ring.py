@@ -279,7 +279,9 @@ class TensorRing(TorchDistribution):
         mean, columns = self._expectation(probs)[0], self._evidence.columns
         best = [group.argmax(-1) for group in self._evidence.layout.split(probs)]
         grouped = self._evidence.layout.grouped
-        states = torch.cat(best, -1).index_select(-1, self.variables.index([grouped.index(c) for c in columns], probs.device))
+        states = torch.cat(best, -1).index_select(
+            -1, self.variables.index([grouped.index(c) for c in columns], probs.device)
+        )
         best = torch.where(mean.isnan(), states.to(mean.dtype), mean).to(self._draws_dtype(probs))
         return torch.where(value.isnan(), best, value)
 

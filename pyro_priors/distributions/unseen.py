@@ -20,12 +20,10 @@ def where_seen(build: Callable[[bool | None], T], validate_args: bool | None) ->
         return build(False)
 
 
-class SeenValues:
-    """Of a law: values are checked where they are seen. To be named before the class that checks them."""
-
-    def _validate_sample(self, value: Tensor) -> None:
-        try:
-            super()._validate_sample(value)  # pyright: ignore[reportAttributeAccessIssue] (that of the law)
-        except RuntimeError:
-            if not transformed():
-                raise
+def if_seen(check: Callable[[Tensor], object], value: Tensor) -> None:
+    """A law's check of a value; likewise."""
+    try:
+        check(value)
+    except RuntimeError:
+        if not transformed():
+            raise

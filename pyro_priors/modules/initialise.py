@@ -31,9 +31,7 @@ def noise_cores(columns: int, states: int, rank: int) -> Tensor:
     return 2 * (noise.log() - torch.tensor(float(states * rank**2)).log())
 
 
-def near_diagonal_cores(
-    log_probs: Tensor, log_mix: Tensor, local: int = 1, length: int | None = None
-) -> Tensor:
+def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1, length: int | None = None) -> Tensor:
     """Cores of a mixture of product laws that leak a little between the clusters, so that they can move apart.
 
     An entry between two clusters is at most 1 / (10 m D) of what each of the two keeps to itself: then even after D
@@ -124,9 +122,7 @@ def fit_product_mixture(
         for part, (states, columns) in zip(parts, groups, strict=True):
             evidence = present.log_evidence(part, columns, states)
             leaves.append((evidence - evidence.amax(-1, keepdim=True)).exp())  # (n, D_g, N_g)
-        fits = [
-            torch.einsum("nks,ksi->nki", leaf, p).clamp(min=1e-30) for leaf, p in zip(leaves, probs, strict=True)
-        ]
+        fits = [torch.einsum("nks,ksi->nki", leaf, p).clamp(min=1e-30) for leaf, p in zip(leaves, probs, strict=True)]
         if step:
             score = [fit.log().sum(1) for fit in fits]
             responsibility = (torch.stack(score).sum(0) + log_mix).softmax(-1)

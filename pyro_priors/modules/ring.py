@@ -31,8 +31,10 @@ class RingPrior(Prior):
     """Owner of ``log_cores`` and of ``loc, log_scale (C, N)`` of the continuous columns.
 
     Where all variables have N states the cores are ``(D, N, m, m)``; otherwise they stand one state after the other,
-    ``(S, m, m)`` with S the sum of the numbers of states, so that a variable costs its own size: `core_groups` and
-    `pyro_priors.ops.layout` say which is whose. Files of before, ``(D, N, m, m)`` with padding, still load. Calling it returns a fresh `TensorRing`. Not meant to be used itself: see `TRIP` and `TTLP`.
+    ``(S, m, m)`` with S the sum of the numbers of states, so that a variable costs its own size: `core_groups` says
+    which are whose. Files of before, ``(D, N, m, m)`` with padding, still load.
+
+    Calling it returns a fresh `TensorRing`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
     if TYPE_CHECKING:

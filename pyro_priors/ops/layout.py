@@ -198,7 +198,11 @@ def _index(entries: tuple[int, ...], device: torch.device) -> Tensor:
 
 def transformed() -> bool:
     """Whether `torch.func` or `torch.jit.trace` looks on: then only ordinary operations, without a look at a value."""
-    return torch._C._are_functorch_transforms_active() or torch.jit.is_tracing()
+    return torch._C._are_functorch_transforms_active() or tracing()
+
+
+def tracing() -> bool:
+    return torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage] (its documentation has it)
 
 
 def rows_last(x: Tensor) -> Tensor:
@@ -213,7 +217,7 @@ def rows_first(x: Tensor) -> Tensor:
 
 def holds(condition: Tensor) -> bool:
     """Whether a condition holds; no where a transform hides its value (`torch.func.vmap`, `torch.jit.trace`)."""
-    if torch.jit.is_tracing():
+    if tracing():
         return False
     try:
         return bool(condition)

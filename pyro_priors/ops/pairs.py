@@ -32,7 +32,9 @@ class Plan(NamedTuple):
     steps: list[list[Move]]
     together: list[tuple[list[int], list[int]]]  # of each group: which of it are at the left, and which at the right
     alone: list[tuple[list[int], list[int]]]
-    back: list[list[int] | None]  # where those of the group now stand, left ones before right ones; None: see `unpaired`
+    back: list[
+        list[int] | None
+    ]  # where those of the group now stand, left ones before right ones; None: see `unpaired`
 
 
 class Paired(NamedTuple):
@@ -79,7 +81,9 @@ def plan_of(layout: Layout) -> Plan:
     back = []
     for (lefts, rights), (more, most) in zip(together, alone, strict=True):
         standing = [*lefts, *more, *rights, *most]
-        back.append(None if standing == list(range(len(standing))) else [standing.index(i) for i in range(len(standing))])
+        back.append(
+            None if standing == list(range(len(standing))) else [standing.index(i) for i in range(len(standing))]
+        )
     return Plan(steps, together, alone, back)
 
 
@@ -106,7 +110,9 @@ def _neutral(cores: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return neutral, torch.ones_like(weights[:1])
 
 
-def _beside(x: Tensor, together: tuple[list[int], list[int]], alone: tuple[list[int], list[int]], turned: bool) -> Tensor:
+def _beside(
+    x: Tensor, together: tuple[list[int], list[int]], alone: tuple[list[int], list[int]], turned: bool
+) -> Tensor:
     """A group as it is paired, those at the right transposed if they have to be."""
     left, right, lone, last = (take(x, places, 0) for places in (*together, *alone))
     if turned:

@@ -219,19 +219,17 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], modu
     Moments of priors below the modules may be those of a version that kept a parameter in another shape.
     """
     optimizer.load_state_dict(state)
-    owners = {
+    owners: dict[Tensor, tuple[Prior, str]] = {
         parameter: (part, name)
         for module in modules
         for part in module.modules()
         if isinstance(part, Prior)
         for name, parameter in part.named_parameters(recurse=False)
     }
-    for parameter in optimizer.state.keys() & owners.keys():
-        part, name = owners[parameter]
-        for kind, value in optimizer.state[parameter].items():
-            if isinstance(value, Tensor):
-                optimizer.state[parameter][kind] = part.former(name, value)
     for parameter, moments in optimizer.state.items():
+        if parameter in owners:
+            part, owned = owners[parameter]
+            moments |= {key: part.former(owned, x) for key, x in moments.items() if isinstance(x, Tensor)}
         for name, value in moments.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

@@ -118,13 +118,14 @@ def test_queries_of_many_rows_at_once(boundary):
         law.condition(digit=value[:, 2]).marginal("z").log_prob(value[:, :2]),
     )
     close(vmap(law.state_probs)(value), law.state_probs(value))
-    close(vmap(lambda y: law.condition(digit=y).marginal("z").mean)(value[:, 2]), law.condition(digit=value[:, 2]).mean[:, :2])
+    close(
+        vmap(lambda y: law.condition(digit=y).marginal("z").mean)(value[:, 2]),
+        law.condition(digit=value[:, 2]).mean[:, :2],
+    )
     with torch.no_grad():
         close(vmap(law.state_probs)(value), law.state_probs(value))
     weights = torch.randn(4, 4, 5, dtype=torch.float64)
-    close(
-        vmap(lambda w, z: law.weigh(w).log_prob(z))(weights, value), law.weigh(weights).log_prob(value)
-    )
+    close(vmap(lambda w, z: law.weigh(w).log_prob(z))(weights, value), law.weigh(weights).log_prob(value))
 
 
 class Program(nn.Module):

@@ -230,7 +230,10 @@ def test_files_with_padding_load(tmp_path):
 
 
 BAD = {
-    "too few tensors": (lambda x, v: TensorRing(x[:1], v), "log_cores: expected 2 tensors, one for each variable, got 1"),
+    "too few tensors": (
+        lambda x, v: TensorRing(x[:1], v),
+        "log_cores: expected 2 tensors, one for each variable, got 1",
+    ),
     "too few states": (
         lambda x, v: TensorRing([x[0], x[1][:3]], v),
         r"log_cores\[1\]: expected shape \(4, m, m\) with m >= 1 of all, got \(3, 2, 2\)",
