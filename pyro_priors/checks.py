@@ -18,11 +18,18 @@ def check_choice(name: str, choice: str, choices: tuple[str, ...]):
 
 
 def check_permutation(name: str, order: Iterable[int] | torch.Tensor, count: int) -> tuple[int, ...]:
-    entries = order.tolist() if isinstance(order, torch.Tensor) else order
+    entries = _numbers(order) if isinstance(order, torch.Tensor) else order
     entries = tuple(entries) if isinstance(entries, Iterable) else (entries,)
     if not all(isinstance(k, Integral) for k in entries) or sorted(entries) != list(range(count)):
         raise ValueError(f"{name}: expected a permutation of 0..{count - 1}, got {entries}")
     return tuple(map(int, entries))
+
+
+def _numbers(x: torch.Tensor) -> list:
+    try:
+        return x.tolist()
+    except RuntimeError:  # under `torch.func.grad`, before torch 2.7
+        return [entry.item() for entry in x]
 
 
 def check_broadcast(name: str, *shapes: Sequence[int]) -> torch.Size:

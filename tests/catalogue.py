@@ -86,7 +86,7 @@ class EncodedVamp(nn.Module):
 
     def encode(self, x):
         loc, raw_scale = self.encoder(x).chunk(2, -1)
-        return Normal(loc, raw_scale.exp()).to_event(1)
+        return Normal(loc, raw_scale.exp(), validate_args=False).to_event(1)  # torch 2.6 has no checks under vmap
 
 
 class Entry(NamedTuple):
@@ -102,13 +102,20 @@ class Entry(NamedTuple):
         return self.make()
 
 
+def padded_cores(prior: Any) -> Tensor:
+    """The cores of a tensor ring prior, as wide as the widest: ``(D, N, m, m)``."""
+    cores = [core.detach() for core in prior().log_cores]
+    widest = max(map(len, cores))
+    return torch.stack([nn.functional.pad(core, (0, 0, 0, 0, 0, widest - len(core))) for core in cores])
+
+
 def by_enumeration(prior: Any, value: Tensor) -> Tensor:
     """Of a tensor ring: all states summed."""
     variables = prior().variables
     order = range(len(variables)) if prior.order is None else prior.order.tolist()
     if prior.loc is not None:
         variables = variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    ring = Ring(prior(), prior.log_cores.detach(), variables, prior.boundary, tuple(order))
+    ring = Ring(prior(), padded_cores(prior), variables, prior.boundary, tuple(order))
     return oracles.log_prob(ring, value)
 
 

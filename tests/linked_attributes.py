@@ -3,7 +3,7 @@
 import laws
 import oracles
 import torch
-from catalogue import NAN, Ring
+from catalogue import NAN, Ring, padded_cores
 from scipy import stats
 from torch import Tensor
 
@@ -21,7 +21,7 @@ def linked_prior(boundary: str) -> pp.TTLP:
     likely = (torch.arange(3)[:, None] == LIKELY[:, None]).double()  # (D, N, m)
     kinds_change = -3 * (1 - torch.eye(4)) + torch.rand(6, 3, 4, 4)
     with torch.no_grad():
-        prior.log_cores.copy_(2.5 * likely.unsqueeze(-1) + kinds_change)
+        prior.log_cores.copy_(prior.former("log_cores", 2.5 * likely.unsqueeze(-1) + kinds_change))
         prior.loc.copy_(torch.linspace(-2, 2, 3).expand(3, 3))
         prior.log_scale.fill_(-0.7)
     return prior
@@ -31,7 +31,7 @@ def as_case(prior: pp.TTLP) -> Ring:
     """The prior as the oracles want it."""
     law = prior()
     variables = law.variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    return Ring(law, prior.log_cores.detach(), variables, prior.boundary, tuple(prior.order.tolist()))
+    return Ring(law, padded_cores(prior), variables, prior.boundary, tuple(prior.order.tolist()))
 
 
 def check_codes(prior: pp.TTLP, codes: Tensor, **given: Tensor | float):

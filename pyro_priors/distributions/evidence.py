@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.variables import Variables
-from pyro_priors.ops import full_precision
+from pyro_priors.ops import Cores, full_precision, holds
 
 
 class Evidence:
@@ -17,18 +17,16 @@ class Evidence:
 
     Args:
         variables: the columns.
-        log_cores: ``(D, N, m, m)``; says how many states there are, of which dtype and where.
+        cores: say of which dtype weights are, and where.
     """
 
-    def __init__(self, variables: Variables, log_cores: Tensor):
-        self.variables = variables
+    def __init__(self, variables: Variables, cores: Cores):
+        self.variables, self.layout = variables, cores.layout
         self.columns = tuple(range(len(variables)))  # the open ones
-        self.states = log_cores.shape[1]
-        self.log_weights = full_precision(log_cores.new_zeros(log_cores.shape[:2]))  # (*, D, N), declared order
+        self.log_weights = full_precision(
+            cores.groups[0].new_zeros(self.layout.total)
+        )  # (*, S), as the layout has them
         self._weighed = False
-        padding = variables.absent_states(self.states, log_cores.device)
-        if padding is not None:
-            self.log_weights, self._weighed = self.log_weights.masked_fill(padding, -torch.inf), True
 
     def select(self, columns: tuple[int, ...]) -> "Evidence":
         """The same evidence with these columns open."""
@@ -62,20 +60,34 @@ class Evidence:
         return columns
 
     def given(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
-        """The weights so far times the densities of ``value``: ``(*, k) -> (*, D, N)``"""
+        """The weights so far times the densities of ``value``: ``(*, k) -> (*, S)``"""
         columns = self.columns if columns is None else columns
-        log_evidence = self.variables.log_evidence(value, columns, self.states)
-        if not self._weighed and columns == tuple(range(len(self.variables))):
-            return log_evidence
-        return self.plus(log_evidence, columns)
+        parts, every = [], columns == tuple(range(len(self.variables)))
+        for states, members in self.layout.groups:
+            places = [j for j, column in enumerate(columns) if self.layout.sizes[column] == states]
+            chosen = tuple(columns[j] for j in places)
+            entries = value if len(places) == len(columns) else value.index_select(-1, self.index(places))
+            density = self.variables.log_evidence(entries, chosen, states) if places else None
+            parts.append(([members.index(column) for column in chosen], density))
+        if not self._weighed and every:
+            return self.layout.join([density for _, density in parts])
+        return self.plus(parts)
 
-    def plus(self, log_weights: Tensor, columns: tuple[int, ...]) -> Tensor:
-        """The weights so far times more of them for some columns: ``(*, k, N) -> (*, D, N)``"""
-        base = self.log_weights
-        lead = torch.broadcast_shapes(base.shape[:-2], log_weights.shape[:-2])
-        dtype = torch.promote_types(base.dtype, log_weights.dtype)
-        base = base.expand(*lead, *base.shape[-2:]).to(dtype)
-        return base.index_add(-2, self.index(columns), log_weights.expand(*lead, *log_weights.shape[-2:]).to(dtype))
+    def plus(self, parts: Sequence[tuple[Sequence[int], Tensor | None]]) -> Tensor:
+        """The weights so far times more of them for some columns, ``-> (*, S)``
+
+        Takes for each group the places of its columns and their weights ``(*, k_g, N_g)``.
+        """
+        base, more = self.log_weights, [part for _, part in parts if part is not None]
+        lead = torch.broadcast_shapes(base.shape[:-1], *(part.shape[:-2] for part in more))
+        dtype = torch.promote_types(base.dtype, more[0].dtype)
+        groups = []
+        for group, (places, part) in zip(self.layout.split(base), parts, strict=True):
+            group = group.expand(*lead, *group.shape[-2:]).to(dtype)
+            if part is not None and len(places):
+                group = group.index_add(-2, self.index(places), part.expand(*lead, *part.shape[-2:]).to(dtype))
+            groups.append(group)
+        return self.layout.join(groups)
 
     def index(self, columns: Sequence[int] | None = None) -> Tensor:
         """Columns (the open ones by default) as a tensor of indices."""
@@ -92,6 +104,12 @@ class Evidence:
         check_broadcast("value", shape[:-1], batch_shape)
         check_width(self.variables, value, columns)
         self.variables.check(value, columns)
+
+    def check_possible(self, log_weights: Tensor) -> Tensor:
+        """The same weights; `ValueError` where they exclude every state of some variable."""
+        if any(holds((group.amax(-1) == -torch.inf).any()) for group in self.layout.split(log_weights)):
+            raise ValueError("contradictory evidence: every state of some variable is excluded")
+        return log_weights
 
 
 def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:
@@ -116,9 +134,3 @@ def check_width(variables: Variables, value: Tensor, columns: Sequence[int]):
                 f"{variables.num_states[column] - 1}, got {value.dtype}, which rounds them"
             )
 
-
-def check_possible(log_weights: Tensor) -> Tensor:
-    """The same weights; `ValueError` where they exclude every state of some variable."""
-    if (log_weights.amax(-1) == -torch.inf).any():
-        raise ValueError("contradictory evidence: every state of some variable is excluded")
-    return log_weights

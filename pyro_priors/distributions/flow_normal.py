@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions.transforms import Transform, _InverseTransform
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.unseen import if_seen
 from pyro_priors.ops import full_precision, wide
 
 TOLERANCE = 1e-3  # how far from its z_0 a draw may be mapped back to, beside 1 + |z_0|
@@ -69,6 +70,9 @@ class FlowNormal(dist.TransformedDistribution):
     def __repr__(self) -> str:
         size = f"z: {self.event_shape[0]} x real, steps={len(self.transforms)}, base={self.base_dist}"
         return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if_seen(super()._validate_sample, value)
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = full_precision(as_floats(value, torch.float32))

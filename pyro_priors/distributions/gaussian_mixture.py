@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.unseen import if_seen, where_seen
 from pyro_priors.distributions.versions import Versions
 from pyro_priors.ops import full_precision, mixture_pathwise
 from pyro_priors.ops.gaussians import log_normal_pairs
@@ -59,9 +60,9 @@ class GaussianMixture(dist.MixtureSameFamily):
         self.dtype = loc.dtype
         self._versions = Versions(type(self).__name__, loc=loc, logits=logits, scale=scale)
         logits, loc, scale = (full_precision(x) for x in (logits, loc, scale))
-        weights = dist.Categorical(logits=logits, validate_args=validate_args)
+        weights = where_seen(lambda check: dist.Categorical(logits=logits, validate_args=check), validate_args)
         self.logits, self.loc, self.scale = weights.logits, loc, scale
-        components = dist.Normal(loc, scale, validate_args=validate_args).to_event(1)
+        components = where_seen(lambda check: dist.Normal(loc, scale, validate_args=check), validate_args).to_event(1)
         super().__init__(weights, components, validate_args=validate_args)
 
     def expand(self, batch_shape, _instance=None):
@@ -73,6 +74,9 @@ class GaussianMixture(dist.MixtureSameFamily):
     def __repr__(self) -> str:
         size = f"z: {self.loc.shape[-1]} x real, components={len(self.loc)}"
         return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if_seen(super()._validate_sample, value)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

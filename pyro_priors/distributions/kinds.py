@@ -73,7 +73,7 @@ def numbers_text(numbers: Sequence[int], most: int = 12) -> str:
     return ", ".join(map(str, cut))
 
 
-def order_text(order: Tensor | None) -> str:
+def order_text(order: Tensor | tuple[int, ...] | None) -> str:
     """An order of the variables in a chain.
 
     Example:
@@ -83,7 +83,7 @@ def order_text(order: Tensor | None) -> str:
     """
     if order is None:
         return "declared"
-    if order.is_meta:
+    if isinstance(order, Tensor) and order.is_meta:
         return "unknown"  # there are no numbers on this device
-    columns = order.tolist()
+    columns = order.tolist() if isinstance(order, Tensor) else list(order)
     return "declared" if columns == list(range(len(columns))) else f"[{numbers_text(columns)}]"

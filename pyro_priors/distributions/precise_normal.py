@@ -6,6 +6,7 @@ import pyro.distributions as dist
 from torch import Tensor
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.unseen import if_seen, where_seen
 from pyro_priors.ops import full_precision
 
 
@@ -27,7 +28,8 @@ class PreciseNormal(dist.Normal):
 
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
         self.dtype = loc.dtype
-        super().__init__(full_precision(loc), full_precision(scale), validate_args=validate_args)
+        exact, make = (full_precision(loc), full_precision(scale)), super().__init__
+        where_seen(lambda check: make(*exact, validate_args=check), validate_args)
 
     def expand(self, batch_shape, _instance=None):
         new = type(self).__new__(type(self)) if _instance is None else _instance
@@ -39,6 +41,9 @@ class PreciseNormal(dist.Normal):
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         return super().rsample(sample_shape).to(self.dtype)  # pyright: ignore[reportArgumentType] (likewise)
+
+    def _validate_sample(self, value: Tensor) -> None:
+        if_seen(super()._validate_sample, value)
 
     def log_prob(self, value: Tensor) -> Tensor:
         return super().log_prob(full_precision(as_floats(value, self.loc.dtype)))

@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_priors.checks import check_broadcast
-from pyro_priors.distributions.evidence import Evidence, as_floats, check_possible, check_width, fits
+from pyro_priors.distributions.evidence import Evidence, as_floats, check_width, fits
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
 from pyro_priors.distributions.support import VariablesSupport
 from pyro_priors.distributions.variables import Variables
 from pyro_priors.distributions.versions import Versions
-from pyro_priors.ops import full_precision
+from pyro_priors.ops import full_precision, holds, transformed
 
 
 class TensorRing(TorchDistribution):
@@ -26,7 +26,7 @@ class TensorRing(TorchDistribution):
 
     with :math:`f_k` Gaussian for a continuous variable and the indicator of :math:`x_k = s` for a discrete one. Every
     query is the one contraction of `pyro_priors.ops` with other weights per (variable, state), so the family is closed
-    under conditioning and marginalising. Cost: O(D (N + r) m^2) a row with r = m (ring) or 1 (train).
+    under conditioning and marginalising. Cost: O(sum_k (N_k + r) m^2) a row with r = m (ring) or 1 (train).
 
     Shapes:
         batch shape ``(*)`` (that of the evidence given so far, ``()`` at first), event shape ``(D,)``: the visible
@@ -36,8 +36,8 @@ class TensorRing(TorchDistribution):
         NaN in a value means missing: summed out exactly, row by row (TRIP Algorithm 1). Integers and booleans are
         values too. Build the distribution afresh for every optimizer step: one that is older than its parameters raises
         `ValueError`. Parameters of 16 bits are computed with in 32, in which densities, probabilities and moments come
-        back; draws have the parameters' type where it holds all states, else float32. Gradients come through
-        `torch.autograd`, not through `torch.func`. Cores of one state
+        back; draws have the parameters' type where it holds all states, else float32. `torch.func` and
+        `torch.jit.trace` see ordinary operations, which is exact and slower. Cores of one state
         may differ by ``e^80`` (float32) or ``e^600`` (float64) among themselves, without limit between states.
 
     References:
@@ -46,8 +46,8 @@ class TensorRing(TorchDistribution):
         Tensor-Train Induced Prior", 2018, eq. 1-8.
 
     Args:
-        log_cores: ``(D, N, m, m)``, core k belongs to column k; where a variable has fewer than N states the padding
-            is finite and masked.
+        log_cores: D tensors ``(N_k, m, m)``, core k belongs to column k, or one ``(D, N, m, m)``; where a variable has
+            fewer than N states the padding is finite, and left out before anything is computed.
         variables: names, kinds and component parameters of the D columns.
         boundary: ``"ring"`` closes with the trace, ``"train"`` with vectors of ones (TTLP eq. 1).
         order: ``order[j]`` is the column at position j of the chain; declared order by default.
@@ -75,7 +75,7 @@ class TensorRing(TorchDistribution):
 
     def __init__(
         self,
-        log_cores: Tensor,
+        log_cores: Tensor | Sequence[Tensor],
         variables: Variables,
         boundary: Boundary = "ring",
         order: Sequence[int] | Tensor | None = None,
@@ -84,13 +84,20 @@ class TensorRing(TorchDistribution):
         if not isinstance(variables, Variables):
             raise ValueError(f"variables: expected Variables, got {type(variables).__name__}")
         self.log_cores, self.variables, self.boundary = log_cores, variables, boundary
-        self._chain = OrderedChain(log_cores, len(variables), max(variables.num_states), boundary, order)
-        self._evidence = Evidence(variables, log_cores)
-        self._versions = Versions(type(self).__name__, log_cores=log_cores, loc=variables.loc, scale=variables.scale)
+        self._chain = OrderedChain(log_cores, variables.num_states, boundary, order)
+        self._cores = self._chain.cores
+        self._evidence = Evidence(variables, self._cores)
+        given = [log_cores] if isinstance(log_cores, Tensor) else getattr(log_cores, "groups", log_cores)
+        named = {"log_cores" if len(given) == 1 else f"log_cores[{k}]": core for k, core in enumerate(given)}
+        self._versions = Versions(type(self).__name__, **named, loc=variables.loc, scale=variables.scale)
         self.has_rsample = self._evidence.all_continuous
-        super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=validate_args)
-        if self._validate_args:
-            if not log_cores.isfinite().all():
+        super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=False)
+        if validate_args is None:
+            del self._validate_args  # as the default is
+        else:
+            self._validate_args = validate_args
+        if self._validate_args:  # here, since torch would look at one tensor, and at values that a transform hides
+            if any(holds(~core.isfinite().all()) for core in given):
                 raise ValueError("log_cores: expected finite values, got NaN or infinity")
             variables.check_parameters()
 
@@ -115,7 +122,7 @@ class TensorRing(TorchDistribution):
         shown = variables_text(self.variables.described(columns))
         left = "" if len(columns) == every else f", {len(columns)} of {every} columns"
         return (
-            f"{type(self).__name__}({shown}{left}, rank={self.log_cores.shape[-1]}, boundary={self.boundary}, "
+            f"{type(self).__name__}({shown}{left}, rank={self._cores.rank}, boundary={self.boundary}, "
             f"order={order_text(self._chain.order)}, batch_shape={tuple(self.batch_shape)})"
         )
 
@@ -149,9 +156,8 @@ class TensorRing(TorchDistribution):
         draws = self.sample(sample_shape)
         if not torch.is_grad_enabled():
             return draws
-        states, index, every = self.log_cores.shape[1], self._evidence.index(), len(self.variables)
-        leaves = self.variables.leaves(self._evidence.columns, states)
-        loc, scale = (leaf.new_ones(every, states).index_copy(0, index, leaf) for leaf in leaves)
+        index, every = self._evidence.index(), len(self.variables)
+        loc, scale = (self._by_column(leaf) for leaf in self.variables.leaves(*self._leaves()))
         exact = full_precision(draws)
         full = exact.new_zeros(*shape, every).index_copy(-1, index, exact)
         visible = [c in self._evidence.columns for c in range(every)]
@@ -161,12 +167,12 @@ class TensorRing(TorchDistribution):
     @property
     def mean(self) -> Tensor:
         """Exact for continuous variables, NaN for discrete ones."""
-        return self._moments()[0]
+        return self._moments()[0].expand(self.batch_shape + self.event_shape)
 
     @property
     def variance(self) -> Tensor:
         """Exact for continuous variables, NaN for discrete ones."""
-        return self._moments()[1]
+        return self._moments()[1].expand(self.batch_shape + self.event_shape)
 
     # ---- queries
 
@@ -201,10 +207,10 @@ class TensorRing(TorchDistribution):
             if set(block) & set(columns):
                 raise ValueError(f"{name}: given twice: another argument already covers it")
             try:
-                value = torch.as_tensor(value, device=self.log_cores.device)
+                value = torch.as_tensor(value, device=self._cores.device)
             except (RuntimeError, TypeError, ValueError):
                 raise ValueError(f"{name}: expected a tensor or a number, got {value!r}") from None
-            value = as_floats(value, self.log_cores.dtype)
+            value = as_floats(value, self._cores.dtype)
             value = value.unsqueeze(-1) if self.variables.is_single(name) else value
             if value.dim() == 0 or value.shape[-1] != len(block):
                 raise ValueError(f"{name}: expected a last dimension of {len(block)}, got shape {tuple(value.shape)}")
@@ -225,25 +231,25 @@ class TensorRing(TorchDistribution):
         """Soft evidence: each state of each visible variable multiplied by ``exp(log_weights)``.
 
         Shapes:
-            ``log_weights (*, D, N)``; entries for states that a variable does not have are ignored.
+            ``log_weights (*, D, N)``, N that of the widest; entries for states that a variable does not have are
+            ignored.
 
         Raises:
             ValueError: another shape, NaN or +infinity, a variable all of whose states are excluded.
         """
-        size = (len(self._evidence.columns), self.log_cores.shape[1])
+        size = (len(self._evidence.columns), self._width())
         if not isinstance(log_weights, Tensor) or log_weights.shape[-2:] != size:
             got = tuple(log_weights.shape) if isinstance(log_weights, Tensor) else type(log_weights).__name__
             raise ValueError(f"log_weights: expected a tensor of shape (*, {size[0]}, {size[1]}), got {got}")
         if log_weights.dtype == torch.bool:
             raise ValueError("log_weights: expected logarithms of weights, got booleans")
         check_broadcast("log_weights", log_weights.shape[:-2], self.batch_shape)
-        absent = self.variables.absent_states(size[1], log_weights.device)
-        if absent is not None:
-            log_weights = log_weights.masked_fill(absent[self._evidence.index()], 0.0)
-        evidence = self._evidence.plus(log_weights, self._evidence.columns)
-        if self._validate_args and (log_weights.isnan() | (log_weights == torch.inf)).any():
+        parts = self._evidence.layout.unpadded(log_weights, self._evidence.columns)
+        wrong = [holds((part.isnan() | (part == torch.inf)).any()) for _, part in parts] if self._validate_args else []
+        if any(wrong):
             raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
-        return self._derive(log_weights=check_possible(evidence) if self._validate_args else evidence)
+        evidence = self._evidence.plus(parts)
+        return self._derive(log_weights=self._evidence.check_possible(evidence) if self._validate_args else evidence)
 
     def impute(self, value: Tensor, sample_shape: Sequence[int] = ()) -> Tensor:
         """``value`` with its NaNs filled by a joint draw from p(missing given observed); the rest bit for bit.
@@ -268,9 +274,14 @@ class TensorRing(TorchDistribution):
     def most_probable(self, value: Tensor) -> Tensor:
         """NaNs filled, each by itself: the most probable state, or the posterior mean. ``(*, D) -> (*, D)``"""
         value = self._checked(value)
-        probs = self._state_probs(value)
-        mean = self.variables.expectation(probs, self._evidence.columns)[0]
-        best = torch.where(mean.isnan(), probs.argmax(-1).to(mean.dtype), mean).to(self._draws_dtype(probs))
+        probs = self._posterior(self._possible(value))
+        mean, columns = self._expectation(probs)[0], self._evidence.columns
+        best = [group.argmax(-1) for group in self._evidence.layout.split(probs)]
+        grouped = self._evidence.layout.grouped
+        states = torch.cat(best, -1).index_select(
+            -1, self.variables.index([grouped.index(c) for c in columns], probs.device)
+        )
+        best = torch.where(mean.isnan(), states.to(mean.dtype), mean).to(self._draws_dtype(probs))
         return torch.where(value.isnan(), best, value)
 
     def categorical(self, name: str) -> Categorical:
@@ -282,8 +293,8 @@ class TensorRing(TorchDistribution):
         columns = self._evidence.resolve(name)
         if len(columns) != 1 or self.variables.is_continuous[columns[0]]:
             raise ValueError(f"{name}: expected one discrete variable")
-        probs = self._posterior(self._evidence.log_weights)[..., self._evidence.columns.index(columns[0]), :]
-        probs = probs[..., : self.variables.num_states[columns[0]]]
+        probs = self._posterior(self._evidence.log_weights)
+        probs = self._evidence.layout.padded(probs, columns, self.variables.num_states[columns[0]])[..., 0, :]
         return Categorical(probs=probs).expand(self.batch_shape)
 
     # ---- how the queries reach the contraction
@@ -298,14 +309,14 @@ class TensorRing(TorchDistribution):
             new.has_rsample = new._evidence.all_continuous and not switched_off
         if log_weights is not None:
             new._evidence = new._evidence.weighed(log_weights)
-            batch_shape = torch.broadcast_shapes(self.batch_shape, log_weights.shape[:-2])
+            batch_shape = torch.broadcast_shapes(self.batch_shape, log_weights.shape[:-1])
         if batch_shape is not None:
             new._batch_shape = torch.Size(batch_shape)
         return new
 
     def _checked(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         """``value`` as a float tensor, after validation."""
-        value = as_floats(value, self.log_cores.dtype)
+        value = as_floats(value, self._cores.dtype)
         if self._validate_args:
             self._evidence.check(value, self._evidence.columns if columns is None else columns, self.batch_shape)
         return value
@@ -313,7 +324,7 @@ class TensorRing(TorchDistribution):
     def _possible(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         self._versions.check()
         evidence = self._evidence.given(value, columns)
-        return check_possible(evidence) if self._validate_args else evidence
+        return self._evidence.check_possible(evidence) if self._validate_args else evidence
 
     def _validate_sample(self, value: Tensor):
         self._checked(value)
@@ -325,41 +336,70 @@ class TensorRing(TorchDistribution):
         """
         self._versions.check()
         own = self._evidence.log_weights
-        if torch.is_grad_enabled() and not self._learns() and evidence.requires_grad and own.dim() > 2:
+        if transformed():  # two walks of one batch each: every operation has a rule
+            return self._chain.contract(evidence), self._chain.contract(own)
+        if torch.is_grad_enabled() and not self._learns() and evidence.requires_grad and own.dim() > 1:
             with torch.no_grad():  # rows need not be walked back
                 log_normalizer = self._chain.contract(own)
             return self._chain.contract(evidence), log_normalizer
         return self._chain.contract_both(evidence, own)
 
     def _learns(self) -> bool:
-        return self.log_cores.requires_grad or self._evidence.log_weights.requires_grad
+        return self._cores.requires_grad or self._evidence.log_weights.requires_grad
 
     def _dtype(self, evidence: Tensor) -> torch.dtype:
-        return torch.promote_types(self.log_cores.dtype, evidence.dtype)
+        return torch.promote_types(self._cores.dtype, evidence.dtype)
 
     def _draws_dtype(self, evidence: Tensor) -> torch.dtype:
         """That of the cores where it is wide enough for all states that are visible."""
-        dtype, columns = self.log_cores.dtype, self._evidence.columns
+        dtype, columns = self._cores.dtype, self._evidence.columns
         narrow = evidence.dtype == torch.float32 and fits(dtype, self.variables, columns)
         return dtype if narrow else self._dtype(evidence)
 
     def _posterior(self, evidence: Tensor) -> Tensor:
-        """State probabilities of the visible columns: ``(*, D, N) -> (*, k, N)``"""
+        """State probabilities of all columns, visible or not: ``(*, S) -> (*, S)``"""
         self._versions.check()
-        return self._chain.posterior(evidence).index_select(-2, self._evidence.index())
+        return self._chain.posterior(evidence)
 
     def _state_probs(self, value: Tensor) -> Tensor:
         """`state_probs` of a value that has been checked."""
-        probs = self._posterior(self._possible(value))
+        probs = self._evidence.layout.padded(
+            self._posterior(self._possible(value)), self._evidence.columns, self._width()
+        )
         return probs.expand(*torch.broadcast_shapes(probs.shape[:-2], self.batch_shape), *probs.shape[-2:])
 
+    def _width(self) -> int:
+        """How many states tables of all variables have room for."""
+        return self.log_cores.shape[1] if isinstance(self.log_cores, Tensor) else max(self.variables.num_states)
+
     def _moments(self) -> tuple[Tensor, Tensor]:
-        shape = self.batch_shape + self.event_shape
-        mean, variance = self.variables.expectation(self._posterior(self._evidence.log_weights), self._evidence.columns)
-        return mean.expand(shape), variance.expand(shape)
+        return self._expectation(self._posterior(self._evidence.log_weights))
+
+    def _expectation(self, probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the visible columns, NaN for discrete ones: ``(*, S) -> (*, k), (*, k)``"""
+        (real, width), shape = self._leaves(), (*probs.shape[:-1], len(self._evidence.columns))
+        nothing = probs.new_full(shape, torch.nan)
+        if not real:
+            return nothing, nothing
+        places = self.variables.index([self._evidence.columns.index(c) for c in real], probs.device)
+        moments = self.variables.expectation(self._evidence.layout.padded(probs, real, width), real)
+        mean, variance = (nothing.index_copy(-1, places, moment) for moment in moments)
+        return mean, variance
+
+    def _leaves(self) -> tuple[tuple[int, ...], int]:
+        """The visible columns that are continuous, and how many components the widest has."""
+        real = tuple(c for c in self._evidence.columns if self.variables.is_continuous[c])
+        return real, max((self.variables.num_states[c] for c in real), default=1)
+
+    def _by_column(self, leaf: Tensor) -> list[Tensor]:
+        """What `Variables.leaves` returned of all visible columns as one ``(N_k,)`` for each variable there is."""
+        result = [leaf[0]] * len(self.variables)  # those that are not visible are not looked at
+        for column, of_column in zip(self._evidence.columns, leaf.unbind(), strict=True):
+            result[column] = of_column[: self.variables.num_states[column]]
+        return result
 
     def _draw(self, evidence: Tensor, shape: torch.Size) -> Tensor:
-        """Joint draws of the visible variables, ``(*, D, N) -> (*shape, k)``"""
+        """Joint draws of the visible variables, ``(*, S) -> (*shape, k)``"""
         self._versions.check()
         states = self._chain.sample(evidence, shape).index_select(-1, self._evidence.index())
         draws = self.variables.draw(states, self._evidence.columns, self._dtype(evidence))

@@ -15,7 +15,7 @@ from pyro_priors.distributions.kinds import (
     states_of,
     variables_text,
 )
-from pyro_priors.ops import full_precision
+from pyro_priors.ops import full_precision, holds, transformed
 
 INDICES = 256  # tensors of indices that are kept: queries of many subsets must not fill the memory
 
@@ -143,12 +143,6 @@ class Variables:
         """Whether the name stands for one column, whose values then have no event dimension."""
         return name in self._single
 
-    def absent_states(self, states: int, device: torch.device) -> Tensor | None:
-        """True where a state is padding, ``(D, states)``; None where there is no padding."""
-        if all(n == states for n in self.num_states):
-            return None
-        return torch.arange(states, device=device) >= self.index(self.num_states, device)[:, None]
-
     def log_evidence(self, value: Tensor, columns: tuple[int, ...], states: int) -> Tensor:
         """Log density of each entry under each state of its column; zero where the entry is NaN.
 
@@ -178,18 +172,22 @@ class Variables:
     def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
         """loc and scale of the continuous ones among the columns, ``(c, states)``, 0 and 1 where there is no state."""
         rows = [self._row[c] for c in columns if self.is_continuous[c]]
-        loc, scale = map(full_precision, self._leaves())
+        loc, scale = (x if x.shape[-1] <= states else x[:, :states] for x in map(full_precision, self._leaves()))
         if rows != list(range(len(loc))):
             index = self.index(rows, loc.device)
             loc, scale = loc[index], scale[index]
-        used = self._used()
-        if used is not None:
-            used = used[self.index(rows, loc.device)]
+        counts = [self.num_states[c] for c in columns if self.is_continuous[c]]
+        if any(count < loc.shape[-1] for count in counts):
+            used = torch.arange(loc.shape[-1], device=loc.device) < self.index(counts, loc.device).unsqueeze(-1)
             loc, scale = torch.where(used, loc, 0.0), torch.where(used, scale, 1.0)
         pad = (0, states - loc.shape[-1])
         if pad[1] == 0:
             return loc, scale
         return torch.nn.functional.pad(loc, pad), torch.nn.functional.pad(scale, pad, value=1.0)
+
+    def leaf_width(self) -> int:
+        """How many components the widest continuous column has."""
+        return max((n for n, real in zip(self.num_states, self.is_continuous, strict=True) if real), default=1)
 
     def _leaves(self) -> tuple[Tensor, Tensor]:
         """loc and scale where there is a continuous column."""
@@ -214,25 +212,18 @@ class Variables:
         index = self.index(real, states.device)
         chosen = states.index_select(-1, index)
         position = torch.arange(len(real), device=states.device)
-        loc, scale = self.leaves(columns, max(self.num_states))
+        loc, scale = self.leaves(columns, self.leaf_width())
         return value.index_copy(-1, index, torch.normal(loc[position, chosen], scale[position, chosen]).to(dtype))
 
     def expectation(self, probs: Tensor, columns: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the columns given the probabilities of their states, NaN for discrete ones.
+        """Mean and variance of continuous columns given the probabilities of their states.
 
         Shapes:
             ``probs (*, k, N)`` -> ``(*, k)``, ``(*, k)``
         """
-        mean, variance = probs.new_full((2, *probs.shape[:-1]), torch.nan).unbind()
-        real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
-        if not real:
-            return mean, variance
-        index = self.index(real, probs.device)
         loc, scale = self.leaves(columns, probs.shape[-1])
-        p = probs.index_select(-2, index)
-        centre = (p * loc).sum(-1)
-        spread = (p * (scale.square() + (loc - centre.unsqueeze(-1)).square())).sum(-1)
-        return mean.index_copy(-1, index, centre), variance.index_copy(-1, index, spread)
+        centre = (probs * loc).sum(-1)
+        return centre, (probs * (scale.square() + (loc - centre.unsqueeze(-1)).square())).sum(-1)
 
     def invalid(self, value: Tensor, columns: tuple[int, ...]) -> Tensor:
         """True where an entry is infinite or no state of its column, ``(*, k)``; NaN is valid."""
@@ -253,7 +244,7 @@ class Variables:
         used, (loc, scale) = self._used(), self._leaves()
         used = torch.ones_like(loc, dtype=torch.bool) if used is None else used
         for name, wrong in (("loc", ~loc.isfinite()), ("scale", ~(scale.isfinite() & (scale > 0)))):
-            if (wrong & used).any():
+            if holds((wrong & used).any()):
                 positive = "positive " if name == "scale" else ""
                 value = getattr(self, name)[wrong & used][0].item()
                 raise ValueError(f"{name}: expected {positive}finite values, got {value}")
@@ -261,7 +252,7 @@ class Variables:
     def check(self, value: Tensor, columns: tuple[int, ...]):
         """`ValueError` that names the first entry which is infinite or no state of its column."""
         wrong = self.invalid(value, columns)
-        if wrong.any():
+        if holds(wrong.any()):
             entry = tuple(wrong.nonzero()[0].tolist())
             column = columns[entry[-1]]
             states = f"one of 0..{self.num_states[column] - 1}"
@@ -283,6 +274,8 @@ class Variables:
     def index(self, entries: Sequence[int], device: torch.device) -> Tensor:
         """A list of integers as a tensor, made once per device: indices never wait for a copy on a GPU."""
         key = (tuple(entries), device)
+        if transformed():  # made there it would belong to the transform
+            return torch.tensor(key[0], dtype=torch.long, device=device)
         index = self._on_device.get(key)
         if index is None:
             if len(self._on_device) >= INDICES:

@@ -17,17 +17,21 @@ from torch import Tensor
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.fitting import fit_clusters, fit_mixture
 from pyro_priors.ops import full_precision
+from pyro_priors.ops.layout import layout_of
 
 LOCAL_TILT = 1.5  # standard deviation of the log-preferences that neighbours share at the start
 
 
 def noise_cores(columns: int, states: int, rank: int) -> Tensor:
-    """The papers' start: entries are squares of N(0, 1) / (N m^2) noise. ``-> (D, N, m, m)``"""
+    """The papers' start: entries are squares of N(0, 1) / (N m^2) noise. ``-> (D, N, m, m)``
+
+    As all functions of cores here, of variables with as many states as each other.
+    """
     noise = torch.randn(columns, states, rank, rank).abs().clamp(min=1e-6)
     return 2 * (noise.log() - torch.tensor(float(states * rank**2)).log())
 
 
-def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1) -> Tensor:
+def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1, length: int | None = None) -> Tensor:
     """Cores of a mixture of product laws that leak a little between the clusters, so that they can move apart.
 
     An entry between two clusters is at most 1 / (10 m D) of what each of the two keeps to itself: then even after D
@@ -37,10 +41,13 @@ def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1) -> T
     prefers depends a little on those at its two sides, differently for each variable, while its own law stays what it
     was. What two neighbours share need not be shared by all: a mixture would need a cluster for every combination.
 
+    Takes the length of the whole chain, D by default.
+
     Shapes:
         ``log_probs (D, N, G)`` = log p_k(s | cluster i), ``log_mix (G,)`` -> ``(D, N, G L, G L)``
     """
-    columns, _, clusters = log_probs.shape
+    clusters = log_probs.shape[-1]
+    columns = length or len(log_probs)
     rank = clusters * local
     diagonal = (log_probs + log_mix / columns).repeat_interleave(local, -1)
     leak = -torch.tensor(10.0 * rank * columns).log()
@@ -70,23 +77,27 @@ def _tilt(log_probs: Tensor, local: int, rounds: int = 100) -> Tensor:
     return tilt
 
 
-def random_mixture_cores(columns: int, states: int, rank: int, local: int = 1) -> Tensor:
+def random_mixture_cores(columns: int, states: int, rank: int, local: int = 1, length: int | None = None) -> Tensor:
     """Near-diagonal cores before any data is seen: each cluster prefers states of its own. ``-> (D, N, m, m)``"""
     clusters = rank // local
-    return near_diagonal_cores(torch.randn(columns, states, clusters).log_softmax(1), torch.zeros(clusters), local)
+    log_probs = torch.randn(columns, states, clusters).log_softmax(1)
+    return near_diagonal_cores(log_probs, torch.zeros(clusters), local, length)
 
 
 class ProductMixture(NamedTuple):
-    """A mixture of G product laws with component parameters shared by the clusters."""
+    """A mixture of G product laws with component parameters shared by the clusters.
+
+    Variables with as many states as each other are one group (`pyro_priors.ops.layout`).
+    """
 
     loc: Tensor | None  # (C, N) of the continuous columns
     scale: Tensor | None  # (C, N)
-    log_probs: Tensor  # (D, N, G)
+    log_probs: list[Tensor]  # (D_g, N_g, G) of each group
     log_mix: Tensor  # (G,)
 
 
 def fit_product_mixture(
-    value: Tensor, variables: Variables, clusters: int, states: int, steps: int = 30, shrinkage: float = 5.0
+    value: Tensor, variables: Variables, clusters: int, steps: int = 30, shrinkage: float = 5.0
 ) -> ProductMixture:
     """Fit the diagonal ring to data: 1-D mixtures per column, k-means clusters, then EM on all of it.
 
@@ -94,35 +105,41 @@ def fit_product_mixture(
         value: data ``(n, D)``, NaN = missing; columns without any entry keep their parameters.
         variables: the columns with their present component parameters.
         clusters: how many, G.
-        states: number of states N that the cores have.
         steps: EM steps; each leaves the likelihood of the data no worse, up to the shrinkage.
         shrinkage: rows of the column's overall law that are added to every cluster.
     """
     loc, scale = fit_leaves(value, variables)
-    columns, seen = tuple(range(len(variables))), ~value.isnan().unsqueeze(-1)
-    absent = variables.absent_states(states, value.device)
-    absent = torch.zeros(len(variables), states, dtype=torch.bool, device=value.device) if absent is None else absent
+    groups = layout_of(variables.num_states).groups
+    parts = [value if len(groups) == 1 else value[:, columns] for _, columns in groups]
     # Assignments are softened, so that a cluster k-means made too small can grow.
     cluster = cluster_rows(value, variables, clusters)
     responsibility = 0.9 * torch.nn.functional.one_hot(cluster, clusters).to(value) + 0.1 / clusters  # (n, G)
-    probs = (~absent).to(value).unsqueeze(-1).expand(-1, -1, clusters)  # p_k(s | i), (D, N, G)
+    probs = [value.new_ones(len(columns), states, clusters) for states, columns in groups]  # p_k(s | i)
     log_mix = value.new_zeros(clusters)
     for step in range(steps):
-        evidence = variables.bind(loc, scale).log_evidence(value, columns, states).masked_fill(absent, -torch.inf)
-        leaf = (evidence - evidence.amax(-1, keepdim=True)).exp()  # (n, D, N)
-        fit = torch.einsum("nks,ksi->nki", leaf, probs).clamp(min=1e-30)
+        present = variables.bind(loc, scale)
+        leaves = []
+        for part, (states, columns) in zip(parts, groups, strict=True):
+            evidence = present.log_evidence(part, columns, states)
+            leaves.append((evidence - evidence.amax(-1, keepdim=True)).exp())  # (n, D_g, N_g)
+        fits = [torch.einsum("nks,ksi->nki", leaf, p).clamp(min=1e-30) for leaf, p in zip(leaves, probs, strict=True)]
         if step:
-            responsibility = (fit.log().sum(1) + log_mix).softmax(-1)
-        share = seen * responsibility.unsqueeze(1) / fit  # missing entries say nothing of their column
-        counts = torch.einsum("nks,nki->ksi", leaf, share) * probs + 1e-3
-        used = leaf * torch.einsum("nki,ksi->nks", share, probs)
-        loc, scale = _update_leaves(value, variables, used, loc, scale)
-        # Shrunk towards the column's own law, as if each cluster had seen a few rows of it: small clusters overfit.
-        usual = counts.sum(-1, keepdim=True) / counts.sum((1, -1), keepdim=True)
-        probs = (counts + shrinkage * usual).masked_fill(absent.unsqueeze(-1), 1e-8)
-        probs = probs / probs.sum(1, keepdim=True)
+            score = [fit.log().sum(1) for fit in fits]
+            responsibility = (torch.stack(score).sum(0) + log_mix).softmax(-1)
+        new_loc, new_scale = loc, scale
+        for g, (leaf, fit, part) in enumerate(zip(leaves, fits, parts, strict=True)):
+            # Missing entries say nothing of their column.
+            share = ~part.isnan().unsqueeze(-1) * responsibility.unsqueeze(1) / fit
+            counts = torch.einsum("nks,nki->ksi", leaf, share) * probs[g] + 1e-3
+            used = leaf * torch.einsum("nki,ksi->nks", share, probs[g])
+            new_loc, new_scale = _update_leaves(part, variables, groups[g], used, (loc, scale), (new_loc, new_scale))
+            # Shrunk towards the column's own law, as if each cluster had seen a few rows: small clusters overfit.
+            usual = counts.sum(-1, keepdim=True) / counts.sum((1, -1), keepdim=True)
+            probs[g] = counts + shrinkage * usual
+            probs[g] = probs[g] / probs[g].sum(1, keepdim=True)
+        loc, scale = new_loc, new_scale
         log_mix = (responsibility.sum(0) + 0.1).log().log_softmax(0)
-    return ProductMixture(loc, scale, probs.log(), log_mix)
+    return ProductMixture(loc, scale, [p.log() for p in probs], log_mix)
 
 
 def fit_leaves(value: Tensor, variables: Variables) -> tuple[Tensor | None, Tensor | None]:
@@ -168,19 +185,36 @@ def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
     return fit_clusters(torch.cat(features, 1), clusters)
 
 
-def _update_leaves(value: Tensor, variables: Variables, used: Tensor, loc, scale):
-    """M-step of the shared component parameters; the scale stays above a floor, components hardly used stay put."""
-    if loc is None:
-        return loc, scale
-    columns = list(variables.continuous)
-    weight = used[:, columns, : loc.shape[-1]]  # (n, C, N), zero where missing
+def _update_leaves(
+    value: Tensor,
+    variables: Variables,
+    group: tuple[int, tuple[int, ...]],
+    used: Tensor,
+    before: tuple[Tensor | None, Tensor | None],
+    after: tuple[Tensor | None, Tensor | None],
+) -> tuple[Tensor | None, Tensor | None]:
+    """M-step of the component parameters of a group; the scale stays above a floor, components hardly used stay put.
+
+    Takes the group's columns of the data and its states' responsibilities ``(n, D_g, N_g)``.
+    """
+    states, columns = group
+    real = [i for i, column in enumerate(columns) if variables.is_continuous[column]]
+    (loc, scale), (new_loc, new_scale) = before, after
+    if not real or loc is None or scale is None or new_loc is None or new_scale is None:
+        return after
+    rows = [variables.continuous.index(columns[i]) for i in real]
+    loc, scale = loc[rows, :states], scale[rows, :states]
+    weight = used[:, real]  # (n, c, N), zero where missing
     total = weight.sum(0)
-    x = value[:, columns].nan_to_num(0.0).unsqueeze(-1)
-    floor = (0.01 * _std(value[:, columns])).unsqueeze(-1).clamp(min=1e-3)
-    alive = total > 1e-3 * len(value) / loc.shape[-1]
-    new_loc = (weight * x).sum(0) / total.clamp(min=1e-30)
-    new_scale = ((weight * (x - new_loc).square()).sum(0) / total.clamp(min=1e-30)).sqrt().maximum(floor)
-    return torch.where(alive, new_loc, loc), torch.where(alive, new_scale, scale)
+    x = value[:, real].nan_to_num(0.0).unsqueeze(-1)
+    floor = (0.01 * _std(value[:, real])).unsqueeze(-1).clamp(min=1e-3)
+    alive = total > 1e-3 * len(value) / states
+    moved = (weight * x).sum(0) / total.clamp(min=1e-30)
+    spread = ((weight * (x - moved).square()).sum(0) / total.clamp(min=1e-30)).sqrt().maximum(floor)
+    new_loc, new_scale = new_loc.clone(), new_scale.clone()
+    new_loc[rows, :states] = torch.where(alive, moved, loc)
+    new_scale[rows, :states] = torch.where(alive, spread, scale)
+    return new_loc, new_scale
 
 
 def _std(value: Tensor) -> Tensor:

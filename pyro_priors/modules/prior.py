@@ -35,6 +35,10 @@ class Prior(Recorded):
         check_dims(dims, law.event_shape[0])
         return law if law.event_shape == (2,) else None
 
+    def former(self, name: str, tensor: Tensor) -> Tensor:
+        """What versions of before kept for a parameter or buffer, as it is kept now; anything else as it is."""
+        return tensor
+
     def get_extra_state(self) -> Tensor:
         """The schema as a tensor of bytes, which safetensors can hold."""
         return torch.frombuffer(bytearray(_text(self.schema()).encode()), dtype=torch.uint8)
@@ -48,6 +52,9 @@ class Prior(Recorded):
     ):
         if prefix + STATE in state_dict:
             _check(self.schema(), state_dict[prefix + STATE], prefix)
+        for name, tensor in state_dict.items():  # of load_state_dict's own copy
+            if name.startswith(prefix) and isinstance(tensor, Tensor):
+                state_dict[name] = self.former(name.removeprefix(prefix), tensor)
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
@@ -64,6 +71,20 @@ def check_state(module: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
         prefix = f"{name}." if name else ""
         if isinstance(part, Prior) and prefix + STATE in state_dict:
             _check(part.schema(), state_dict[prefix + STATE], prefix)
+
+
+def renewed(module: nn.Module, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of this version or of one before, as this one keeps them; anything else as it is.
+
+    `load_state_dict` of a prior does so itself; who looks at shapes before it needs this.
+    """
+    result = dict(state_dict)
+    for name, part in module.named_modules():
+        if isinstance(part, Prior):
+            prefix = f"{name}." if name else ""
+            own = [key for key in part.state_dict(keep_vars=True) if isinstance(result.get(prefix + key), Tensor)]
+            result |= {prefix + key: part.former(key, result[prefix + key]) for key in own}
+    return result
 
 
 def check_dims(dims: tuple[int, int], latents: int) -> None:

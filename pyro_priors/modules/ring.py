@@ -21,13 +21,18 @@ from pyro_priors.modules.initialise import (
 )
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Prior, check_dims
-from pyro_priors.ops import full_precision
+from pyro_priors.ops import Cores, full_precision
+from pyro_priors.ops.layout import layout_of
 
 Init = Literal["mixture", "noise"]
 
 
 class RingPrior(Prior):
-    """Owner of ``log_cores (D, N, m, m)`` and of ``loc, log_scale (C, N)`` of the continuous columns.
+    """Owner of ``log_cores`` and of ``loc, log_scale (C, N)`` of the continuous columns.
+
+    Where all variables have N states the cores are ``(D, N, m, m)``; otherwise they stand one state after the other,
+    ``(S, m, m)`` with S the sum of the numbers of states, so that a variable costs its own size: `core_groups` says
+    which are whose. Files of before, ``(D, N, m, m)`` with padding, still load.
 
     Calling it returns a fresh `TensorRing`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
@@ -60,16 +65,42 @@ class RingPrior(Prior):
             raise ValueError(f"local: expected 1 with init='noise', which knows no clusters, got {local}")
         self.boundary, self.init, self.fixed, self.local = boundary, init, fixed, local
         self._variables = variables
-        states = max(variables.num_states)
-        size = len(variables), states, rank
-        own(self, "log_cores", noise_cores(*size) if init == "noise" else random_mixture_cores(*size, local), fixed)
+        self._layout, length = layout_of(variables.num_states), len(variables)
+        groups = [
+            noise_cores(len(columns), states, rank)
+            if init == "noise"
+            else random_mixture_cores(len(columns), states, rank, local, length)
+            for states, columns in self._layout.groups
+        ]
+        own(self, "log_cores", self._stored(groups), fixed)
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         self.register_buffer("order", order)
 
     def forward(self) -> TensorRing:
         """The prior at the present parameters, to be built afresh at every optimizer step."""
-        return TensorRing(self.log_cores, self._bound(), self.boundary, self.order)
+        return TensorRing(self._cores(), self._bound(), self.boundary, self.order)
+
+    def core_groups(self) -> list[Tensor]:
+        """Views of the cores of all variables with as many states as each other, ``(D_g, N_g, m, m)`` each."""
+        return [self.log_cores] if len(self._layout.groups) == 1 else self._layout.split(self.log_cores, 0)
+
+    def _cores(self) -> Tensor | Cores:
+        """The cores as the law takes them."""
+        groups = self.core_groups()
+        return groups[0] if len(groups) == 1 else Cores(groups, self._layout)
+
+    def _stored(self, groups: list[Tensor]) -> Tensor:
+        """Groups of cores as they are kept."""
+        return groups[0] if len(groups) == 1 else Cores(groups, self._layout).flat()
+
+    def former(self, name: str, tensor: Tensor) -> Tensor:
+        """Cores (or an optimizer's moments of them) that versions of before padded to the widest, without padding."""
+        sizes = self._layout.sizes
+        padded = (len(sizes), max(sizes), self.rank, self.rank)
+        if name != "log_cores" or len(self._layout.groups) == 1 or tuple(tensor.shape) != padded:
+            return tensor
+        return Cores.from_padded(tensor, sizes).flat()
 
     @property
     def rank(self) -> int:
@@ -99,19 +130,19 @@ class RingPrior(Prior):
         if unsure and self.latent_dim:
             latents = list(range(self.latent_dim))
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
-        columns, states = self.log_cores.shape[:2]
-        variables = self._bound()
+        variables, groups = self._bound(), self._layout.groups
         if self.init == "noise":
             loc, scale = fit_leaves(value, variables)
-            cores = noise_cores(columns, states, self.rank).to(value)
+            cores = self._stored([noise_cores(len(columns), states, self.rank) for states, columns in groups])
         else:
             fit_rows, held_out = split_rows(value)
             missing = value.isnan().all(0)
             if missing.any():  # or the fit would forget what was learned of these columns
                 fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
-            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank // self.local, states)
-            cores = near_diagonal_cores(log_probs, log_mix, self.local)
-            fitted = TensorRing(cores, variables.bind(loc, scale), self.boundary, self.order)
+            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.rank // self.local)
+            parts = [near_diagonal_cores(probs, log_mix, self.local, len(variables)) for probs in log_probs]
+            cores = self._stored(parts)
+            fitted = TensorRing(Cores(parts, self._layout), variables.bind(loc, scale), self.boundary, self.order)
             if not force and not improves(fitted, self(), held_out):
                 return False
         self.log_cores.copy_(cores)

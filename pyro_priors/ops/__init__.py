@@ -3,16 +3,20 @@
 from pyro_priors.ops.chain import log_contract, state_posterior
 from pyro_priors.ops.chain_sample import sample_states
 from pyro_priors.ops.implicit import mixture_pathwise, pathwise
+from pyro_priors.ops.layout import Cores, holds, transformed
 from pyro_priors.ops.scaling import full_precision, wide
 from pyro_priors.ops.splines import rational_spline
 
 __all__ = [
+    "Cores",
     "full_precision",
+    "holds",
     "log_contract",
     "mixture_pathwise",
     "pathwise",
     "rational_spline",
     "sample_states",
     "state_posterior",
+    "transformed",
     "wide",
 ]

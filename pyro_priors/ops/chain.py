@@ -10,106 +10,123 @@ where a ring (trace) has o_r = c_r = e_r for r = 1..m and a train has one r with
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.layout import arranged, declared, rows_first
-from pyro_priors.ops.scaling import boundaries, scale_chain, wide
+from pyro_priors.ops.layout import Cores, transformed
+from pyro_priors.ops.scaling import boundaries, by_rows, scale_chain, wide
 from pyro_priors.ops.sweeps import sweep_plain
 from pyro_priors.ops.two_sided import gradients, meet
 
 
-def log_contract(log_weights: Tensor, log_cores: Tensor, ring: bool, order: Tensor | None = None) -> Tensor:
+def log_contract(
+    log_weights: Tensor, log_cores: Tensor | Cores, ring: bool, order: tuple[int, ...] | None = None
+) -> Tensor:
     """Log of the closed chain for every row of weights, in float64 where there is one; differentiable twice.
 
     What is wanted is the difference of two such numbers, each thousands of nats where there are many variables: single
     precision would spend its digits on the parts that cancel.
 
     The gradient with respect to ``log_weights`` is the posterior of the states, the one with respect to ``log_cores``
-    the expected number of times each core entry is used.
+    the expected number of times each core entry is used. Under `torch.func` and `torch.jit.trace` it is made of
+    ordinary operations, which those know how to transform.
 
-    Cost: ``O(D (N m^2 + r m^2))`` a row.
+    Cost: ``O(sum_k (N_k m^2 + r m^2))`` a row.
 
     Args:
-        log_weights: ``(B, D, N)``.
-        log_cores: ``(D, N, m, m)``.
+        log_weights: ``(B, S)``, group by group as `Layout` has them, or ``(B, D, N)`` where there is one group.
+        log_cores: `Cores`, or ``(D, N, m, m)`` where there is one group.
         ring: closed with the trace, otherwise with vectors of ones.
-        order: which variable stands at each position of the chain, ``(D,)``; None: as they come.
+        order: which variable stands at each position of the chain; None: as they come.
 
     Shapes:
         ``-> (B,)``
     """
-    with torch.autocast(log_cores.device.type, enabled=False):
-        if _recorded(log_weights, log_cores):
-            return _LogContract.apply(log_weights, log_cores, ring, order)
-        scaled = scale_chain(*arranged(log_weights, log_cores, order))
+    log_weights, cores = log_weights.flatten(1), Cores.of(log_cores)
+    with torch.autocast(cores.device.type, enabled=False):
+        if transformed():
+            return _log_contract_plain(log_weights, cores, ring, order)
+        if _recorded(log_weights, cores):
+            return _LogContract.apply((cores.layout, ring, order), log_weights, *cores.groups)
+        scaled = scale_chain(log_weights, cores, order)
         return meet(scaled, ring, keep=False).log_total + scaled.log_scale
 
 
-def state_posterior(log_weights: Tensor, log_cores: Tensor, ring: bool, order: Tensor | None = None) -> Tensor:
+def state_posterior(
+    log_weights: Tensor, log_cores: Tensor | Cores, ring: bool, order: tuple[int, ...] | None = None
+) -> Tensor:
     """p(s_k) under the weighted chain, for every variable at once: the gradient of `log_contract`.
 
     Where no gradient is recorded the adjoint is called directly, so that this works in inference mode too.
 
     Shapes:
-        as `log_contract` ``-> (B, D, N)``
+        as `log_contract` ``-> (B, S)`` or ``(B, D, N)``, as the weights are
     """
-    if not _recorded(log_weights, log_cores):
-        with torch.no_grad(), torch.autocast(log_cores.device.type, enabled=False):
-            scaled = scale_chain(*arranged(log_weights, log_cores, order))
-            posterior, _ = gradients(meet(scaled, ring), scaled, None)
-            return declared(rows_first(posterior.mT), order, 1)
-    if not log_weights.requires_grad:
-        log_weights = log_weights.detach().requires_grad_()
-    with torch.autocast(log_cores.device.type, enabled=False):
-        total = _log_contract_plain(log_weights, log_cores, ring, order).sum()
-        return torch.autograd.grad(total, log_weights, create_graph=True)[0]
+    weights, cores = log_weights.flatten(1), Cores.of(log_cores)
+    with torch.autocast(cores.device.type, enabled=False):
+        if transformed():
+            total = torch.func.grad(lambda x: _log_contract_plain(x, cores, ring, order).sum())
+            return total(weights).reshape(log_weights.shape)
+        if not _recorded(weights, cores):
+            with torch.no_grad():
+                scaled = scale_chain(weights, cores, order)
+                posterior, _ = gradients(meet(scaled, ring), scaled, None)
+                return by_rows(cores.layout.declared(posterior, order)).reshape(log_weights.shape)
+        if not weights.requires_grad:
+            weights = weights.detach().requires_grad_()
+        total = _log_contract_plain(weights, cores, ring, order).sum()
+        return torch.autograd.grad(total, weights, create_graph=True)[0].reshape(log_weights.shape)
 
 
-def _recorded(log_weights: Tensor, log_cores: Tensor) -> bool:
-    return torch.is_grad_enabled() and (log_weights.requires_grad or log_cores.requires_grad)
+def _recorded(log_weights: Tensor, cores: Cores) -> bool:
+    return torch.is_grad_enabled() and (log_weights.requires_grad or cores.requires_grad)
 
 
 class _LogContract(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, log_weights, log_cores, ring, order):
-        scaled = scale_chain(*arranged(log_weights, log_cores, order))
+    def forward(ctx, chain, log_weights, *log_cores):
+        layout, ring, order = chain
+        scaled = scale_chain(log_weights, Cores(log_cores, layout), order)
         met = meet(scaled, ring)
-        ctx.save_for_backward(log_weights, log_cores)
-        ctx.chain, ctx.way = (ring, order), (met, scaled)
+        ctx.save_for_backward(log_weights, *log_cores)
+        ctx.chain, ctx.way = chain, (met, scaled)
         return met.log_total + scaled.log_scale
 
     @staticmethod
     def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's takes any number)
         with torch.autocast(grad.device.type, enabled=False):
             if torch.is_grad_enabled():
-                return *_LogContract.differentiable(ctx, grad), None, None
-            (ring, order), wanted = ctx.chain, ctx.needs_input_grad
-            inputs = ctx.saved_tensors
+                return None, *_LogContract.differentiable(ctx, grad)
+            layout, ring, order = ctx.chain
+            log_weights, *log_cores = ctx.saved_tensors
             if ctx.way is None:  # a second time along a graph that was retained
-                scaled = scale_chain(*arranged(inputs[0], inputs[1], order))
+                scaled = scale_chain(log_weights, Cores(log_cores, layout), order)
                 ctx.way = meet(scaled, ring), scaled
             (met, scaled), ctx.way = ctx.way, None  # the largest tensors of a training step are not kept beyond it
-            grad = grad.to(scaled.cores)
-            to_weights, to_cores = gradients(met, scaled, grad if wanted[1] else None)
-            if wanted[0]:
-                to_weights = declared(rows_first(to_weights.mT * grad), order, 1)
-            if to_cores is not None:
-                to_cores = declared(to_cores, order, 0)
-        return to_weights if wanted[0] else None, to_cores, None, None
+            grad = grad.to(scaled.cores[0])
+            to_cores_too = any(ctx.needs_input_grad[2:])
+            to_weights, to_cores = gradients(met, scaled, grad if to_cores_too else None)
+            if ctx.needs_input_grad[1]:
+                to_weights = by_rows([part * grad for part in layout.declared(to_weights, order)])
+            else:
+                to_weights = None
+            if to_cores is None:
+                return None, to_weights, *(None for _ in log_cores)
+            return None, to_weights, *layout.declared(to_cores, order)
 
     @staticmethod
     def differentiable(ctx, grad):
         """The gradients where a second derivative is wanted: left to autograd, of views of the inputs, whose own
         dependence on each other is the outer graph's business."""
-        wanted = ctx.needs_input_grad[:2]
+        (layout, *chain), wanted = ctx.chain, ctx.needs_input_grad[1:]
         inputs = [x.view_as(x) for x in ctx.saved_tensors]
         needed = [x for x, one in zip(inputs, wanted, strict=True) if one]
-        grads = iter(torch.autograd.grad(_log_contract_plain(*inputs, *ctx.chain), needed, grad, create_graph=True))
+        total = _log_contract_plain(inputs[0], Cores(inputs[1:], layout), *chain)
+        grads = iter(torch.autograd.grad(total, needed, grad, create_graph=True))
         return [next(grads) if one else None for one in wanted]
 
 
-def _log_contract_plain(log_weights: Tensor, log_cores: Tensor, ring: bool, order: Tensor | None) -> Tensor:
+def _log_contract_plain(log_weights: Tensor, cores: Cores, ring: bool, order: tuple[int, ...] | None) -> Tensor:
     """`log_contract` out of ordinary operations."""
-    scaled = scale_chain(*arranged(log_weights, log_cores, order))
-    ends = boundaries(log_cores, ring)
+    scaled = scale_chain(log_weights, cores, order)
+    ends = boundaries(scaled.cores[0], ring)
     states, log_scales = sweep_plain(list(scaled.matrices().unbind()), ends)
     closed = wide((states[-1] * ends).sum(-1))  # (B, r)
     open_rows = closed > 0  # the others say nothing, and no gradient goes through log 0

@@ -10,31 +10,41 @@ states (TRIP eq. 5, TTLP eq. 7-8), whose law is the same.
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.layout import arranged, declared
+from pyro_priors.ops.layout import Cores, inverse, take
 from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import suffix_sweep
 
 
 @torch.no_grad()
 def sample_states(
-    log_weights: Tensor, log_cores: Tensor, ring: bool, rows: Tensor, order: Tensor | None = None
+    log_weights: Tensor,
+    log_cores: Tensor | Cores,
+    ring: bool,
+    rows: Tensor,
+    order: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Draw all states jointly, once for each entry of ``rows``, which says whose weights apply.
 
     Shapes:
-        ``log_weights (B, D, N)``, ``log_cores (D, N, m, m)``, ``rows (n,)``, ``order (D,)`` -> ``(n, D)``, integers
+        weights and cores as those of `log_contract`, ``rows (n,)`` -> ``(n, D)``, integers
 
     Raises:
         ValueError: a weight or core is NaN, of which a draw, a number like any other, would say nothing.
     """
-    with torch.autocast(log_cores.device.type, enabled=False):
-        scaled = scale_chain(*arranged(log_weights, log_cores, order))
+    cores = Cores.of(log_cores).detach()  # what `torch.jit.trace` writes down knows of no `no_grad`
+    log_weights = log_weights.detach()
+    with torch.autocast(cores.device.type, enabled=False):
+        scaled = scale_chain(log_weights.flatten(1), cores, order)
         bonds = _sample_bonds(scaled.matrices(), ring, rows)
-        rank = log_cores.shape[-1]
-        position = torch.arange(len(log_cores), device=rows.device)[:, None]
-        used = scaled.cores.flatten(-2).mT[position, bonds[:-1] * rank + bonds[1:]]  # (D, n, N)
-        states = _pick(used.mul_(_of(scaled.weights, rows, 1)), torch.rand_like(used[..., 0]))
-        return declared(states.T, order, 1)
+        steps = bonds[:-1] * cores.rank + bonds[1:]  # (D, n)
+        uniform = torch.rand(steps.shape, dtype=scaled.cores[0].dtype, device=rows.device)
+        states = []
+        for weights, linear, (_, places) in zip(scaled.weights, scaled.cores, scaled.layout.groups, strict=True):
+            variable = torch.arange(len(places), device=rows.device)[:, None]
+            used = linear.flatten(-2).mT[variable, take(steps, places, 0)]  # (D_g, n, N_g)
+            states.append(_pick(used.mul_(_of(weights, rows, 1)), take(uniform, places, 0)))
+        along = states[0] if len(states) == 1 else take(torch.cat(states), inverse(scaled.layout.grouped), 0)
+        return along.T if order is None else take(along.T, inverse(order), 1)
 
 
 def _sample_bonds(matrices: Tensor, ring: bool, rows: Tensor) -> Tensor:

@@ -8,11 +8,12 @@ is exact to first order only.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.layout import arranged, declared
+from pyro_priors.ops.layout import Cores, inverse, take
 from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import rescale, sweep_plain
 
@@ -20,31 +21,33 @@ from pyro_priors.ops.sweeps import rescale, sweep_plain
 def pathwise(
     draws: Tensor,
     visible: list[bool],
-    loc: Tensor,
-    scale: Tensor,
+    loc: Sequence[Tensor] | Tensor,
+    scale: Sequence[Tensor] | Tensor,
     log_weights: Tensor,
-    log_cores: Tensor,
+    log_cores: Tensor | Cores,
     ring: bool,
-    order: Tensor | None = None,
+    order: tuple[int, ...] | None = None,
 ) -> Tensor:
     """``draws`` with first-order gradients to loc, scale, weights and cores; their values do not change.
 
     ``visible[k]`` says which variables were drawn; the others are summed out under their weights.
 
     Shapes:
-        ``draws (n, D)``, ``loc (D, N)``, ``scale (D, N)``, ``log_weights (n or 1, D, N)``, ``log_cores (D, N, m, m)``,
-        ``order (D,)`` -> ``(n, D)``, zero where not visible
+        ``draws (n, D)``, ``loc``, ``scale`` ``(N_k,)`` of each variable, weights (of n rows or one) and cores as those
+        of `log_contract` -> ``(n, D)``, zero where not visible
     """
-    with torch.autocast(log_cores.device.type, enabled=False):
-        scaled = scale_chain(*arranged(log_weights, log_cores, order))
-        chain = range(len(visible)) if order is None else order.tolist()
+    chained = Cores.of(log_cores)
+    with torch.autocast(chained.device.type, enabled=False):
+        scaled = scale_chain(log_weights.flatten(1), chained, order)
+        chain = range(len(visible)) if order is None else order
         matrices = scaled.matrices().unbind()
-        ends = boundaries(log_cores, ring)
+        ends = boundaries(scaled.cores[0], ring)
         suffixes, log_scales = sweep_plain([matrix.mT for matrix in reversed(matrices)], ends)
-        cores, columns = scaled.cores.flatten(-2).unbind(), draws.detach().unbind(-1)
+        cores = scaled.by_position([part.flatten(-2) for part in scaled.cores])
+        of_rows, columns = scaled.by_position(scaled.weights), draws.detach().unbind(-1)
         state, result = ends.expand(len(draws), *ends.shape), []
         log_scale = wide(torch.zeros_like(state[..., 0]))  # (n, r)
-        for k, (column, matrix, core, weights) in enumerate(zip(chain, matrices, cores, scaled.weights, strict=True)):
+        for k, (column, matrix, core, weights) in enumerate(zip(chain, matrices, cores, of_rows, strict=True)):
             if not visible[column]:
                 result.append(torch.zeros_like(columns[column]))
                 state, taken = rescale(state @ matrix)
@@ -60,7 +63,8 @@ def pathwise(
                 density = (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
                 state, taken = rescale(state @ ((weights * density) @ core).unflatten(-1, state.shape[-1:] * 2))
             log_scale = log_scale + taken
-        return declared(torch.stack(result, -1), order, 1)
+        together = torch.stack(result, -1)
+        return together if order is None else take(together, inverse(order), 1)
 
 
 def mixture_pathwise(draws: Tensor, logits: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

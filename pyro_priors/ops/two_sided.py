@@ -1,8 +1,10 @@
 """The chain contracted from both its ends at once, and the adjoint of that.
 
 The left end moves right and the right end moves left, so that half as many steps follow each other; where they meet,
-their inner product is Z. Step t therefore takes a pair: variable t for the left end, and for the right end variable
-D - 1 - t with its matrix transposed. All else is one chain of h = D / 2 steps with twice the rows.
+their inner product is Z. Step t therefore takes a pair (`pairs`): variable t for the left end, and for the right end
+variable D - 1 - t with its matrix transposed. All else is one chain of h = D / 2 steps with twice the rows.
+
+Further letters in the shape comments of this file: c = 1 or 2 ends that a move takes, P variables of a paired group.
 """
 
 from typing import NamedTuple
@@ -10,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from pyro_priors.ops.pairs import Move, Paired, paired, unpaired
 from pyro_priors.ops.scaling import ScaledChain, boundaries, log_product, wide
 
 CHUNK = 8  # pairs whose gradients are worked out together
@@ -31,12 +34,12 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
 
     Without `keep` there is no way back, and only the last states are there.
     """
-    weights, cores = _paired(scaled)
-    kernel = (RingKernel if ring else TrainKernel)(weights, cores)
+    pairs = paired(scaled)
+    kernel, cores = (RingKernel if ring else TrainKernel)(pairs), pairs.cores[0]
     start, axis = kernel.start(boundaries(cores, ring)), kernel.axis
-    half = len(cores)
+    half = len(pairs.plan.steps)
     states = cores.new_empty(half + 1 if keep else 2, *start.shape)
-    rescaled = _rescaled(cores, scaled.cores.amin())
+    rescaled = _rescaled(pairs, [part.amin() for part in scaled.cores])
     taken = cores.new_empty(sum(rescaled), *start.sum(axis, keepdim=True).shape)
     room = iter(taken.unbind())
     factors = [next(room) if one else None for one in rescaled]
@@ -56,23 +59,25 @@ def meet(scaled: ScaledChain, ring: bool, *, keep: bool = True) -> Meeting:
     return Meeting(log_total, states, factors, share, kernel)
 
 
-def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def gradients(met: Meeting, scaled: ScaledChain, grad: Tensor | None) -> tuple[list[Tensor], list[Tensor] | None]:
     """Gradient of log Z with respect to log-weights, and of ``grad @ log Z`` with respect to log-cores.
 
     The first is the posterior of the states; its rows are normalised afresh, so that nothing drifts along the chain.
 
     Shapes:
-        ``grad (B,)`` or None -> ``(D, B, N)``, ``(D, N, m, m)`` or None
+        ``grad (B,)`` or None -> ``(D_g, N_g, B)`` each, ``(D_g, N_g, m, m)`` each or None
     """
+    weights, cores, plan = met.kernel.pairs
     reached, used = met.kernel.backward(met, grad)
-    posterior = torch.mul(met.kernel.weights, reached, out=reached)
-    total = posterior.sum(-2, keepdim=True)
-    posterior.mul_(torch.where(total > 0, total.reciprocal(), 0.0))
-    real = len(scaled.cores)
-    if used is not None:
-        left, right = used.reshape(-1, *met.kernel.cores.shape[1:]).mul_(met.kernel.cores).unbind(1)
-        used = torch.cat([left, right.mT.flip(0)])[:real]
-    return torch.cat([posterior[:, 0], posterior[:, 1].flip(0)])[:real].mT, used
+    for weight, posterior in zip(weights, reached, strict=True):
+        torch.mul(weight, posterior, out=posterior)
+        total = posterior.sum(-2, keepdim=True)
+        posterior.mul_(torch.where(total > 0, total.reciprocal(), 0.0))
+    posteriors = unpaired(reached, plan, scaled.layout, False)
+    if used is None:
+        return posteriors, None
+    used = [by_cores.reshape(core.shape).mul_(core) for by_cores, core in zip(used, cores, strict=True)]
+    return posteriors, unpaired(used, plan, scaled.layout, True)
 
 
 class RingKernel:
@@ -84,15 +89,23 @@ class RingKernel:
 
     axis = -1  # of a state's m values
 
-    def __init__(self, weights: Tensor, cores: Tensor):
-        self.weights, self.cores = weights, cores
-        self.pairs = list(zip(weights.mT.unbind(), cores.flatten(-2).unbind(), strict=True))
-        self.room = weights.new_empty(2, weights.shape[-1], cores.shape[-1] ** 2)
-        self.matrix = self.room.flatten(0, 1).unflatten(-1, cores.shape[-2:])
+    def __init__(self, pairs: Paired):
+        self.pairs = pairs
+        self.flat_cores = [cores.flatten(-2) for cores in pairs.cores]  # (P, N, m m)
+        weights, rank = pairs.weights[0], pairs.cores[0].shape[-1]
+        self.batch = weights.shape[-1]
+        self.room = weights.new_empty(2, self.batch, rank**2)
+        self.matrix = self.room.flatten(0, 1).unflatten(-1, (rank, rank))
+        self.steps = [[self._move(move) for move in moves] for moves in pairs.plan.steps]
+
+    def _move(self, move: Move) -> tuple[Tensor, Tensor, Tensor]:
+        """Weights ``(c, B, N)``, cores ``(c, N, m m)`` and the room for what they make."""
+        weights, cores = self.pairs.weights[move.group].mT, self.flat_cores[move.group]
+        return weights[move.places], cores[move.places], self.room[move.sides]
 
     def start(self, ends: Tensor) -> Tensor:
         """The vectors that open the chain ``(r, m)`` as a state."""
-        return ends.expand(2, self.weights.shape[-1], *ends.shape)
+        return ends.expand(2, self.batch, *ends.shape)
 
     def rows(self, numbers: Tensor) -> Tensor:
         """One number for each row of a state as ``(B, r)``."""
@@ -100,35 +113,41 @@ class RingKernel:
 
     def push(self, t: int, here: Tensor, there: Tensor):
         """One step from either end, from state to state."""
-        torch.bmm(*self.pairs[t], out=self.room)
+        self._build(t)
         torch.bmm(here.flatten(0, 1), self.matrix, out=there.flatten(0, 1))
 
-    def backward(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def _build(self, t: int):
+        """The matrices of a step."""
+        for weights, cores, room in self.steps[t]:
+            torch.bmm(weights, cores, out=room)
+
+    def backward(self, met: Meeting, grad: Tensor | None) -> tuple[list[Tensor], list[Tensor] | None]:
         """Gradients of log Z with respect to the weights, and of ``grad @ log Z`` with respect to the cores.
 
         Shapes:
-            ``-> (h, 2, N, B)``, as many numbers as ``(h, 2, N, m, m)`` has or None
+            ``-> (P, N, B)`` each, as many numbers as ``(P, N, m, m)`` has each or None
         """
         adjoint = (met.states[-1].flip(0) * met.share[..., None]).flatten(0, 1)
-        spare, count = torch.empty_like(adjoint), len(self.pairs)
+        spare = torch.empty_like(adjoint)
         usage, transposed, uses = self.matrix, self.matrix.mT, self.room.mT  # one room for the matrices' gradients too
-        reached = torch.empty_like(self.weights)
-        weights = None if grad is None else (self.weights * grad).unbind()
-        to_cores = []  # the last pair first
+        reached = [torch.empty_like(weights) for weights in self.pairs.weights]
+        scaled = None if grad is None else [weights * grad for weights in self.pairs.weights]
+        to_cores: list[dict[int, Tensor]] = [{} for _ in reached]
         states = met.states[:-1].flatten(1, 2).mT.unbind()
-        parts = zip(range(count), states, met.factors, self.pairs, reached.unbind(), strict=True)
-        for t, state, factor, pair, by_weights in reversed(list(parts)):
+        for t, moves in reversed(list(enumerate(self.pairs.plan.steps))):
+            factor = met.factors[t]
             if factor is not None:
                 adjoint.mul_(factor.flatten(0, 1))
-            torch.bmm(state, adjoint, out=usage)
-            torch.bmm(pair[1], uses, out=by_weights)  # twice as fast as its transpose
-            if weights is not None:  # which may be a batch of them, under vmap: nothing is written in place
-                to_cores.append(torch.bmm(weights[t], self.room))
+            torch.bmm(states[t], adjoint, out=usage)
+            for (sides, group, places), (_, cores, room) in zip(moves, self.steps[t], strict=True):
+                torch.bmm(cores, uses[sides], out=reached[group][places])  # twice as fast as its transpose
+                if scaled is not None:  # which may be a batch of them, under vmap: nothing is written in place
+                    to_cores[group][places.start] = torch.bmm(scaled[group][places], room)
             if t > 0:
-                torch.bmm(*pair, out=self.room)
+                self._build(t)
                 torch.bmm(adjoint, transposed, out=spare)
                 adjoint, spare = spare, adjoint
-        return reached, None if grad is None else torch.stack(to_cores[::-1])
+        return reached, None if grad is None else _in_order(to_cores)
 
 
 class TrainKernel:
@@ -139,16 +158,27 @@ class TrainKernel:
 
     axis = -2  # of a state's m values
 
-    def __init__(self, weights: Tensor, cores: Tensor):
-        self.weights, self.cores, self.flat_cores = weights, cores, cores.flatten(2, 3)  # (h, 2, N m, m)
-        self.wide_weights = weights.unsqueeze(-2)
-        self.steps = list(zip(self.wide_weights.unbind(), self.flat_cores.mT.unbind(), strict=True))
-        self.room = weights.new_empty(2, cores.shape[2], cores.shape[-1], weights.shape[-1])
-        self.flat_room = self.room.flatten(1, 2)
+    def __init__(self, pairs: Paired):
+        self.pairs = pairs
+        self.flat_cores = [cores.flatten(1, 2) for cores in pairs.cores]  # (P, N m, m)
+        self.wide_weights = [weights.unsqueeze(-2) for weights in pairs.weights]
+        self.batch, rank = pairs.weights[0].shape[-1], pairs.cores[0].shape[-1]
+        self.rooms = [
+            weights.new_empty(2 if two[0] else 1, weights.shape[1], rank, self.batch)
+            for weights, two in zip(pairs.weights, pairs.plan.together, strict=True)
+        ]
+        turned = [cores.mT for cores in self.flat_cores]
+        self.steps = [[self._move(move, turned) for move in moves] for moves in pairs.plan.steps]
+
+    def _move(self, move: Move, cores: list[Tensor]) -> tuple[slice, Tensor, Tensor, Tensor, Tensor]:
+        """The ends it takes, weights ``(c, N, 1, B)``, cores ``(c, m, N m)``, and a room in two shapes."""
+        room = self.rooms[move.group][: move.sides.stop - move.sides.start]
+        weights = self.wide_weights[move.group][move.places]
+        return move.sides, weights, cores[move.group][move.places], room, room.flatten(1, 2)
 
     def start(self, ends: Tensor) -> Tensor:
         """As that of `RingKernel`."""
-        return ends.mT.expand(2, 1, -1, self.weights.shape[-1])
+        return ends.mT.expand(2, 1, -1, self.batch)
 
     def rows(self, numbers: Tensor) -> Tensor:
         """As that of `RingKernel`."""
@@ -156,44 +186,76 @@ class TrainKernel:
 
     def push(self, t: int, here: Tensor, there: Tensor):
         """One step from either end, from state to state."""
-        self._push(*self.steps[t], here, there)
+        self._push(self.steps[t], here, there)
 
-    def _push(self, weights: Tensor, cores: Tensor, here: Tensor, there: Tensor):
-        torch.mul(weights, here, out=self.room)
-        torch.bmm(cores, self.flat_room, out=there.squeeze(1))
+    def _push(self, moves: list, here: Tensor, there: Tensor):
+        for sides, weights, cores, room, flat_room in moves:
+            torch.mul(weights, here[sides], out=room)
+            torch.bmm(cores, flat_room, out=there[sides].squeeze(1))
 
-    def backward(self, met: Meeting, grad: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    def backward(self, met: Meeting, grad: Tensor | None) -> tuple[list[Tensor], list[Tensor] | None]:
         """As that of `RingKernel`."""
         before, after = self._ways(met)  # (h, 2, 1, m, B), (h, 2, m, B)
         scaled = None if grad is None else after * grad  # which may be a batch of them, under vmap
-        reached, to_cores = torch.empty_like(self.weights), []
-        buffer = self.room.new_empty(min(CHUNK, len(self.steps)), *self.room.shape)
-        for start in range(0, len(self.steps), CHUNK):
-            pairs = slice(start, start + CHUNK)
-            weights, cores, here = self.wide_weights[pairs], self.flat_cores[pairs], before[pairs]
-            room = buffer[: len(cores)]  # (c, 2, N, m, B)
-            flat = room.flatten(2, 3)
-            torch.bmm(cores.flatten(0, 1), after[pairs].flatten(0, 1), out=flat.flatten(0, 1))
-            torch.sum(room.mul_(here), -2, out=reached[pairs])
+        reached = [torch.empty_like(weights) for weights in self.pairs.weights]
+        to_cores: list[dict[int, Tensor]] = [{} for _ in reached]
+        blocks = _blocks(self.pairs.plan.steps)
+        most = [0] * len(reached)
+        for _, (_, group, places) in blocks:
+            most[group] = max(most[group], places.stop - places.start)
+        buffers = [
+            room if len(room) >= count else room.new_empty(count, *room.shape[1:])
+            for room, count in zip(self.rooms, most, strict=True)
+        ]
+        for steps, (sides, group, places) in blocks:
+            weights, cores = self.wide_weights[group][places], self.flat_cores[group][places]
+            here, following = before[steps, sides].flatten(0, 1), after[steps, sides].flatten(0, 1)
+            room = buffers[group][: len(cores)]  # (c, N, m, B)
+            flat = room.flatten(1, 2)
+            torch.bmm(cores, following, out=flat)
+            torch.sum(room.mul_(here), -2, out=reached[group][places])
             if scaled is not None:
                 torch.mul(weights, here, out=room)
-                to_cores.append(torch.matmul(flat, scaled[pairs].mT))
-        return reached, None if grad is None else torch.cat(to_cores)
+                to_cores[group][places.start] = torch.matmul(flat, scaled[steps, sides].reshape(following.shape).mT)
+        return reached, None if grad is None else _in_order(to_cores)
 
     def _ways(self, met: Meeting) -> tuple[Tensor, Tensor]:
         """What precedes and what follows each pair."""
         adjoints = torch.empty_like(met.states[1:])
         torch.mul(met.states[-1].flip(0), met.share.mT.unsqueeze(-2), out=adjoints[-1])
-        steps, transposed = adjoints.unbind(), self.cores.transpose(2, 3).flatten(3).unbind()  # (2, m, N m)
+        steps = adjoints.unbind()
+        transposed = [cores.transpose(1, 2).flatten(2) for cores in self.pairs.cores]  # (P, m, N m)
         for t, factor in reversed(list(enumerate(met.factors))):
             if factor is not None:
                 steps[t].mul_(factor)
             if t > 0:
-                self._push(self.steps[t][0], transposed[t], steps[t], steps[t - 1])
+                moves = zip(self.pairs.plan.steps[t], self.steps[t], strict=True)
+                back = [(s, w, transposed[move.group][move.places], *rooms) for move, (s, w, _, *rooms) in moves]
+                self._push(back, steps[t], steps[t - 1])
         return met.states[:-1], adjoints.squeeze(2)
 
 
-def _rescaled(cores: Tensor, smallest: Tensor) -> list[bool]:
+def _in_order(to_cores: list[dict[int, Tensor]]) -> list[Tensor]:
+    """Of each group, what stands at its places, one after the other."""
+    return [torch.cat([parts[start] for start in sorted(parts)]) for parts in to_cores]
+
+
+def _blocks(steps: list[list[Move]]) -> list[tuple[slice, Move]]:
+    """Steps of one group that follow each other, at most `CHUNK`, whose variables stand together; all others alone."""
+    blocks: list[tuple[slice, Move]] = []
+    for t, moves in enumerate(steps):
+        if blocks and len(moves) == 1:
+            taken, (sides, group, places) = blocks[-1]
+            here = moves[0]
+            follows = taken.stop == t and group == here.group and places.stop == here.places.start
+            if follows and sides == here.sides and t - taken.start < CHUNK:
+                blocks[-1] = slice(taken.start, t + 1), Move(sides, group, slice(places.start, here.places.stop))
+                continue
+        blocks += [(slice(t, t + 1), move) for move in moves]
+    return blocks
+
+
+def _rescaled(pairs: Paired, smallest: list[Tensor]) -> list[bool]:
     """Which steps end with rows set to a sum of one: where the next could take sums further away than `DRIFT`.
 
     A matrix is a sum of cores with weights of at most one, of which one is one (all are zero where the evidence is
@@ -202,29 +264,27 @@ def _rescaled(cores: Tensor, smallest: Tensor) -> list[bool]:
     for sums above the smallest float. The variable that makes a chain even counts as sharp, once. On a GPU, which would
     have to be waited for, it is all steps.
     """
-    if cores.is_cuda:
-        return [True] * len(cores)
-    sums = cores.sum(-1)  # (h, 2, N, m)
-    bounds = torch.cat([sums.amin((1, 2, 3)), sums.sum(2).amax((1, 2)), smallest[None]]).tolist()  # one wait for all
-    drift = min(max(1.0, 1e-8 * bounds.pop() / torch.finfo(cores.dtype).tiny), DRIFT)
-    bounds = list(zip(bounds[: len(cores)], bounds[len(cores) :], strict=True))
-    (low, high), rescaled = bounds[0], []
-    for lowest, highest in [*bounds[1:], (0.0, 0.0)]:  # the last step's are always set to one
+    cores, steps = pairs.cores, pairs.plan.steps
+    if cores[0].is_cuda:
+        return [True] * len(steps)
+    sums = [part.sum(-1) for part in cores]  # (P, N, m)
+    bounds = [bound for part in sums for bound in (part.amin((1, 2)), part.sum(1).amax(1))]
+    numbers = torch.cat([*bounds, torch.stack(smallest).amin()[None]]).tolist()  # one wait for all
+    drift = min(max(1.0, 1e-8 * numbers.pop() / torch.finfo(cores[0].dtype).tiny), DRIFT)
+    lows, highs, count = [], [], 0
+    for part in cores:
+        lows.append(numbers[count : count + len(part)])
+        highs.append(numbers[count + len(part) : count + 2 * len(part)])
+        count += 2 * len(part)
+    limits = [
+        (
+            min(low for _, group, places in moves for low in lows[group][places]),
+            max(high for _, group, places in moves for high in highs[group][places]),
+        )
+        for moves in steps
+    ]
+    (low, high), rescaled = limits[0], []
+    for lowest, highest in [*limits[1:], (0.0, 0.0)]:  # the last step's are always set to one
         rescaled.append(low * lowest * drift < 1 or high * highest > drift)
         low, high = (lowest, highest) if rescaled[-1] else (low * lowest, high * highest)
     return rescaled
-
-
-def _paired(scaled: ScaledChain) -> tuple[Tensor, Tensor]:
-    """Each variable beside its mirror image, whose core is transposed: ``(h, 2, N, B)`` and ``(h, 2, N, m, m)``.
-
-    To an odd number of variables one that changes nothing is appended.
-    """
-    weights, cores = scaled.weights, scaled.cores
-    if len(cores) % 2:
-        neutral = torch.zeros_like(cores[:1])
-        neutral[0, 0] = torch.eye(cores.shape[-1], dtype=cores.dtype, device=cores.device)
-        weights, cores = torch.cat([weights, torch.ones_like(weights[:1])]), torch.cat([cores, neutral])
-    half = len(cores) // 2
-    weights = torch.stack([weights[:half].mT, weights[half:].mT.flip(0)], 1)
-    return weights, torch.stack([cores[:half], cores[half:].mT.flip(0)], 1)

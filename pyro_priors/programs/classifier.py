@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pyro_priors import TTLP, Discrete
 from pyro_priors.distributions import TensorRing
-from pyro_priors.distributions.kinds import Kind
+from pyro_priors.distributions.kinds import Kind, states_of
 from pyro_priors.networks.autoencoders import ConvFeatures
 from pyro_priors.ops import full_precision
 from pyro_priors.recorded import Recorded
@@ -46,8 +46,7 @@ class ConvClassifier(Recorded):
         self.law = TTLP(0, attributes, rank=1, order="declared")
         self.attributes, self.image_shape = self.law.attributes, tuple(image_shape)
         self.features = ConvFeatures(image_shape, channels, hidden)
-        cores = self.law.get_parameter("log_cores")  # (columns, states, 1, 1)
-        columns, states = cores.shape[:2]
+        columns, states = len(self.attributes), max(map(states_of, self.attributes.values()))
         self.head = nn.Linear(hidden, columns * states)
         self._sizes = (columns, states)
 

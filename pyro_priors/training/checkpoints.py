@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from pyro_priors.modules.prior import renewed
 from pyro_priors.training.files import replace_file
 
 CHECKPOINT = "checkpoint.safetensors"
@@ -48,6 +49,7 @@ def load_weights(model: nn.Module, path: str | os.PathLike) -> None:
         tensors = load_file(path)
     except SafetensorError as error:
         raise ValueError(f"path: expected a safetensors file, got {path} ({error})") from error
+    tensors = renewed(model, tensors)
     expected, got = shapes(model.state_dict()), shapes(tensors)
     if got != expected:
         raise ValueError(f"path: {path} holds the weights of another architecture ({differences(expected, got)})")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 import pyro_priors
 from pyro_priors.modules.plugins import prior_modules
+from pyro_priors.modules.prior import renewed
 from pyro_priors.programs.program import Program
 from pyro_priors.recorded import OfShape, arguments_of
 from pyro_priors.training.checkpoints import checksum, copies, differences, load_into, shapes, write_tensors
@@ -69,6 +70,7 @@ def load(folder: str | os.PathLike) -> Any:
     made, tensors = _read(Path(folder))
     with torch.random.fork_rng(devices=[]):
         program = _Maker().part(made["program"])
+    tensors = renewed(program, tensors)
     expected, got = shapes(program.state_dict()), shapes(tensors)
     if expected != got:
         raise ValueError(f"folder: {folder} holds the weights of another program ({differences(expected, got)})")

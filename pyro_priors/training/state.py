@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pyro_priors.modules.prior import Prior, renewed
 from pyro_priors.ops import wide
 from pyro_priors.training.callbacks import Callback, FitState
 from pyro_priors.training.checkpoints import CheckpointError, differences, is_schema, load_into, shapes
@@ -134,23 +135,28 @@ class Restorable:
             CheckpointError: it is that of another training.
         """
         expected = self.made_of()
+        weights, *held = (
+            renewed(module, kept)
+            for module, kept in zip([self.losses, *self.held()], [captured["weights"], *captured["held"]], strict=False)
+        )
         for part, got in captured["made_of"].items():
             if part == "weights":
                 got = {name: shape for name, shape in got.items() if not is_schema(name)}
+                got |= {name: shape for name, shape in _numbered([weights, *held]).items() if name in got}
             if expected[part] != got:
                 how = f"expected {expected[part]}, got {got}"
                 how = differences(expected[part], got) if part == "weights" else how
                 raise CheckpointError(f"path: {path} is the checkpoint of another training ({part}: {how})")
         try:
-            load_into(self.losses, captured["weights"])
-            for module, weights in zip(self.held(), captured["held"], strict=True):
-                load_into(module, weights)
+            load_into(self.losses, weights)
+            for module, kept in zip(self.held(), held, strict=True):
+                load_into(module, kept)
         except ValueError as error:  # a prior of other variables
             raise CheckpointError(f"path: {path} is the checkpoint of another training ({error})") from error
         for module, training in zip(self.losses.modules(), captured["modes"], strict=True):
             module.training = training
         for optimizer, state in zip(self.state.optimizers, captured["optimizers"], strict=True):
-            load_optimizer(optimizer, state)
+            load_optimizer(optimizer, state, [self.losses, *self.held()])
         for callback, state in zip(self.callbacks, captured["callbacks"], strict=True):
             callback.load_state_dict(state)
         if self.early_stopping is not None:
@@ -195,18 +201,35 @@ class Restorable:
 
 def _shapes(modules: list[nn.Module]) -> dict[str, tuple[int, ...]]:
     """By name; modules after the first have a number before it."""
-    states = [(f"{index}." if index else "", module.state_dict()) for index, module in enumerate(modules)]
-    return {prefix + name: shape for prefix, state in states for name, shape in shapes(state).items()}
+    return _numbered([module.state_dict() for module in modules])
+
+
+def _numbered(states: list[dict[str, Any]]) -> dict[str, tuple[int, ...]]:
+    prefixed = [(f"{index}." if index else "", state) for index, state in enumerate(states)]
+    return {prefix + name: shape for prefix, state in prefixed for name, shape in shapes(state).items()}
 
 
 def _sizes(optimizer: torch.optim.Optimizer) -> list[int]:
     return [len(group["params"]) for group in optimizer.param_groups]
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-    """Its own `load_state_dict`, and moments that lie in memory as their parameters do: fused kernels rely on it."""
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], modules: Sequence[nn.Module] = ()) -> None:
+    """Its own `load_state_dict`, and moments that lie in memory as their parameters do: fused kernels rely on it.
+
+    Moments of priors below the modules may be those of a version that kept a parameter in another shape.
+    """
     optimizer.load_state_dict(state)
+    owners: dict[Tensor, tuple[Prior, str]] = {
+        parameter: (part, name)
+        for module in modules
+        for part in module.modules()
+        if isinstance(part, Prior)
+        for name, parameter in part.named_parameters(recurse=False)
+    }
     for parameter, moments in optimizer.state.items():
+        if parameter in owners:
+            part, owned = owners[parameter]
+            moments |= {key: part.former(owned, x) for key, x in moments.items() if isinstance(x, Tensor)}
         for name, value in moments.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
                 moments[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

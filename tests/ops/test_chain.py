@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pyro_priors.ops import chain, log_contract, state_posterior, two_sided
+from pyro_priors.ops import Cores, chain, log_contract, pairs, state_posterior, two_sided
+from pyro_priors.ops.layout import layout_of
 
 LENGTHS = (1, 2, 3, 15, 16, 17, 33, 50)
 both_boundaries = pytest.mark.parametrize("ring", [True, False], ids=["ring", "train"])
@@ -15,7 +16,7 @@ def problem(length, ring=True, batch=3, states=3, rank=4, seed=0):
     log_weights = 2 * torch.randn(batch, length, states, generator=generator).double()
     log_weights[0, 0, 1] = -torch.inf
     log_cores = torch.randn(length, states, rank, rank, generator=generator).double()
-    order = torch.randperm(length, generator=generator)
+    order = tuple(torch.randperm(length, generator=generator).tolist())
     return log_weights.requires_grad_(), log_cores.requires_grad_(), ring, order
 
 
@@ -23,14 +24,18 @@ def check(length, ring):
     """Values and both gradients, each row with a factor of its own."""
     inputs = problem(length, ring)
     factor = torch.tensor([1.0, -2.0, 0.5]).double()
-    ours, plain = (f(*inputs) for f in (log_contract, chain._log_contract_plain))
-    close(ours, plain)
-    for mine, other in zip(*(torch.autograd.grad(x @ factor, inputs[:2]) for x in (ours, plain)), strict=True):
-        close(mine, other)
-    posterior = torch.autograd.grad(chain._log_contract_plain(*inputs).sum(), inputs[0])[0]
+    ours, other = (f(*inputs) for f in (log_contract, plain))
+    close(ours, other)
+    for mine, theirs in zip(*(torch.autograd.grad(x @ factor, inputs[:2]) for x in (ours, other)), strict=True):
+        close(mine, theirs)
+    posterior = torch.autograd.grad(plain(*inputs).sum(), inputs[0])[0]
     close(state_posterior(*inputs).detach(), posterior)
     with torch.no_grad():
         close(state_posterior(*inputs), posterior)
+
+
+def plain(log_weights, log_cores, ring, order):
+    return chain._log_contract_plain(log_weights.flatten(1), Cores.of(log_cores), ring, order)
 
 
 def close(a, b):
@@ -51,7 +56,7 @@ def backward_with(change):
 def other_way_round(dim):
     def change(whole, self, met, grad):
         reached, used = whole(self, met, grad)
-        return reached.flip(dim), used
+        return [part.unflatten(0, (-1, 2)).flip(dim).flatten(0, 1) for part in reached], used
 
     return change
 
@@ -91,15 +96,10 @@ def test_planted_bugs_are_noticed(bug, ring, monkeypatch):
 
 
 def test_a_neutral_variable_that_is_not_neutral_is_noticed(monkeypatch):
-    def padded(scaled, whole=two_sided._paired):
-        if len(scaled.cores) % 2:
-            scaled = scaled._replace(
-                weights=torch.cat([scaled.weights, scaled.weights[:1]]),
-                cores=torch.cat([scaled.cores, scaled.cores[:1]]),
-            )
-        return whole(scaled)
+    def not_neutral(cores, weights):
+        return cores[:1], weights[:1]
 
-    monkeypatch.setattr(two_sided, "_paired", padded)
+    monkeypatch.setattr(pairs, "_neutral", not_neutral)
     check(16, ring=True)
     for length in (1, 17):
         with pytest.raises(AssertionError):
@@ -123,14 +123,16 @@ def sharp(length, ring):
 @both_boundaries
 def test_sums_are_set_to_one_before_they_leave_the_range(ring, monkeypatch):
     sharp(301, ring)
-    monkeypatch.setattr(two_sided, "_rescaled", lambda cores, _: [False] * (len(cores) - 1) + [True])
+    monkeypatch.setattr(two_sided, "_rescaled", lambda pairs, _: [False] * (len(pairs.plan.steps) - 1) + [True])
     with pytest.raises(AssertionError):
         sharp(301, ring)
 
 
 def test_which_steps_set_sums_to_one():
     def steps(cores, smallest):
-        return two_sided._rescaled(cores, torch.tensor(smallest).to(cores))
+        plan = pairs.plan_of(layout_of((1,) * 2 * len(cores)))
+        whole = cores.flatten(0, 1)
+        return two_sided._rescaled(pairs.Paired([whole], [whole], plan), [torch.tensor(smallest).to(cores)])
 
     flat, once = torch.full((6, 2, 1, 2, 2), 0.5), [False] * 5 + [True]  # sums of rows stay one
     assert steps(flat, 0.5) == once
@@ -152,7 +154,7 @@ def test_sums_do_not_grow_out_of_the_range(ring, monkeypatch):
         torch.testing.assert_close(total, exact.expand(2), rtol=1e-6, atol=0)
 
     flat()
-    monkeypatch.setattr(two_sided, "_rescaled", lambda cores, _: [False] * (len(cores) - 1) + [True])
+    monkeypatch.setattr(two_sided, "_rescaled", lambda pairs, _: [False] * (len(pairs.plan.steps) - 1) + [True])
     with pytest.raises(AssertionError):
         flat()
 
@@ -172,7 +174,7 @@ def narrow(ring):
 def test_sharp_cores_leave_no_room_for_sums_to_drift(ring, monkeypatch):
     narrow(ring)
     monkeypatch.setattr(
-        two_sided, "_rescaled", lambda cores, _, whole=two_sided._rescaled: whole(cores, torch.ones(()))
+        two_sided, "_rescaled", lambda cores, _, whole=two_sided._rescaled: whole(cores, [torch.ones(())])
     )
     with pytest.raises(AssertionError):
         narrow(ring)
