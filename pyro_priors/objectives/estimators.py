@@ -57,6 +57,8 @@ class Pathwise:
         tensor([3., 3.])
     """
 
+    least_batch = 1
+
     def __init__(self, latent: str = "z") -> None:
         self.latent = latent
 
@@ -123,6 +125,7 @@ class ScoreFunction:
     ) -> None:
         check_choice("baseline", baseline, ("mean", "leave-one-out", "none"))
         self.baseline, self.normalize, self.latent = baseline, normalize, latent
+        self.least_batch = 1 if baseline == "none" and not normalize else 2
 
     def draw(self, program: Program, *batch: Any) -> Drawn:
         """Run the program on latents without gradients; log p(z) has them."""
@@ -135,7 +138,7 @@ class ScoreFunction:
         advantage, count = _checked(cost, drawn).detach(), len(cost)
         if not torch.is_grad_enabled():
             return cost.mean()
-        if count < 2 and (self.baseline != "none" or self.normalize):
+        if count < self.least_batch:
             raise ValueError(f"cost: expected at least two examples for a baseline, got {count}")
         if self.baseline != "none":
             advantage = advantage - advantage.mean()
