@@ -71,8 +71,8 @@ class Callback:
 class Anneal(Callback):
     """Set `target.attribute` to `schedule(step)` before every step, and to `schedule.end` for validation.
 
-    It has the value of step 0 from the start of the training, and keeps the last one after its end. Validation under the
-    final value keeps the losses of different epochs comparable.
+    It has the value of step 0 from the start of the training, and keeps the last one after its end. Validation under
+    the final value keeps the losses of different epochs comparable.
 
     Raises:
         ValueError: the target has no such attribute, the schedule no `end`.
@@ -111,8 +111,8 @@ class Anneal(Callback):
 class CosineDecay(Callback):
     """Let the learning rates of all optimizers fall from what they are to 0 over `steps` steps, along half a cosine.
 
-    With several counts of steps they start anew after each but the last (warm restarts). When the training ends, also by
-    an error, the optimizers have the rates of before it.
+    With several counts of steps they start anew after each but the last (warm restarts). When the training ends, by an
+    error too, the optimizers have the rates of before it.
 
     References:
         Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, eq. 5.

@@ -12,7 +12,7 @@ ONCE = types.GeneratorType, map, zip, filter
 
 
 def check_data(steps: list, data: Iterable, validation: Iterable | None, epochs: int, processes: int) -> None:
-    """`ValueError` for data that run once, where several epochs read them, and for batches smaller than a loss needs."""
+    """`ValueError` for data that run once, where several epochs read them, and batches smaller than a loss needs."""
     parts = [("data", data, steps)]
     if getattr(steps[0].objective, "steady", True):  # the others need a batch for their gradients' baseline alone
         parts.append(("validation", validation, steps[:1]))

@@ -59,4 +59,3 @@ def generators(*sources: Any) -> list[torch.Generator]:
     parts = [*sources, *samplers, *(getattr(sampler, "sampler", None) for sampler in samplers)]
     distinct = dict.fromkeys(getattr(part, "generator", None) for part in parts)
     return [generator for generator in distinct if isinstance(generator, torch.Generator)]
-

@@ -40,9 +40,13 @@ def configured(name, **values):
     """The model with these values, and the small sizes that act beside them."""
     kind = with_prior(models.model_of(name), values.get("prior"))
     values = {**SAME, **SMALL, **values}
-    values = {knob: value for knob, value in values.items() if knob in {field.name for field in dataclasses.fields(kind)}}
+    values = {
+        knob: value for knob, value in values.items() if knob in {field.name for field in dataclasses.fields(kind)}
+    }
     for _ in range(3):  # a size that does not act may wake another
-        values = {knob: value for knob, value in values.items() if knob in acting(draft(kind, values)) or knob not in SMALL}
+        values = {
+            knob: value for knob, value in values.items() if knob in acting(draft(kind, values)) or knob not in SMALL
+        }
     return kind(**values)
 
 
@@ -122,7 +126,8 @@ def test_a_batch_too_small_is_told_before_training(tmp_path, part, kind):
     how = {"data": bad} if part == "data" else {"data": images.split(3), "validation": bad}
     (tmp_path / training.CHECKPOINT).write_text("of before")
     with pytest.raises(
-        ValueError, match=rf"{part}: expected at least 2 examples in every batch, as InfoELBO needs, got a batch of 1 \("
+        ValueError,
+        match=rf"{part}: expected at least 2 examples in every batch, as InfoELBO needs, got a batch of 1 \(",
     ):
         fit(**how, run_dir=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [training.CHECKPOINT]
@@ -138,5 +143,7 @@ def test_what_fits_is_trained():
     ):
         assert fit(data).history[0]["step"] >= 1
     fit(DataLoader(TensorDataset(images), 4), objectives.ELBO())
-    with pytest.raises(ValueError, match="data: expected at least 1 example in every batch, as ELBO needs, got a batch of"):
+    with pytest.raises(
+        ValueError, match="data: expected at least 1 example in every batch, as ELBO needs, got a batch of"
+    ):
         fit([images, images[:0]], objectives.ELBO())

@@ -1,5 +1,6 @@
 """Batches of none, one and two: every objective and every program works on them or says in a sentence why not."""
 
+import contextlib
 import inspect
 
 import pyro
@@ -160,7 +161,7 @@ def _seed():
 
 def judges(kind):
     """Whether a class is an objective, `loss, terms = objective(model, guide, *batch)`."""
-    call = vars(kind).get("forward") or getattr(kind, "forward", None) or getattr(kind, "__call__", None)
+    call = getattr(kind, "forward", None) or kind.__call__
     return list(inspect.signature(call).parameters)[1:3] == ["model", "guide"]
 
 
@@ -213,6 +214,17 @@ def test_an_empty_batch_is_refused_before_any_program_runs(kind):
         make()(never, never, torch.zeros(0, *SHAPE))
 
 
+class Refused(Exception):
+    """In a sentence."""
+
+
+def said(call):
+    try:
+        return call()
+    except ValueError as error:
+        raise Refused if "expected" in str(error) else error from error
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 @pytest.mark.parametrize("kind", PROGRAMS, ids=lambda kind: kind.__name__)
 def test_a_program_works_or_says_why_not(kind, count):
@@ -221,12 +233,8 @@ def test_a_program_works_or_says_why_not(kind, count):
     if hasattr(program, "generate"):
         calls.append(lambda: program.generate(count))
     for call in calls:
-        try:
-            value = call()
-        except ValueError as error:
-            assert count == 0
-            assert "expected" in str(error)
-        else:
+        with contextlib.suppress(Refused) if count == 0 else contextlib.nullcontext():
+            value = said(call)
             assert value is None or (len(value) == count and not value.isinf().any())
 
 

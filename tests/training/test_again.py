@@ -29,7 +29,9 @@ def world():
     model = CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(3, 2))
     objective = ELBO(enumerate=True)
     objective.flag = None
-    return SimpleNamespace(model=model, objective=objective, data=loader(23, shuffle=True), images=torch.rand(20, *SHAPE))
+    return SimpleNamespace(
+        model=model, objective=objective, data=loader(23, shuffle=True), images=torch.rand(20, *SHAPE)
+    )
 
 
 def anneal(attribute, schedule):
@@ -98,7 +100,9 @@ def fitted(w, parts, optimizer, seed=3, dies=None, epochs=3):
         progress=False,
     )
     history = [{name: value for name, value in row.items() if name != "seconds"} for row in result.history]
-    weights = {name: tensor.tolist() for name, tensor in w.model.state_dict().items() if isinstance(tensor, torch.Tensor)}
+    weights = {
+        name: tensor.tolist() for name, tensor in w.model.state_dict().items() if isinstance(tensor, torch.Tensor)
+    }
     return result._replace(history=history), weights, watch.seen
 
 
@@ -114,7 +118,9 @@ def kinds_there_are():
             importlib.import_module(module.name)
     rooms = ("pyro_priors.", "models.", "inference.", "experiments.")
     callbacks = {kind for kind in _below(training.Callback) if kind.__module__.startswith(rooms)}
-    return callbacks | {k for _, k in inspect.getmembers(schedules, inspect.isclass) if k.__module__ == schedules.__name__}
+    return callbacks | {
+        k for _, k in inspect.getmembers(schedules, inspect.isclass) if k.__module__ == schedules.__name__
+    }
 
 
 def _below(kind):

@@ -46,7 +46,7 @@ def test_a_discriminator_that_only_a_plain_objective_holds_is_kept(tmp_path):
 
 
 def test_what_a_schedule_has_set_stands_between_epochs(tmp_path):
-    """The first value from the start; validation leaves the last, which may be read before the next step sets another."""
+    """The first value from the start; validation leaves the last, which may be read before the next step."""
     seen, objectives = [], []
 
     def watched():

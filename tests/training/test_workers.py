@@ -1,5 +1,6 @@
 """Loaders with worker processes: a training that resumes reads the examples that it would have read undisturbed."""
 
+import itertools
 from typing import NamedTuple
 
 import pyro
@@ -93,7 +94,7 @@ def train(way, folder, at=None, lr=0.1, **how):
 def test_a_resumed_training_reads_what_an_undisturbed_one_reads(tmp_path, way, at):
     """Killed amid the second epoch, with a checkpoint after every batch, or before the third."""
     whole, expected = train(way, tmp_path / "whole")
-    assert sorted(sum(whole.read[:BATCHES], [])) == list(range(12))
+    assert sorted(itertools.chain(*whole.read[:BATCHES])) == list(range(12))
     killed, _ = train(way, tmp_path / "cut", at, checkpoint_every=1)
     resumed, result = train(way, tmp_path / "cut", checkpoint_every=1, resume=True)
     assert killed.read + resumed.read == whole.read
