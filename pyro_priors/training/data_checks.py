@@ -13,7 +13,7 @@ ONCE = types.GeneratorType, map, zip, filter
 
 def check_data(steps: list, data: Iterable, validation: Iterable | None, epochs: int, processes: int) -> None:
     """`ValueError` for data that run once, where several epochs read them, and batches smaller than a loss needs."""
-    parts = [("data", data, steps)]
+    parts: list[tuple[str, Any, list]] = [("data", data, steps)]
     if getattr(steps[0].objective, "steady", True):  # the others need a batch for their gradients' baseline alone
         parts.append(("validation", validation, steps[:1]))
     for name, source in (("data", data), ("validation", validation)):
