@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from pyro_priors.checks import check_choice
-from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction
+from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction, log_observed
 from pyro_priors.objectives.regularisers import check_weight
 from pyro_priors.objectives.traces import Program, check_examples, sample_sites, site_of
 from pyro_priors.ops import full_precision
@@ -279,15 +279,6 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
 def noisy(x: Tensor, noise: float) -> Tensor:
     """With Gaussian noise of this standard deviation."""
     return x + noise * torch.randn_like(x) if noise else x
-
-
-def log_observed(drawn: Drawn) -> Tensor:
-    """log p of what a program observed, a mean over the examples; zero where it observed nothing."""
-    total = drawn.z.new_zeros(())
-    for _, site in sample_sites(drawn.trace):
-        if site["is_observed"] and not site["infer"].get("_deterministic"):
-            total = total + site["fn"].log_prob(site["value"]).sum() / len(drawn.z)
-    return total
 
 
 @contextlib.contextmanager

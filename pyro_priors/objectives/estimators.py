@@ -167,6 +167,15 @@ def make_estimator(
     return ScoreFunction("mean" if name == "reinforce" else "leave-one-out", normalize=normalize, latent=latent)
 
 
+def log_observed(drawn: Drawn) -> Tensor:
+    """log p of what a program observed, a mean over the examples; zero where it observed nothing."""
+    total = drawn.z.new_zeros(())
+    for _, site in sample_sites(drawn.trace):
+        if site["is_observed"] and not site["infer"].get("_deterministic"):
+            total = total + site["fn"].log_prob(site["value"]).sum() / len(drawn.z)
+    return total
+
+
 class _Detached(Messenger):
     """One site is sampled without gradients, whatever its law can."""
 
