@@ -7,6 +7,7 @@ import torch
 
 from models.shared.critical import Critical
 from pyro_priors import metrics, networks, objectives, training
+from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knob
 
 
@@ -27,6 +28,11 @@ class Model(Critical):
     model: ClassVar[str] = "aae"
     title: ClassVar[str] = "AAE"
     positive: ClassVar[tuple[str, ...]] = (*Critical.positive, "weight")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.estimator != "pathwise" and self.batch_size < 2:
+            raise UserError(f"batch_size: expected at least 2 with a score function, got {self.batch_size}")
 
     def steps(self, program, images, batches):
         """The autoencoder's, judged in validation too, and the critic's."""

@@ -44,6 +44,10 @@ class Model(BoundAutoencoder, Networks):
     widths: ClassVar[tuple[str, ...]] = (*Networks.widths, "discriminator_hidden")
 
     @property
+    def least_batch(self):
+        return objectives.InfoELBO.least_batch if self.objective == "info" else 1
+
+    @property
     def run_name(self):
         return self.name or f"{self.data}-{self.prior}"
 

@@ -58,6 +58,9 @@ class Clock(training.Callback):
     def __init__(self):
         self.ends = []
 
+    def on_fit_start(self, state):
+        self.ends = []
+
     def on_step_end(self, state):
         self.ends.append(time.perf_counter())
 

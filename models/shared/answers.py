@@ -80,8 +80,9 @@ def numbers(values):
 
 
 def classes(images, count=None):
-    """The only label of the first images, or all, which training has not seen; None where there is none."""
-    return None if images.hidden is None else images.hidden[:count, 0]
+    """The only label of the first images, or all, which training has not seen; None where none is known."""
+    labels = None if images.hidden is None else images.hidden[:count, 0]
+    return None if labels is None or labels.isnan().all() else labels
 
 
 @torch.no_grad()

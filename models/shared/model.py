@@ -59,6 +59,7 @@ class Model(ChoosesPrior):
     binarize: ClassVar[Any] = "none"  # images as they are, where a model has no knob of this name
     trains: ClassVar[bool] = True  # whether the networks learn
     whole: ClassVar[bool] = False  # whether a smaller last batch is left out
+    least_batch: ClassVar[int] = 1  # examples that its losses need at once: a last batch of fewer is left out
     least: ClassVar[dict[str, float]] = {  # of whole numbers; None is no number
         **dict.fromkeys(("image_size", "crop", "epochs", "batch_size", "devices", "nodes"), 1),
         **dict.fromkeys(("checkpoint_every", "figures_every", "threads"), 1),
@@ -82,6 +83,10 @@ class Model(ChoosesPrior):
             value = getattr(self, field)
             if value is not None and not value > 0:
                 raise UserError(f"{field}: expected a positive number, got {value}")
+        if self.batch_size < self.least_batch:
+            raise UserError(
+                f"batch_size: expected at least {self.least_batch}, which the losses compare, got {self.batch_size}"
+            )
         check_seed(self.seed)
         if self.tensorboard and not any(map(find_spec, ("tensorboard", "tensorboardX"))):
             raise UserError("tensorboard: expected its package for this flag, got none (pip install tensorboardX)")
@@ -163,6 +168,9 @@ class Model(ChoosesPrior):
 
     def start(self, images):
         """The program before training; what starts at data does."""
+        for part in ("train", "validation"):
+            if (count := len(getattr(images, part))) < self.least_batch:
+                raise UserError(f"data: expected at least {self.least_batch} {part} images, got {count}")
         program = self.build(images.image_shape, images.attributes)
         if hasattr(getattr(program, "prior", None), "start_at"):
             try:
@@ -211,16 +219,28 @@ class Model(ChoosesPrior):
 
     def train_loader(self, images):
         """Batches to train on."""
-        return self.loader(images, shuffle=True, whole=self.whole)
+        return self.loader(images, shuffle=True, whole=self.leaves_out(len(images)))
 
     def validation(self, images):
         """Batches that say which epoch was best; None: nothing does."""
-        return self.loader(images.validation, 1000)
+        return self.loader(images.validation, 1000, whole=len(images.validation) % 1000 in range(1, self.least_batch))
 
     @property
     def cycles(self):
         """Epochs of each fall of the learning rates."""
         return (self.epochs,)
+
+    def leaves_out(self, examples):
+        """Whether the last batch of a device's part of so many examples is left out, if it is smaller.
+
+        Example:
+            >>> from models import configure
+            >>> info = configure("vae", objective="info", batch_size=10)
+            >>> [info.leaves_out(examples) for examples in (100, 101, 102)]
+            [False, True, False]
+        """
+        part = -(-examples // (self.devices * self.nodes))
+        return self.whole or part % self.batch_size in range(1, self.least_batch)
 
     def batches_per_epoch(self, examples):
         """Batches of every device in an epoch: each has its part of the examples.
@@ -231,7 +251,7 @@ class Model(ChoosesPrior):
             [11, 6]
         """
         part = -(-examples // (self.devices * self.nodes))
-        return part // self.batch_size if self.whole else -(-part // self.batch_size)
+        return part // self.batch_size if self.leaves_out(examples) else -(-part // self.batch_size)
 
     def adam(self, parts, betas=(0.9, 0.999)):
         """Adam over modules with a learning rate each, `[(module, rate)]`; what does not learn is left out."""

@@ -42,12 +42,14 @@ class CategoryDecomposition(NamedTuple):
 def clusters(probs: Tensor, labels: Tensor) -> Clusters:
     """How well the most probable categories match labels that they were not trained with.
 
+    Rows whose label is missing (NaN) count for `used` alone.
+
     Args:
         probs: q(c given x), `(n, K)`.
-        labels: `(n,)`, of any values.
+        labels: `(n,)`, of any values, NaN = missing.
 
     Raises:
-        ValueError: shapes that do not fit, no rows.
+        ValueError: shapes that do not fit, no rows, no label that is known.
 
     Example:
         >>> probs = torch.eye(3)[[0, 0, 1, 1, 1]]
@@ -62,13 +64,22 @@ def clusters(probs: Tensor, labels: Tensor) -> Clusters:
             f"probs, labels: expected shapes (n, K) and (n,) with n >= 1, got {tuple(probs.shape)} and "
             f"{tuple(labels.shape)}"
         )
-    assigned, truth = probs.argmax(-1).cpu().numpy(), labels.cpu().numpy()
+    known = _known(labels)
+    assigned, truth = probs.argmax(-1).cpu()[known].numpy(), labels.cpu()[known].numpy()
     table: Any = contingency_matrix(truth, assigned)  # labels by the categories that occur
     from scipy.optimize import linear_sum_assignment  # here, since it is slow to import
 
     matched = table[linear_sum_assignment(table, maximize=True)].sum() / len(truth)
     nmi = normalized_mutual_info_score(truth, assigned)
     return Clusters(float(matched), float(numpy.max(table, 0).sum() / len(truth)), float(nmi), _used(probs))
+
+
+def _known(labels: Tensor) -> Tensor:
+    """Which labels are not missing, on the CPU; at least one must be."""
+    known = ~labels.cpu().isnan()
+    if not known.any():
+        raise ValueError(f"labels: expected at least one that is known, got {len(labels)} that are missing (NaN)")
+    return known
 
 
 def _used(probs: Tensor) -> int:
@@ -126,10 +137,17 @@ class CategoryMetrics(Callback):
     Args:
         model: as `programs.CategoricalVAE`: `posterior(x)` and a `prior` with two levels.
         x: images; the cost is quadratic in their number.
-        labels: `(len(x),)`, or None.
+        labels: `(len(x),)`, NaN = missing, or None.
+
+    Raises:
+        ValueError: another number of labels, or none that is known.
     """
 
     def __init__(self, model: Any, x: Tensor, labels: Tensor | None = None) -> None:
+        if labels is not None:
+            if labels.shape != x.shape[:1]:
+                raise ValueError(f"labels: expected shape ({len(x)},) as x has it, got {tuple(labels.shape)}")
+            _known(labels)
         self.model, self.x, self.labels = model, x, labels
 
     @torch.no_grad()

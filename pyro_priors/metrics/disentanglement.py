@@ -18,11 +18,11 @@ def mutual_information_gap(latents: Tensor, factors: Tensor, bins: int = 20) -> 
 
     Args:
         latents: `(n, d)` with d >= 2, such as means of q(z given x).
-        factors: `(n, F)`, states of each factor.
+        factors: `(n, F)`, states of each factor, NaN = missing: a factor counts over the rows where it is known.
         bins: of each latent, at least 2.
 
     Raises:
-        ValueError: shapes that do not fit, values that are not finite, a factor that never varies.
+        ValueError: shapes that do not fit, values that are not finite, a factor that never varies, or is never known.
 
     Example:
         >>> factors = torch.cartesian_prod(torch.arange(3), torch.arange(4))
@@ -37,11 +37,15 @@ def mutual_information_gap(latents: Tensor, factors: Tensor, bins: int = 20) -> 
             "latents, factors: expected shapes (n, d) and (n, F) with n, d >= 2, got "
             f"{tuple(latents.shape)} and {tuple(factors.shape)}"
         )
-    if not (latents.isfinite().all() and factors.isfinite().all()):
-        raise ValueError("latents, factors: expected finite values, got NaN or infinity")
+    if not latents.isfinite().all() or factors.isinf().any():
+        raise ValueError("latents, factors: expected finite values, or NaN = missing in factors, got NaN or infinity")
     check_count("bins", bins, least=2)
-    if bool((factors == factors[0]).all(0).any()):
-        raise ValueError("factors: expected each to vary, got one that never does")
+    known = ~factors.isnan().cpu()
+    for index, (factor, rows) in enumerate(zip(factors.T.cpu(), known.T, strict=True)):
+        if not rows.any():
+            raise ValueError(f"factors: expected each to be known somewhere, got NaN alone in column {index}")
+        if bool((factor[rows] == factor[rows][0]).all()):
+            raise ValueError(f"factors: expected each to vary, got one that never does (column {index})")
     from sklearn.metrics import mutual_info_score  # here, since it takes a second to import
 
     latents = latents.double()
@@ -49,7 +53,8 @@ def mutual_information_gap(latents: Tensor, factors: Tensor, bins: int = 20) -> 
     shares = (latents - low) / (high - low).clamp(min=torch.finfo(latents.dtype).tiny)
     cells = (bins * shares).long().clamp(max=bins - 1).T.cpu().numpy()
     gaps = []
-    for factor in factors.T.cpu().numpy():
-        information = sorted((mutual_info_score(factor, cell) for cell in cells), reverse=True)
+    for column, rows in zip(factors.T.cpu().numpy(), known.T.numpy(), strict=True):
+        factor = column[rows]
+        information = sorted((mutual_info_score(factor, cell[rows]) for cell in cells), reverse=True)
         gaps.append((information[0] - information[1]) / mutual_info_score(factor, factor))
     return float(sum(gaps) / len(gaps))

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
 from pyro_priors.checks import check_choice
-from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction
+from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction, log_observed
 from pyro_priors.objectives.regularisers import check_weight
-from pyro_priors.objectives.traces import Program, sample_sites, site_of
+from pyro_priors.objectives.traces import Program, check_examples, sample_sites, site_of
 from pyro_priors.ops import full_precision
 
 Kind = Literal["minimax", "non-saturating", "wasserstein", "hinge", "energy"]
@@ -118,6 +118,7 @@ class CriticLoss(nn.Module):
         self.mismatched = mismatched
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, CriticTerms]:
+        check_examples(batch)
         real, fake, given = self.pair(model, guide, batch)
         real, fake = noisy(real, self.noise), noisy(fake, self.noise)
         of_real, of_fake = numbers(self.critic, real, *given), numbers(self.critic, fake, *given)
@@ -196,8 +197,10 @@ class GeneratorLoss(nn.Module):
         self.critic, self.game, self.estimator = critic, make_game(kind, **kwargs), estimator or Pathwise()
         self.noise, self.matching = check_weight("noise", noise), matching
         self.information, self.code = check_weight("information", information), code
+        self.least_batch = self.estimator.least_batch
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, GeneratorTerms]:
+        check_examples(batch)
         drawn = self.estimator.draw(model, *batch)
         cost = self.cost(drawn.x, *batch)
         observed = log_observed(drawn)
@@ -276,15 +279,6 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
 def noisy(x: Tensor, noise: float) -> Tensor:
     """With Gaussian noise of this standard deviation."""
     return x + noise * torch.randn_like(x) if noise else x
-
-
-def log_observed(drawn: Drawn) -> Tensor:
-    """log p of what a program observed, a mean over the examples; zero where it observed nothing."""
-    total = drawn.z.new_zeros(())
-    for _, site in sample_sites(drawn.trace):
-        if site["is_observed"] and not site["infer"].get("_deterministic"):
-            total = total + site["fn"].log_prob(site["value"]).sum() / len(drawn.z)
-    return total
 
 
 @contextlib.contextmanager

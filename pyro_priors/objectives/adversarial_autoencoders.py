@@ -15,7 +15,7 @@ from pyro_priors.objectives.adversarial import CriticLoss, Kind, frozen, make_ga
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
 from pyro_priors.objectives.estimators import Pathwise, ScoreFunction
 from pyro_priors.objectives.regularisers import check_weight, latents_of, with_regulariser
-from pyro_priors.objectives.traces import LogTerms, Program, divergence, site_of, trace_pair
+from pyro_priors.objectives.traces import LogTerms, Program, check_examples, divergence, site_of, trace_pair
 from pyro_priors.ops import full_precision
 
 
@@ -52,7 +52,7 @@ class AdversarialELBO(ELBO):
     ) -> None:
         super().__init__(latent)
         self.critic, self.game, self.weight = critic, make_game(kind), check_weight("weight", weight)
-        self.estimator = estimator
+        self.estimator, self.least_batch = estimator, getattr(estimator, "least_batch", 1)
 
     def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
         estimator = self.estimator
@@ -135,6 +135,7 @@ class SimilarityLoss(nn.Module):
         self.latent, self.image = latent, image
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, SimilarityTerms]:
+        check_examples(batch)
         guide_trace, model_trace = trace_pair(model, guide, batch)
         made = site_of(model_trace, self.image)["fn"].mean
         with frozen(self.critic):

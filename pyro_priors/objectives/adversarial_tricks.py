@@ -49,6 +49,7 @@ class Consensus(nn.Module):
             raise ValueError("player: expected a game of two losses, got one that matches features")
         self.player, self.generator, self.weight = player, generator, check_weight("weight", weight)
         self.detached = ScoreFunction("none", latent=latent)
+        self.least_batch = getattr(player, "least_batch", 1)
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ConsensusTerms]:
         loss, _ = self.player(model, guide, *batch)

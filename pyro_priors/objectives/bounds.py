@@ -1,7 +1,8 @@
 """Training objectives: `loss, terms = objective(model, guide, *batch)`.
 
 The loss is a scalar tensor with gradients, the negative bound per example (the mean over the batch) in nats;
-`terms` holds its parts, detached. Build one, call it in a loop; nothing is remembered between calls.
+`terms` holds its parts, detached. Build one, call it in a loop; nothing is remembered between calls. One that needs
+several examples at once says so by `least_batch`; all refuse an empty batch.
 """
 
 import math
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.objectives.traces import LogTerms, Program, log_terms
+from pyro_priors.objectives.traces import LogTerms, Program, check_examples, log_terms
 
 
 class ELBOTerms(NamedTuple):
@@ -74,6 +75,7 @@ class ELBO:
         self.how = {"enumerate": enumerate, "max_plate_nesting": max_plate_nesting}
 
     def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, NamedTuple]:
+        check_examples(batch)
         terms = log_terms(model, guide, batch, latent=self.latent, **self.how)
         reconstruction, kl = terms.observed.mean(), terms.kl.mean()
         weights = {name: 1.0 if name in self.unweighted else self.kl_weight for name in terms.kls}
@@ -117,6 +119,7 @@ class ImportanceWeightedELBO:
         self.num_particles, self.latent, self.max_plate_nesting = num_particles, latent, max_plate_nesting
 
     def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, ImportanceWeightedTerms]:
+        check_examples(batch)
         log_weight = log_terms(
             model,
             guide,
@@ -150,6 +153,7 @@ class LogLikelihood:
     """
 
     def __call__(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, LogLikelihoodTerms]:
+        check_examples(batch)
         trace = pyro.poutine.trace(model).get_trace(*batch)
         log_likelihood = cast(Tensor, trace.log_prob_sum()) / len(batch[0])
         return -log_likelihood, LogLikelihoodTerms(log_likelihood.detach())

@@ -35,6 +35,8 @@ class InfoELBO(ELBO):
         ValueError: an unknown kernel, a width that is not positive, alpha + lambda < 1; on a call, a batch of one.
     """
 
+    least_batch = 2  # of which a discrepancy can be estimated
+
     def __init__(
         self,
         alpha: float = 0.0,
@@ -54,6 +56,8 @@ class InfoELBO(ELBO):
 
     def loss(self, reconstruction: Tensor, kl: Tensor, parts: ELBOTerms, terms: LogTerms):
         z, prior = latents_of(terms.site.value), terms.site.prior
+        if len(z) < self.least_batch:
+            raise ValueError(f"batch: expected at least two examples for the discrepancy of their codes, got {len(z)}")
         # The plate has expanded the prior to the batch.
         draws = prior.rsample() if prior.has_rsample else prior.sample()
         discrepancy = squared_mmd(z, draws.expand_as(z), self.kernel, self.width)

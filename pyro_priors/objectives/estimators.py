@@ -57,6 +57,8 @@ class Pathwise:
         tensor([3., 3.])
     """
 
+    least_batch = 1
+
     def __init__(self, latent: str = "z") -> None:
         self.latent = latent
 
@@ -123,6 +125,7 @@ class ScoreFunction:
     ) -> None:
         check_choice("baseline", baseline, ("mean", "leave-one-out", "none"))
         self.baseline, self.normalize, self.latent = baseline, normalize, latent
+        self.least_batch = 1 if baseline == "none" and not normalize else 2
 
     def draw(self, program: Program, *batch: Any) -> Drawn:
         """Run the program on latents without gradients; log p(z) has them."""
@@ -135,7 +138,7 @@ class ScoreFunction:
         advantage, count = _checked(cost, drawn).detach(), len(cost)
         if not torch.is_grad_enabled():
             return cost.mean()
-        if count < 2 and (self.baseline != "none" or self.normalize):
+        if count < self.least_batch:
             raise ValueError(f"cost: expected at least two examples for a baseline, got {count}")
         if self.baseline != "none":
             advantage = advantage - advantage.mean()
@@ -162,6 +165,15 @@ def make_estimator(
             raise ValueError("normalize: expected False with the pathwise estimator, got True")
         return Pathwise(latent)
     return ScoreFunction("mean" if name == "reinforce" else "leave-one-out", normalize=normalize, latent=latent)
+
+
+def log_observed(drawn: Drawn) -> Tensor:
+    """log p of what a program observed, a mean over the examples; zero where it observed nothing."""
+    total = drawn.z.new_zeros(())
+    for _, site in sample_sites(drawn.trace):
+        if site["is_observed"] and not site["infer"].get("_deterministic"):
+            total = total + site["fn"].log_prob(site["value"]).sum() / len(drawn.z)
+    return total
 
 
 class _Detached(Messenger):

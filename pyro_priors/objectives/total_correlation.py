@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from pyro_priors.checks import check_count
 from pyro_priors.objectives.bounds import ELBO, ELBOTerms
 from pyro_priors.objectives.regularisers import check_weight, latents_of, with_regulariser
-from pyro_priors.objectives.traces import LatentSite, LogTerms, Program, site_of
+from pyro_priors.objectives.traces import LatentSite, LogTerms, Program, check_examples, site_of
 from pyro_priors.ops import full_precision
 
 
@@ -151,6 +151,7 @@ class DensityRatio(nn.Module):
         self.discriminator, self.latent = discriminator, latent
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, DensityRatioTerms]:
+        check_examples(batch)
         with torch.no_grad():  # codes are all that is needed: no pass of the model
             trace = poutine.trace(guide).get_trace(*batch)
         if self.latent not in trace.nodes:

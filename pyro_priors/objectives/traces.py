@@ -126,6 +126,12 @@ def as_tuple(batch: Tensor | tuple | list) -> tuple:
     return tuple(batch) if isinstance(batch, tuple | list) else (batch,)
 
 
+def check_examples(batch: tuple) -> None:
+    """`ValueError` where a batch is empty; of programs without a batch nothing is known before they have run."""
+    if batch and isinstance(batch[0], Tensor) and batch[0].shape[:1] == (0,):
+        raise ValueError(f"batch: expected at least one example, got none (shape {tuple(batch[0].shape)})")
+
+
 def device_of(program: Program) -> torch.device | None:
     """Where the module lives that a program is a method of; None where there is none."""
     owner = getattr(program, "__self__", program)

@@ -73,6 +73,8 @@ class ConvClassifier(Recorded):
 
     def model(self, x: Tensor, y: Tensor) -> Tensor:
         """Site "y", attributes `(batch, n_attributes)` with NaN = missing, in the plate "data"."""
+        if len(x) == 0:
+            raise ValueError("x: expected at least one image, got an empty batch")
         with pyro.plate("data", len(x)):
             return pyro.sample("y", self(x), obs=y)
 

@@ -62,13 +62,16 @@ def to_arviz(
     Takes what `pyro.infer.Predictive(vae.model, guide=vae.guide, num_samples=100)(x, y)` returns, or draws of one's
     own, `{"z": vae.encode(x).sample((100,)), "y_imputed": impute(vae, x, y, draws=100)}`. All draws form one chain.
 
+    What every draw repeats, as Predictive does with an observed site, is no draw: it goes to "constant_data" once, or
+    is dropped where `observed` has it. Imputations ("..._imputed") are always draws, also where nothing was missing.
+
     Shapes:
         every array of `draws` is `(draws, *)`, every one of `observed` `(*)`. The dimensions after the draws are called
         "data" (the batch), "attribute" (the last one of "y" and "y_imputed", where attributes are given), and
         "<name>_dim_0", "<name>_dim_1", ... as ArviZ does.
 
     Args:
-        draws: arrays by name, for the group "posterior".
+        draws: arrays by name, for the group "posterior", or "constant_data" where all of several draws are equal.
         attributes: names of the attributes, such as `prior.attributes`, for the coordinate "attribute":
             `posterior["y_imputed"].sel(attribute="digit")`.
         coords: labels of the entries along a dimension, by its name.
@@ -80,9 +83,13 @@ def to_arviz(
         ValueError: no draws, arrays or labels whose sizes do not fit each other, a dimension named twice.
 
     Example:
-        >>> posterior = to_arviz({"y_imputed": torch.zeros(100, 5, 2)}, attributes=("digit", "sex")).posterior
-        >>> dict(posterior.sizes)
+        >>> x = torch.rand(5, 1, 8, 8)
+        >>> draws = {"y_imputed": torch.zeros(100, 5, 2), "x": x.expand(100, -1, -1, -1, -1)}
+        >>> data = to_arviz(draws, attributes=("digit", "sex"))
+        >>> dict(data.posterior.sizes)
         {'chain': 1, 'draw': 100, 'data': 5, 'attribute': 2}
+        >>> dict(data.constant_data.sizes)
+        {'data': 5, 'x_dim_0': 1, 'x_dim_1': 8, 'x_dim_2': 8}
     """
     arrays, data = _arrays("draws", draws), _arrays("observed", observed or {})
     if not arrays:
@@ -104,13 +111,27 @@ def to_arviz(
         for name, array in group.items():
             event_dims[name] = _dim_names(name, array.ndim - len(lead), named.get(name))
             _fit(f"{where}[{name!r}]", [*lead, *event_dims[name]], array.shape, sizes)
-    groups: dict[str, dict[str, np.ndarray]] = {"posterior": {}, "posterior_predictive": {}, "observed_data": data}
+    return _from_dict(_grouped(arrays, data), coords, event_dims)
+
+
+def _grouped(arrays: dict[str, np.ndarray], data: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """ArviZ' groups of the draws `(1, draws, *)` and of the data."""
+    constant: dict[str, np.ndarray] = {}
+    groups = {"posterior": {}, "posterior_predictive": {}, "observed_data": data, "constant_data": constant}
     for name, array in arrays.items():
-        if name not in data:
+        if name in data:
+            if not _repeats(array[0], data[name]):
+                groups["posterior_predictive"][name] = array
+        elif array.shape[1] > 1 and not name.endswith("_imputed") and _repeats(array[0], array[0, 0]):
+            constant[name] = array[0, 0]
+        else:
             groups["posterior"][name] = array
-        elif not all(np.array_equal(draw, data[name], equal_nan=True) for draw in array[0]):
-            groups["posterior_predictive"][name] = array
-    return _from_dict({name: group for name, group in groups.items() if group}, coords, event_dims)
+    return {name: group for name, group in groups.items() if group}
+
+
+def _repeats(draws: np.ndarray, value: np.ndarray) -> bool:
+    """Whether every draw is this value; NaN is NaN."""
+    return all(np.array_equal(draw, value, equal_nan=draw.dtype.kind in "fc") for draw in draws)
 
 
 def _from_dict(groups: dict[str, dict], coords: dict[str, Sequence], dims: dict[str, list[str]]) -> Any:

@@ -13,6 +13,8 @@ from pyro_priors.training.checkpoints import load_into
 class ExponentialAverage(Callback):
     """Average a module's weights and buffers over the steps of `fit`, and leave it with the average at the end.
 
+    Another training begins another average.
+
     References:
         Yazici et al., "The unusual effectiveness of averaging in GAN training", 2019, arXiv:1806.04498.
 
@@ -30,6 +32,9 @@ class ExponentialAverage(Callback):
             raise ValueError(f"decay: expected a number in [0, 1), got {decay}")
         self.module, self.decay, self.every = module, decay, check_count("every", every)
         self.average: AveragedModel | None = None
+
+    def on_fit_start(self, state: FitState) -> None:
+        self.average = None
 
     def on_step_end(self, state: FitState) -> None:
         if (state.step + 1) % self.every:

@@ -13,6 +13,7 @@ from pyro_priors.checks import check_count
 from pyro_priors.objectives.traces import as_tuple
 from pyro_priors.training.random_states import generators
 from pyro_priors.training.ranks import by_first
+from pyro_priors.training.workers import begin_workers, forget_workers
 
 
 @dataclass
@@ -30,7 +31,17 @@ class FitState:
 
 
 class Callback:
-    """Does nothing at every hook; override what you need."""
+    """Does nothing at every hook; override what you need.
+
+    One that remembers anything forgets it in `on_fit_start`, so that it may be handed in again, and gives it to
+    `state_dict`, so that a training may resume.
+    """
+
+    def on_fit_start(self, state: FitState) -> None:
+        """Before a training that does not resume: forget what an earlier one has left."""
+
+    def on_fit_exit(self, state: FitState) -> None:
+        """However a training ended, by an error too: put back what was changed for its time."""
 
     def on_epoch_start(self, state: FitState) -> None: ...
 
@@ -61,7 +72,8 @@ class Callback:
 class Anneal(Callback):
     """Set `target.attribute` to `schedule(step)` before every step, and to `schedule.end` for validation.
 
-    Validation under the final value keeps the losses of different epochs comparable.
+    It has the value of step 0 from the start of the training, and keeps the last one after its end. Validation under
+    the final value keeps the losses of different epochs comparable.
 
     Raises:
         ValueError: the target has no such attribute, the schedule no `end`.
@@ -81,6 +93,9 @@ class Anneal(Callback):
         self.target, self.attribute = target, attribute
         self.schedule: Any = schedule  # with its `end`
 
+    def on_fit_start(self, state: FitState) -> None:
+        setattr(self.target, self.attribute, self.schedule(0))
+
     def on_step_start(self, state: FitState) -> None:
         setattr(self.target, self.attribute, self.schedule(state.step))
 
@@ -97,7 +112,8 @@ class Anneal(Callback):
 class CosineDecay(Callback):
     """Let the learning rates of all optimizers fall from what they are to 0 over `steps` steps, along half a cosine.
 
-    With several counts of steps they start anew after each but the last (warm restarts).
+    With several counts of steps they start anew after each but the last (warm restarts). When the training ends, by an
+    error too, the optimizers have the rates of before it.
 
     References:
         Loshchilov, Hutter, "SGDR: stochastic gradient descent with warm restarts", arXiv:1608.03983, eq. 5.
@@ -118,8 +134,15 @@ class CosineDecay(Callback):
             raise ValueError("steps: expected at least one count, got none")
         self.steps, self._start = [check_count("steps", count) for count in steps], None
 
+    def on_fit_start(self, state: FitState) -> None:
+        self._start = None
+
+    def on_fit_exit(self, state: FitState) -> None:
+        for group, start in zip(_groups(state), self._start or [], strict=False):  # none before the first step
+            group["lr"] = start
+
     def on_step_start(self, state: FitState) -> None:
-        groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
+        groups = _groups(state)
         if self._start is None:
             self._start = [group["lr"] for group in groups]
         step, cycle = state.step, self.steps[0]
@@ -136,6 +159,10 @@ class CosineDecay(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._start = state["start"]
+
+
+def _groups(state: FitState) -> list[dict[str, Any]]:
+    return [group for optimizer in state.optimizers for group in optimizer.param_groups]
 
 
 class Reinitialize(Callback):
@@ -180,6 +207,9 @@ class Reinitialize(Callback):
         self.prior: Any = prior
         self.data, self.encode = data, encode
         self.first, self.every, self.samples = first, every, samples
+
+    def on_fit_start(self, state: FitState) -> None:
+        forget_workers(self.data)
 
     def on_epoch_start(self, state: FitState) -> None:
         since = state.epoch - 1 - self.first
@@ -229,9 +259,12 @@ class Reinitialize(Callback):
     def _batches(self) -> Iterable[tuple[Tensor, ...]]:
         """As many batches as hold `samples` examples."""
         left, parts = self.samples, 2 if getattr(self.prior, "attributes", None) else 1
+        begin_workers(self.data)
         for batch in self.data:
             batch = tuple(part[:left] for part in as_tuple(batch)[:parts])
             left -= len(batch[0])
             yield batch
             if left == 0:
                 return
+        if left == self.samples:
+            raise ValueError("data: expected batches every time, got none (a generator runs only once)")

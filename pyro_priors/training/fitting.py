@@ -11,6 +11,7 @@ from torch import nn
 from pyro_priors.checks import check_count
 from pyro_priors.training.callbacks import Callback
 from pyro_priors.training.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints
+from pyro_priors.training.data_checks import check_data
 from pyro_priors.training.files import remove_unfinished
 from pyro_priors.training.loop import Files, FitResult, Loop, steady
 from pyro_priors.training.modes import modes_restored
@@ -74,8 +75,14 @@ def fit(
     Note:
         To resume amid an epoch its first batches are read again, so that the rest comes in the same order: what draws
         it must draw from the generators of torch, numpy or python, or a loader's own, and at the beginning of the
-        epoch. Persistent workers that draw are the exception: resume those from whole epochs. A callback whose state
-        changes tells it by `state_dict`.
+        epoch. What persistent workers draw themselves, beside that order, is the exception: they begin anew. A
+        callback whose state changes tells it by `state_dict`.
+
+        What is handed in again, to another call that does not resume, behaves as the first time: callbacks, schedules
+        and early stopping begin afresh, learning rates that a schedule has changed are put back, workers that stay are
+        started anew. What is learned goes on: the model, and an optimizer's moments, which belong to its parameters (a
+        new optimizer has none). So does the generator that a DataLoader was given: as in torch, it decides another
+        order. A Python generator of batches runs only once, for one epoch.
 
         With several devices each takes a part of every batch, and gradients and reported means are averaged over them:
         where a loss is a mean over examples, that is one device with the joined batch. Objectives whose loss is none
@@ -114,8 +121,8 @@ def fit(
     Raises:
         ValueError: no step, a first step that is not due on every batch, another that is never due, a number that is
             not positive, several nodes without a launcher, several steps or data without a length where gradients
-            accumulate, early stopping without validation data or with an objective that is not steady, no batches,
-            checkpoints without a folder.
+            accumulate, early stopping without validation data or with an objective that is not steady, no batches, or
+            fewer examples in one than an objective needs (`least_batch`), checkpoints without a folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch, and site or parameters. The update is
@@ -123,6 +130,7 @@ def fit(
     """
     steps = [steps] if isinstance(steps, OptimizationStep) else [OptimizationStep(*step) for step in steps]
     _check(steps, epochs, validation, early_stopping, clip_norm, accumulate)
+    check_data(steps, data, validation, epochs, devices * nodes)
     _check_files(run_dir, checkpoint_every, resume)
     check_nodes(nodes)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
@@ -150,8 +158,13 @@ def fit(
     with pyro.validation_enabled(False), modes_restored(model):
         if checkpoint is not None:
             loop.progress = loop.restorable.restore(checkpoint, Path(run_dir or "") / CHECKPOINT)
-        with loop.progress_bar(epochs, progress), noted_signals(files.written) as loop.signals:
-            return loop.run(epochs)
+        else:
+            loop.begin()
+        try:
+            with loop.progress_bar(epochs, progress), noted_signals(files.written) as loop.signals:
+                return loop.run(epochs)
+        finally:
+            loop.end()
 
 
 def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: bool) -> tuple[Files, dict | None]:

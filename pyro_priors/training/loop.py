@@ -20,6 +20,7 @@ from pyro_priors.training.schedules import EarlyStopping
 from pyro_priors.training.signals import Signals, stop
 from pyro_priors.training.state import Means, Progress, Restorable
 from pyro_priors.training.update import Updates
+from pyro_priors.training.workers import begin_workers, forget_workers
 
 
 class FitResult(NamedTuple):
@@ -72,6 +73,16 @@ class Loop:
         )
         self.progress, self.signals = Progress(), Signals()
         self.bar: Any = None  # within `progress_bar`
+
+    def begin(self) -> None:
+        """Nothing of an earlier training: what is handed in again behaves as the first time."""
+        for part in filter(None, (*self.callbacks, self.early_stopping)):
+            part.on_fit_start(self.state)
+
+    def end(self) -> None:
+        """However it ended."""
+        for callback in reversed(self.callbacks):
+            callback.on_fit_exit(self.state)
 
     def run(self, epochs: int) -> FitResult:
         if hasattr(self.data, "__len__") and 0 < epochs * len(self.data) < max(self.every):
@@ -162,6 +173,8 @@ class Loop:
         for loader in (self.data, self.validation):
             if "_num_iter_calls" in getattr(loader, "__dict__", {}):  # Fabric's count, by which ranks share an order
                 loader._num_iter_calls = self.progress.epochs
+        if self.progress.epochs:  # resumed: the first epoch has drawn the seed of workers that stay
+            begin_workers(self.data)
         numbered = enumerate(self.data, start=1)
         if done:
             again = sum(1 for _ in itertools.islice(numbered, done))
@@ -174,6 +187,7 @@ class Loop:
     def _validate(self) -> dict[str, float]:
         self.updates.losses.eval()
         self._call("on_validation_start")
+        begin_workers(self.validation)
         means, device = Means(), self.fabric.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(self.fabric.global_rank)  # the same draws in every epoch
@@ -230,6 +244,7 @@ class Loop:
 
     def _loader(self, data: Iterable, seed: int | None) -> Iterable:
         if isinstance(data, torch.utils.data.DataLoader):
+            forget_workers(data)
             loader = self.fabric.setup_dataloaders(data)
             if isinstance(loader.sampler, DistributedSampler) and seed is not None:
                 loader.sampler.seed = seed  # which all ranks share

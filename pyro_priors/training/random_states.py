@@ -46,7 +46,16 @@ def set_random_states(states: dict[str, Tensor], device: torch.device) -> None:
 
 
 def generators(*sources: Any) -> list[torch.Generator]:
-    """The generators that DataLoaders were given, each once; other sources have none."""
-    parts = [(loader, getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)) for loader in sources]
-    distinct = dict.fromkeys(getattr(part, "generator", None) for several in parts for part in several)
+    """The generators that DataLoaders and their samplers were given, each once; other sources have none.
+
+    Example:
+        >>> from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+        >>> own = torch.Generator()
+        >>> batches = BatchSampler(RandomSampler(range(9), generator=own), 3, drop_last=False)
+        >>> generators(DataLoader(range(9), batch_sampler=batches)) == [own]
+        True
+    """
+    samplers = [getattr(loader, name, None) for loader in sources for name in ("sampler", "batch_sampler")]
+    parts = [*sources, *samplers, *(getattr(sampler, "sampler", None) for sampler in samplers)]
+    distinct = dict.fromkeys(getattr(part, "generator", None) for part in parts)
     return [generator for generator in distinct if isinstance(generator, torch.Generator)]

@@ -17,7 +17,7 @@ from pyro_priors.training.random_states import random_states, set_random_states
 class TensorBoard(Callback):
     """Write every row of metrics.csv for TensorBoard too: `tensorboard --logdir FOLDER`.
 
-    A resumed training goes on in the same folder.
+    A resumed training goes on in the same folder, another one writes files of its own there.
 
     Args:
         folder: where its event files go.
@@ -27,10 +27,17 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: str | Path) -> None:
+        self.folder = folder
+        self.logger = self._opened()
+
+    def _opened(self) -> Any:
         from lightning_fabric.loggers.tensorboard import TensorBoardLogger
 
         # Its files are named by the second: a training that is resumed within one must not write over them.
-        self.logger = TensorBoardLogger(folder, name="", version="", filename_suffix=f".{time.time_ns()}")
+        return TensorBoardLogger(self.folder, name="", version="", filename_suffix=f".{time.time_ns()}")
+
+    def on_fit_start(self, state: FitState) -> None:
+        self.logger = self._opened()
 
     def on_row(self, state: FitState, row: dict[str, float]) -> None:
         if state.fabric.is_global_zero:

@@ -65,6 +65,10 @@ class EarlyStopping:
         self.patience, self.min_delta = patience, min_delta
         self.best, self.waited = math.inf, 0
 
+    def on_fit_start(self, state: object = None) -> None:
+        """Before a training that does not resume: no loss has come yet."""
+        self.best, self.waited = math.inf, 0
+
     def update(self, loss: float) -> bool:
         """Note the loss of one epoch; whether to stop now."""
         if loss < self.best - self.min_delta:

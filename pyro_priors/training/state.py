@@ -147,6 +147,12 @@ class Restorable:
                 how = f"expected {expected[part]}, got {got}"
                 how = differences(expected[part], got) if part == "weights" else how
                 raise CheckpointError(f"path: {path} is the checkpoint of another training ({part}: {how})")
+        own, saved = len(self.generators), len(captured["now"]["generators"])
+        if own != saved:
+            raise CheckpointError(
+                f"path: {path} is the checkpoint of another training (generators of loaders and their samplers: "
+                f"expected {own}, got {saved})"
+            )
         try:
             load_into(self.losses, weights)
             for module, kept in zip(self.held(), held, strict=True):

@@ -73,11 +73,39 @@ def test_what_predictive_returns_goes_in_as_it_is(vae, version):
     draws = Predictive(vae.model, guide=vae.guide, num_samples=30)(x, y)
     data = to_arviz(draws)
     assert isinstance(data, xarray.DataTree) == (version == "1.x")
-    assert groups_of(data) == {"posterior"}
+    assert groups_of(data) == {"posterior", "constant_data"}
     assert data.posterior["z"].dims == ("chain", "draw", "data", "z_dim_0")
-    assert data.posterior["x"].dims == ("chain", "draw", "data", "x_dim_0", "x_dim_1", "x_dim_2")
-    for name, value in draws.items():
-        np.testing.assert_array_equal(data.posterior[name].values, value[None].numpy())
+    assert data.constant_data["x"].dims == ("data", "x_dim_0", "x_dim_1", "x_dim_2")
+    np.testing.assert_array_equal(data.constant_data["x"].values, x.numpy())
+    for name in ("z", "y_imputed"):
+        np.testing.assert_array_equal(data.posterior[name].values, draws[name][None].numpy())
+
+
+def test_what_every_draw_repeats_is_no_draw(vae, version):
+    """Of the bytes of a posterior with the images that were seen, they were nine tenths, and had no spread."""
+    x, y = batch()
+    draws = Predictive(vae.model, guide=vae.guide, num_samples=30)(x, y)
+    for observed in ({}, {"x": x}, {"x": x, "y": y}):
+        data = to_arviz(draws, attributes=vae.prior.attributes, observed=observed)
+        assert set(data.posterior.data_vars) == {"z", "y_imputed"}
+        assert data.posterior.nbytes < sum(draws[name].nbytes for name in draws if name != "x") + 2000
+        for value in data.posterior.data_vars.values():
+            assert (value.std("draw") > 0).any()
+        where = data.observed_data if observed else data.constant_data
+        np.testing.assert_array_equal(where["x"].values, x.numpy())
+
+
+def test_where_a_draw_differs_or_is_alone_it_is_a_draw(version):
+    value = torch.rand(3, 2)
+    other = value.expand(5, 3, 2).clone()
+    other[4, 2, 1] = NAN
+    known = torch.ones(5, 3, 2)  # nothing was missing, and yet it is what was asked for
+    data = to_arviz(
+        {"other": other, "y_imputed": known, "same": value.expand(5, 3, 2), "whole": torch.ones(5, 3).long()}
+    )
+    assert set(data.posterior.data_vars) == {"other", "y_imputed"}
+    assert set(data.constant_data.data_vars) == {"same", "whole"}
+    assert set(to_arviz({"same": value[None]}).posterior.data_vars) == {"same"}
 
 
 def test_attributes_have_names_and_data_a_group_of_its_own(vae, version):
@@ -146,7 +174,7 @@ def test_the_signature_decides_which_arviz_it_is(monkeypatch):
         "arviz",
         SimpleNamespace(from_dict=lambda data, *, coords, dims: calls.append((data, coords, dims))),
     )
-    to_arviz({"z": torch.zeros(3, 2)})
+    to_arviz({"z": torch.rand(3, 2)})
     monkeypatch.setitem(
         sys.modules,
         "arviz",
@@ -154,7 +182,7 @@ def test_the_signature_decides_which_arviz_it_is(monkeypatch):
             from_dict=lambda posterior, *, coords, dims: calls.append(({"posterior": posterior}, coords, dims))
         ),
     )
-    to_arviz({"z": torch.zeros(3, 2)})
+    to_arviz({"z": torch.rand(3, 2)})
     for data, coords, dims in calls:
         assert data["posterior"]["z"].shape == (1, 3, 2)
         assert (coords, dims) == ({}, {"z": ["data"]})

@@ -1,4 +1,4 @@
-"""A training that is killed at random moments, and one of two processes, resume to the last bit."""
+"""A training of two processes that leave in the middle of an epoch resumes to the last bit."""
 
 import os
 import subprocess
@@ -7,81 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from resumable import MAKE, outcome
+from resumable import outcome
 
 from pyro_priors.training import CHECKPOINT, load_state
-
-KILLING = """
-import os, random, signal, sys, time
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-import lightning_fabric, sklearn.mixture, tqdm
-from resumable import MAKE, outcome, train
-
-name, folder, kills, seed = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-
-
-def child(where, **kwargs):
-    pid = os.fork()
-    if pid == 0:
-        train(name, where, epochs=5, **kwargs)
-        os._exit(0)
-    return pid
-
-
-train(name, folder / "warm", epochs=2)  # what is slow the first time, the children find done
-began = time.perf_counter()
-train(name, folder / "whole", epochs=5)
-seconds, draws, killed, writing = time.perf_counter() - began, random.Random(seed), 0, 0
-expected = outcome(folder / "whole")
-for attempt in range(10 * kills):
-    run = folder / f"run{attempt}"
-    while True:
-        last = killed == kills
-        pid = child(run, resume=True, checkpoint_every=1)
-        if not last:
-            time.sleep(draws.uniform(0.0, 2 * seconds / kills))
-            until = time.perf_counter() + seconds * (killed % 2)  # every other one while a file is written
-            while time.perf_counter() < until and not any(run.glob(".*.tmp")):
-                pass
-            os.kill(pid, signal.SIGKILL)
-        status = os.waitpid(pid, 0)[1]
-        if status == 0:
-            break
-        assert status == signal.SIGKILL, status
-        killed += 1
-        writing += any(run.glob(".*.tmp"))
-    assert outcome(run) == expected
-    if killed == kills:
-        print(f"{killed} killed, {writing} of them while a file was written")
-        break
-else:
-    raise SystemExit("it always ended first")
-"""
-
-
-def kill(name, folder, kills):
-    root = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{root.parent}:{root}", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-W", "error", "-c", KILLING, name, folder, str(kills), "0"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith(f"{kills} killed")
-    return done.stdout
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments(tmp_path):
-    kill("factor", tmp_path, 3)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MAKE)
-def test_killed_at_many_random_moments(tmp_path, name):
-    report = kill(name, tmp_path, 10)
-    assert ", 0 of them" not in report
-
 
 RANKS = """
 import sys

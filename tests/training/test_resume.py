@@ -46,7 +46,7 @@ def test_a_discriminator_that_only_a_plain_objective_holds_is_kept(tmp_path):
 
 
 def test_what_a_schedule_has_set_stands_between_epochs(tmp_path):
-    """Validation leaves the last value, which a callback may read before the next step sets another."""
+    """The first value from the start; validation leaves the last, which may be read before the next step."""
     seen, objectives = [], []
 
     def watched():
@@ -61,7 +61,7 @@ def test_what_a_schedule_has_set_stands_between_epochs(tmp_path):
 
     train(watched, tmp_path, act, epochs=1)
     train(watched, tmp_path, act, epochs=2, resume=True)
-    assert seen == [(1, 0.5), (2, 1.0)]
+    assert seen == [(1, 0.0), (2, 1.0)]
 
 
 def test_moments_lie_as_their_parameters_do(tmp_path):
