@@ -17,7 +17,7 @@ from models.shared.answers import answers
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import csv_files, user_folder
-from pyro_priors.data.attributes import table_of
+from pyro_priors.data.attribute_table import table_of
 from pyro_priors.data.columns import choose, match, some
 from pyro_priors.data.images import Images
 

@@ -116,8 +116,12 @@ class Model(ChoosesPrior):
         """Whether it learns from labels."""
         return "attributes" in self.label_options
 
-    def load_data(self):
-        """Its data in three parts (`ImageData`), with labels where it learns from them, or else knows them hidden."""
+    def load_data(self, kinds=None):
+        """Its data in three parts (`ImageData`), with labels where it learns from them, or else knows them hidden.
+
+        `kinds` are those of the columns in a run, which are then not decided anew.
+        """
+        options = self.label_options or self.hidden_labels
         images = loading.load(
             self.data,
             self.data_root,
@@ -126,7 +130,7 @@ class Model(ChoosesPrior):
             binarize=self.binarize,
             seed=self.seed,
             stream=Streaming(self.workers) if self.stream else None,
-            **(self.label_options or self.hidden_labels),
+            **(options | {"kinds": kinds} if kinds and "kinds" in options else options),
         )
         images = images if self.labelled else loading.without_labels(images)
         self.check_data(images)

@@ -9,7 +9,8 @@ import torch
 import pyro_priors as pp
 from pyro_priors.checks import UserError
 from pyro_priors.data import attributes
-from pyro_priors.data.attributes import Attribute, Table, parse_given, read_csv, select
+from pyro_priors.data.attribute_table import Table, read_csv, select
+from pyro_priors.data.attributes import Attribute, parse_given
 
 NAN = math.nan
 HAIR = Attribute("hair", ("black", "blond", "red"))

@@ -18,7 +18,8 @@ from models.shared import answers, runs
 from pyro_priors import queries
 from pyro_priors.checks import UserError
 from pyro_priors.data import user_folder
-from pyro_priors.data.attributes import Attribute, kinds, read_csv
+from pyro_priors.data.attribute_table import read_csv
+from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.data.images import Images, loader
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE

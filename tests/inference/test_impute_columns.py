@@ -12,7 +12,8 @@ from inference import impute
 from models.shared import runs
 from pyro_priors.checks import UserError
 from pyro_priors.data import loading
-from pyro_priors.data.attributes import Attribute, kinds, read_csv
+from pyro_priors.data.attribute_table import read_csv
+from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 
