@@ -30,7 +30,7 @@ def check_cost(attributes, rank):
     most = max(counts, key=counts.get)
     raise UserError(
         f"attributes: expected categories that take at most {schema.MOST_BYTES / 1e9:.1f} GB of memory, got {count} in "
-        f"all, {counts[most]} of {most}, which take {schema.cost(count, rank)} (--kind {most}=text leaves it out)"
+        f"all, {counts[most]} of {most}, which take {schema.cost(count, rank)} (leave it out: {schema.advice(most, 'text')})"
     )
 
 

@@ -1,6 +1,7 @@
 """What a column of a table is, decided from its cells before anything is fitted."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,7 +25,6 @@ from pyro_priors.data.schema import (
     ASIDE,
     KINDS,
     MOST_BYTES,
-    MOST_CATEGORIES,
     NUMBERS,
     Field,
     advice,
@@ -97,7 +97,7 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     if odd := next((text for text in texts if not is_number(text)), None):
         raise UserError(
             f"{cells.at(odd)}: expected a number as in the other cells, or a spelling of a missing one, got {odd!r} "
-            f"(mend it, or say what it is: --also-missing {odd}, {advice(cells.name, 'categorical')})"
+            f"(mend it, or say what it is: --also-missing {shlex.quote(odd)}, {advice(cells.name, 'categorical')})"
         )
     try:
         style = style_of(texts)
@@ -144,14 +144,13 @@ def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
             first.setdefault(number(text, style) or 0, text)
         categories = [first[value] for value in sorted(first)]
     count, said = len(categories), _different(categories, "codes" if codes else "texts" if style is None else "numbers")
-    if kind is None and count > FEW:
-        if aside := _aside(cells, texts, said, count):
-            return aside
-        if count > MOST_CATEGORIES:
-            expected = f"at most {MOST_CATEGORIES} categories where nobody has said that it is categorical"
-            raise _too_many(cells, count, f"{expected} ({advice(cells.name, 'categorical')})")
+    if kind is None and count > FEW and (aside := _aside(cells, texts, said, count)):
+        return aside
     if size(count) > MOST_BYTES:
-        raise _too_many(cells, count, f"categories that take at most {MOST_BYTES / 1e9:.1f} GB of memory")
+        raise UserError(
+            f"{cells.where}: column {cells.name}: expected categories that take at most {MOST_BYTES / 1e9:.1f} GB of "
+            f"memory, got {count}, which take {cost(count)} (leave it out, or {advice(cells.name, 'text')})"
+        )
     kind = kind or {1: "constant", 2: "binary"}.get(count, "categorical")
     most = {"constant": 1, "binary": 2}.get(kind, count)
     if count > most:
@@ -166,10 +165,6 @@ def _style(texts: Sequence[str]) -> Style | None:
         return style_of(texts) if all(map(is_number, set(texts))) else None
     except NotAlike:
         return None
-
-
-def _too_many(cells: Cells, count: int, expected: str) -> UserError:
-    return UserError(f"{cells.where}: column {cells.name}: expected {expected}, got {count}, which take {cost(count)}")
 
 
 def _aside(cells: Cells, texts: Sequence[str], said: str, count: int) -> Field | None:

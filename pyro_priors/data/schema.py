@@ -1,5 +1,6 @@
 """The schema of a table: what each column is, with the reason, and how a user says that it is something else."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,8 +15,7 @@ OTHERWISE = {  # the kind that a user may rather want
     **dict.fromkeys(("ordinal", "constant"), "continuous"),
     **dict.fromkeys(("categorical", "binary"), "text"),
 }
-MOST_CATEGORIES = 1000  # of a column that nobody has said to be categorical
-MOST_BYTES = 2**30  # of what the categories of a table may take in training
+MOST_BYTES = 2**28  # of what the categories of a table may take in training
 RANK, COPIES, BYTES = 20, 4, 4  # a ring's usual one; a parameter, its gradient and two moments of Adam; float32
 
 
@@ -93,8 +93,7 @@ def describe(fields: Sequence[Field]) -> list[str]:
     """
     lines = []
     for field in fields:
-        flag = f"{field.name}={OTHERWISE[field.kind]}"
-        flag = f"'{flag}'" if set(flag) & set(' "$&();|<>*?`\\') else flag
+        flag = shlex.quote(f"{field.name}={OTHERWISE[field.kind]}")
         left = " (left out)" if field.aside else ""
         example = field.example if len(field.example) <= 40 else f"{field.example[:37]}..."
         lines.append(f"{field.name}: {field.kind}{left}, {field.reason}, such as {example} (change it: --kind {flag})")
@@ -103,7 +102,7 @@ def describe(fields: Sequence[Field]) -> list[str]:
 
 def advice(name: str, kind: str) -> str:
     """How to say that a column is of that kind, for a message."""
-    return f"--kind {name}={kind}, in Python kinds={{{name!r}: {kind!r}}}"
+    return f"--kind {shlex.quote(f'{name}={kind}')}, in Python kinds={{{name!r}: {kind!r}}}"
 
 
 def size(categories: int, rank: int = RANK) -> int:
