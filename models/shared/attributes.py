@@ -28,9 +28,10 @@ def check_cost(attributes, rank):
     if rank is None or schema.size(count, rank) <= schema.MOST_BYTES:
         return
     most = max(counts, key=counts.get)
+    cost, advice = schema.cost(count, rank), schema.advice(most, "text")
     raise UserError(
         f"attributes: expected categories that take at most {schema.MOST_BYTES / 1e9:.1f} GB of memory, got {count} in "
-        f"all, {counts[most]} of {most}, which take {schema.cost(count, rank)} (leave it out: {schema.advice(most, 'text')})"
+        f"all, {counts[most]} of {most}, which take {cost} (leave it out: {advice})"
     )
 
 

@@ -75,11 +75,12 @@ def _bytes(path: Path) -> bytes:
     name = path.name
     try:
         source = path.read_bytes()
-        if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
-        source.decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})") from error
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
+    try:
+        source.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line, why = source.count(b"\n", 0, error.start) + 1, error.reason
         raise UserError(f"{name} line {line}: expected a CSV file in UTF-8, got other bytes ({why})") from error
