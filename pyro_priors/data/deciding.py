@@ -135,14 +135,10 @@ def _unbroken(values: Sequence[int | float]) -> bool:
 
 def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     """A column of texts, or of numbers that shall be categories; those of equal numbers are one, as written first."""
-    codes, style, categories = _codes(texts), _style(texts), list(dict.fromkeys(texts))
-    if codes or style is None:
-        categories.sort()
-    else:
-        first: dict[int | float, str] = {}
-        for text in categories:
-            first.setdefault(number(text, style) or 0, text)
-        categories = [first[value] for value in sorted(first)]
+    codes, style, first = _codes(texts), _style(texts), {}  # {what a category is ordered by: how it is written first}
+    for text in dict.fromkeys(texts):
+        first.setdefault(text if codes or style is None else number(text, style), text)
+    categories = [first[value] for value in sorted(first)]
     count, said = len(categories), _different(categories, "codes" if codes else "texts" if style is None else "numbers")
     if kind is None and count > FEW and (aside := _aside(cells, texts, said, count)):
         return aside
@@ -154,7 +150,7 @@ def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     kind = kind or {1: "constant", 2: "binary"}.get(count, "categorical")
     most = {"constant": 1, "binary": 2}.get(kind, count)
     if count > most:
-        odd = categories[most]
+        odd = list(first.values())[most]
         raise UserError(f"{cells.at(odd)}: expected a {kind} column, got {said}, such as {odd!r}")
     return _field(cells, texts, kind, said, style or PLAIN, categories)
 
