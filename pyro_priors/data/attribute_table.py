@@ -103,6 +103,8 @@ def _said(where: str, chosen: Sequence[Column], kinds: Mapping[str, str | Field]
     names, said = [column.name for column in chosen if not column.combined], {}
     for name, kind in kinds.items():
         if not isinstance(kind, Field):
+            if not names:
+                raise UserError(f"{where}: kind: expected a column that is used as it stands, got {name!r}")
             name = match(name, names, f"{where}: kind")
         said[name] = kind
     return said

@@ -1,11 +1,12 @@
 """What a column is taken for, with which reason, and what is refused at its line."""
 
 import random
+import re
 
 import pytest
 
 from pyro_priors.checks import UserError
-from pyro_priors.data import schema
+from pyro_priors.data import deciding, schema
 from pyro_priors.data.attribute_table import read_csv
 from pyro_priors.data.deciding import Cells, decide
 from pyro_priors.data.numerals import PLAIN, STYLES, NotAlike, Style, number, style_of
@@ -54,18 +55,17 @@ def column(*texts, **how):
         (list(map(str, range(5000, 5200))), "identifier", "200 different whole .*, each once: they count the rows"),
         ([str(2**60 + step) for step in range(50)], "identifier", "50 different codes in 50 cells"),
         ([f"a {name} in words" for name in NAMES], "text", "100 different texts in 100 cells, of several words"),
-        ([f"2021-{m:02d}-{d:02d}" for m in (1, 2) for d in range(1, 29)] * 3, "text", "56 different texts, dates or tim"),
-        ([f"{d}.{m}.2021" for m in (1, 2) for d in range(1, 29)], "text", "dates or times"),
-        ([f"{h:02d}:{m:02d}" for h in (1, 2) for m in range(1, 29)], "text", "dates or times"),
-        ([f"2021-01-{d:02d}T08:00:00Z" for d in range(1, 29)], "text", "dates or times"),
+        ([f"2021-{m:02d}-{d:02d}" for m in (1, 2) for d in range(1, 29)] * 3, "text", "56 different texts, dates"),
+        ([f"{d}.{m}.2021" for m in (1, 2) for d in range(1, 29)], "text", ".*dates or times"),
+        ([f"{h:02d}:{m:02d}" for h in (1, 2) for m in range(1, 29)], "text", ".*dates or times"),
+        ([f"2021-01-{d:02d}T08:00:00Z" for d in range(1, 29)], "text", ".*dates or times"),
         (["2021-01-01", "2021-01-02"] * 30, "binary", "2 different texts"),
     ],
 )  # fmt: skip
 def test_what_a_column_is(texts, kind, reason):
     field = column(*texts)
     assert field.kind == kind
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(field.reason)
+    assert re.match(reason, field.reason)
     assert field.example == next(text for text in texts if text not in ("", "NA"))
 
 
@@ -120,7 +120,7 @@ def test_what_somebody_says_goes(texts, kind, categories):
         (["-"], "continuous", "f.csv line 2, column x: expected a number"),
         (["1", "1.5"], "count", "f.csv line 3, column x: expected a whole number, 0 or more, of a count, got '1.5'"),
         (["1", "-1"], "count", "f.csv line 3, column x: expected a whole number"),
-        (["b", "c", "b", "a"], "binary", "f.csv line 5, column x: expected a binary column, got 3 different texts, .*'a'"),
+        (["b", "c", "b", "a"], "binary", "f.csv line 5, column x: expected a binary column, got 3 different .*'a'"),
         (["2", "2.0", "1"], "constant", "f.csv line 4, column x: expected a constant column, got 2 different numbers"),
         (["1"], "number", "f.csv: column x: expected one of continuous, count, .*, got 'number'"),
         (["", "NA"], None, "f.csv: column x: expected a cell that says something, got empty ones"),
@@ -132,15 +132,14 @@ def test_what_somebody_says_must_hold(texts, kind, message):
         column(*texts, kind=kind)
 
 
-def test_categories_are_as_many_as_memory_holds():
-    texts = [f"c{step % 30_000}" for step in range(90_000)]
-    assert len(column(*texts).categories) == 30_000
-    texts = [f"c{step % 50_000}" for step in range(150_000)]
-    expected = (
-        r"f.csv: column x: expected categories that take at most 0.3 GB of memory, got 50000, which take 20.0 million"
-    )
+def test_categories_are_as_many_as_memory_holds(monkeypatch):
+    monkeypatch.setattr(deciding, "MOST_BYTES", 16_000_000)
+    assert len(column(*[f"c{step % 2500}" for step in range(7500)]).categories) == 2500
+    texts = [f"c{step % 2501}" for step in range(7503)]
     for kind in (None, "categorical"):
-        with pytest.raises(UserError, match=expected):
+        with pytest.raises(
+            UserError, match="column x: .* at most 0.0 GB of memory, got 2501, which take 1.0 million par"
+        ):
             column(*texts, kind=kind)
     assert column(*texts, kind="text").aside
 
@@ -232,7 +231,7 @@ def test_identifiers_take_no_part(tmp_path):
         read_csv(path, ("name", "age"))
     assert len(read_csv(path, ("Name",), kinds={"name": "categorical"}).attributes[0].categories) == 100
     assert [a.name for a in read_csv(path, kinds={"hair": "text"}).attributes] == ["age"]
-    with pytest.raises(UserError, match="column hair: expected numbers, .* got a column that is text"):
+    with pytest.raises(UserError, match=r"column hair: expected numbers, .* got a column that is text"):
         read_csv(path, ("hair",), kinds={"hair": "text"})
     with pytest.raises(UserError, match="got image alone; name is identifier"):
         read_csv(write(tmp_path, "image,name\n" + "".join(f"{name},{name}\n" for name in NAMES)))
@@ -244,7 +243,7 @@ def test_identifiers_take_no_part(tmp_path):
         ((), {"hat": "count"}, "faces.csv: kind: expected one of name, age, hair, got 'hat'"),
         (("age",), {"hair": "text"}, "faces.csv: kind: expected one of age, got 'hair'"),
         ((), {"age": "number"}, "faces.csv: column age: expected one of continuous, .* got 'number'"),
-        (("r=hair",), {"r": "binary"}, "faces.csv: kind: expected one of , got 'r'"),
+        (("r=hair",), {"r": "binary"}, "faces.csv: kind: expected a column that is used as it stands, got 'r'"),
     ],
 )
 def test_kinds_of_other_columns_are_refused(tmp_path, columns, kinds, message):
@@ -263,7 +262,7 @@ def test_the_kinds_of_a_run_hold_whatever_the_cells_say(tmp_path):
     assert [a.categories for a in table.attributes] == [None, ("NA", "black", "red")]
     assert table.values[:2, 1].tolist() == [0.0, 2.0]  # as it was read before there were spellings
     assert table.values[2, 1].isnan()
-    with pytest.raises(UserError, match="faces.csv line 3, column hair: expected one of NA, black, got 'red'"):
+    with pytest.raises(UserError, match=r"faces.csv line 3, column hair: expected one of NA, black, got 'red'"):
         read_csv(path, kinds=run | {"hair": Field("hair", "binary", categories=("NA", "black"))})
     assert read_csv(path, kinds=run | {"n": Field("n", "text")}).attributes[0].name == "hair"
 
