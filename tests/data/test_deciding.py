@@ -138,7 +138,7 @@ def test_categories_are_as_many_as_memory_holds(monkeypatch):
     texts = [f"c{step % 2501}" for step in range(7503)]
     for kind in (None, "categorical"):
         with pytest.raises(
-            UserError, match="column x: .* at most 0.0 GB of memory, got 2501, which take 1.0 million par"
+            UserError, match=r"column x: .* at most 0.0 GB of memory, got 2501, which take 1.0 million par"
         ):
             column(*texts, kind=kind)
     assert column(*texts, kind="text").aside
