@@ -18,7 +18,7 @@ def main(config, begun=None):
     rank = engine(config).global_rank
     if config.threads:
         torch.set_num_threads(config.threads)
-    images = config.load_data(None if begun is None else begun.kinds)
+    images = config.load_data() if begun is None else runs.data_of(begun)
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
         shown = shows(config, None, images)
         config.fit(config.start(images), images, run_dir=None, callbacks=shown)
@@ -52,7 +52,7 @@ def train(config, images, name=None, begun=None):
     and figures; until all are there, a checkpoint. With `begun`, a `Run`, it goes on from that.
     """
     program = config.start(images)
-    run = begun or runs.start(config, images.image_shape, images.attributes, name, images.schema)
+    run = begun or runs.start(config, images.image_shape, images.attributes, name, images)
     with runs.held(run.folder) as ours:
         if not ours:
             raise UserError(f"run: expected a training that was cut off, got {run.folder}, which is under way")

@@ -116,12 +116,11 @@ class Model(ChoosesPrior):
         """Whether it learns from labels."""
         return "attributes" in self.label_options
 
-    def load_data(self, kinds=None):
+    def load_data(self, **before):
         """Its data in three parts (`ImageData`), with labels where it learns from them, or else knows them hidden.
 
-        `kinds` are those of the columns in a run, which are then not decided anew.
+        `before` is how a run read them, which is then not decided anew (`runs.data_of`).
         """
-        options = self.label_options or self.hidden_labels
         images = loading.load(
             self.data,
             self.data_root,
@@ -130,7 +129,7 @@ class Model(ChoosesPrior):
             binarize=self.binarize,
             seed=self.seed,
             stream=Streaming(self.workers) if self.stream else None,
-            **(options | {"kinds": kinds} if kinds and "kinds" in options else options),
+            **{**(self.label_options or self.hidden_labels), **before},
         )
         images = images if self.labelled else loading.without_labels(images)
         self.check_data(images)

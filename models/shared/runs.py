@@ -1,6 +1,7 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -57,9 +58,13 @@ def new_folder(runs_dir, name):
             count += 1
 
 
-def start(config, image_shape, meanings=(), name=None, fields=()):
-    """Make the folder of a run on images with attributes `meanings`, of columns `fields`; write its `config.json`."""
+def start(config, image_shape, meanings=(), name=None, data=None):
+    """Make the folder of a run on images with attributes `meanings` and write its `config.json`.
+
+    Of `data` (`ImageData`) it keeps the schema.
+    """
     folder = new_folder(config.runs_dir, name or config.run_name)
+    fields = () if data is None else data.schema
     written = {
         "format": FORMAT,
         "model": config.model,
@@ -70,7 +75,15 @@ def start(config, image_shape, meanings=(), name=None, fields=()):
         "provenance": provenance(),
     }
     write_json(folder / "config.json", written)
-    return Run(folder, config, tuple(image_shape), tuple(meanings), tuple(fields))
+    return Run(folder, config, tuple(image_shape), tuple(meanings), fields)
+
+
+def data_of(run, data_root=None):
+    """The data of a run as it read them, from `data_root` if it is given."""
+    config, before = run.config, {}
+    if config.data == "folder" and config.labelled:
+        before["kinds"] = run.kinds
+    return dataclasses.replace(config, data_root=data_root or config.data_root).load_data(**before)
 
 
 def read(folder, needed=("config.json", "model.safetensors")):

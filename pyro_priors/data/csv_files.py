@@ -94,7 +94,7 @@ def _separator(text: str) -> str:
     """What makes `image` a column of the header, the comma where nothing does."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     for separator in SEPARATORS:
-        if "image" in [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]:
+        if "image" in [name.strip().strip('"').strip() for name in header.split(separator)]:
             return separator
     return SEPARATORS[0]
 
