@@ -96,7 +96,7 @@ def main(config: Impute):
         )
     file = csv_files.read(config.attributes)
     layout = columns(file.name, file.header, run.attributes, run.config.attributes, config.other_columns == "copy")
-    table = table_of(file, layout.read, run.attributes, also_missing=getattr(run.config, "also_missing", ()))
+    table = table_of(file, layout.read, run.attributes, run.kinds, run.config.also_missing)
     rows = raw_rows(file.source.decode("utf-8-sig"), file.separator)
     where = [f"{file.name} line {line}, column image" for line in table.lines]
     pixels = user_folder.images_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)

@@ -14,7 +14,7 @@ from pyro_priors.data.attributes import BINARY, Attribute, moments
 from pyro_priors.data.columns import Column, choose, either, match, some
 from pyro_priors.data.deciding import Cells, decide
 from pyro_priors.data.numerals import PLAIN, NotAlike, Style, is_missing, is_number, number, style_of
-from pyro_priors.data.schema import Field, advice
+from pyro_priors.data.schema import NUMBERS, Field, advice
 
 
 class Table(NamedTuple):
@@ -48,6 +48,7 @@ def read_csv(
             `deciding.decide` says what a column is; a number has the mean and standard deviation of the column as
             `loc` and `scale`.
         kinds: what columns are where that is known, {name: one of `schema.KINDS`}; a `schema.Field` has categories too.
+            Beside `attributes` it only says which numbers are counts, and whole if that can be.
         also_missing: spellings of a missing cell beside those of `numerals.is_missing`.
 
     Raises:
@@ -79,7 +80,7 @@ def table_of(
                     f"{field.kind} ({field.reason}; leave it out, or {advice(column.name, 'categorical')})"
                 )
     else:
-        pairs = _known(where, chosen, cells, attributes, also_missing)
+        pairs = _known(where, chosen, cells, attributes, kinds or {}, also_missing)
     values = {
         meaning.name: _values(column, cells, meaning, field, also_missing)
         for column, (meaning, field) in zip(chosen, pairs, strict=True)
@@ -118,7 +119,7 @@ def _decided(
         return Attribute(column.name, BINARY), Field(column.name, "binary", "as it is made", "1", categories=BINARY)
     texts = cells[column.terms[0][0]]
     if isinstance(kind, Field) and kind.categories is not None:
-        field = kind._replace(style=_style(texts, also_missing, strict=False))
+        field = kind._replace(style=_style(texts, also_missing, kind.kind))
     else:
         field = decide(texts, kind.kind if isinstance(kind, Field) else kind, also_missing)._replace(name=column.name)
     if field.aside or field.categories is not None:
@@ -132,6 +133,7 @@ def _known(
     chosen: Sequence[Column],
     cells: Mapping[str, Cells],
     attributes: Sequence[Attribute],
+    kinds: Mapping[str, str | Field],
     also_missing: Sequence[str],
 ) -> list[tuple[Attribute, Field]]:
     """What the columns mean to a trained run, and how their numbers are written."""
@@ -143,20 +145,20 @@ def _known(
         if column.combined and meaning.categories != BINARY:
             expected = some(meaning.categories or ["numbers"])
             raise UserError(f"{where}: column {meaning.name}: expected {expected}, got 0 and 1")
-        style, kind = PLAIN, "continuous" if meaning.categories is None else "categorical"
-        if not column.combined:
-            style = _style(cells[column.terms[0][0]], also_missing, strict=meaning.categories is None)
+        kind = kinds.get(meaning.name, "continuous" if meaning.categories is None else "categorical")
+        kind = kind.kind if isinstance(kind, Field) else kind
+        style = PLAIN if column.combined else _style(cells[column.terms[0][0]], also_missing, kind)
         pairs.append((meaning, Field(meaning.name, kind, "as in training", "", style, meaning.categories)))
     return pairs
 
 
-def _style(cells: Cells, also_missing: Sequence[str], *, strict: bool) -> Style:
-    """In which the numbers of a column are written; a single one where it is not `strict`, or none."""
+def _style(cells: Cells, also_missing: Sequence[str], kind: str) -> Style:
+    """In which the numbers of a column are written, the plain one where they may be texts that are not all alike."""
     texts = [text for text in _present(cells, also_missing) if is_number(text)]
     try:
-        return style_of(texts)
+        return style_of(texts, counts=kind == "count")
     except NotAlike as error:
-        if not strict:
+        if kind not in NUMBERS:
             return PLAIN
         raise UserError(f"{cells.at(error.text)}: {error}") from None
 

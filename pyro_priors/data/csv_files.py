@@ -44,12 +44,12 @@ def read(path: Path) -> CsvFile:
     source = _bytes(path)
     text = source.decode("utf-8-sig")
     separator = _separator(text)
-    header, rows = _rows(path.name, text, separator)
+    (first, header), *rows = _rows(path.name, text, separator) or [(1, [])]
     names = [name.strip() for name in header]
     if "image" not in names:
         raise UserError(f"{path.name}: expected a column 'image', got {', '.join(names) or 'nothing'}")
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{path.name}: expected each column once, got {twice[0]!r} twice")
+        raise UserError(f"{path.name} line {first}: expected each column once, got {twice[0]!r} twice")
     for line, row in rows:
         if len(row) != len(header):
             raise UserError(
@@ -99,8 +99,8 @@ def _separator(text: str) -> str:
     return SEPARATORS[0]
 
 
-def _rows(name: str, text: str, separator: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """-> the header, [(line, cells of a row), ...]."""
+def _rows(name: str, text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """-> [(line, cells of a row), ...], the header first."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     rows, begin = [], 1
     try:
@@ -113,4 +113,4 @@ def _rows(name: str, text: str, separator: str) -> tuple[list[str], list[tuple[i
         if got == "unexpected end of data" or got.startswith("field larger"):
             got, line = f"{got} (is a quote not closed?)", begin
         raise UserError(f"{name} line {line}: expected a row of a CSV file, got {got}") from error
-    return rows[0][1] if rows else [], rows[1:]
+    return rows

@@ -35,9 +35,9 @@ from pyro_priors.data.schema import (
 FEW = 20  # different whole numbers, or texts, that are always categories
 MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
 EXACT = 2**53  # whole numbers beyond run together in 64 bits
-DATE = re.compile(
-    r"(?=\d)(\d{1,4}([-/.])\d{1,2}\2\d{1,4})?([T ]*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?)?([+-]\d\d:?\d\d|Z)?", re.ASCII
-)
+_DAY = r"\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2})"
+_TIME = r"[T ]*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?([+-]\d\d:?\d\d|Z)?"
+DATE = re.compile(rf"(?=\d)({_DAY})?({_TIME})?", re.ASCII)
 UNIT = re.compile(r"([^\w\s.,+\-−]?)\s*[+\-−]?\d[\d.,]*\s*([^\W\d]{0,3}|[^\w\s.,]{0,2})")
 
 
@@ -100,7 +100,7 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
             f"(mend it, or say what it is: --also-missing {shlex.quote(odd)}, {advice(cells.name, 'categorical')})"
         )
     try:
-        style = style_of(texts)
+        style = style_of(texts, counts=kind == "count")
     except NotAlike as error:
         raise UserError(f"{cells.at(error.text)}: {error}") from None
     first: dict[int | float, str] = {}  # value: how it is written first

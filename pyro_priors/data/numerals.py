@@ -89,8 +89,10 @@ class NotAlike(ValueError):
         self.text = text
 
 
-def style_of(texts: Iterable[str]) -> Style:
+def style_of(texts: Iterable[str], *, counts: bool = False) -> Style:
     """The style that a column of numbers is written in: the plain one where that reads all, else the only one.
+
+    With `counts` it is one in which all are whole, if there is any.
 
     Raises:
         NotAlike: none reads all, or two do and differ.
@@ -100,19 +102,22 @@ def style_of(texts: Iterable[str]) -> Style:
         (Style(thousands=',', decimal='.'), Style(thousands='', decimal=','))
     """
     texts = list(dict.fromkeys(texts))
+    if counts and (whole := [style for style in STYLES if all(isinstance(number(text, style), int) for text in texts)]):
+        return whole[0]
     if all(number(text) is not None for text in texts):
         return PLAIN
     reads = {style: sum(number(text, style) is not None for text in texts) for style in STYLES}
-    whole = [style for style in STYLES if reads[style] == len(texts)]
-    if not whole:
+    possible = [style for style in STYLES if reads[style] == len(texts)]
+    if not possible:
         best = max(STYLES, key=lambda style: reads[style])
         odd = next(text for text in texts if number(text, best) is None)
         example = next((text for text in texts if number(text, best) is not None), None)
         beside = "" if example is None else f" beside {example!r}"
         raise NotAlike(odd, f"expected numbers that are all written alike, got {odd!r}{beside}")
     for text in texts:
-        readings = list(dict.fromkeys(number(text, style) for style in whole))
+        readings = list(dict.fromkeys(number(text, style) for style in possible))
         if len(readings) > 1:
             said = " or ".join(f"{reading:.15g}" for reading in readings)
-            raise NotAlike(text, f"expected numbers that can be read in one way, got {text!r} (write {said})")
-    return whole[0]
+            expected = "expected numbers that can be read in one way"
+            raise NotAlike(text, f"{expected}, got {text!r} (write {said}, or say that it is a count)")
+    return possible[0]

@@ -233,7 +233,7 @@ def test_columns_of_a_trained_run(tmp_path):
         ("image\nx\n", {}, "faces.csv: expected a column for every attribute, got image alone"),
         ("image,male\nx,1\n\ny,1\nx,0\n", {}, "faces.csv line 5, column image: expected every image once, got 'x'"),
         ("image,male\n ,1\n", {}, "faces.csv line 2, column image: expected every image once, got an empty cell"),
-        ("image,male, male\nx,1,1\n", {}, "faces.csv: expected each column once, got 'male' twice"),
+        ("image,male, male\nx,1,1\n", {}, "faces.csv line 1: expected each column once, got 'male' twice"),
         ("image,male\nx,1\ny\n", {}, "faces.csv line 3: expected 2 cells as in the header, got 1"),
         ("image,male\nx,1,2\n", {}, "faces.csv line 2: expected 2 cells as in the header, got 3"),
         ("image,male\nx,\ny, \n", {}, "faces.csv: column male: expected a cell that says something, got empty ones"),

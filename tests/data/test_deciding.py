@@ -60,6 +60,7 @@ def column(*texts, **how):
         ([f"{h:02d}:{m:02d}" for h in (1, 2) for m in range(1, 29)], "text", ".*dates or times"),
         ([f"2021-01-{d:02d}T08:00:00Z" for d in range(1, 29)], "text", ".*dates or times"),
         (["2021-01-01", "2021-01-02"] * 30, "binary", "2 different texts"),
+        ([f"1.{major}.{minor}" for major in range(9) for minor in range(9)] * 2, "categorical", "81 different texts$"),
     ],
 )  # fmt: skip
 def test_what_a_column_is(texts, kind, reason):
@@ -79,7 +80,11 @@ def test_what_a_column_is(texts, kind, reason):
         (["1", "2", "3.5", "1e400"], 5, "got '1e400'"),
         (["1", "2", "3.5", "4", "１２"], 6, "got '１２'"),
         (["1.5", "3,14", "2.5"], 3, "expected numbers that are all written alike, got '3,14' beside '1.5'"),
-        (["950", "1,204"], 3, r"expected numbers that can be read in one way, got '1,204' \(write 1.204 or 1204\)"),
+        (
+            ["950", "1,204"],
+            3,
+            r"expected numbers that can be read in one way, got '1,204' \(write 1.204 or 1204, or say",
+        ),
         ([f"{step}.5%" for step in range(30)], 2, "expected numbers without a unit, got '0.5%'"),
         ([f"{step} kg" for step in range(30)], 2, "expected numbers without a unit, got '0 kg'"),
     ],
@@ -96,6 +101,7 @@ def test_what_is_refused_at_its_line(texts, line, message):
         (["1", "2", "3"], "continuous", None),
         (["007", "012"], "continuous", None),
         (["3", "?", "3"], "count", None),
+        (["950", "1,204"], "count", None),  # whole in one way only
         (["02134", "2134", "NA"], "categorical", ("02134", "2134")),
         (["10", "9", "9.0", "?"], "categorical", ("9", "10")),  # equal numbers are one, as it is written first
         (["9.0", "10", "9"], "ordinal", ("9.0", "10")),
@@ -176,8 +182,11 @@ def test_numbers_as_written():
     assert number("9007199254740993") == 9007199254740993
     for text in ("", "-", "1_000", "１", "0x10", "1.2.3", "5,", "1,20,450", "12,34,567", "e5", "--1", "1 2", "nan"):
         assert [style for style in STYLES if number(text, style) is not None] == []
-    with pytest.raises(NotAlike, match=r"got '1,204' \(write 1.204 or 1204\)"):
+    with pytest.raises(NotAlike, match=r"got '1,204' \(write 1.204 or 1204, or say that it is a count\)"):
         style_of(["950", "1,204"])
+    assert style_of(["950", "1,204"], counts=True) == Style(",", ".")
+    assert style_of(["950", "1.204"], counts=True) == Style(".", ",")
+    assert style_of(["1.5", "2"], counts=True) == PLAIN
 
 
 def test_kinds_from_the_command_line():

@@ -59,8 +59,8 @@ def folder(tmp_path):
 @pytest.fixture
 def run(monkeypatch, model, folder):
     """A run folder of that model, as `runs.trained` reads it."""
-    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=())
-    trained = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES)
+    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=(), also_missing=())
+    trained = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES, kinds={})
     monkeypatch.setattr(runs, "trained", lambda _: (trained, model))
     return trained
 

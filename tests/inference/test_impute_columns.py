@@ -40,8 +40,8 @@ def folder(tmp_path, monkeypatch):
     attributes = (HAIRY, DIGIT, AGE)
     prior = pp.TTLP(2, kinds(attributes, components=2), components=3, rank=2)
     model = JointVAE(GatedMLPEncoder((1, 8, 8), 2, (8,)), GatedMLPDecoder(2, (1, 8, 8), (8,)), prior).eval()
-    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=RECIPES)
-    run = SimpleNamespace(folder=tmp_path, config=config, image_shape=(1, 8, 8), attributes=attributes)
+    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=RECIPES, also_missing=())
+    run = SimpleNamespace(folder=tmp_path, config=config, image_shape=(1, 8, 8), attributes=attributes, kinds={})
     monkeypatch.setattr(runs, "trained", lambda _: (run, model))
     return tmp_path
 
