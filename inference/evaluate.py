@@ -44,7 +44,7 @@ def main(config: Evaluate):
     read = judges.read if run.attributes else judges.extractor
     judge = None if config.classifier is None else read(config.classifier, run)
     inception = None if config.inception is None else judges.inception(config.inception, run)
-    images = dataclasses.replace(run.config, data_root=config.data_root or run.config.data_root).load_data()
+    images = runs.data_of(run, config.data_root)
     if images.image_shape != run.image_shape:
         raise UserError(f"data: expected images of {run.image_shape} as at training, got {images.image_shape}")
     if images.attributes != run.attributes:

@@ -17,18 +17,20 @@ from models.shared.answers import answers
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import csv_files, user_folder
-from pyro_priors.data.attributes import table_of
+from pyro_priors.data.attribute_table import table_of
 from pyro_priors.data.columns import choose, match, some
 from pyro_priors.data.images import Images
+from pyro_priors.data.numerals import PLAIN
 
-CELL = re.compile(r',("(?:[^"]|"")*"|[^,]*)')  # one cell of a row that has a comma put before it
+CELL = r'{0}("(?:[^"]|"")*"|[^{0}]*)'  # one cell of a row that has a separator put before it
 
 
 @dataclasses.dataclass(frozen=True)
 class Impute:
     """Fill the empty cells of a CSV file with what a trained joint model makes of the images and the other cells.
 
-    Cells that are given stay as they are, to the byte. Attributes of the model without a column get one; where the
+    A cell that says NA, N/A, NaN, null or #N/A, or in a column of numbers None, ? or -, is empty too. Cells that are
+    given stay as they are, to the byte. Attributes of the model without a column get one; where the
     model was trained on NAME=A|!B and the file has no column NAME but A and B, what these say of NAME stands in it as
     given. After the last column comes one an attribute: NAME_probability, of the category that was imputed, or for
     numbers NAME_sd, the standard deviation around the posterior mean that was imputed; it is empty where the cell was
@@ -94,15 +96,15 @@ def main(config: Impute):
         )
     file = csv_files.read(config.attributes)
     layout = columns(file.name, file.header, run.attributes, run.config.attributes, config.other_columns == "copy")
-    table = table_of(file, layout.read, run.attributes)
-    rows = raw_rows(file.source.decode("utf-8-sig"))
+    table = table_of(file, layout.read, run.attributes, run.kinds, run.config.also_missing)
+    rows = raw_rows(file.source.decode("utf-8-sig"), file.separator)
     where = [f"{file.name} line {line}, column image" for line in table.lines]
     pixels = user_folder.images_named(config.images, table.images, run.image_shape[-1], run.image_shape[0], where)
     pyro.set_rng_seed(config.seed)
     # A model that learned from 0/1 pixels is asked about such pixels.
     images = Images(pixels, run.config.binarize == "dynamic", table.values)
     answered = cells(model, table, images, config.draws)
-    result = fill(rows, layout, table, answered, config.min_confidence)
+    result = fill(rows, layout, table, answered, config.min_confidence, file.separator)
     mark = codecs.BOM_UTF8 if file.source.startswith(codecs.BOM_UTF8) else b""
     training.replace_file(config.out, lambda temporary: temporary.write_bytes(mark + result.text.encode()))
     print(f"{result.filled} cells filled, {result.left} left empty")
@@ -131,7 +133,7 @@ def cells(model, table, images, draws):
     return Cells(values, certainty)
 
 
-def raw_rows(text):
+def raw_rows(text, separator=","):
     """Rows of a CSV file as [(cells, line end), ...], quotes and blanks kept; a blank line has no cells.
 
     Example:
@@ -139,11 +141,12 @@ def raw_rows(text):
         [(['image', 'hair'], '\\r\\n'), (['"a ""b"".png"', ' 1'], '\\n')]
     """
     lines = list(io.StringIO(text, newline=""))
-    reader, start, rows = csv.reader(lines, strict=True), 0, []
+    reader, start, rows = csv.reader(lines, strict=True, delimiter=separator), 0, []
+    cell = re.compile(CELL.format(separator))
     for row in reader:
         raw = "".join(lines[start : reader.line_num])  # a cell in quotes may hold line ends
         body = raw.rstrip("\r\n")
-        rows.append((CELL.findall(f",{body}") if row else [], raw[len(body) :]))
+        rows.append((cell.findall(separator + body) if row else [], raw[len(body) :]))
         start = reader.line_num
     return rows
 
@@ -199,8 +202,8 @@ def _among(names, others):
     return {name.lower() for name in names} <= {other.lower() for other in others}
 
 
-def fill(rows, layout, table, answered, min_confidence=0.0):
-    """Fill the empty cells of a CSV file.
+def fill(rows, layout, table, answered, min_confidence=0.0, separator=","):
+    """Fill the empty cells of a CSV file; numbers are written with the decimal sign of their column.
 
     Args:
         rows: its `raw_rows`.
@@ -208,36 +211,40 @@ def fill(rows, layout, table, answered, min_confidence=0.0):
         table: what `read_csv` made of it.
         answered: `Cells`.
         min_confidence: cells stay empty where the probability of their category is less.
+        separator: of its cells.
     """
+    styles = {field.name: field.style for field in table.schema}
+    decimal = "," if any(style.decimal == "," for style in styles.values()) else "."
     empty, given = table.values.isnan().tolist(), table.values.tolist()
     values, certainty = answered.values.tolist(), answered.certainty.tolist()
     written, filled, left, row = [], 0, 0, -1
     for cells, end in rows:
         if cells and row < 0:
-            cells = cells + [_quoted(name) for name in layout.added]
+            cells = cells + [_quoted(name, separator) for name in layout.added]
         elif cells:
             width, cells = len(cells), cells + [""] * len(layout.added)
             for column, attribute in enumerate(table.attributes):
                 place = layout.places[column]
                 if not empty[row][column]:
                     if place >= width:  # from a recipe: the file has no cell of its own
-                        cells[place] = _quoted(attribute.format(given[row][column]))
+                        cells[place] = _quoted(attribute.format(given[row][column]), separator)
                     continue
                 sure = f"{certainty[row][column]:.6g}".replace("nan", "")
-                cells[layout.certainty[column]] = sure
+                cells[layout.certainty[column]] = _quoted(sure.replace(".", decimal), separator)
                 # Compared as written: what the file says of a cell and what was done with it must agree.
                 if attribute.categories is not None and float(sure) < min_confidence:
                     left += 1
                     continue
-                cells[place] = _quoted(attribute.format(values[row][column]))
+                answer = attribute.format(values[row][column], styles.get(attribute.name, PLAIN))
+                cells[place] = _quoted(answer, separator)
                 filled += 1
         row += bool(cells)
-        written.append(",".join(cells) + end)
+        written.append(separator.join(cells) + end)
     return Filled("".join(written), filled, left)
 
 
-def _quoted(text):
-    return '"' + text.replace('"', '""') + '"' if set(text) & set(',"\r\n') else text
+def _quoted(text, separator):
+    return '"' + text.replace('"', '""') + '"' if set(text) & {separator, '"', "\r", "\n"} else text
 
 
 def _check(config):

@@ -20,7 +20,9 @@ class Sample:
     run: tyro.conf.Positional[Path]  # Run folder that `train` wrote.
     category: tuple[int, ...] = ()  # Categories that they shall be of, where a model has some; several: a row for each.
     categories_of: Literal["prior", "posterior"] = "prior"  # Or drawn: evenly, or as often as the test images' are.
-    given: tuple[str, ...] = ()  # Attributes the images shall have, as male=1,eyeglasses=1; several: a row for each.
+    # Attributes the images shall have, as male=1,eyeglasses=1; several: a row for each. A value with a comma stands in
+    # quotes: 'city="Rome, Italy",male=1'.
+    given: tuple[str, ...] = ()
     n: int | None = None  # Number of images, of each row where several are given; default 100, or 10 a row.
     seed: int = 0  # Seed of the draws.
     output: Path | None = None  # PNG to write; default samples.png in the run folder.

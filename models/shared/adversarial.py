@@ -7,6 +7,7 @@ import pyro
 import torch
 
 from models.shared import answers
+from models.shared.attributes import check_cost, label_options
 from models.shared.model import Model
 from models.shared.network import Networks, check_size
 from pyro_priors import Discrete, networks, objectives, programs, training
@@ -45,6 +46,10 @@ class Adversarial(Networks):
     normalize: bool = knob(False, estimator=SCORES)  # Divide the rewards of a score function by their deviation.
     attributes: tuple[str, ...] = knob((), conditional=True)  # Columns to use, () = all; `name=a|!b`: a is 1 or b is 0.
     missing: float = knob(0.0, conditional=True)  # Share of the known labels of training that is hidden, at random.
+    # What columns of attributes.csv are, where it is not what `train` takes them for: zip=categorical age=continuous.
+    kind: tuple[str, ...] = knob((), conditional=True, data="folder")
+    # Further spellings of a missing cell of attributes.csv, such as unknown.
+    also_missing: tuple[str, ...] = knob((), conditional=True, data="folder")
     mismatched: bool = knob(False, conditional=True)  # Real images with the attributes of others are fakes too.
 
     matching: bool = False  # Let the generator match the mean of the critic's features (feature matching).
@@ -104,7 +109,7 @@ class Adversarial(Networks):
         return self.prior_knobs.joint
 
     @property
-    def kind(self):
+    def objective_kind(self):
         """What `objectives.make_game` takes."""
         return self.game
 
@@ -115,7 +120,12 @@ class Adversarial(Networks):
 
     @property
     def label_options(self):
-        return {"attributes": self.attributes, "missing": self.missing} if self.conditional else {}
+        return label_options(self) if self.conditional else {}
+
+    def check_data(self, images):
+        super().check_data(images)
+        if self.conditional:
+            check_cost(images.attributes, self.rank)
 
     # ---- the program
 
@@ -158,9 +168,9 @@ class Adversarial(Networks):
         estimator = objectives.make_estimator(self.estimator, normalize=self.normalize)
         shared = {"noise": self.noise, **self.player_terms}
         terms = {"mismatched": self.mismatched, **self.critic_terms}
-        critic = objectives.CriticLoss(program.critic, self.kind, **terms, **shared)
+        critic = objectives.CriticLoss(program.critic, self.objective_kind, **terms, **shared)
         terms = {"matching": self.matching, **self.generator_terms}
-        generator = objectives.GeneratorLoss(program.critic, self.kind, estimator, **terms, **shared)
+        generator = objectives.GeneratorLoss(program.critic, self.objective_kind, estimator, **terms, **shared)
         callbacks = []
         if self.noise and self.noise_epochs:
             fall = training.LinearWarmup(self.noise_epochs * batches, self.noise, 0.0)

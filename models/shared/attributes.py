@@ -8,7 +8,31 @@ import torch
 from models.shared import answers
 from models.shared.model import Model
 from pyro_priors.checks import UserError
+from pyro_priors.data import schema
 from pyro_priors.data.images import Images
+from pyro_priors.modules.plugins import knob
+
+
+def label_options(config):
+    """What `data.loading.load` is told of the attributes that a model has knobs for."""
+    columns = {}
+    if config.data == "folder":
+        columns = {"kinds": schema.read_kinds(config.kind), "also_missing": config.also_missing}
+    return {"attributes": config.attributes, "missing": config.missing, **columns}
+
+
+def check_cost(attributes, rank):
+    """`UserError` where the categories of all attributes together take more memory than a prior of that rank may."""
+    counts = {a.name: len(a.categories) for a in attributes if a.categories is not None}
+    count = sum(counts.values())
+    if rank is None or schema.size(count, rank) <= schema.MOST_BYTES:
+        return
+    most = max(counts, key=counts.get)
+    cost, advice = schema.cost(count, rank), schema.advice(most, "text")
+    raise UserError(
+        f"attributes: expected categories that take at most {schema.MOST_BYTES / 1e9:.1f} GB of memory, got {count} in "
+        f"all, {counts[most]} of {most}, which take {cost} (leave it out: {advice})"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +41,24 @@ class Attributes(Model):
 
     attributes: tuple[str, ...] = ()  # Columns to use, () = all; `name=a|!b` is 1 where a is 1 or b is 0.
     missing: float = 0.0  # Share of the known labels of training and validation that is hidden, at random.
+    # What columns of attributes.csv are, where it is not what `train` takes them for: zip=categorical age=continuous.
+    kind: tuple[str, ...] = knob((), data="folder")
+    # Further spellings of a missing cell of attributes.csv, such as unknown.
+    also_missing: tuple[str, ...] = knob((), data="folder")
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.missing < 1:
             raise UserError(f"missing: expected a share in [0, 1), got {self.missing}")
+        schema.read_kinds(self.kind)
 
     @property
     def label_options(self):
-        return {"attributes": self.attributes, "missing": self.missing}
+        return label_options(self)
+
+    def check_data(self, images):
+        super().check_data(images)
+        check_cost(images.attributes, getattr(self, "rank", None))
 
     def impute(self, program, part, attributes, seed):
         """All labels against the answers to the images alone -> results, probabilities."""

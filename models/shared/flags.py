@@ -6,7 +6,7 @@ import dataclasses
 import io
 import itertools
 import sys
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 import tyro
 
@@ -41,7 +41,7 @@ def read(kind, flags, prog):
     shown = io.StringIO()
     try:
         with contextlib.redirect_stderr(shown):
-            return tyro.cli(kind, prog=prog, args=flags)
+            return tyro.cli(kind, prog=prog, args=_gathered(kind, flags))
     except SystemExit as ended:
         # tyro (some versions) draws a box of several lines around a ValueError and exits: the error stands behind.
         error = ended
@@ -50,6 +50,33 @@ def read(kind, flags, prog):
                 raise error from None
         sys.stderr.write(shown.getvalue())
         raise
+
+
+def _gathered(kind, flags):
+    """The flags, where what several of the same name say stands behind the first; else the last alone would count.
+
+    Example:
+        >>> from inference.sample import Sample
+        >>> _gathered(Sample, ["--given", "male=1", "--n", "5", "--given", "male=0"])
+        ['--given', 'male=1', 'male=0', '--n', '5']
+    """
+    several = set()
+    for field in dataclasses.fields(kind):
+        plain = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+        several |= {field.name} if get_origin(plain) is tuple else set()
+    words, places, place = [[]], {}, 0  # each flag with what follows it, and where those of several values are
+    for word in flags:
+        name = _name(word)
+        flag, equals, value = word.partition("=") if name in several else (word, "", "")
+        if name in places:
+            place = places[name]
+        else:
+            place = len(words) if word.startswith("--") else place
+            words += [[]] if word.startswith("--") else []
+            places |= {name: place} if name in several else {}
+            words[place].append(flag)
+        words[place] += [value] if equals else []
+    return [word for group in words for word in group]
 
 
 def _field(kind, name):

@@ -1,6 +1,7 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -18,7 +19,8 @@ from torch import nn
 from models.shared.former import READABLE, configured
 from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
-from pyro_priors.data import attributes
+from pyro_priors.data import attributes, schema
+from pyro_priors.data.schema import Field
 from pyro_priors.training import load_weights, replace_file
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
@@ -32,6 +34,16 @@ class Run(NamedTuple):
     config: Any
     image_shape: tuple[int, int, int]
     attributes: tuple[attributes.Attribute, ...]
+    schema: tuple[Field, ...] = ()
+
+    @property
+    def kinds(self):
+        """What the columns of the data are, by their names; without a schema the attributes say it."""
+        known = {field.name: field for field in self.schema}
+        for a in self.attributes:
+            field = known.get(a.name, Field(a.name, "continuous" if a.categories is None else "categorical"))
+            known[a.name] = field._replace(categories=a.categories)
+        return known
 
 
 def new_folder(runs_dir, name):
@@ -46,19 +58,32 @@ def new_folder(runs_dir, name):
             count += 1
 
 
-def start(config, image_shape, meanings=(), name=None):
-    """Make the folder of a run on images with attributes `meanings` and write its `config.json`."""
+def start(config, image_shape, meanings=(), name=None, data=None):
+    """Make the folder of a run on images with attributes `meanings` and write its `config.json`.
+
+    Of `data` (`ImageData`) it keeps the schema.
+    """
     folder = new_folder(config.runs_dir, name or config.run_name)
+    fields = () if data is None else data.schema
     written = {
         "format": FORMAT,
         "model": config.model,
         "config": to_json(config),
         "image_shape": image_shape,
         "attributes": attributes.to_json(meanings),
+        **({"schema": schema.to_json(fields)} if fields else {}),
         "provenance": provenance(),
     }
     write_json(folder / "config.json", written)
-    return Run(folder, config, tuple(image_shape), tuple(meanings))
+    return Run(folder, config, tuple(image_shape), tuple(meanings), fields)
+
+
+def data_of(run, data_root=None):
+    """The data of a run as it read them, from `data_root` if it is given."""
+    config, before = run.config, {}
+    if config.data == "folder" and config.labelled:
+        before["kinds"] = run.kinds
+    return dataclasses.replace(config, data_root=data_root or config.data_root).load_data(**before)
 
 
 def read(folder, needed=("config.json", "model.safetensors")):
@@ -77,7 +102,8 @@ def read(folder, needed=("config.json", "model.safetensors")):
         if written["format"] not in READABLE:
             raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
-        return Run(folder, config, tuple(written["image_shape"]), attributes.from_json(written["attributes"]))
+        meanings, fields = attributes.from_json(written["attributes"]), schema.from_json(written.get("schema", []))
+        return Run(folder, config, tuple(written["image_shape"]), meanings, fields)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError) as error:

@@ -19,7 +19,7 @@ class Smoothed(Adversarial):
             raise UserError(f"real_label: expected a number in (0, 1], got {self.real_label}")
 
     @property
-    def kind(self):
+    def objective_kind(self):
         return "minimax" if self.minimax else self.game
 
     @property

@@ -1,11 +1,14 @@
 """CSV files with a row for every image: header first, a column `image` that names it."""
 
+import codecs
 import csv
 import io
 from pathlib import Path
 from typing import NamedTuple
 
 from pyro_priors.checks import UserError
+
+SEPARATORS = (",", ";", "\t")
 
 
 class CsvFile(NamedTuple):
@@ -17,6 +20,7 @@ class CsvFile(NamedTuple):
         header: names of its columns, as they stand.
         lines: where each row stands.
         cells: {name of a column: its cells}; blanks around all but the names of images are stripped.
+        separator: what stands between cells.
     """
 
     name: str
@@ -24,25 +28,34 @@ class CsvFile(NamedTuple):
     header: list[str]
     lines: tuple[int, ...]
     cells: dict[str, list[str]]
+    separator: str = ","
 
 
 def read(path: Path) -> CsvFile:
     """Read a file in UTF-8, with a byte order mark or without; empty lines are skipped.
+
+    Cells are separated by what makes `image` a column of the header: commas, else semicolons, else tabs.
 
     Raises:
         UserError: no such file, one of another kind, no column `image`, a column that is there twice, a row that is
             longer or shorter than the header (its line is named), no row at all, an image without a name or one that
             is there twice.
     """
-    source, header, rows = _rows(path)
+    source = _bytes(path)
+    text = source.decode("utf-8-sig")
+    separator = _separator(text)
+    (first, header), *rows = _rows(path.name, text, separator) or [(1, [])]
     names = [name.strip() for name in header]
     if "image" not in names:
         raise UserError(f"{path.name}: expected a column 'image', got {', '.join(names) or 'nothing'}")
     if twice := [name for name in names if names.count(name) > 1]:
-        raise UserError(f"{path.name}: expected each column once, got {twice[0]!r} twice")
+        raise UserError(f"{path.name} line {first}: expected each column once, got {twice[0]!r} twice")
     for line, row in rows:
         if len(row) != len(header):
-            raise UserError(f"{path.name} line {line}: expected {len(header)} cells as in the header, got {len(row)}")
+            raise UserError(
+                f"{path.name} line {line}: expected {len(header)} cells as in the header, got {len(row)} (a cell "
+                "with a separator in it stands in quotes)"
+            )
     if not rows:
         raise UserError(f"{path.name}: expected a row for every image, got none")
     lines, cells = zip(*rows, strict=True)
@@ -54,21 +67,50 @@ def read(path: Path) -> CsvFile:
             got = f"{name!r} twice" if name.strip() else "an empty cell"
             raise UserError(f"{path.name} line {line}, column image: expected every image once, got {got}")
         seen.add(name)
-    return CsvFile(path.name, source, header, lines, texts)
+    return CsvFile(path.name, source, header, lines, texts, separator)
 
 
-def _rows(path: Path) -> tuple[bytes, list[str], list[tuple[int, list[str]]]]:
-    """-> the bytes of a file, its header, [(line, cells of a row), ...]."""
+def _bytes(path: Path) -> bytes:
+    """Those of a file in UTF-8."""
     name = path.name
     try:
         source = path.read_bytes()
-        reader = csv.reader(io.StringIO(source.decode("utf-8-sig"), newline=""), strict=True)
     except OSError as error:
         raise UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{name}: expected a CSV file in UTF-8, got other bytes ({error.reason})") from error
+    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
     try:
-        rows = [(reader.line_num, row) for row in reader if row]
+        source.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, why = source.count(b"\n", 0, error.start) + 1, error.reason
+        raise UserError(f"{name} line {line}: expected a CSV file in UTF-8, got other bytes ({why})") from error
+    if b"\0" in source:
+        line = source.count(b"\n", 0, source.index(b"\0")) + 1
+        raise UserError(f"{name} line {line}: expected text, got a zero byte (is it UTF-16, or no CSV file?)")
+    return source
+
+
+def _separator(text: str) -> str:
+    """What makes `image` a column of the header, the comma where nothing does."""
+    header = next((line for line in text.splitlines() if line.strip()), "")
+    for separator in SEPARATORS:
+        if "image" in [name.strip().strip('"').strip() for name in header.split(separator)]:
+            return separator
+    return SEPARATORS[0]
+
+
+def _rows(name: str, text: str, separator: str) -> list[tuple[int, list[str]]]:
+    """-> [(line, cells of a row), ...], the header first."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
+    rows, begin = [], 1
+    try:
+        for row in reader:
+            if row:
+                rows.append((reader.line_num, row))
+            begin = reader.line_num + 1
     except csv.Error as error:
-        raise UserError(f"{name} line {reader.line_num}: expected a row of a CSV file, got {error}") from error
-    return source, rows[0][1] if rows else [], rows[1:]
+        got, line = str(error), reader.line_num
+        if got == "unexpected end of data" or got.startswith("field larger"):
+            got, line = f"{got} (is a quote not closed?)", begin
+        raise UserError(f"{name} line {line}: expected a row of a CSV file, got {got}") from error
+    return rows

@@ -1,7 +1,7 @@
 """Data sets by name: read, their labels hidden and standardised, their images binarised, ready for `images.loader`."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,11 +13,12 @@ from pyro_priors.data.attributes import Attribute, moments
 from pyro_priors.data.images import Images
 from pyro_priors.data.names import STREAMED
 from pyro_priors.data.readers import Options, Parts, read
+from pyro_priors.data.schema import Field
 from pyro_priors.data.streaming import Streaming
 
 
 class ImageData(NamedTuple):
-    """A data set in three parts."""
+    """A data set in three parts; `schema` says what each column of a user's table is."""
 
     name: str
     image_shape: tuple[int, int, int]
@@ -25,6 +26,7 @@ class ImageData(NamedTuple):
     validation: Images
     test: Images
     attributes: tuple[Attribute, ...] = ()
+    schema: tuple[Field, ...] = ()
 
 
 def load(
@@ -38,6 +40,8 @@ def load(
     missing: float = 0.0,
     seed: int = 0,
     stream: Streaming | None = None,
+    kinds: Mapping[str, str | Field] | None = None,
+    also_missing: Sequence[str] = (),
 ) -> ImageData:
     """Read a data set, downloading it where that is possible.
 
@@ -52,12 +56,14 @@ def load(
         binarize: "none", or "dynamic": the training part draws 0/1 pixels afresh at every reading, validation and test
             are drawn once, always the same.
         attributes: None: images without labels. Else names of those to read, () for all there are, as in
-            `attributes.read_csv`. `omniglot` and points have none; `folder` has those of attributes.csv.
+            `attribute_table.read_csv`. `omniglot` and points have none; `folder` has those of attributes.csv.
             Continuous ones are standardised by what is visible in the training part.
         missing: share of the known labels of training and validation that is hidden, in [0, 1); `Images.hidden` keeps
             them. The test part keeps all.
         stream: a `streaming.Streaming`: the images of `celeba` and `folder` stay on disk, and are the same when read.
             None: they are decoded to memory.
+        kinds: what columns of `folder` are, where that is not what their cells say, {name: one of `schema.KINDS`}.
+        also_missing: spellings of a missing cell of `folder` beside those of `numerals.is_missing`.
         seed: of the choice of what is hidden; with more missing, more is hidden of the same data, never other entries.
 
     Raises:
@@ -82,8 +88,11 @@ def load(
         raise UserError(
             f"stream: expected data {' or '.join(STREAMED)} and binarize 'none', got {name} and {binarize!r}"
         )
+    for option, value in (("kinds", kinds), ("also_missing", also_missing)):
+        if value and (name != "folder" or attributes is None):
+            raise UserError(f"{option}: expected attributes of data folder beside it, got {name}")
     check_seed(seed)
-    parts = read(root_of(root), Options(name, image_size, crop, attributes, stream))
+    parts = read(root_of(root), Options(name, image_size, crop, attributes, stream, kinds, also_missing))
     meanings, visible, hidden = _hidden(parts, missing, seed)
     pixels = parts.pixels()  # after the labels: mistakes in them come out before thousands of images are decoded
     dynamic = binarize == "dynamic"
@@ -93,7 +102,7 @@ def load(
     rest = [torch.bernoulli(Images(p).first(), generator=generator) if dynamic else p for p in pixels[1:]]
     validation, test = (Images(p, False, *labels) for p, *labels in zip(rest, visible[1:], hidden[1:], strict=True))
     _, channels, height, width = train.pixels.shape
-    return ImageData(name, (channels, height, width), train, validation, test, meanings)
+    return ImageData(name, (channels, height, width), train, validation, test, meanings, parts.schema)
 
 
 def without_labels(data: ImageData) -> ImageData:

@@ -1,6 +1,6 @@
 """Every data set by its name: a table of readers, what they are given, and what they give."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -8,7 +8,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from pyro_priors.checks import UserError
-from pyro_priors.data.attributes import Attribute, select
+from pyro_priors.data.attribute_table import select
+from pyro_priors.data.attributes import Attribute
+from pyro_priors.data.schema import Field
 from pyro_priors.data.streaming import OnDisk, Streaming
 
 
@@ -20,6 +22,8 @@ class Options(NamedTuple):
     crop: int
     attributes: Sequence[str] | None
     stream: Streaming | None
+    kinds: Mapping[str, str | Field] | None = None
+    also_missing: Sequence[str] = ()
 
 
 class Parts(NamedTuple):
@@ -29,11 +33,13 @@ class Parts(NamedTuple):
         pixels: gives the images; it decodes them only now, so that mistakes in labels come out before.
         attributes: of the labels.
         labels: `(n, n_attributes)`, float, in the order of the images, NaN = missing; None: of images alone.
+        schema: what each column of a user's table is.
     """
 
     pixels: Callable[[], Sequence[Tensor | OnDisk]]
     attributes: tuple[Attribute, ...] = ()
     labels: Sequence[Tensor] | None = None
+    schema: tuple[Field, ...] = ()
 
     def select(self, options: Options) -> "Parts":
         """Only those attributes that are wanted."""

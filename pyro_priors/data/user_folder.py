@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from pyro_priors.checks import UserError
 from pyro_priors.data import csv_files
-from pyro_priors.data.attributes import table_of
+from pyro_priors.data.attribute_table import table_of
 from pyro_priors.data.image_files import ImageFiles
 from pyro_priors.data.images import split
 from pyro_priors.data.readers import Options, Parts
@@ -26,7 +26,7 @@ def read(root: Path, options: Options) -> Parts:
 
     Layout of `root`: `images/` (any depth) or `images.zip`, or the images themselves; `attributes.csv`, if there,
     has a column `image` that says which to use, in which order, and columns of attributes, as in
-    `attributes.read_csv`; `partition.csv`, if there, has columns `image` and `partition` (0 train, 1 validation, 2
+    `attribute_table.read_csv`; `partition.csv`, if there, has columns `image` and `partition` (0 train, 1 validation, 2
     test), otherwise 80 / 10 / 10 % are drawn with a fixed seed. All are read as grey images if the first is one.
 
     Images are turned upright as their EXIF orientation says; transparent parts become white, 16 bits a pixel 8,
@@ -35,13 +35,15 @@ def read(root: Path, options: Options) -> Parts:
     Raises:
         UserError: no images, too few for three parts, unreadable or huge ones, links that lead out of the folder, no
             attributes.csv where attributes are wanted, or rows of the CSV files without an image (row and column are
-            named); as `attributes.read_csv`.
+            named); as `attribute_table.read_csv`.
     """
     path = root / "attributes.csv"
     if options.attributes is not None and not path.is_file():
         raise UserError(f"attributes: expected a CSV file of them at {path.absolute()}, got none")
     listed = csv_files.read(path) if path.is_file() else None
-    table = None if listed is None or options.attributes is None else table_of(listed, options.attributes)
+    table = None
+    if listed is not None and options.attributes is not None:
+        table = table_of(listed, options.attributes, None, options.kinds, options.also_missing)
     files = ImageFiles(root)
     names = files.names if listed is None else _among(listed, files.names)
     partition = _partition(root / "partition.csv", names)
@@ -55,7 +57,9 @@ def read(root: Path, options: Options) -> Parts:
         every = OnDisk(decode, names, shape, options.stream).check("folder")
         return [every.part(rows) for rows in _cut(torch.arange(len(names)), partition)]
 
-    return Parts(pixels) if table is None else Parts(pixels, table.attributes, _cut(table.values, partition))
+    if table is None:
+        return Parts(pixels)
+    return Parts(pixels, table.attributes, _cut(table.values, partition), table.schema)
 
 
 def images_named(
@@ -116,7 +120,7 @@ def _partition(path: Path, names: Sequence[str]) -> Tensor | None:
     """The part of each name as the file says, if it is there."""
     if not path.is_file():
         return None
-    _, _, _, lines, cells = csv_files.read(path)
+    _, _, _, lines, cells, _ = csv_files.read(path)
     if "partition" not in cells:
         raise UserError(f"{path.name}: expected a column 'partition', got {', '.join(cells)}")
     for line, part in zip(lines, cells["partition"], strict=True):

@@ -48,7 +48,7 @@ def test_folder_with_zip_attributes_and_partition(tmp_path):
         ({"attributes.csv": "image,red\n"}, "attributes.csv: expected a row for every image, got none"),
         ({"attributes.csv": ""}, "attributes.csv: expected a column 'image', got nothing"),
         ({"attributes.csv": "image,red\n00.png,1\n00.png,1\n"}, "attributes.csv line 3, .* once, got '00.png' twice"),
-        ({"attributes.csv": b"image,\xff\n00.png,1\n"}, "attributes.csv: expected a CSV file in UTF-8"),
+        ({"attributes.csv": b"image,\xff\n00.png,1\n"}, "attributes.csv line 1: expected a CSV file in UTF-8"),
         ({"partition.csv": "image,part\n00.png,1\n"}, "partition.csv: expected a column 'partition', got image, part"),
         ({"partition.csv": "image,partition\n00.png\n"}, "partition.csv line 2: expected 2 cells .*, got 1"),
         ({"partition.csv": "image,partition\n00.png,7\n"}, "partition.csv line 2, column partition: .*got '7'"),

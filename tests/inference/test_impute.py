@@ -18,7 +18,8 @@ from models.shared import answers, runs
 from pyro_priors import queries
 from pyro_priors.checks import UserError
 from pyro_priors.data import user_folder
-from pyro_priors.data.attributes import Attribute, kinds, read_csv
+from pyro_priors.data.attribute_table import read_csv
+from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.data.images import Images, loader
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
@@ -58,8 +59,8 @@ def folder(tmp_path):
 @pytest.fixture
 def run(monkeypatch, model, folder):
     """A run folder of that model, as `runs.trained` reads it."""
-    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=())
-    trained = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES)
+    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=(), also_missing=())
+    trained = SimpleNamespace(folder=folder, config=config, image_shape=SHAPE, attributes=ATTRIBUTES, kinds={})
     monkeypatch.setattr(runs, "trained", lambda _: (trained, model))
     return trained
 

@@ -12,7 +12,8 @@ from inference import impute
 from models.shared import runs
 from pyro_priors.checks import UserError
 from pyro_priors.data import loading
-from pyro_priors.data.attributes import Attribute, kinds, read_csv
+from pyro_priors.data.attribute_table import read_csv
+from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 
@@ -39,8 +40,8 @@ def folder(tmp_path, monkeypatch):
     attributes = (HAIRY, DIGIT, AGE)
     prior = pp.TTLP(2, kinds(attributes, components=2), components=3, rank=2)
     model = JointVAE(GatedMLPEncoder((1, 8, 8), 2, (8,)), GatedMLPDecoder(2, (1, 8, 8), (8,)), prior).eval()
-    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=RECIPES)
-    run = SimpleNamespace(folder=tmp_path, config=config, image_shape=(1, 8, 8), attributes=attributes)
+    config = SimpleNamespace(binarize="none", model="joint-vae", attributes=RECIPES, also_missing=())
+    run = SimpleNamespace(folder=tmp_path, config=config, image_shape=(1, 8, 8), attributes=attributes, kinds={})
     monkeypatch.setattr(runs, "trained", lambda _: (run, model))
     return tmp_path
 

@@ -1,0 +1,198 @@
+"""What a column of a table is, decided from its cells before anything is fitted."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from pyro_priors.checks import UserError
+from pyro_priors.data.numerals import (
+    CODE,
+    NEARLY,
+    PLAIN,
+    WHOLE,
+    NotAlike,
+    Style,
+    is_missing,
+    is_number,
+    nearly_all_numbers,
+    number,
+    style_of,
+)
+from pyro_priors.data.schema import (
+    ASIDE,
+    KINDS,
+    MOST_BYTES,
+    NUMBERS,
+    Field,
+    advice,
+    cost,
+    size,
+)
+
+FEW = 20  # different whole numbers, or texts, that are always categories
+MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
+EXACT = 2**53  # whole numbers beyond run together in 64 bits
+_DAY = r"\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2})"
+_TIME = r"[T ]*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?([+-]\d\d:?\d\d|Z)?"
+DATE = re.compile(rf"(?=\d)({_DAY})?({_TIME})?", re.ASCII)
+UNIT = re.compile(r"([^\w\s.,+\-−]?)\s*[+\-−]?\d[\d.,]*\s*([^\W\d]{0,3}|[^\w\s.,]{0,2})")
+
+
+class Cells(NamedTuple):
+    """A column as it is written: texts without blanks around them, and the line of each in the table `where`."""
+
+    where: str
+    name: str
+    lines: Sequence[int]
+    texts: Sequence[str]
+
+    def at(self, text: str) -> str:
+        """Where that text stands for the first time, for a message."""
+        return f"{self.where} line {self.lines[self.texts.index(text)]}, column {self.name}"
+
+
+def decide(cells: Cells, kind: str | None = None, also_missing: Sequence[str] = ()) -> Field:
+    """What a column is, by its cells, or of a `kind` that somebody has said it is.
+
+    Texts are missing as in `numerals.is_missing`, and those of `also_missing`. Whole numbers are codes, which are
+    texts, where one has a leading zero or is so large that 64 bits cannot tell it from the next.
+
+    Raises:
+        UserError: nothing but missing cells, a text among numbers, numbers that can be read in no way or in two, too
+            many categories, cells that are not of `kind`. The line is named.
+
+    Example:
+        >>> decide(Cells("faces.csv", "age", range(2, 7), ["31", "?", "52", "31.5", "NA"]))[1:4]
+        ('continuous', '3 different numbers from 31 to 52, 2 of 5 cells missing', '31')
+        >>> decide(Cells("faces.csv", "zip", [2, 3, 4], ["007", "7", "07"])).categories
+        ('007', '07', '7')
+    """
+    if kind is not None and kind not in KINDS:
+        raise UserError(f"{cells.where}: column {cells.name}: expected one of {', '.join(KINDS)}, got {kind!r}")
+    texts = [text for text in cells.texts if text not in also_missing and not is_missing(text, numbers=False)]
+    if not texts:
+        raise UserError(
+            f"{cells.where}: column {cells.name}: expected a cell that says something, got empty ones (leave it out)"
+        )
+    present = [text for text in texts if not is_missing(text, numbers=True)]
+    if kind in ASIDE:
+        return _field(cells, texts, kind, _different(set(texts), "texts"))
+    if kind in NUMBERS or (kind is None and nearly_all_numbers(present) and not _codes(present)):
+        return _numbers(cells, present or texts, kind)
+    return _categories(cells, present if present and all(map(is_number, set(present))) else texts, kind)
+
+
+def _codes(texts: Sequence[str]) -> bool:
+    """Whether digits are names: a whole one has a leading zero, or all are whole and one is beyond 2^53."""
+    if any(map(CODE.fullmatch, texts)):
+        return True
+    return all(map(WHOLE.fullmatch, texts)) and any(abs(number(text) or 0) > EXACT for text in set(texts))
+
+
+def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
+    """A column of numbers but for a few texts, which are refused."""
+    if odd := next((text for text in texts if not is_number(text)), None):
+        raise UserError(
+            f"{cells.at(odd)}: expected a number as in the other cells, or a spelling of a missing one, got {odd!r} "
+            f"(mend it, or say what it is: --also-missing {shlex.quote(odd)}, {advice(cells.name, 'categorical')})"
+        )
+    try:
+        style = style_of(texts, counts=kind == "count")
+    except NotAlike as error:
+        raise UserError(f"{cells.at(error.text)}: {error}") from None
+    first: dict[int | float, str] = {}  # value: how it is written first
+    for text in dict.fromkeys(texts):
+        value = number(text, style)
+        if value is None or not abs(value) <= torch.finfo(torch.float32).max:
+            raise UserError(f"{cells.at(text)}: expected a finite number of 32 bits, got {text!r}")
+        if kind == "count" and not (value >= 0 and value == int(value)):
+            raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
+        first.setdefault(value, text)
+    values = sorted(first)
+    whole = all(value == int(value) for value in values)
+    said = _different(values, "whole numbers" if whole else "numbers")
+    said += f" from {first[values[0]]} to {first[values[-1]]}" if len(values) > 1 else ""
+    states = [first[value] for value in values] if whole and len(values) <= FEW and kind is None else None
+    if kind is None:
+        kind = "count" if whole and values[0] >= 0 else "continuous"
+        if len(values) == 1:
+            kind = "constant"
+        elif states is not None:
+            kind = "binary" if len(values) == 2 else "ordinal"
+        elif whole and len(values) == len(texts) and _unbroken(values):
+            kind, said = "identifier", f"{said}, each once: they count the rows"
+    return _field(cells, texts, kind, said, style, states)
+
+
+def _unbroken(values: Sequence[int | float]) -> bool:
+    """Whether hardly a whole number between the first and the last is left out, as where rows are numbered."""
+    dense = len(values) > NEARLY * (values[-1] - values[0] + 1)
+    return dense and (values[0] in (0, 1) or len(values) > MANY)
+
+
+def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
+    """A column of texts, or of numbers that shall be categories; those of equal numbers are one, as written first."""
+    codes, style, first = _codes(texts), _style(texts), {}  # {what a category is ordered by: how it is written first}
+    for text in dict.fromkeys(texts):
+        first.setdefault(text if codes or style is None else number(text, style), text)
+    categories = [first[value] for value in sorted(first)]
+    count, said = len(categories), _different(categories, "codes" if codes else "texts" if style is None else "numbers")
+    if kind is None and count > FEW and (aside := _aside(cells, texts, said, count)):
+        return aside
+    if size(count) > MOST_BYTES:
+        raise UserError(
+            f"{cells.where}: column {cells.name}: expected categories that take at most {MOST_BYTES / 1e9:.1f} GB of "
+            f"memory, got {count}, which take {cost(count)} (leave it out, or {advice(cells.name, 'text')})"
+        )
+    kind = kind or {1: "constant", 2: "binary"}.get(count, "categorical")
+    most = {"constant": 1, "binary": 2}.get(kind, count)
+    if count > most:
+        odd = list(first.values())[most]
+        raise UserError(f"{cells.at(odd)}: expected a {kind} column, got {said}, such as {odd!r}")
+    return _field(cells, texts, kind, said, style or PLAIN, categories)
+
+
+def _style(texts: Sequence[str]) -> Style | None:
+    """That of numbers, None where a text is none."""
+    try:
+        return style_of(texts) if all(map(is_number, set(texts))) else None
+    except NotAlike:
+        return None
+
+
+def _aside(cells: Cells, texts: Sequence[str], said: str, count: int) -> Field | None:
+    """Texts that name rows or are free, or dates; numbers with a unit are refused."""
+    every = set(texts)
+    marks = {match.groups() if (match := UNIT.fullmatch(text)) else None for text in every}
+    if len(marks) == 1 and any(marks.pop() or ()):
+        raise UserError(
+            f"{cells.at(texts[0])}: expected numbers without a unit, got {texts[0]!r} (write the number alone, or "
+            f"say what it is: {advice(cells.name, 'categorical')})"
+        )
+    if sum(bool(DATE.fullmatch(text)) for text in every) >= NEARLY * count:
+        return _field(cells, texts, "text", f"{said}, dates or times (to use them, write them as numbers)")
+    if count < NEARLY * len(texts):
+        return None
+    words = sorted(len(text.split()) for text in every)[count // 2]
+    kind, why = ("text", "of several words") if words > 2 else ("identifier", "which hardly repeat")
+    return _field(cells, texts, kind, f"{said} in {len(texts)} cells, {why}")
+
+
+def _different(values, what: str) -> str:
+    return f"{len(values)} different {what}" if len(values) > 1 else "always the same"
+
+
+def _field(
+    cells: Cells,
+    texts: Sequence[str],
+    kind: str,
+    reason: str,
+    style: Style = PLAIN,
+    categories: Sequence[str] | None = None,
+) -> Field:
+    missing = len(cells.texts) - len(texts)
+    reason += f", {missing} of {len(cells.texts)} cells missing" if missing else ""
+    return Field(cells.name, kind, reason, texts[0], style, None if categories is None else tuple(categories))

@@ -1,0 +1,123 @@
+"""Cells as people write them: spellings of a missing one, and numbers with points, commas and thousands."""
+
+import functools
+import math
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+MISSING = ("", "NA", "N/A", "NaN", "null", "#N/A")  # in every column
+MISSING_NUMBERS = (*MISSING, "None", "?", "-")  # in a column of numbers
+_MISSING = {form for text in MISSING for form in (text, text.lower(), text.upper())}  # "Na" is sodium
+_MISSING_NUMBERS = {text.lower() for text in MISSING_NUMBERS}
+NEARLY = 0.8  # what "nearly all" means, of cells or of different ones
+CODE = re.compile(r"[+\-−]?0[0-9]+")  # whole, with a leading zero
+WHOLE = re.compile(r"[+\-−]?[0-9]+")
+_INFINITE = re.compile(r"[+\-−]?inf(inity)?", re.IGNORECASE)
+_GROUPS = {",": ",", ".": r"\.", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
+
+
+class Style(NamedTuple):
+    """How numbers are written: what stands between thousands, if anything does, and before decimals."""
+
+    thousands: str = ""
+    decimal: str = "."
+
+
+PLAIN = Style()
+STYLES = (PLAIN, Style("", ","), *(Style(mark, point) for mark in _GROUPS for point in ".," if mark != point))
+
+
+def is_missing(text: str, *, numbers: bool) -> bool:
+    """Whether a cell, without blanks around it, is a spelling of a missing one; more are in a column of numbers.
+
+    Example:
+        >>> [is_missing(text, numbers=False) for text in ("", "NA", "n/a", "?", "Na")]
+        [True, True, True, False, False]
+        >>> is_missing("?", numbers=True)
+        True
+    """
+    return text.lower() in _MISSING_NUMBERS if numbers else text in _MISSING
+
+
+@functools.cache
+def _pattern(style: Style) -> re.Pattern[str]:
+    whole, point = r"[0-9]+", re.escape(style.decimal)
+    if style.thousands:
+        whole = rf"(?:[0-9]+|[1-9][0-9]{{0,2}}(?:{_GROUPS[style.thousands]}[0-9]{{3}})+)"
+    after = "*" if style == PLAIN else "+"  # "5." is a number, "5," the beginning of a list
+    return re.compile(rf"[+\-−]?(?:{whole}(?:{point}[0-9]{after})?|{point}[0-9]+)(?:[eE][+\-−]?[0-9]+)?")
+
+
+def number(text: str, style: Style = PLAIN) -> int | float | None:
+    """The number that a text is in that style, None for none; a whole one is exact.
+
+    Infinity, and what is beyond 64 bits, is infinite.
+
+    Example:
+        >>> number("1,204.5", Style(",", ".")), number("3,14", Style("", ",")), number("3,14"), number("1e400")
+        (1204.5, 3.14, None, inf)
+    """
+    if style == PLAIN and _INFINITE.fullmatch(text):
+        return -math.inf if text[0] in "-−" else math.inf
+    if not _pattern(style).fullmatch(text):
+        return None
+    if style.thousands:
+        text = re.sub(_GROUPS[style.thousands], "", text)
+    text = text.replace(style.decimal, ".").replace("−", "-")
+    return int(text) if WHOLE.fullmatch(text) and len(text) < 309 else float(text)
+
+
+def is_number(text: str) -> bool:
+    """Whether it is a number in some style."""
+    return any(number(text, style) is not None for style in STYLES)
+
+
+def nearly_all_numbers(texts: Sequence[str]) -> bool:
+    """Whether the cells, none of which is missing, or the different ones among them, are numbers but for a few."""
+    different = dict.fromkeys(texts)
+    numbers = {text for text in different if is_number(text)}
+    cells = sum(text in numbers for text in texts)
+    return bool(numbers) and (cells >= NEARLY * len(texts) or len(numbers) >= NEARLY * len(different))
+
+
+class NotAlike(ValueError):
+    """Numbers of a column that cannot be read in exactly one style; `text` is a cell that shows it."""
+
+    def __init__(self, text: str, message: str):
+        super().__init__(message)
+        self.text = text
+
+
+def style_of(texts: Iterable[str], *, counts: bool = False) -> Style:
+    """The style that a column of numbers is written in: the plain one where that reads all, else the only one.
+
+    With `counts` it is one in which all are whole, if there is any.
+
+    Raises:
+        NotAlike: none reads all, or two do and differ.
+
+    Example:
+        >>> style_of(["1,204.5", "950"]), style_of(["3,14", "2"])
+        (Style(thousands=',', decimal='.'), Style(thousands='', decimal=','))
+    """
+    texts = list(dict.fromkeys(texts))
+    if counts and (whole := [style for style in STYLES if all(isinstance(number(text, style), int) for text in texts)]):
+        return whole[0]
+    if all(number(text) is not None for text in texts):
+        return PLAIN
+    reads = {style: sum(number(text, style) is not None for text in texts) for style in STYLES}
+    possible = [style for style in STYLES if reads[style] == len(texts)]
+    if not possible:
+        best = max(STYLES, key=lambda style: reads[style])
+        odd = next(text for text in texts if number(text, best) is None)
+        example = next((text for text in texts if number(text, best) is not None), None)
+        beside = "" if example is None else f" beside {example!r}"
+        raise NotAlike(odd, f"expected numbers that are all written alike, got {odd!r}{beside}")
+    for text in texts:
+        readings = list(dict.fromkeys(number(text, style) for style in possible))
+        if len(readings) > 1:
+            said = " or ".join(f"{reading:.15g}" for reading in readings)
+            expected = "expected numbers that can be read in one way"
+            raise NotAlike(text, f"{expected}, got {text!r} (write {said}, or say that it is a count)")
+    return possible[0]
