@@ -20,6 +20,8 @@ class Options(NamedTuple):
     crop: int
     attributes: Sequence[str] | None
     stream: Streaming | None
+    channels: int | None = None
+    shuffled: bool = False
 
 
 class Parts(NamedTuple):
@@ -29,11 +31,15 @@ class Parts(NamedTuple):
         pixels: gives the images; it decodes them only now, so that mistakes in labels come out before.
         attributes: of the labels.
         labels: `(n, n_attributes)`, float, in the order of the images, NaN = missing; None: of images alone.
+        contents: of files that a user may change: {name: hash of the image}, in the order of the images.
+        notes: what people should know of the files, a line each.
     """
 
     pixels: Callable[[], Sequence[Tensor | OnDisk]]
     attributes: tuple[Attribute, ...] = ()
     labels: Sequence[Tensor] | None = None
+    contents: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def select(self, options: Options) -> "Parts":
         """Only those attributes that are wanted."""
