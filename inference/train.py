@@ -9,6 +9,7 @@ from models.shared import runs
 from models.shared.answers import count_parameters
 from pyro_priors import training
 from pyro_priors.checks import UserError
+from pyro_priors.data.digest import notes
 from pyro_priors.training.fitting import check_nodes
 
 
@@ -17,11 +18,15 @@ def main(config, begun=None):
     rank = engine(config).global_rank
     if config.threads:
         torch.set_num_threads(config.threads)
-    images = config.load_data()
+    images = config.load_data() if begun is None else runs.data_of(begun)
+    if begun is not None:
+        runs.check_data(begun, images)
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
         shown = shows(config, None, images)
         config.fit(config.start(images), images, run_dir=None, callbacks=shown)
         return
+    for line in notes(images):
+        print(line)
     run, summary = train(config, images, begun=begun)
     print("\n".join(config.report(summary["test"])))
     print(run.folder)
@@ -49,7 +54,7 @@ def train(config, images, name=None, begun=None):
     and figures; until all are there, a checkpoint. With `begun`, a `Run`, it goes on from that.
     """
     program = config.start(images)
-    run = begun or runs.start(config, images.image_shape, images.attributes, name)
+    run = begun or runs.start(config, images.image_shape, images.attributes, name, images)
     with runs.held(run.folder) as ours:
         if not ours:
             raise UserError(f"run: expected a training that was cut off, got {run.folder}, which is under way")

@@ -116,8 +116,11 @@ class Model(ChoosesPrior):
         """Whether it learns from labels."""
         return "attributes" in self.label_options
 
-    def load_data(self):
-        """Its data in three parts (`ImageData`), with labels where it learns from them, or else knows them hidden."""
+    def load_data(self, **before):
+        """Its data in three parts (`ImageData`), with labels where it learns from them, or else knows them hidden.
+
+        `before` is how a run read them, where it is not as today (`runs.data_of`).
+        """
         images = loading.load(
             self.data,
             self.data_root,
@@ -127,6 +130,7 @@ class Model(ChoosesPrior):
             seed=self.seed,
             stream=Streaming(self.workers) if self.stream else None,
             **(self.label_options or self.hidden_labels),
+            **before,
         )
         images = images if self.labelled else loading.without_labels(images)
         self.check_data(images)

@@ -1,6 +1,7 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
@@ -18,10 +19,12 @@ from torch import nn
 from models.shared.former import READABLE, configured
 from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
-from pyro_priors.data import attributes
+from pyro_priors.data import attributes, digest
+from pyro_priors.data.parts import PARTS
 from pyro_priors.training import load_weights, replace_file
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
+DATA = "data.json"  # what a run folder keeps of its data
 FORMAT = 3  # raised when a run folder of this version can no longer be read by the one before
 
 
@@ -32,6 +35,7 @@ class Run(NamedTuple):
     config: Any
     image_shape: tuple[int, int, int]
     attributes: tuple[attributes.Attribute, ...]
+    shuffled: bool = False  # whether a folder of images was cut at random, as runs of before did
 
 
 def new_folder(runs_dir, name):
@@ -46,15 +50,21 @@ def new_folder(runs_dir, name):
             count += 1
 
 
-def start(config, image_shape, meanings=(), name=None):
-    """Make the folder of a run on images with attributes `meanings` and write its `config.json`."""
+def start(config, image_shape, meanings=(), name=None, data=None):
+    """Make the folder of a run on images with attributes `meanings` and write its `config.json`.
+
+    Of `data` (`ImageData`) it keeps hashes, in `data.json`, where these say whether they are the same later.
+    """
     folder = new_folder(config.runs_dir, name or config.run_name)
+    if data is not None and (kept := digest.digest(data)):
+        write_json(folder / DATA, kept)
     written = {
         "format": FORMAT,
         "model": config.model,
         "config": to_json(config),
         "image_shape": image_shape,
         "attributes": attributes.to_json(meanings),
+        **({"split": "path"} if config.data == "folder" else {}),
         "provenance": provenance(),
     }
     write_json(folder / "config.json", written)
@@ -77,11 +87,56 @@ def read(folder, needed=("config.json", "model.safetensors")):
         if written["format"] not in READABLE:
             raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
-        return Run(folder, config, tuple(written["image_shape"]), attributes.from_json(written["attributes"]))
+        meanings = attributes.from_json(written["attributes"])
+        shuffled = config.data == "folder" and "split" not in written
+        return Run(folder, config, tuple(written["image_shape"]), meanings, shuffled)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
+
+
+def data_of(run, data_root=None):
+    """The data of a run as it read them, from `data_root` if it is given."""
+    config, before = run.config, {}
+    if config.data == "folder":
+        before = {"channels": run.image_shape[0], "shuffled": run.shuffled}
+        if config.labelled and not run.shuffled:
+            before["meanings"] = run.attributes
+    return dataclasses.replace(config, data_root=data_root or config.data_root).load_data(**before)
+
+
+def kept_data(run):
+    """What the run keeps of its data, `{}` where it keeps nothing, as runs of before.
+
+    Raises:
+        UserError: a damaged file.
+    """
+    path = run.folder / DATA
+    if not path.is_file():
+        return {}
+    try:
+        kept = json.loads(path.read_text())
+        if set(kept) <= set(PARTS) and (all(isinstance(part, str) for part in kept.values()) or _names(kept)):
+            return kept
+    except (ValueError, TypeError):
+        pass  # said below
+    raise UserError(f"run: expected what `train` writes in {path}, got a damaged file")
+
+
+def _names(kept):
+    """Whether every part has names and hashes."""
+    return set(kept) == set(PARTS) and all(isinstance(part, dict) for part in kept.values())
+
+
+def check_data(run, images):
+    """`UserError` where the data that a training goes on with are not those that it began with."""
+    changes = digest.changes(kept_data(run), digest.digest(images), digest.LEARNED)
+    if changes:
+        raise UserError(
+            f"data: expected the training and validation images that {run.folder} began with, got others: {changes} "
+            "(put them back, or train anew)"
+        )
 
 
 class Trained(NamedTuple):

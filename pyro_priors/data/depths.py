@@ -3,6 +3,7 @@
 import struct
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -86,7 +87,7 @@ def _deep(image: Image.Image) -> str | None:
     return None
 
 
-def _colours(image: Image.Image, rawmode: str, name: str, reopened: Callable[[], Image.Image]) -> tuple:
+def _colours(image: Any, rawmode: str, name: str, reopened: Callable[[], Any]) -> tuple:
     """16 bits a channel: decoded twice, once with the bytes the other way round, which gives the lower ones."""
     if rawmode.startswith("LA"):  # two numbers of two bytes are as four of one
         image.tile = [_tile(tile, "RGBA") for tile in image.tile]
@@ -117,7 +118,7 @@ def _word(tile: tuple) -> str:
     return tile[3][0] if isinstance(tile[3], tuple) else tile[3]
 
 
-def _tile(tile: tuple, word: str) -> tuple:
+def _tile(tile: Any, word: str) -> tuple:
     """A tile of Pillow's with another order of bytes."""
     args = (word, *tile[3][1:]) if isinstance(tile[3], tuple) else word
     return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)

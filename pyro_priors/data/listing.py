@@ -134,7 +134,7 @@ def _walk(folder: Path) -> Iterator[str]:
         for name in (*folders, *files):
             path = Path(where) / name
             relative = path.relative_to(folder).as_posix()
-            if is_hidden(name) or path.is_symlink() and not _leads_inside(path, inside, relative):
+            if is_hidden(name) or (path.is_symlink() and not _leads_inside(path, inside, relative)):
                 continue
             if name in files and path.is_file():
                 yield relative

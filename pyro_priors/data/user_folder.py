@@ -44,11 +44,11 @@ def read(root: Path, options: Options) -> Parts:
     listed = csv_files.read(path) if path.is_file() else None
     table = None if listed is None or options.attributes is None else table_of(listed, options.attributes)
     files = ImageFiles(root)
-    names = files.names if listed is None else _among(listed, files)
+    names: list[str] = files.names if listed is None else _among(listed, files)
     partition = _partition(root / "partition.csv", names, files)
     shuffled = None
     if options.shuffled and partition is None:
-        names, shuffled = _shuffled(names if listed else files.former(), names)
+        names, shuffled = _shuffled(list(names) if listed else files.former(), names)
     if options.channels is None:
         mode = "L" if files.are_grey(names, functools.partial(_shown, label="folder: headers")) else "RGB"
     else:
@@ -56,7 +56,7 @@ def read(root: Path, options: Options) -> Parts:
     pixels, contents = _looked(files, names, mode, options)
     rows = [(partition == part).nonzero().squeeze(1) for part in range(3)] if partition is not None else shuffled
     rows = _hashed(names, contents) if rows is None else rows
-    held = tuple({names[row]: contents[row] for row in part.tolist()} for part in rows)
+    held: tuple[dict[str, str], ...] = tuple({names[row]: contents[row] for row in part.tolist()} for part in rows)
 
     def cut() -> Sequence[Tensor | OnDisk]:
         return [pixels.part(part) if isinstance(pixels, OnDisk) else pixels[part] for part in rows]
@@ -139,8 +139,10 @@ def _shuffled(every: Sequence[str], names: Sequence[str]) -> tuple[list[str], li
     Hidden files counted as images then, and other endings than today's did not.
     """
     now = set(names)
-    cut = [[every[i] for i in part.tolist()] for part in split(torch.arange(len(every)), validation=0.1, test=0.1)]
-    cut = [[name for name in part if name in now and not is_hidden(name)] for part in cut]
+    cut: list[list[str]] = [
+        [every[i] for i in part.tolist() if every[i] in now and not is_hidden(every[i])]
+        for part in split(torch.arange(len(every)), validation=0.1, test=0.1)
+    ]
     rows = torch.arange(sum(map(len, cut))).split([len(part) for part in cut])
     return [name for part in cut for name in part], _filled(list(rows))
 
@@ -182,9 +184,7 @@ def _partition(path: Path, names: Sequence[str], files: ImageFiles) -> Tensor | 
     for line, part in zip(lines, cells["partition"], strict=True):
         if part not in ("0", "1", "2"):
             raise UserError(f"{path.name} line {line}, column partition: expected 0, 1 or 2, got {part!r}")
-    part_of = {
-        files.named(name) or name: part for name, part in zip(cells["image"], cells["partition"], strict=True)
-    }
+    part_of = {files.named(name) or name: part for name, part in zip(cells["image"], cells["partition"], strict=True)}
     if missing := [name for name in names if name not in part_of]:
         raise UserError(f"{path.name}: expected a row for every image, got none for {missing[0]}")
     if empty := {"0", "1", "2"} - {part_of[name] for name in names}:
