@@ -13,7 +13,7 @@ from pyro_priors.checks import UserError
 
 WHITE = 65535  # of 16 bits
 DARK = 2**14  # where all values of 16 bits are below this in all of the data, they are of fewer bits
-BITS_PER_SAMPLE, MAX_SAMPLE_VALUE, ORIENTATION = 258, 281, 0x0112
+BITS_PER_SAMPLE, PHOTOMETRIC, MAX_SAMPLE_VALUE, ORIENTATION = 258, 262, 281, 0x0112
 TURNS = dict(
     zip(
         range(2, 9),
@@ -136,6 +136,8 @@ def _greys(image: Image.Image, name: str, content: bytes) -> tuple:
         raise UserError(f"data: expected an image of 8 or 16 bits a pixel, got {name} of mode {image.mode}")
     values = values.astype(np.int64)
     white = _white(image, values, content)
+    if isinstance(image, TiffImageFile) and image.tag_v2.get(PHOTOMETRIC) == 0:  # of 8 bits Pillow turns them itself
+        values = white - values
     eight = ((values * 255 + white // 2) // white).astype(np.uint8)
     if isinstance(clear := image.info.get("transparency"), int):
         eight[values == clear] = 255

@@ -140,7 +140,7 @@ def _shuffled(every: Sequence[str], names: Sequence[str]) -> tuple[list[str], li
     """
     now = set(names)
     cut: list[list[str]] = [
-        [every[i] for i in part.tolist() if every[i] in now and not is_hidden(every[i])]
+        [name for i in part.tolist() if (name := every[int(i)]) in now and not is_hidden(name)]
         for part in split(torch.arange(len(every)), validation=0.1, test=0.1)
     ]
     rows = torch.arange(sum(map(len, cut))).split([len(part) for part in cut])
