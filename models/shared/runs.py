@@ -117,7 +117,11 @@ def kept_data(run):
         return {}
     try:
         kept = json.loads(path.read_text())
-        if set(kept) <= set(PARTS) and (all(isinstance(part, str) for part in kept.values()) or _names(kept)):
+        if (
+            isinstance(kept, dict)
+            and set(kept) <= set(PARTS)
+            and (all(isinstance(part, str) for part in kept.values()) or _names(kept))
+        ):
             return kept
     except (ValueError, TypeError):
         pass  # said below

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 UNSIGNED = 1000  # images without a negative value, after which those of a signed program are taken for unsigned ones
+ROUNDING = 1e-5  # by which a value that was computed may be outside
 
 
 class Extremes(NamedTuple):
@@ -40,7 +41,7 @@ def check_pixels(x: Tensor, low: float, high: float, why: str) -> Extremes | Non
     if known is not None and known() is x and version == at >= 0:
         return None
     seen = Extremes(*torch.stack(torch.aminmax(x.detach())).tolist())
-    if seen.low < low or seen.high > high:
+    if seen.low < low - ROUNDING or seen.high > high + ROUNDING:
         raise ValueError(
             f"x: expected values in [{low:g}, {high:g}], as {why} takes them, got {seen.low:g} to {seen.high:g}"
         )

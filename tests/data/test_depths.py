@@ -13,7 +13,11 @@ from pyro_priors.data.image_files import ImageFiles
 from pyro_priors.data.loading import load
 
 NOISE = np.random.default_rng(0)
-GREY, COLOUR, FEW = NOISE.integers(0, 65536, (6, 8)), NOISE.integers(0, 65536, (6, 8, 3)), NOISE.integers(0, 4096, (6, 8))
+GREY, COLOUR, FEW = (
+    NOISE.integers(0, 65536, (6, 8)),
+    NOISE.integers(0, 65536, (6, 8, 3)),
+    NOISE.integers(0, 4096, (6, 8)),
+)
 CLEAR, OPAQUE = np.full((6, 8, 1), 0), np.full((6, 8, 1), 65535)
 SBIT = chunk(b"sBIT", bytes([12]))
 
@@ -80,7 +84,9 @@ def test_what_would_be_black_is_refused(tmp_path, bits, stack):
         values = NOISE.integers(0, 2**bits, (8, 8, 3) if stack else (8, 8))
         values[0, 0] = 2**bits - 1
         (tmp_path / f"{index:02d}.png").write_bytes(png(values))
-    message = rf"reach 16384 of 65535 somewhere, got at most {2**bits - 1}, in \d\d\.png \(20 such images\).*of {bits} bits"
+    message = (
+        rf"reach 16384 of 65535 somewhere, got at most {2**bits - 1}, in \d\d\.png \(20 such images\).*of {bits} bits"
+    )
     with pytest.raises(UserError, match=message):
         load("folder", tmp_path, image_size=8)
     with pytest.raises(UserError, match="multiply them by"):

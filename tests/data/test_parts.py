@@ -29,7 +29,9 @@ def write_folder(root, count=60):
 
 def parts(root, **how):
     """{name: part} of a folder."""
-    return {name: part for part, names in enumerate(load("folder", root, image_size=4, **how).contents) for name in names}
+    return {
+        name: part for part, names in enumerate(load("folder", root, image_size=4, **how).contents) for name in names
+    }
 
 
 def test_shares_and_order():
