@@ -5,7 +5,6 @@ so that formats that lose something keep it to a few of 255, and what comes out 
 """
 
 import io
-import struct
 import warnings
 import zipfile
 
@@ -15,14 +14,15 @@ from deep_images import MAX_SAMPLE_VALUE, chunk, nearest, png, tiff
 from PIL import Image
 
 from pyro_priors.checks import UserError
-from pyro_priors.data import listing, user_folder
+from pyro_priors.data import listing
 from pyro_priors.data.loading import load
 from pyro_priors.data.parts import share_of
 
 SIDE, WHITE = 16, 65535
 HIDDEN = [".ipynb_checkpoints/{}.png", "._{}.png", "__MACOSX/{}.png", "@eaDir/{}.jpg", ".Trash-0/{}.png", "a/.{}.png"]
 OTHERS = ["{}.txt", "{}.mp4", "deep/{}.docx", "{}.nef", "{}"]
-TURNED = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 6: np.rot90, 8: lambda a: np.rot90(a, -1)}
+TURNED = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 6: np.rot90}
+TURNED[8] = lambda a: np.rot90(a, -1)
 
 
 def quarters(draw, colours, white=255):
@@ -81,11 +81,12 @@ def oriented(draw, colour):
 def deep(draw, colour):
     truth = quarters(draw, colour, WHITE)
     values = grown(truth)
+    netpbm = b"P%d %d %d 65535\n" % (6 if colour else 5, SIDE, SIDE) + values.astype(">u2").tobytes()
     suffix, content = [
         ("png", png(values)),
         ("tif", tiff(values)),
         ("tif", tiff(values, ">")),
-        ("ppm" if colour else "pgm", b"P%d %d %d 65535\n" % (6 if colour else 5, SIDE, SIDE) + values.astype(">u2").tobytes()),
+        ("ppm" if colour else "pgm", netpbm),
     ][draw.integers(4)]
     return suffix, content, nearest(truth), 0
 
@@ -109,8 +110,8 @@ def clear(draw, colour):
     truth = quarters(draw, colour)
     alpha = np.where(draw.random((2, 2)) < 0.5, 0, 255)
     pixels = np.concatenate([np.atleast_3d(truth), alpha[..., None]], 2)
-    scale = 257 if draw.random() < 0.5 else 1
-    content = png(grown(pixels) * 257) if scale == 257 else saved(Image.fromarray(grown(pixels).astype(np.uint8)), "PNG")
+    pixels = grown(pixels)
+    content = png(pixels * 257) if draw.random() < 0.5 else saved(Image.fromarray(pixels.astype(np.uint8)), "PNG")
     return "png", content, np.where((alpha == 0)[..., None] if colour else alpha == 0, 255, truth), 0
 
 
@@ -146,7 +147,8 @@ def bilevel(draw, colour):
 def ink(draw, colour):
     truth = quarters(draw, True)
     pixels = np.concatenate([255 - truth, np.zeros((2, 2, 1), int)], 2)
-    return "tif", saved(Image.frombytes("CMYK", (SIDE, SIDE), grown(pixels).astype(np.uint8).tobytes()), "TIFF"), truth, 0
+    image = Image.frombytes("CMYK", (SIDE, SIDE), grown(pixels).astype(np.uint8).tobytes())
+    return "tif", saved(image, "TIFF"), truth, 0
 
 
 GREY_TOO = [eight, lossy, oriented, deep, few_bits, clear, bilevel]
@@ -275,7 +277,7 @@ class Made:
 
 
 def check(root, seed):
-    """"" where what is read is right, and what is broken is refused by its name; else what went wrong."""
+    """ "" where what is read is right, and what is broken is refused by its name; else what went wrong."""
     made = Made(root, seed)
     if made.broken is not None:
         try:

@@ -237,3 +237,27 @@ def test_damaged_archives(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"expected an image, got an unreadable file 00\.png"):
         load("folder", tmp_path, image_size=8)
+
+
+def test_labels_in_the_units_of_a_run(tmp_path):
+    torch.manual_seed(0)
+    root = write_attributes(write_folder(tmp_path), lambda i: f"{i},{'' if i % 3 == 0 else i % 2},{i + 0.5}")
+    before = load("folder", root, image_size=8, attributes=())
+    rows = (root / "attributes.csv").read_text().splitlines()
+    rows = [row for row in rows if not row.startswith("07.png")]  # one category fewer, another mean
+    (root / "attributes.csv").write_text("\n".join([*rows, ""]))
+    after = load("folder", root, image_size=8, attributes=())
+    assert after.attributes != before.attributes
+    same = load("folder", root, image_size=8, attributes=(), meanings=before.attributes)
+    assert same.attributes == before.attributes
+    for number, names in enumerate(same.contents):
+        rows = [list(before.contents[number]).index(name) for name in names]
+        torch.testing.assert_close(same[2 + number].labels, before[2 + number].labels[rows], equal_nan=True)
+    other = (Attribute("red", ("0", "1")), *before.attributes[1:])
+    for meanings, expected in [
+        (other, "red"),
+        (before.attributes[:2], "attributes red, half"),
+        ((*before.attributes[:2], before.attributes[1]._replace(name="size")), "size"),
+    ]:
+        with pytest.raises(UserError, match=rf"data: expected {expected} as at training, .*got "):
+            load("folder", root, image_size=8, attributes=(), meanings=meanings)
