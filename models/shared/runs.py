@@ -117,26 +117,23 @@ def kept_data(run):
         return {}
     try:
         kept = json.loads(path.read_text())
-        if (
-            isinstance(kept, dict)
-            and set(kept) <= set(PARTS)
-            and (all(isinstance(part, str) for part in kept.values()) or _names(kept))
-        ):
-            return kept
-    except (ValueError, TypeError):
-        pass  # said below
-    raise UserError(f"run: expected what `train` writes in {path}, got a damaged file")
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict) or not set(kept) <= set(PARTS) or not _alike(kept):
+        raise UserError(f"run: expected what `train` writes in {path}, got a damaged file")
+    return kept
 
 
-def _names(kept):
-    """Whether every part has names and hashes."""
-    return set(kept) == set(PARTS) and all(isinstance(part, dict) for part in kept.values())
+def _alike(kept):
+    """Whether there is one hash of each part, or names and hashes of all three."""
+    kinds = {type(part) for part in kept.values()}
+    return kinds <= {str} or (kinds == {dict} and set(kept) == set(PARTS))
 
 
 def check_data(run, images):
     """`UserError` where the data that a training goes on with are not those that it began with."""
-    changes = digest.changes(kept_data(run), digest.digest(images), digest.LEARNED)
-    if changes:
+    kept = kept_data(run)
+    if kept and (changes := digest.changes(kept, digest.digest(images), digest.LEARNED)):
         raise UserError(
             f"data: expected the training and validation images that {run.folder} began with, got others: {changes} "
             "(put them back, or train anew)"

@@ -8,7 +8,7 @@ from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import TensorRing
-from pyro_priors.programs.pixels import SignedImages
+from pyro_priors.programs.pixels import SignedImages, check_pixels
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement
 
 
@@ -164,7 +164,13 @@ class InfoGAN(GAN):
 
     @torch.no_grad()
     def classify(self, x: Tensor) -> Tensor:
-        """q(c given x) of images in [0, 1]: `(n, categories)`."""
+        """q(c given x) of images in [0, 1]: `(n, categories)`.
+
+        Raises:
+            ValueError: where `signed`, values outside [0, 1].
+        """
+        if self.signed:
+            check_pixels(x, 0, 1, "classify")
         return self.recogniser(2 * x - 1 if self.signed else x).softmax(-1)
 
     def _check_category(self, category: int | Tensor, n: int) -> Tensor:

@@ -135,11 +135,6 @@ def test_a_colour_image_that_comes_later(copied, capsys):
     assert (code, "got others: 1 added, 0 removed" in said) == (0, True)
 
 
-def cut_off(root, run):
-    """The run as it is when its training has just begun its second epoch."""
-    (run / "summary.json").unlink()
-
-
 @pytest.mark.parametrize(
     ("part", "change", "got"),
     [
@@ -154,7 +149,7 @@ def test_resume_refuses_other_data(copied, capsys, monkeypatch, part, change, go
     kept, config = runs.read_json(run / "data.json"), runs.read_json(run / "config.json")
     config["config"]["data_root"] = str(root)
     runs.write_json(run / "config.json", config)
-    cut_off(root, run)
+    (run / "summary.json").unlink()  # as of a training that was cut off before its first checkpoint
     path = root / "images" / next(iter(kept[part]))
     if change == "replace":
         write(path, 1000)
@@ -184,8 +179,13 @@ def test_runs_of_before_cut_as_before_and_say_nothing(copied, capsys):
     assert (code, "data:" in said, "data" in written) == (0, False, False)
     before = runs.data_of(runs.read(run), root)
     assert [len(part) for part in before[2:5]] == [48, 6, 6]
-    write(root / "images" / "new.png", 1000)
+    write(root / "images" / "b.png", 1000)
     assert evaluate(root, run, capsys)[0] == 0
+    config["config"]["data_root"] = str(root)
+    runs.write_json(run / "config.json", config)
+    (run / "summary.json").unlink()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert not (run / "data.json").exists()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"training": 3}', '{"training": {}, "test": "a"}', '{"else": "a"}'])

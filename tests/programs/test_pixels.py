@@ -151,3 +151,12 @@ def test_a_batch_counts_once_though_both_players_see_it():
     for _ in range(3):
         gan.model(x)
     assert gan._images.without == UNSIGNED // 2
+
+
+def test_a_recogniser_takes_what_generate_gives():
+    generator, critic = networks.MLPGenerator(2 + 3, SHAPE, (8,)), networks.MLPCritic(SHAPE, (8,))
+    recogniser = networks.Recogniser(networks.MLPCritic(SHAPE, (8,)), 3)
+    gan = programs.InfoGAN(generator, pp.StandardNormal(2), critic, recogniser, categories=3)
+    assert gan.classify(gan.generate(4)).shape == (4, 3)
+    with pytest.raises(ValueError, match=r"x: expected values in \[0, 1\], as classify takes them, got -1 to 1"):
+        gan.classify(torch.tensor([-1.0, 1.0]).repeat(8).view(1, *SHAPE))
