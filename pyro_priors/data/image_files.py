@@ -70,11 +70,11 @@ class ImageFiles:
         where = self.folder if self.archive is None else self.archive
         self.note = ""
         if others:
-            self.note = f"{what}: {len(others)} files in {where} are not read as images: {listing.kinds(others)}"
+            self.note = f"{what}: not read as images in {where}: {len(others)} ({listing.kinds(others)})"
         self._keys: dict[str, str] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": None}
+        return {**self.__dict__, "_opened": None, "_keys": None}
 
     def named(self, name: str) -> str | None:
         """The image that a CSV file calls so: by the same name, or one that only other systems spell otherwise."""

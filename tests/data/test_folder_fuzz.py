@@ -288,7 +288,7 @@ def check(root, seed):
     data = load("folder", root, image_size=SIDE)
     if sorted(name for part in data.contents for name in part) != sorted(made.truth):
         return f"{seed}: expected {sorted(made.truth)}, got {data.contents}"
-    if len(made.others) and f"{len(made.others)} files" not in "".join(data.notes):
+    if len(made.others) and f": {len(made.others)} (" not in "".join(data.notes):
         return f"{seed}: expected {made.others} to be counted, got {data.notes}"
     if data.image_shape[0] != (3 if made.colour else 1):
         return f"{seed}: expected {'colour' if made.colour else 'grey'}, got {data.image_shape}"

@@ -58,7 +58,7 @@ def test_hidden_and_system_names_are_no_data(tmp_path, packed):
     files = ImageFiles(write(root, ["00.png", *HIDDEN, "deep/01.png", "a.b.png"], packed))
     assert files.names == ["00.png", "a.b.png", "deep/01.png"]
     assert files.note == ""
-    with pytest.raises(UserError, match=r"expected the name of an image in .*, got '\._00\.png'"):
+    with pytest.raises(UserError, match=r"expected the name of an image in .*, got '\._00\.png'$"):
         user_folder.images_named(root, ["._00.png"], 8, 3)
 
 
@@ -76,9 +76,12 @@ def test_other_files_are_counted(tmp_path, packed):
     data = load("folder", write(tmp_path, names, packed), image_size=4)
     assert sum(map(len, data.contents)) == 20
     assert len(data.notes) == 1
+    with pytest.raises(UserError, match=r"got 'a\.heic' \(not read as images in .*: 6 \(2 \.heic, "):
+        user_folder.images_named(tmp_path, ["a.heic"], 4, 3)
     where = tmp_path / ("images.zip" if packed else "images")
-    assert data.notes[0].startswith(f"data: 6 files in {where} are not read as images: 2 .heic, 1 ")
-    assert set(data.notes[0].split(": ")[2].split(", ")[1:]) == {"1 .mpg", "1 .cr2", "1 .txt", "1 without an ending"}
+    assert data.notes[0].startswith(f"data: not read as images in {where}: 6 (2 .heic, 1 ")
+    rest = data.notes[0].rstrip(")").split("(")[1].split(", ")[1:]
+    assert set(rest) == {"1 .mpg", "1 .cr2", "1 .txt", "1 without an ending"}
 
 
 def test_the_csv_files_are_no_others(tmp_path):

@@ -205,5 +205,5 @@ def test_train_says_what_is_not_read_and_what_is_equal(tmp_path, capsys):
     (root / "partition.csv").write_text(f"image,partition\n{rows}copy.png,2\n")
     assert train(root, tmp_path / "runs") == 0
     said = capsys.readouterr().out
-    assert f"data: 1 files in {root / 'images'} are not read as images: 1 .heic\n" in said
+    assert f"data: not read as images in {root / 'images'}: 1 (1 .heic)\n" in said
     assert "data: 1 of 5 test images equal images of the training or validation part (such as copy.png and" in said
