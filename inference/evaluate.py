@@ -9,6 +9,7 @@ import tyro
 from inference import judges
 from models.shared import runs
 from pyro_priors.checks import UserError, check_seed
+from pyro_priors.data import digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ def main(config: Evaluate):
         raise UserError(f"data: expected images of {run.image_shape} as at training, got {images.image_shape}")
     if images.attributes != run.attributes:
         raise UserError(f"data: expected attributes {run.attributes} as at training, got {images.attributes}")
-    part = getattr(images, config.part)
+    part, said = _part(run, images, config.part)
     results, _ = run.config.evaluate(model, part, run.attributes, config.seed, config.particles)
     if judge is not None:
         name, compare = ("conditions", judges.conditions) if run.attributes else ("generated", judges.likeness)
@@ -57,6 +58,24 @@ def main(config: Evaluate):
     if inception is not None:
         results["inception"] = judges.inception_distance(model, inception, part, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
-    runs.write_json(path, {config.part: results, "seed": config.seed, "provenance": runs.provenance()})
+    runs.write_json(path, {config.part: results, "seed": config.seed, **said, "provenance": runs.provenance()})
     print("\n".join(run.config.report(results)))
     print(path)
+
+
+def _part(run, images, name):
+    """The part to score, and what is written of it; where the data are others, what the training has not seen."""
+    for line in digest.notes(images):
+        print(line)
+    then, part = runs.kept_data(run), getattr(images, name)
+    changes = digest.changes(then, digest.digest(images)) if then else None
+    if changes is None:
+        return part, {}
+    print(f"data: expected those of the training, got others: {changes}")
+    if changes.others:
+        return part, {"data": {"changes": str(changes), "scored": len(part)}}
+    rows = digest.unseen(then, images, name)
+    if not rows:
+        raise UserError(f"data: expected {name} images that the training did not see, got none among {len(part)}")
+    print(f"data: {len(rows)} of {len(part)} {name} images are scored, the others were trained on")
+    return part.part(rows), {"data": {**changes._asdict(), "scored": len(rows), "left_out": len(part) - len(rows)}}

@@ -9,6 +9,7 @@ from models.shared import runs
 from models.shared.answers import count_parameters
 from pyro_priors import training
 from pyro_priors.checks import UserError
+from pyro_priors.data.digest import notes
 from pyro_priors.data.schema import describe
 from pyro_priors.training.fitting import check_nodes
 
@@ -19,12 +20,14 @@ def main(config, begun=None):
     if config.threads:
         torch.set_num_threads(config.threads)
     images = config.load_data() if begun is None else runs.data_of(begun)
+    if begun is not None:
+        runs.check_data(begun, images)
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
         shown = shows(config, None, images)
         config.fit(config.start(images), images, run_dir=None, callbacks=shown)
         return
-    if images.schema:
-        print("\n".join(describe(images.schema)), flush=True)
+    for line in [*notes(images), *describe(images.schema)]:
+        print(line, flush=True)
     run, summary = train(config, images, begun=begun)
     print("\n".join(config.report(summary["test"])))
     print(run.folder)

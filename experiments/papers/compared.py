@@ -1,7 +1,5 @@
 """Runs that a figure sets side by side, and the test images they have in common."""
 
-import dataclasses
-
 from models.shared import runs
 from pyro_priors.checks import UserError
 
@@ -22,5 +20,4 @@ def read(config, same=("data",)):
             raise UserError(f"runs: expected autoencoders of images alone, got a {run.config.model} in {run.folder}")
     if len({(run.image_shape, *(getattr(run.config, knob) for knob in same)) for run, _ in trained}) > 1:
         raise UserError("runs: expected all of the same data, got different ones")
-    first = trained[0].run.config
-    return trained, dataclasses.replace(first, data_root=config.data_root or first.data_root).load_data().test
+    return trained, runs.data_of(trained[0].run, config.data_root).test

@@ -19,11 +19,13 @@ from torch import nn
 from models.shared.former import READABLE, configured
 from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
-from pyro_priors.data import attributes, schema
+from pyro_priors.data import attributes, digest, schema
+from pyro_priors.data.parts import PARTS
 from pyro_priors.data.schema import Field
 from pyro_priors.training import load_weights, replace_file
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
+DATA = "data.json"  # what a run folder keeps of its data
 FORMAT = 3  # raised when a run folder of this version can no longer be read by the one before
 
 
@@ -35,6 +37,7 @@ class Run(NamedTuple):
     image_shape: tuple[int, int, int]
     attributes: tuple[attributes.Attribute, ...]
     schema: tuple[Field, ...] = ()
+    shuffled: bool = False  # whether a folder of images was cut at random, as runs of before did
 
     @property
     def kinds(self):
@@ -61,10 +64,13 @@ def new_folder(runs_dir, name):
 def start(config, image_shape, meanings=(), name=None, data=None):
     """Make the folder of a run on images with attributes `meanings` and write its `config.json`.
 
-    Of `data` (`ImageData`) it keeps the schema.
+    Of `data` (`ImageData`) it keeps the schema, and in `data.json` hashes, where these say whether they are the same
+    later.
     """
     folder = new_folder(config.runs_dir, name or config.run_name)
     fields = () if data is None else data.schema
+    if data is not None and (kept := digest.digest(data)):
+        write_json(folder / DATA, kept)
     written = {
         "format": FORMAT,
         "model": config.model,
@@ -72,18 +78,11 @@ def start(config, image_shape, meanings=(), name=None, data=None):
         "image_shape": image_shape,
         "attributes": attributes.to_json(meanings),
         **({"schema": schema.to_json(fields)} if fields else {}),
+        **({"split": "path"} if config.data == "folder" else {}),
         "provenance": provenance(),
     }
     write_json(folder / "config.json", written)
     return Run(folder, config, tuple(image_shape), tuple(meanings), fields)
-
-
-def data_of(run, data_root=None):
-    """The data of a run as it read them, from `data_root` if it is given."""
-    config, before = run.config, {}
-    if config.data == "folder" and config.labelled:
-        before["kinds"] = run.kinds
-    return dataclasses.replace(config, data_root=data_root or config.data_root).load_data(**before)
 
 
 def read(folder, needed=("config.json", "model.safetensors")):
@@ -103,11 +102,58 @@ def read(folder, needed=("config.json", "model.safetensors")):
             raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
         meanings, fields = attributes.from_json(written["attributes"]), schema.from_json(written.get("schema", []))
-        return Run(folder, config, tuple(written["image_shape"]), meanings, fields)
+        shuffled = config.data == "folder" and "split" not in written
+        return Run(folder, config, tuple(written["image_shape"]), meanings, fields, shuffled)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
+
+
+def data_of(run, data_root=None):
+    """The data of a run as it read them, from `data_root` if it is given."""
+    config, before = run.config, {}
+    if config.data == "folder":
+        before = {"channels": run.image_shape[0], "shuffled": run.shuffled}
+        if config.labelled:
+            before["kinds"] = run.kinds
+        if config.labelled and not run.shuffled:
+            before["meanings"] = run.attributes
+    return dataclasses.replace(config, data_root=data_root or config.data_root).load_data(**before)
+
+
+def kept_data(run):
+    """What the run keeps of its data, `{}` where it keeps nothing, as runs of before.
+
+    Raises:
+        UserError: a damaged file.
+    """
+    path = run.folder / DATA
+    if not path.is_file():
+        return {}
+    try:
+        kept = json.loads(path.read_text())
+    except ValueError:
+        kept = None
+    if not isinstance(kept, dict) or not set(kept) <= set(PARTS) or not _alike(kept):
+        raise UserError(f"run: expected what `train` writes in {path}, got a damaged file")
+    return kept
+
+
+def _alike(kept):
+    """Whether there is one hash of each part, or names and hashes of all three."""
+    kinds = {type(part) for part in kept.values()}
+    return kinds <= {str} or (kinds == {dict} and set(kept) == set(PARTS))
+
+
+def check_data(run, images):
+    """`UserError` where the data that a training goes on with are not those that it began with."""
+    kept = kept_data(run)
+    if kept and (changes := digest.changes(kept, digest.digest(images), digest.LEARNED)):
+        raise UserError(
+            f"data: expected the training and validation images that {run.folder} began with, got others: {changes} "
+            "(put them back, or train anew)"
+        )
 
 
 class Trained(NamedTuple):

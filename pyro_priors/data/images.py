@@ -57,6 +57,13 @@ class Images(Dataset):
         """The first `count` images, or all, as one float tensor `(n, C, H, W)`; no labels."""
         return self._read(torch.arange(len(self))[:count])
 
+    def part(self, rows: Sequence[int]) -> "Images":
+        """These images, with what belongs to them."""
+        index = torch.as_tensor(rows, dtype=torch.long)
+        pixels = self.pixels.part(index) if isinstance(self.pixels, OnDisk) else self.pixels[index]
+        labels, hidden = (None if values is None else values[index] for values in (self.labels, self.hidden))
+        return Images(pixels, self.binarize, labels, hidden)
+
     def _read(self, indices: Tensor) -> Tensor:
         batch = self.pixels[indices]
         batch = batch if batch.is_floating_point() else batch.float().div_(255)

@@ -18,7 +18,11 @@ from pyro_priors.data.streaming import Streaming
 
 
 class ImageData(NamedTuple):
-    """A data set in three parts; `schema` says what each column of a user's table is."""
+    """A data set in three parts.
+
+    `schema` says what each column of a user's table is. Of a `folder` `contents` has {name: hash of the image} of each
+    part, in the order of its images; `notes` are lines for people about its files.
+    """
 
     name: str
     image_shape: tuple[int, int, int]
@@ -27,6 +31,8 @@ class ImageData(NamedTuple):
     test: Images
     attributes: tuple[Attribute, ...] = ()
     schema: tuple[Field, ...] = ()
+    contents: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load(
@@ -42,6 +48,9 @@ def load(
     stream: Streaming | None = None,
     kinds: Mapping[str, str | Field] | None = None,
     also_missing: Sequence[str] = (),
+    channels: int | None = None,
+    shuffled: bool = False,
+    meanings: Sequence[Attribute] | None = None,
 ) -> ImageData:
     """Read a data set, downloading it where that is possible.
 
@@ -64,6 +73,10 @@ def load(
             None: they are decoded to memory.
         kinds: what columns of `folder` are, where that is not what their cells say, {name: one of `schema.KINDS`}.
         also_missing: spellings of a missing cell of `folder` beside those of `numerals.is_missing`.
+        channels: of `folder` images, 1 (grey) or 3; None: 3 if any of them is a colour image.
+        shuffled: cut a `folder` at random with a fixed seed, as runs of before did: the cut depends on how many images
+            there are. False: the hash of an image's path says its part.
+        meanings: attributes of a trained run, by which labels are standardised and numbered; None: by these data.
         seed: of the choice of what is hidden; with more missing, more is hidden of the same data, never other entries.
 
     Raises:
@@ -91,9 +104,15 @@ def load(
     for option, value in (("kinds", kinds), ("also_missing", also_missing)):
         if value and (name != "folder" or attributes is None):
             raise UserError(f"{option}: expected attributes of data folder beside it, got {name}")
+    if channels not in (None, 1, 3):
+        raise UserError(f"channels: expected 1, 3 or None, got {channels}")
     check_seed(seed)
-    parts = read(root_of(root), Options(name, image_size, crop, attributes, stream, kinds, also_missing))
-    meanings, visible, hidden = _hidden(parts, missing, seed)
+    options = Options(name, image_size, crop, attributes, stream, kinds, also_missing, channels, shuffled)
+    parts = read(root_of(root), options)
+    own, visible, hidden = _hidden(parts, missing, seed)
+    if meanings is not None and tuple(meanings) != own:
+        visible, hidden = ([_as_in(own, part, meanings) for part in labels] for labels in (visible, hidden))
+        own = tuple(meanings)
     pixels = parts.pixels()  # after the labels: mistakes in them come out before thousands of images are decoded
     dynamic = binarize == "dynamic"
     train = Images(pixels[0], dynamic, visible[0], hidden[0])
@@ -102,13 +121,14 @@ def load(
     rest = [torch.bernoulli(Images(p).first(), generator=generator) if dynamic else p for p in pixels[1:]]
     validation, test = (Images(p, False, *labels) for p, *labels in zip(rest, visible[1:], hidden[1:], strict=True))
     _, channels, height, width = train.pixels.shape
-    return ImageData(name, (channels, height, width), train, validation, test, meanings, parts.schema)
+    shape, known = (channels, height, width), (own, parts.schema, parts.contents, parts.notes)
+    return ImageData(name, shape, train, validation, test, *known)
 
 
 def without_labels(data: ImageData) -> ImageData:
     """The same images, their labels left only as the hidden truth."""
     train, validation, test = (Images(part.pixels, part.binarize, None, part.labels) for part in data[2:5])
-    return ImageData(data.name, data.image_shape, train, validation, test)
+    return data._replace(train=train, validation=validation, test=test, attributes=())
 
 
 def root_of(root: str | os.PathLike | None) -> Path:
@@ -130,6 +150,27 @@ def _hidden(parts: Parts, missing: float, seed: int) -> tuple[tuple[Attribute, .
     attributes, loc, scale = _standardised(parts.attributes, visible[0], missing)
     visible, hidden = ([((part - loc) / scale).float() for part in parts] for parts in (visible, hidden))
     return attributes, visible, hidden
+
+
+def _as_in(own: Sequence[Attribute], labels: Tensor | None, meanings: Sequence[Attribute]) -> Tensor | None:
+    """Labels in the units and categories of other attributes of the same names."""
+    if labels is None or [attribute.name for attribute in own] != [attribute.name for attribute in meanings]:
+        raise UserError(
+            f"data: expected attributes {', '.join(a.name for a in meanings) or 'none'} as at training, got "
+            f"{', '.join(a.name for a in own) or 'none'}"
+        )
+    columns = []
+    for column, (now, then) in enumerate(zip(own, meanings, strict=True)):
+        values = labels[:, column]
+        if now.categories is not None and then.categories is not None and set(now.categories) <= set(then.categories):
+            states = torch.tensor([float(then.categories.index(category)) for category in now.categories])
+            values = torch.where(values.isnan(), values, states[values.nan_to_num().long()])
+        elif now.categories is None and then.categories is None:
+            values = ((values.double() * now.scale + now.loc - then.loc) / then.scale).float()
+        else:
+            raise UserError(f"data: expected {then.name} as at training, {then}, got {now}")
+        columns.append(values)
+    return torch.stack(columns, 1)
 
 
 def _mask(labels: Tensor, share: float, generator: torch.Generator) -> Tensor:

@@ -21,3 +21,4 @@ STREAMED = RESIZED = ("celeba", "folder")  # data that can stay on disk, and tha
 CROPPED = ("celeba",)  # data of which a part of each image is used
 POINTS = ("moons", "grid", "ring")  # data that are points of the plane, not images
 CLASSED = ("digits", "mnist", "fashion-mnist", "cifar10", "svhn")  # data with one label, which clusters may match
+GENERATED = ("digits", "shapes", "moons", "gaussians", "grid", "ring")  # data that need no files

@@ -24,6 +24,8 @@ class Options(NamedTuple):
     stream: Streaming | None
     kinds: Mapping[str, str | Field] | None = None
     also_missing: Sequence[str] = ()
+    channels: int | None = None
+    shuffled: bool = False
 
 
 class Parts(NamedTuple):
@@ -34,12 +36,16 @@ class Parts(NamedTuple):
         attributes: of the labels.
         labels: `(n, n_attributes)`, float, in the order of the images, NaN = missing; None: of images alone.
         schema: what each column of a user's table is.
+        contents: of files that a user may change: {name: hash of the image}, in the order of the images.
+        notes: what people should know of the files, a line each.
     """
 
     pixels: Callable[[], Sequence[Tensor | OnDisk]]
     attributes: tuple[Attribute, ...] = ()
     labels: Sequence[Tensor] | None = None
     schema: tuple[Field, ...] = ()
+    contents: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def select(self, options: Options) -> "Parts":
         """Only those attributes that are wanted."""

@@ -1,5 +1,7 @@
 """Images that stay on disk: decoded by the batch, by worker processes where these are wanted."""
 
+import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -26,13 +28,20 @@ class OnDisk:
         names: of the images.
         shape: (C, S, S).
         how: a `Streaming`.
+        contents: hashes of the images, where they are known.
     """
 
     def __init__(
-        self, read: Callable[[str], Tensor], names: Sequence[str] | np.ndarray, shape: tuple[int, ...], how: Streaming
+        self,
+        read: Callable[[str], Tensor],
+        names: Sequence[str] | np.ndarray,
+        shape: tuple[int, ...],
+        how: Streaming,
+        contents: Sequence[str] | np.ndarray = (),
     ):
         # An array: a list would be copied bit by bit to every worker, as its texts are counted there.
         self.read, self.names, self.image_shape, self.how = read, np.asarray(names), tuple(shape), how
+        self.contents = np.asarray(contents)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -51,18 +60,43 @@ class OnDisk:
 
     def part(self, indices: Sequence[int] | Tensor) -> "OnDisk":
         """The images of these indices, on disk as before."""
-        return OnDisk(self.read, self.names[torch.as_tensor(indices).numpy()], self.image_shape, self.how)
+        rows = torch.as_tensor(indices).numpy()
+        contents = self.contents[rows] if len(self.contents) else ()
+        return OnDisk(self.read, self.names[rows], self.image_shape, self.how, contents)
 
     def check(self, label: str) -> "OnDisk":
         """Decode everything once, so that an unreadable image is named before a training begins -> self."""
-        batches = [rows.tolist() for rows in torch.arange(len(self)).split(64)]
-        # A generator of its own: the draws of a training do not depend on how its images are read.
-        how = {"num_workers": self.how.workers, "generator": torch.Generator()}
-        loader = StreamLoader(_Decoded(self), None, sampler=batches, **how)
-        hidden = len(self) < 1000 or None
-        for _ in tqdm(loader, total=len(batches), desc=f"{label}: looking at all", leave=False, disable=hidden):
-            pass
+        self.contents = np.asarray(survey(functools.partial(_hashed, self.read), self.names, self.how, label))
         return self
+
+
+def content(pixels: Tensor) -> str:
+    """A hash of an image as it is given to models.
+
+    Example:
+        >>> content(torch.zeros(1, 2, 2)) == content(torch.zeros(1, 2, 2)), len(content(torch.zeros(1)))
+        (True, 16)
+    """
+    return hashlib.blake2b(pixels.contiguous().numpy().tobytes(), digest_size=8).hexdigest()
+
+
+def _hashed(read: Callable[[str], Tensor], name: str) -> str:
+    return content(read(name))
+
+
+def survey(look: Callable[[str], Any], names: Sequence[str] | np.ndarray, how: Streaming, label: str) -> list:
+    """What `look` gives of each name, by the processes that are to read them."""
+    batches = [rows.tolist() for rows in torch.arange(len(names)).split(64)]
+    # A generator of its own: the draws of a training do not depend on how its images are read.
+    options = {"num_workers": how.workers, "generator": torch.Generator(), "collate_fn": _as_it_is}
+    loader = StreamLoader(_Looks(look, names), None, sampler=batches, **options)
+    hidden = len(names) < 1000 or None
+    bar = tqdm(loader, total=len(batches), desc=f"{label}: looking at all", leave=False, disable=hidden)
+    return [look for looks in bar for look in looks]
+
+
+def _as_it_is(looks: list) -> list:
+    return looks
 
 
 class StreamLoader(DataLoader):
@@ -75,11 +109,11 @@ class StreamLoader(DataLoader):
             raise UserError(str(error).rstrip().rpartition("UserError: ")[2]) from None
 
 
-class _Decoded(Dataset):
-    """Decodes a batch for its errors alone: its pixels stay in the worker."""
+class _Looks(Dataset):
+    """What is seen of a batch of images, without their pixels: these stay in the worker."""
 
-    def __init__(self, images: OnDisk):
-        self.images = images
+    def __init__(self, look: Callable[[str], Any], names: Sequence[str] | np.ndarray):
+        self.look, self.names = look, np.asarray(names)
 
-    def __getitem__(self, indices: Sequence[int]) -> int:
-        return len(self.images[indices])
+    def __getitem__(self, indices: Sequence[int]) -> list:
+        return [self.look(str(self.names[index])) for index in indices]

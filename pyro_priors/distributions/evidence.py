@@ -133,4 +133,3 @@ def check_width(variables: Variables, value: Tensor, columns: Sequence[int]):
                 f"{variables._label(column)}: expected float32, float64 or integers for states up to "
                 f"{variables.num_states[column] - 1}, got {value.dtype}, which rounds them"
             )
-

@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import TensorRing
+from pyro_priors.programs.pixels import SignedImages, check_pixels
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement
 
 
@@ -33,7 +34,8 @@ class GAN(Program):
         name: prefix of the parameters in Pyro's store; chosen freshly by default.
 
     Raises:
-        ValueError: the three disagree on latent_dim or image_shape, or the name is in use.
+        ValueError: the three disagree on latent_dim or image_shape, or the name is in use; on a call where `signed`,
+            real images with values outside [-1, 1], or without one below 0 in 1,000 images.
 
     Example:
         >>> import pyro_priors as pp
@@ -50,6 +52,7 @@ class GAN(Program):
         self._check_parts(generator, prior, critic)
         super().__init__(prior, getattr(generator, "image_shape", getattr(critic, "image_shape", None)), name)
         self.generator, self.critic, self.signed = generator, critic, signed
+        self._images = SignedImages()
 
     def _check_parts(self, generator: nn.Module, prior: nn.Module, critic: nn.Module) -> None:
         check_agreement("latent_dim", generator=generator, prior=prior)
@@ -59,16 +62,23 @@ class GAN(Program):
         """The generator program. Sites "z" `(n, latent_dim)` and, deterministic, "x" in the plate "data".
 
         Args:
-            x: real images, of which only the number is read: x given z has no density.
+            x: real images, of which only the number is read (x given z has no density), and whether they are signed.
             n: how many images, where x is not given.
         """
         pyro.module(self.name, self)
-        with pyro.plate("data", self._batch_size(x, n)):
+        rows = self._batch_size(x, n)
+        self._check_real(x)
+        with pyro.plate("data", rows):
             z = pyro.sample("z", self.prior_law())
             return pyro.deterministic("x", self.generator(z), event_dim=3)
 
     def guide(self, x: Tensor | None = None, n: int | None = None) -> None:
         """Nothing infers the latents."""
+
+    def _check_real(self, x: Tensor | None) -> None:
+        """`ValueError` where real images are not in the range of generated ones."""
+        if x is not None and self.signed:
+            self._images.check(x)
 
     @torch.no_grad()
     def generate(self, n: int, *, drawn: bool = False) -> Tensor:
@@ -129,7 +139,9 @@ class InfoGAN(GAN):
     def model(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """The generator program. Sites "c" `(n,)`, "z" and, deterministic, "x" in the plate "data"."""
         pyro.module(self.name, self)
-        with pyro.plate("data", self._batch_size(x, n)):
+        rows = self._batch_size(x, n)
+        self._check_real(x)
+        with pyro.plate("data", rows):
             c = pyro.sample("c", self._code())
             z = pyro.sample("z", self.prior_law())
             return pyro.deterministic("x", self.decode(z, c), event_dim=3)
@@ -152,7 +164,13 @@ class InfoGAN(GAN):
 
     @torch.no_grad()
     def classify(self, x: Tensor) -> Tensor:
-        """q(c given x) of images in [0, 1]: `(n, categories)`."""
+        """q(c given x) of images in [0, 1]: `(n, categories)`.
+
+        Raises:
+            ValueError: where `signed`, values outside [0, 1].
+        """
+        if self.signed:
+            check_pixels(x, 0, 1, "classify")
         return self.recogniser(2 * x - 1 if self.signed else x).softmax(-1)
 
     def _check_category(self, category: int | Tensor, n: int) -> Tensor:
@@ -216,8 +234,9 @@ class ConditionalGAN(WithAttributes, GAN):
             n: how many images, where neither x nor y is given.
         """
         pyro.module(self.name, self)
-        joint = self.prior()
-        with pyro.plate("data", self._rows(x, y, n)):
+        joint, rows = self.prior(), self._rows(x, y, n)
+        self._check_real(x)
+        with pyro.plate("data", rows):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
             return pyro.deterministic("x", self.generator(z), event_dim=3)

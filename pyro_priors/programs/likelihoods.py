@@ -79,6 +79,8 @@ class SquaredError(dist.TorchDistribution):
 class BernoulliLikelihood(Recorded):
     """Independent Bernoulli pixels; the raw tensor holds their logits. Accepts grey values in [0, 1]."""
 
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)  # of pixels, which programs check in every batch
+
     def forward(self, raw: Tensor) -> dist.TorchDistribution:
         return PixelBernoulli(logits=full_precision(raw)).to_event(3)
 

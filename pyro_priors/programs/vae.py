@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.programs.likelihoods import Likelihood, make_likelihood
+from pyro_priors.programs.pixels import check_pixels
 from pyro_priors.programs.program import Program, check_agreement
 
 
@@ -29,7 +30,8 @@ class VAE(Program):
         name: prefix of the parameters in Pyro's store; chosen freshly by default.
 
     Raises:
-        ValueError: the three disagree on latent_dim or image_shape, the likelihood is unknown, or the name is in use.
+        ValueError: the three disagree on latent_dim or image_shape, the likelihood is unknown, or the name is in use;
+            on a call, images of another shape, or, with "bernoulli", with values outside [0, 1].
 
     Example:
         >>> import pyro_priors as pp
@@ -59,6 +61,12 @@ class VAE(Program):
     def _check_parts(self, encoder: Any, decoder: Any, prior: Any) -> None:
         check_agreement("latent_dim", encoder=encoder, decoder=decoder, prior=prior)
         check_agreement("image_shape", encoder=encoder, decoder=decoder)
+
+    def _check_images(self, x: Tensor) -> None:
+        super()._check_images(x)
+        if (bounds := getattr(self.likelihood, "bounds", None)) is not None:
+            low, high = bounds
+            check_pixels(x, low, high, f"likelihood {type(self.likelihood).__name__}")
 
     def model(self, x: Tensor | None = None, n: int | None = None) -> Tensor:
         """p(z) p(x given z). Sites "z" `(batch, latent_dim)` and "x" `(batch, C, H, W)` in the plate "data".

@@ -175,7 +175,7 @@ def test_a_training_goes_on_once_a_damaged_image_is_mended(tmp_path, monkeypatch
 
     def decode(self, name):
         reads.append(name)
-        if len(reads) == 60:  # in the second epoch: one looks at all 20 first
+        if len(reads) == 40:  # in the second epoch: of 20
             victim.write_bytes(b"damaged")
         return plain(self, name)
 

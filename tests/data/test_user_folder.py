@@ -179,18 +179,18 @@ def test_few_images_need_a_partition(tmp_path):
     write_folder(tmp_path, count=4)
     (tmp_path / "attributes.csv").write_text("image,red\n" + "".join(f"{i:02d}.png,{i % 2}\n" for i in range(4)))
     for attributes in (None, ()):
-        with pytest.raises(UserError, match=r"4 in all: 4 for training, 0 for validation, 0 for test \(add images"):
+        with pytest.raises(UserError, match=r"4 in all: 3 for training, 0 for validation, 1 for test \(add images"):
             load("folder", tmp_path, image_size=8, attributes=attributes)
     (tmp_path / "partition.csv").write_text("image,partition\n00.png,0\n01.png,0\n02.png,1\n03.png,2\n")
     assert [len(part) for part in load("folder", tmp_path, image_size=8, attributes=())[2:5]] == [2, 1, 1]
     (tmp_path / "attributes.csv").unlink()
     (tmp_path / "partition.csv").unlink()
     for count, sizes in ((5, None), (6, [4, 1, 1])):
-        Image.new("RGB", (8, 8)).save(tmp_path / "images" / f"{count - 1:02d}.png")
+        Image.new("RGB", (8, 8), (count, 0, 0)).save(tmp_path / "images" / f"{count - 1:02d}.png")
         if sizes:
             assert [len(part) for part in load("folder", tmp_path, image_size=8)[2:5]] == sizes
         else:
-            with pytest.raises(UserError, match="got 5 in all: 5 for training, 0 for validation, 0 for test"):
+            with pytest.raises(UserError, match="got 5 in all: 4 for training, 0 for validation, 1 for test"):
                 load("folder", tmp_path, image_size=8)
 
 
@@ -202,9 +202,8 @@ def test_folder_without_images(tmp_path):
 @pytest.mark.parametrize(("suffix", "dtype"), [("png", "<u2"), ("tif", "<u2"), ("tif", ">u2")])
 def test_sixteen_bits_become_eight(tmp_path, suffix, dtype):
     values = np.array([[0, 128, 129, 257], [1000, 30000, 65406, 65535]])
-    for index in range(20):
-        Image.fromarray(np.tile(values, (4, 2)).astype(dtype)).save(tmp_path / f"{index}.{suffix}")
-    image = load("folder", tmp_path, image_size=8).test.pixels[0, 0]
+    Image.fromarray(np.tile(values, (4, 2)).astype(dtype)).save(tmp_path / f"deep.{suffix}")
+    image = user_folder.images_named(tmp_path, [f"deep.{suffix}"], 8, 1)[0, 0]
     assert image[:2, :4].tolist() == [[0, 0, 1, 1], [4, 117, 254, 255]]  # the nearest of values / 257
 
 
@@ -214,9 +213,8 @@ def test_images_are_turned_as_their_exif_says(tmp_path, depth):
     upright = np.concatenate([upper, lower]) * (257 if depth is np.uint16 else 1)
     exif = Image.Exif()
     exif[0x0112] = 6  # turn a quarter clockwise to view
-    for index in range(20):
-        Image.fromarray(np.rot90(upright).copy()).save(tmp_path / f"{index}.png", exif=exif)
-    image = load("folder", tmp_path, image_size=16).test.pixels[0, 0]
+    Image.fromarray(np.rot90(upright).copy()).save(tmp_path / "turned.png", exif=exif)
+    image = user_folder.images_named(tmp_path, ["turned.png"], 16, 1)[0, 0]
     assert torch.equal(image[:, 0], torch.tensor([40] * 8 + [200] * 8, dtype=torch.uint8))
 
 
@@ -239,3 +237,27 @@ def test_damaged_archives(tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"expected an image, got an unreadable file 00\.png"):
         load("folder", tmp_path, image_size=8)
+
+
+def test_labels_in_the_units_of_a_run(tmp_path):
+    torch.manual_seed(0)
+    root = write_attributes(write_folder(tmp_path), lambda i: f"{i},{'' if i % 3 == 0 else i % 2},{i + 0.5}")
+    before = load("folder", root, image_size=8, attributes=())
+    rows = (root / "attributes.csv").read_text().splitlines()
+    rows = [row for row in rows if not row.startswith("07.png")]  # one category fewer, another mean
+    (root / "attributes.csv").write_text("\n".join([*rows, ""]))
+    after = load("folder", root, image_size=8, attributes=())
+    assert after.attributes != before.attributes
+    same = load("folder", root, image_size=8, attributes=(), meanings=before.attributes)
+    assert same.attributes == before.attributes
+    for number, names in enumerate(same.contents):
+        rows = [list(before.contents[number]).index(name) for name in names]
+        torch.testing.assert_close(same[2 + number].labels, before[2 + number].labels[rows], equal_nan=True)
+    other = (Attribute("red", ("0", "1")), *before.attributes[1:])
+    for meanings, expected in [
+        (other, "red"),
+        (before.attributes[:2], "attributes red, half"),
+        ((*before.attributes[:2], before.attributes[1]._replace(name="size")), "size"),
+    ]:
+        with pytest.raises(UserError, match=rf"data: expected {expected} as at training, .*got "):
+            load("folder", root, image_size=8, attributes=(), meanings=meanings)

@@ -150,7 +150,7 @@ def test_a_training_that_goes_on_decides_nothing_anew(folder, monkeypatch, capsy
     run = train(folder)
     (run / "summary.json").unlink()
 
-    def load_data(config, kinds=None):
+    def load_data(config, kinds=None, **_):
         raise UserError(" ".join(f"{name}={field.kind}" for name, field in kinds.items()))
 
     monkeypatch.setattr(joint_vae.Model, "load_data", load_data)

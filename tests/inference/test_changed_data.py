@@ -1,0 +1,209 @@
+"""Commands on a folder of images that is not as it was when the training began."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.__main__ import main
+from models.shared import runs
+from pyro_priors.data.loading import load
+
+SIZE = "4"
+
+
+def write(path, seed):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (4, 4), np.uint8)).save(path)
+
+
+def write_folder(root, count=60):
+    for index in range(count):
+        write(root / "images" / f"{index:03d}.png", index)
+    return root
+
+
+def train(root, runs_dir, *more):
+    flags = ["--data-root", root, "--runs-dir", runs_dir, "--image-size", SIZE, "--no-progress", "--epochs", 1]
+    flags += ["--hidden", 4, "--latent-dim", 2, "--prior", "normal", "--particles", 2, "--binarize", "none"]
+    return main(["train", "vae", "--data", "folder", *map(str, flags), *more])
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder of images, and a run on it."""
+    root = tmp_path_factory.mktemp("changed")
+    assert train(write_folder(root / "data"), root / "runs") == 0
+    return root
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """The same to change: where the data lie, the folder of the run."""
+    shutil.copytree(trained, tmp_path / "copy")
+    (run,) = (tmp_path / "copy" / "runs").glob("*/*")
+    return tmp_path / "copy" / "data", run
+
+
+def evaluate(root, run, capsys, *more):
+    code = main(["evaluate", str(run), "--data-root", str(root), *more])
+    said = capsys.readouterr()
+    path = run / f"evaluation-{'validation' if more else 'test'}.json"
+    return code, said.out + said.err, json.loads(path.read_text()) if path.is_file() else None
+
+
+def test_a_run_keeps_what_it_was_trained_on(copied):
+    root, run = copied
+    kept = runs.read_json(run / "data.json")
+    data = load("folder", root, image_size=4)
+    assert list(kept) == ["training", "validation", "test"]
+    assert [kept[part] for part in kept] == list(data.contents)
+    assert runs.read_json(run / "config.json")["split"] == "path"
+    assert not runs.read(run).shuffled
+
+
+def test_the_same_data_are_no_news(copied, capsys):
+    root, run = copied
+    code, said, written = evaluate(root, run, capsys)
+    assert (code, "data:" in said, "data" in written) == (0, False, False)
+    assert written["test"] == runs.read_json(run / "summary.json")["test"]
+
+
+def test_evaluate_scores_only_what_was_not_trained_on(copied, capsys):
+    root, run = copied
+    kept = runs.read_json(run / "data.json")
+    test = list(kept["test"])
+    trained_on, victim = list(kept["training"])[:2]
+    write(root / "images" / trained_on, 1000)  # replaced
+    (root / "images" / victim).unlink()
+    (root / "partition.csv").write_text(
+        "image,partition\n"
+        + "".join(
+            f"{path.name},{2 if path.name in test or index in (40, 41, 42) else index % 2}\n"
+            for index, path in enumerate(sorted((root / "images").iterdir()))
+        )
+    )
+    data = load("folder", root, image_size=4)
+    seen = {text for part in ("training", "validation") for text in kept[part].values()}
+    new = [name for name, text in data.contents[2].items() if text not in seen]
+    assert len(new) < len(data.contents[2])
+    code, said, written = evaluate(root, run, capsys)
+    assert code == 0
+    assert "data: expected those of the training, got others: 0 added, 1 removed, 1 changed, " in said
+    assert f"data: {len(new)} of {len(data.contents[2])} test images are scored, the others were trained on" in said
+    assert written["data"]["scored"] == len(new)
+    assert written["data"]["left_out"] == len(data.contents[2]) - len(new)
+    assert written["test"]["count" if "count" in written["test"] else "elbo"] is not None
+
+
+def test_a_copy_of_what_was_trained_on_is_not_scored(copied, capsys):
+    root, run = copied
+    kept = runs.read_json(run / "data.json")
+    for name in kept["training"]:  # all of it goes, copies come under other names
+        (root / "images" / name).rename(root / "images" / f"copy-{name}")
+    data = load("folder", root, image_size=4)
+    copies = [name for name in data.contents[2] if name.startswith("copy")]
+    assert copies
+    code, said, written = evaluate(root, run, capsys)
+    assert code == 0
+    count = len(kept["training"])
+    assert f"got others: {count} added, {count} removed, 0 changed, 0 moved" in said
+    assert (written["data"]["left_out"], written["data"]["scored"]) == (len(copies), len(kept["test"]))
+
+
+def test_nothing_new_to_score(copied, capsys):
+    root, run = copied
+    kept = runs.read_json(run / "data.json")
+    for name in kept["test"]:
+        shutil.copyfile(root / "images" / next(iter(kept["training"])), root / "images" / name)
+    rows = "".join(f"{name},{part}\n" for part, names in enumerate(kept.values()) for name in names)
+    (root / "partition.csv").write_text(f"image,partition\n{rows}")
+    code, said, _ = evaluate(root, run, capsys)
+    assert code == 2
+    assert "test images equal images of the training or validation part (such as " in said
+    assert (
+        f"error: data: expected test images that the training did not see, got none among {len(kept['test'])}" in said
+    )
+
+
+def test_a_colour_image_that_comes_later(copied, capsys):
+    root, run = copied
+    Image.new("RGB", (4, 4), (200, 0, 0)).save(root / "images" / "000-colour.png")
+    code, said, _ = evaluate(root, run, capsys)
+    assert (code, "got others: 1 added, 0 removed" in said) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "got"),
+    [
+        ("training", "replace", "0 added, 0 removed, 1 changed, 0 moved"),
+        ("validation", "remove", "0 added, 1 removed, 0 changed, 0 moved"),
+        ("training", "add", "1 added, 0 removed, 0 changed, 0 moved"),
+        ("test", "replace", None),
+    ],
+)
+def test_resume_refuses_other_data(copied, capsys, monkeypatch, part, change, got):
+    root, run = copied
+    kept, config = runs.read_json(run / "data.json"), runs.read_json(run / "config.json")
+    config["config"]["data_root"] = str(root)
+    runs.write_json(run / "config.json", config)
+    (run / "summary.json").unlink()  # as of a training that was cut off before its first checkpoint
+    path = root / "images" / next(iter(kept[part]))
+    if change == "replace":
+        write(path, 1000)
+    elif change == "remove":
+        path.unlink()
+    else:
+        write(root / "images" / "b.png", 1000)  # its hash says training
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    code = main(["train", "--resume", str(run)])
+    said = capsys.readouterr().err
+    if got is None:
+        assert code == 0, said
+        return
+    assert code == 2
+    assert f"data: expected the training and validation images that {run} began with, got others: {got}" in said
+    assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+def test_runs_of_before_cut_as_before_and_say_nothing(copied, capsys):
+    root, run = copied
+    config = runs.read_json(run / "config.json")
+    del config["split"]
+    runs.write_json(run / "config.json", config)
+    (run / "data.json").unlink()
+    assert runs.read(run).shuffled
+    code, said, written = evaluate(root, run, capsys)
+    assert (code, "data:" in said, "data" in written) == (0, False, False)
+    before = runs.data_of(runs.read(run), root)
+    assert [len(part) for part in before[2:5]] == [48, 6, 6]
+    write(root / "images" / "b.png", 1000)
+    assert evaluate(root, run, capsys)[0] == 0
+    config["config"]["data_root"] = str(root)
+    runs.write_json(run / "config.json", config)
+    (run / "summary.json").unlink()
+    assert main(["train", "--resume", str(run)]) == 0
+    assert not (run / "data.json").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"training": 3}', '{"training": {}, "test": "a"}', '{"else": "a"}'])
+def test_damaged_hashes(copied, capsys, text):
+    root, run = copied
+    (run / "data.json").write_text(text)
+    code, said, _ = evaluate(root, run, capsys)
+    assert code == 2
+    assert f"run: expected what `train` writes in {run / 'data.json'}, got a damaged file" in said
+
+
+def test_train_says_what_is_not_read_and_what_is_equal(tmp_path, capsys):
+    root = write_folder(tmp_path / "data", 12)
+    write(root / "images" / "copy.png", 1)
+    (root / "images" / "photo.heic").touch()
+    rows = "".join(f"{index:03d}.png,{index // 4}\n" for index in range(12))
+    (root / "partition.csv").write_text(f"image,partition\n{rows}copy.png,2\n")
+    assert train(root, tmp_path / "runs") == 0
+    said = capsys.readouterr().out
+    assert f"data: not read as images in {root / 'images'}: 1 (1 .heic)\n" in said
+    assert "data: 1 of 5 test images equal images of the training or validation part (such as copy.png and" in said
