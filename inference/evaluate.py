@@ -9,6 +9,7 @@ import tyro
 from inference import judges
 from models.shared import runs
 from pyro_priors.checks import UserError, check_seed
+from pyro_priors.training import manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,5 +59,6 @@ def main(config: Evaluate):
         results["inception"] = judges.inception_distance(model, inception, part, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
     runs.write_json(path, {config.part: results, "seed": config.seed, "provenance": runs.provenance()})
+    manifest.add(path)
     print("\n".join(run.config.report(results)))
     print(path)

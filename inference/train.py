@@ -9,6 +9,7 @@ from models.shared import runs
 from models.shared.answers import count_parameters
 from pyro_priors import training
 from pyro_priors.checks import UserError
+from pyro_priors.training import locks, manifest
 from pyro_priors.training.fitting import check_nodes
 
 
@@ -50,15 +51,15 @@ def train(config, images, name=None, begun=None):
     """
     program = config.start(images)
     run = begun or runs.start(config, images.image_shape, images.attributes, name)
-    with runs.held(run.folder) as ours:
-        if not ours:
-            raise UserError(f"run: expected a training that was cut off, got {run.folder}, which is under way")
+    with locks.held(run.folder):
         return run, _trained(config, images, program, run, begun is not None)
 
 
 def _trained(config, images, program, run, resume):
     """Fill the folder of `train` -> what stands in `summary.json`."""
     began = time.perf_counter()
+    if manifest.listed(run.folder):
+        manifest.bind(run.folder, runs.BEGUN)  # what else there is will be replaced
     result = config.fit(program, images, run.folder, resume, shows(config, run, images))
     # Of a training that was cut off the epochs before count too.
     seconds = max(time.perf_counter() - began, sum(row.get("seconds", 0.0) for row in result.history))
@@ -80,6 +81,7 @@ def _trained(config, images, program, run, resume):
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
     config.draw(run.folder, trained, images, probs)
+    manifest.bind(run.folder, runs.ENDED)
     training.remove_checkpoints(run.folder)
     return summary
 

@@ -33,9 +33,10 @@ def fails(capsys):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A run folder with an untrained model."""
+    """A run folder with an untrained model, as it was before there were manifests: what is in it may be changed."""
     shape = (1, 8, 8)
     run = runs.start(dataclasses.replace(TINY, runs_dir=tmp_path / "runs"), shape)
+    (run.folder / "manifest.json").unlink()
     training.save_weights(run.config.build(shape), run.folder / "model.safetensors")
     return run.folder
 
@@ -124,7 +125,7 @@ def test_a_damaged_configuration(folder, fails, command, content):
 def test_a_configuration_that_no_model_has(folder, fails):
     written = json.loads((folder / "config.json").read_text())
     runs.write_json(folder / "config.json", {**written, "image_shape": [1, "wide", 8]})
-    assert "image_shape: expected (channels, height, width), got (1, 'wide', 8)" in fails("sample", folder)
+    assert "image_shape: expected (channels, height, width), got [1, 'wide', 8]" in fails("sample", folder)
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
@@ -165,7 +166,8 @@ def test_a_training_that_diverges(tmp_path, fails, prior):
     flags = ["--lr", "1e9", "--no-progress", "--runs-dir", tmp_path]
     assert "expected a finite n" in fails("train", "vae", *to_flags(configure("vae", **SIZES, **prior)), *flags)
     (run,) = tmp_path.glob("*/*")
-    assert {path.name for path in run.iterdir()} <= {"config.json", "metrics.csv", "model.safetensors", "program.json"}
+    expected = {"config.json", "manifest.json", "metrics.csv", "model.safetensors", "program.json"}
+    assert {path.name for path in run.iterdir()} <= expected
     assert json.loads((run / "config.json").read_text())["config"]["lr"] == 1e9
 
 
