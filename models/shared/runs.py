@@ -78,11 +78,11 @@ def read(folder, needed=("config.json", "model.safetensors")):
     try:
         written = _parsed(path)
         if written["format"] not in READABLE:
-            raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
+            raise UserError(f"run: expected format {FORMAT}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
         return Run(folder, config, _shape(written["image_shape"]), attributes.from_json(written["attributes"]))
-    except UserError:
-        raise
+    except UserError as error:
+        raise UserError(f"{error} (in {path})") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
 

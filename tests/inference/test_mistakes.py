@@ -113,7 +113,7 @@ def test_folders_of_an_output_are_made(tmp_path, folder):
         b'{"format": 2}',
         b'{"format": 2, "model": "unheard of"}',
         b'{"format": 2, "model": "vae", "config": {"rank": "many"}, "image_shape": [1, 8, 8], "attributes": []}',
-        b'{"format": 2, "model": "vae", "config": {}, "image_shape": 8, "attributes": []}',
+        b'{"format": 2, "model": "vae", "config": {}, "attributes": []}',
     ],
 )
 def test_a_damaged_configuration(folder, fails, command, content):

@@ -108,7 +108,8 @@ def test_what_cannot_be_resumed(cut, capsys):
     assert "is the checkpoint of another training (weights: model.prior" in error()
     written["config"]["colour"] = "red"
     (cut / "config.json").write_text(json.dumps(written))
-    assert error() == "error: config: expected the keys of this version, got also colour\n"
+    expected = f"config: expected the keys of this version, got also colour (in {cut / 'config.json'})"
+    assert error() == f"error: {expected}\n"
     (cut / "config.json").unlink()
     assert "error: run: expected config.json in" in error()
 

@@ -23,7 +23,7 @@ def test_run_of_another_version(tmp_path):
     written = json.loads((run.folder / "config.json").read_text())
     for number in (0, 4):
         runs.write_json(run.folder / "config.json", {**written, "format": number})
-        with pytest.raises(UserError, match=rf"run: expected format 3 in .*config.json, got {number}"):
+        with pytest.raises(UserError, match=rf"run: expected format 3, got {number} \(in .*config.json"):
             runs.read(run.folder)
     runs.write_json(run.folder / "config.json", {**written, "config": {**written["config"], "depth": 3}})
     with pytest.raises(UserError, match="config: expected the keys of this version, got also depth"):
