@@ -1,6 +1,7 @@
 """`python -m experiments`: the list of commands, and their dispatch."""
 
 import importlib
+import re
 import sys
 
 import models  # which imports no torch: the list comes at once
@@ -88,6 +89,12 @@ def main(arguments):
     except (UserError, FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _too_large(error):
+            raise
+        reason = str(error).partition("\n")[0] or "none left"
+        print(f"error: memory: expected enough for sizes as given, got: {reason}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
         return _stopped(stopped, 130)
     except SystemExit as stopped:
@@ -97,6 +104,11 @@ def main(arguments):
             raise
         return _stopped(stopped, stopped.code)
     return 0
+
+
+def _too_large(error):
+    """Whether memory could not hold something; torch has no class of errors for that."""
+    return isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate|overflow", str(error)) is not None
 
 
 def _command(arguments):
@@ -140,4 +152,6 @@ def usage():
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # paths may have any bytes
     sys.exit(main(sys.argv[1:]))

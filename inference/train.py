@@ -10,7 +10,9 @@ from models.shared.answers import count_parameters
 from pyro_priors import training
 from pyro_priors.checks import UserError
 from pyro_priors.training import locks, manifest
-from pyro_priors.training.fitting import check_nodes
+from pyro_priors.training.fitting import check_machine, check_nodes
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")  # the images are of 32 bits
 
 
 def main(config, begun=None):
@@ -34,6 +36,7 @@ def engine(config):
 
     try:
         check_nodes(config.nodes)
+        check_machine(config.accelerator, config.devices, config.precision, PRECISIONS)
         machines = {"devices": config.devices, "num_nodes": config.nodes}
         return Fabric(accelerator=config.accelerator, precision=config.precision, **machines)
     except Exception as error:  # of five kinds, by what is wrong

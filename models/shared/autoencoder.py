@@ -1,6 +1,7 @@
 """What every variational autoencoder has: latents, a likelihood, a bound, a prior that is set from encoded data."""
 
 import dataclasses
+import math
 from typing import ClassVar, Literal
 
 import pyro
@@ -129,6 +130,9 @@ class Autoencoder(Model):
         count = particles or self.particles
         batches = self.loader(part, batch_size)
         bounds = metrics.evaluate_bounds(program.model, program.guide, batches, num_particles=count)
+        if not (math.isfinite(bounds.elbo) and math.isfinite(bounds.iwae)):
+            got = f"{bounds.elbo} (ELBO) and {bounds.iwae} (IWAE)"
+            raise FloatingPointError(f"bounds: expected finite numbers of {len(part)} images, got {got}")
         return {**answers.numbers(bounds), "particles": count}
 
     def draw(self, folder, program, images, probs):

@@ -17,7 +17,8 @@ from models.shared.former import READABLE, configured
 from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
 from pyro_priors.data import attributes
-from pyro_priors.training import load_weights, manifest, replace_file
+from pyro_priors.training import load_weights, manifest, replace_file, saving
+from pyro_priors.training.checkpoints import CHECKPOINT, PREVIOUS
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
 BEGUN = ("config.json", "data.json")  # what a training rests on, those that there are
@@ -36,11 +37,15 @@ class Run(NamedTuple):
 
 def new_folder(runs_dir, name):
     """Make `runs_dir/name/TIME/` and return it; runs that start in the same second get -2, -3, ... after the time."""
-    stamp, count = time.strftime("%Y%m%d-%H%M%S"), 1
+    stamp, count, parent = time.strftime("%Y%m%d-%H%M%S"), 1, Path(runs_dir) / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"runs_dir: expected to make {parent.absolute()}, got: {error.strerror}") from error
     while True:
-        folder = Path(runs_dir) / name / (stamp if count == 1 else f"{stamp}-{count}")
+        folder = parent / (stamp if count == 1 else f"{stamp}-{count}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
         except FileExistsError:
             count += 1
@@ -93,6 +98,11 @@ def _shape(values):
     if not (whole and len(values) == 3 and min(values) > 0):
         raise UserError(f"image_shape: expected (channels, height, width), got {values!r}")
     return tuple(values)
+
+
+def files(folder):
+    """Paths of what a command reads in a run folder, there or not."""
+    return [Path(folder) / name for name in (*ENDED, manifest.MANIFEST, saving.PROGRAM, CHECKPOINT, PREVIOUS)]
 
 
 class Trained(NamedTuple):

@@ -2,9 +2,10 @@
 
 import contextlib
 import inspect
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyro
 import torch
@@ -24,7 +25,8 @@ from pyro_priors.training.signals import noted_signals
 __all__ = ["FitResult", "OptimizationStep", "fit"]
 
 
-Precision = Literal["32-true", "64-true", "bf16-true", "bf16-mixed", "16-true", "16-mixed"]
+Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
+SHORT = ("32", "64", "bf16", "16")  # for these
 
 
 class OptimizationStep(NamedTuple):
@@ -101,8 +103,8 @@ def fit(
         checkpoint_every: write a checkpoint after so many batches of an epoch too.
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
-        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...);
-            so many devices of every node. In mixed precision networks alone are in half of it: batches, priors and
+        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...; in
+            "64-true" the data must be too); so many devices of every node. In mixed precision networks alone are in half of it: batches, priors and
             losses stay as they are.
         nodes: machines, on each of which torchrun or SLURM has started the same program once a device.
         clip_norm: largest norm of a gradient.
@@ -129,6 +131,7 @@ def fit(
     _check(steps, epochs, validation, early_stopping, clip_norm, accumulate)
     _check_files(run_dir, checkpoint_every, resume)
     check_nodes(nodes)
+    check_machine(accelerator, devices, precision)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
 
     strategy = _strategy(devices * nodes, steps)
@@ -217,6 +220,20 @@ def _check_optimizer(optimizer: Any) -> None:
     closure = inspect.signature(type(optimizer).step).parameters.get("closure")
     if closure is not None and closure.default is inspect.Parameter.empty:
         raise ValueError(f"optimizer: expected one whose step takes no closure, got {type(optimizer).__name__}")
+
+
+def check_machine(accelerator: str, devices: int, precision: str, allowed: tuple[str, ...] = ()) -> None:
+    """`ValueError` for more processes than cores can serve, or another precision than `Precision` or those allowed.
+
+    Networks of half precision throughout (bf16-true) would take priors and losses along.
+    """
+    allowed = allowed or (*get_args(Precision), *SHORT)
+    if precision not in allowed:
+        listed = ", ".join(name for name in allowed if name not in SHORT)
+        raise ValueError(f"precision: expected one of {listed}, got {precision!r}")
+    most, graphics = 4 * (os.cpu_count() or 1), torch.cuda.is_available()
+    if check_count("devices", devices) > most and (accelerator == "cpu" or (accelerator == "auto" and not graphics)):
+        raise ValueError(f"devices: expected at most {most} on this machine (four a core), got {devices}")
 
 
 def check_nodes(nodes: int) -> None:

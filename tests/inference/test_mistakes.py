@@ -54,7 +54,17 @@ def folder(tmp_path):
         ("--prior-epochs 1 --devices 2", "prior_epochs: expected 0 with several devices, got 1"),
         ("--name ../../evil", "name: expected the name of one folder, got '../../evil'"),
         ("--accelerator foo", "got foo, 1, 1, 32-true (You selected an invalid accelerator name"),
-        ("--precision junk", "got cpu, 1, 1, junk (Precision 'junk' is invalid."),
+        ("--precision bf16-true", "(precision: expected one of 32-true, bf16-mixed, 16-mixed, got 'bf16-true')"),
+        ("--precision transformer-engine", "(precision: expected one of 32-true, bf16-mixed, 16-mixed, got 'transf"),
+        ("--devices 1000", "(devices: expected at most"),
+        ("--lr inf", "lr: expected a finite number, got inf"),
+        ("--prior-lr nan", "prior_lr: expected a finite number, got nan"),
+        ("--latent-dim 2147483647", "memory: expected enough for sizes as given, got: "),
+        ("--rank 99999999999999999999", "rank: expected a whole number of at most 2147483647, got 9999"),
+        (
+            "--precision junk",
+            "got cpu, 1, 1, junk (precision: expected one of 32-true, bf16-mixed, 16-mixed, got 'junk')",
+        ),
     ],
 )
 def test_mistakes_end_before_anything_is_written(tmp_path, fails, flags, message):
