@@ -74,6 +74,8 @@ COMMANDS = {
 
 def main(arguments):
     """Run the command that `arguments` name -> exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # paths may have any bytes
     line = " ".join(arguments)
     if line in ("", "-h", "--help", "help"):
         print(usage())
@@ -87,6 +89,11 @@ def main(arguments):
         run()
     # A mistake of the caller, a training that diverged, a file that the system refuses.
     except (UserError, FloatingPointError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except ValueError as error:
+        if not _sentence(error):
+            raise
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
@@ -104,6 +111,11 @@ def main(arguments):
             raise
         return _stopped(stopped, stopped.code)
     return 0
+
+
+def _sentence(error):
+    """Whether it says what was expected of an argument and what came, as those of the library do for its callers."""
+    return re.match(r"[\w .,]+: .*expected .*got ", str(error)) is not None
 
 
 def _too_large(error):
@@ -152,6 +164,4 @@ def usage():
 
 
 if __name__ == "__main__":
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # paths may have any bytes
     sys.exit(main(sys.argv[1:]))

@@ -1,5 +1,6 @@
 """`train MODEL`: data, model, fit, test results and figures in one run folder."""
 
+import os
 import time
 
 import pyro
@@ -19,6 +20,8 @@ def main(config, begun=None):
     """Train, evaluate, draw, and say where the results lie; `begun` is a `Run` to go on with."""
     rank = engine(config).global_rank
     if config.threads:
+        if config.threads > (most := 4 * (os.cpu_count() or 1)):  # the system ends a process that wants too many
+            raise UserError(f"threads: expected at most {most} on this machine (four a core), got {config.threads}")
         torch.set_num_threads(config.threads)
     images = config.load_data()
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws

@@ -103,9 +103,9 @@ def fit(
         checkpoint_every: write a checkpoint after so many batches of an epoch too.
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
-        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...; in
-            "64-true" the data must be too); so many devices of every node. In mixed precision networks alone are in half of it: batches, priors and
-            losses stay as they are.
+        accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...);
+            so many devices of every node. In mixed precision networks alone are in half of it: batches, priors and
+            losses stay as they are. In "64-true" the data must be of 64 bits too.
         nodes: machines, on each of which torchrun or SLURM has started the same program once a device.
         clip_norm: largest norm of a gradient.
         accumulate: update once in so many batches, and at the end of an epoch, on the mean of their gradients: for a
