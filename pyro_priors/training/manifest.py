@@ -66,7 +66,11 @@ def check(folder: str | os.PathLike, *names: str) -> None:
     Raises:
         UserError: one is damaged, lost, or another; or the manifest is damaged.
     """
-    check_as(folder, {name: digest for name, digest in listed(folder).items() if name in names}, MANIFEST)
+    hashes = {name: digest for name, digest in listed(folder).items() if name in names}
+    try:
+        check_as(folder, hashes, MANIFEST)
+    except UserError as error:
+        raise UserError(f"{error}; without {MANIFEST} it would be read as it is") from error
 
 
 def check_as(folder: str | os.PathLike, hashes: dict[str, str], where: str) -> None:
@@ -121,4 +125,7 @@ def _checksum(version: object, files: object) -> str:
 
 
 def _damaged(path: Path, reason: str) -> str:
-    return f"folder: expected the hashes of its files in {path}, got a damaged file ({reason})"
+    return (
+        f"folder: expected the hashes of its files in {path}, got a damaged file ({reason}); without it they would be "
+        "read as they are"
+    )
