@@ -96,7 +96,7 @@ def test_what_is_read_is_not_replaced_under_any_name(tmp_path):
     os.link(source, tmp_path / "hard")
     for name in ("in.csv", "link", "hard", "x/../in.csv"):
         (tmp_path / "x").mkdir(exist_ok=True)
-        with pytest.raises(UserError, match="^out: expected another file than those that are read"):
+        with pytest.raises(UserError, match=r"^out: expected another file than those that are read"):
             check_output("out", tmp_path / name, [other, tmp_path / "nowhere", source])
     check_output("out", other, [source])
     check_output("out", tmp_path / "new", [source])

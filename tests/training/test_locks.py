@@ -6,25 +6,59 @@ import threading
 import time
 
 import pytest
-from cut_off import under_way
 from resumable import train
 
 from pyro_priors.checks import UserError
 from pyro_priors.training import locks
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 
-def test_a_second_training_in_a_folder_is_refused_before_it_changes_anything(tmp_path):
+
+def child(act):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            status = act()
+        finally:
+            os._exit(status)
+    return pid
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """The id of another process that has the folder, and the id of a child of that."""
+    ready, done = os.pipe()
+
+    def holds():
+        with locks.held(tmp_path):
+            grandchild = child(lambda: time.sleep(30) or 0)
+            os.write(done, str(grandchild).encode())
+            time.sleep(30)
+
+    holder = child(holds)
+    grandchild = int(os.read(ready, 20))
+    yield holder, grandchild
+    os.kill(grandchild, signal.SIGKILL)
+
+
+def kill(process):
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+
+
+def test_a_second_training_in_a_folder_is_refused_before_it_changes_anything(tmp_path, holder):
     """Of another process: the sentence says which."""
     (tmp_path / "checkpoint.safetensors").write_bytes(b"of the other")
-    with under_way(tmp_path):
-        expected = (
-            rf"^run: expected a folder that no other training writes to, got {tmp_path}, .* \(process \d+ on .+\)$"
-        )
-        for resume in (False, True):
-            with pytest.raises(UserError, match=expected):
-                train("gan", tmp_path, epochs=1, resume=resume)
-        assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors", locks.LOCK}
-    train("gan", tmp_path, epochs=1)  # the other was killed
+    expected = (
+        rf"^run: expected a folder that no other training writes to, got {tmp_path}, .* \(process {holder[0]} on "
+    )
+    for resume in (False, True):
+        with pytest.raises(UserError, match=expected):
+            train("gan", tmp_path, epochs=1, resume=resume)
+    assert {path.name for path in tmp_path.iterdir()} == {"checkpoint.safetensors", locks.LOCK}
+    kill(holder[0])
+    train("gan", tmp_path, epochs=1)
     assert not (tmp_path / locks.LOCK).exists()
 
 
@@ -51,18 +85,6 @@ def test_a_second_thread_is_refused_and_the_same_may_go_in_again(tmp_path):
     assert caught[2:] == ["held"]
 
 
-def child(act):
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            status = act()
-        finally:
-            os._exit(status)
-    return pid
-
-
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_children_neither_have_the_lock_nor_take_it_along(tmp_path):
     def tries():
         try:
@@ -78,31 +100,19 @@ def test_children_neither_have_the_lock_nor_take_it_along(tmp_path):
     assert os.waitstatus_to_exitcode(os.waitpid(child(tries), 0)[1]) == 2
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_the_lock_goes_with_a_process_that_is_killed_though_its_children_live(tmp_path):
-    ready, done = os.pipe()
-
-    def holds():
-        with locks.held(tmp_path):
-            grandchild = child(lambda: time.sleep(30) or 0)
-            os.write(done, str(grandchild).encode())
-            time.sleep(30)
-
-    holder = child(holds)
-    grandchild = int(os.read(ready, 20))
-    with pytest.raises(locks.UnderWay, match=f"process {holder} on"), locks.held(tmp_path):
+def test_the_lock_goes_with_a_process_that_is_killed_though_its_children_live(tmp_path, holder):
+    with pytest.raises(locks.UnderWay), locks.held(tmp_path):
         pass
-    os.kill(holder, signal.SIGKILL)
-    os.waitpid(holder, 0)
+    kill(holder[0])
     with locks.held(tmp_path):
-        os.kill(grandchild, 0)  # it lives
-    os.kill(grandchild, signal.SIGKILL)
+        os.kill(holder[1], 0)  # it lives
 
 
-def test_where_there_are_no_locks_only_threads_are_refused(tmp_path, monkeypatch):
+def test_where_there_are_no_locks_only_threads_are_refused(tmp_path, monkeypatch, holder):
     monkeypatch.setattr(locks, "fcntl", None)
-    with under_way(tmp_path), locks.held(tmp_path):
+    with locks.held(tmp_path):
         pass
+    kill(holder[0])
 
 
 def test_a_file_system_without_locks_refuses_nobody(tmp_path, monkeypatch):
