@@ -19,6 +19,7 @@ from pyro_priors.checks import UserError
 from pyro_priors.data import attributes
 from pyro_priors.training import load_weights, manifest, replace_file, saving
 from pyro_priors.training.checkpoints import CHECKPOINT, PREVIOUS
+from pyro_priors.training.nonfinite import listed, nonfinite_weights
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
 BEGUN = ("config.json", "data.json")  # what a training rests on, those that there are
@@ -125,6 +126,10 @@ def trained(folder):
     except (ValueError, TypeError, MemoryError, RuntimeError, OverflowError) as error:  # sizes that no memory holds
         reason = str(error).partition("\n")[0]
         raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {reason}") from error
+    if bad := nonfinite_weights(fresh):
+        raise UserError(
+            f"run: expected finite weights in {run.folder.absolute()}, got NaN or infinity in {listed(bad)}"
+        )
     return Trained(run, fresh.eval())
 
 

@@ -246,6 +246,8 @@ def test_a_name_that_an_added_column_would_take_is_refused(run, folder, monkeypa
         ({"attributes": "nowhere.csv"}, "attributes: expected a CSV file, got none at .*nowhere.csv"),
         ({"out": "no/such/out.csv"}, "out: expected a file in a folder that is there, got none at .*no/such"),
         ({"out": "images"}, r"out: expected a file to write, got .*images \(it is a folder"),
+        ({"out": "/dev/null"}, r"out: expected a file to write, got /dev/null \(it is a device\)"),
+        ({"out": "images/0.png"}, "out: expected another file than those that are read, got .*0.png"),
         ({"out": "in.csv"}, "out: expected another file than those that are read, got .*"),
         ({"out": "images/../in.csv"}, "out: expected another file than those that are read, got .*"),
         ({"out": "link.csv"}, "out: expected another file than those that are read, got .*"),

@@ -50,9 +50,7 @@ def kill(process):
 def test_a_second_training_in_a_folder_is_refused_before_it_changes_anything(tmp_path, holder):
     """Of another process: the sentence says which."""
     (tmp_path / "checkpoint.safetensors").write_bytes(b"of the other")
-    expected = (
-        rf"^run: expected a folder that no other training writes to, got {tmp_path}, .* \(process {holder[0]} on "
-    )
+    expected = rf"^run: expected a folder that no other training writes to, got {tmp_path}, .*process {holder[0]} on "
     for resume in (False, True):
         with pytest.raises(UserError, match=expected):
             train("gan", tmp_path, epochs=1, resume=resume)
