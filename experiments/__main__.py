@@ -1,6 +1,7 @@
 """`python -m experiments`: the list of commands, and their dispatch."""
 
 import importlib
+import re
 import sys
 
 import models  # which imports no torch: the list comes at once
@@ -73,6 +74,8 @@ COMMANDS = {
 
 def main(arguments):
     """Run the command that `arguments` name -> exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # paths may have any bytes
     line = " ".join(arguments)
     if line in ("", "-h", "--help", "help"):
         print(usage())
@@ -88,6 +91,17 @@ def main(arguments):
     except (UserError, FloatingPointError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except ValueError as error:
+        if not _sentence(error):
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not _too_large(error):
+            raise
+        reason = str(error).partition("\n")[0] or "none left"
+        print(f"error: memory: expected enough for sizes as given, got: {reason}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
         return _stopped(stopped, 130)
     except SystemExit as stopped:
@@ -97,6 +111,16 @@ def main(arguments):
             raise
         return _stopped(stopped, stopped.code)
     return 0
+
+
+def _sentence(error):
+    """Whether it says what was expected of an argument and what came, as those of the library do for its callers."""
+    return re.match(r"[\w .,]+: .*expected .*got ", str(error)) is not None
+
+
+def _too_large(error):
+    """Whether memory could not hold something; torch has no class of errors for that."""
+    return isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate|overflow", str(error)) is not None
 
 
 def _command(arguments):

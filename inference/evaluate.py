@@ -7,9 +7,10 @@ from typing import Literal
 import tyro
 
 from inference import judges
-from models.shared import runs
+from models.shared import run_data, runs
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import digest
+from pyro_priors.training import manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ def main(config: Evaluate):
     read = judges.read if run.attributes else judges.extractor
     judge = None if config.classifier is None else read(config.classifier, run)
     inception = None if config.inception is None else judges.inception(config.inception, run)
-    images = runs.data_of(run, config.data_root)
+    images = run_data.of(run, config.data_root)
     if images.image_shape != run.image_shape:
         raise UserError(f"data: expected images of {run.image_shape} as at training, got {images.image_shape}")
     if images.attributes != run.attributes:
@@ -59,6 +60,7 @@ def main(config: Evaluate):
         results["inception"] = judges.inception_distance(model, inception, part, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
     runs.write_json(path, {config.part: results, "seed": config.seed, **said, "provenance": runs.provenance()})
+    manifest.add(path)
     print("\n".join(run.config.report(results)))
     print(path)
 
@@ -67,7 +69,7 @@ def _part(run, images, name):
     """The part to score, and what is written of it; where the data are others, what the training has not seen."""
     for line in digest.notes(images):
         print(line)
-    then, part = runs.kept_data(run), getattr(images, name)
+    then, part = run_data.hashes(run), getattr(images, name)
     changes = digest.changes(then, digest.digest(images)) if then else None
     if changes is None:
         return part, {}

@@ -21,6 +21,7 @@ from pyro_priors.data.attribute_table import table_of
 from pyro_priors.data.columns import choose, match, some
 from pyro_priors.data.images import Images
 from pyro_priors.data.numerals import PLAIN
+from pyro_priors.training.files import check_output
 
 CELL = r'{0}("(?:[^"]|"")*"|[^{0}]*)'  # one cell of a row that has a separator put before it
 
@@ -257,9 +258,14 @@ def _check(config):
         raise UserError(f"images: expected a folder of images, got none at {config.images.absolute()}")
     if not config.attributes.is_file():
         raise UserError(f"attributes: expected a CSV file, got none at {config.attributes.absolute()}")
-    if not config.out.parent.is_dir():
-        raise UserError(f"out: expected a file in a folder that is there, got none at {config.out.parent.absolute()}")
-    if config.out.is_dir():
-        raise UserError(f"out: expected a file to write, got the folder {config.out.absolute()}")
-    if config.out.exists() and config.out.samefile(config.attributes):
-        raise UserError(f"out: expected another file than --attributes, got the same, {config.out.absolute()}")
+    parent = config.out.parent
+    if not parent.is_dir():
+        raise UserError(f"out: expected a file in a folder that is there, got none at {parent.absolute()}")
+    check_output("out", config.out, (config.attributes, *runs.files(config.run), *_images(config.images)))
+
+
+def _images(folder):
+    """The files in which there may be images."""
+    for root in (folder, folder / "images"):
+        if root.is_dir():
+            yield from (path for path in root.iterdir() if path.suffix != ".csv")

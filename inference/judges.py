@@ -1,6 +1,5 @@
 """What judges generated images: a classifier of our own, and the Inception network of the literature."""
 
-import json
 import statistics
 from typing import NamedTuple
 
@@ -59,7 +58,7 @@ def extractor(folder, run):
             f"got {judge.run.folder} ({judge.run.config.model}, {_words(described[1])})"
         )
     summary = judge.run.folder / "summary.json"
-    test = json.loads(summary.read_text())["test"]["imputation"] if summary.is_file() else {}
+    test = runs.read_json(summary)["test"]["imputation"] if summary.is_file() else {}
     known = [part["accuracy"] for part in test.values() if part.get("accuracy") is not None]
     identity = {
         "extractor": "ConvClassifier.features",

@@ -9,6 +9,7 @@ from inference import train
 from models.shared import runs
 from pyro_priors import training
 from pyro_priors.checks import UserError
+from pyro_priors.training.checkpoints import has_checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +25,7 @@ class Resume:
 def main(config: Resume):
     """As `train`, in the folder of the run."""
     run = runs.read(config.run, needed=("config.json",))
-    finished = (run.folder / "summary.json").is_file() and not (run.folder / training.CHECKPOINT).is_file()
-    if finished:
+    if (run.folder / "summary.json").is_file() and not has_checkpoint(run.folder):
         raise UserError(f"run: expected a training that was cut off, got {run.folder}, which has ended (summary.json)")
     try:
         train.main(run.config, run)

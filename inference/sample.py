@@ -11,6 +11,7 @@ import tyro
 from models.shared import runs
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.attributes import parse_given
+from pyro_priors.training.files import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +45,12 @@ def main(config: Sample):
         raise UserError(f"category: expected a run with categories, got {_described(run)}")
     if config.categories_of != "prior" and not run.config.infers_categories:
         raise UserError(f"categories_of: expected prior, or a run that infers categories, got {_described(run)}")
+    path = config.output or run.folder / "samples.png"
+    check_output("output", path, runs.files(run.folder))
     rows, titles = _by_attributes(config, run) if config.given else _by_category(config, run)
     if not rows:
         rows, titles = [{}], [run.config.title]
     pyro.set_rng_seed(config.seed)
-    path = config.output or run.folder / "samples.png"
     count = config.n or (100 if len(rows) == 1 else 10)
     drawn = {title: model.generate(count, **given) for title, given in zip(titles, rows, strict=True)}
     (figures.samples if len(drawn) == 1 else figures_attributes.attribute_grid)(path, drawn)

@@ -1,27 +1,33 @@
 """`train MODEL`: data, model, fit, test results and figures in one run folder."""
 
+import os
 import time
 
 import pyro
 import torch
 
-from models.shared import runs
+from models.shared import run_data, runs
 from models.shared.answers import count_parameters
 from pyro_priors import training
 from pyro_priors.checks import UserError
 from pyro_priors.data.digest import notes
 from pyro_priors.data.schema import describe
-from pyro_priors.training.fitting import check_nodes
+from pyro_priors.training import locks, manifest
+from pyro_priors.training.fitting import check_machine, check_nodes
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")  # the images are of 32 bits
 
 
 def main(config, begun=None):
     """Train, evaluate, draw, and say where the results lie; `begun` is a `Run` to go on with."""
     rank = engine(config).global_rank
     if config.threads:
+        if config.threads > (most := 4 * (os.cpu_count() or 1)):  # the system ends a process that wants too many
+            raise UserError(f"threads: expected at most {most} on this machine (four a core), got {config.threads}")
         torch.set_num_threads(config.threads)
-    images = config.load_data() if begun is None else runs.data_of(begun)
+    images = config.load_data() if begun is None else run_data.of(begun)
     if begun is not None:
-        runs.check_data(begun, images)
+        run_data.check(begun, images)
     if rank > 0:  # Lightning starts this command once per device; the first one writes, evaluates and draws
         shown = shows(config, None, images)
         config.fit(config.start(images), images, run_dir=None, callbacks=shown)
@@ -39,6 +45,7 @@ def engine(config):
 
     try:
         check_nodes(config.nodes)
+        check_machine(config.accelerator, config.devices, config.precision, PRECISIONS)
         machines = {"devices": config.devices, "num_nodes": config.nodes}
         return Fabric(accelerator=config.accelerator, precision=config.precision, **machines)
     except Exception as error:  # of five kinds, by what is wrong
@@ -56,15 +63,15 @@ def train(config, images, name=None, begun=None):
     """
     program = config.start(images)
     run = begun or runs.start(config, images.image_shape, images.attributes, name, images)
-    with runs.held(run.folder) as ours:
-        if not ours:
-            raise UserError(f"run: expected a training that was cut off, got {run.folder}, which is under way")
+    with locks.held(run.folder):
         return run, _trained(config, images, program, run, begun is not None)
 
 
 def _trained(config, images, program, run, resume):
     """Fill the folder of `train` -> what stands in `summary.json`."""
     began = time.perf_counter()
+    if manifest.listed(run.folder):
+        manifest.bind(run.folder, runs.BEGUN)  # what else there is will be replaced
     result = config.fit(program, images, run.folder, resume, shows(config, run, images))
     # Of a training that was cut off the epochs before count too.
     seconds = max(time.perf_counter() - began, sum(row.get("seconds", 0.0) for row in result.history))
@@ -86,6 +93,7 @@ def _trained(config, images, program, run, resume):
     runs.write_json(run.folder / "summary.json", summary)
     pyro.set_rng_seed(config.seed)
     config.draw(run.folder, trained, images, probs)
+    manifest.bind(run.folder, runs.ENDED)
     training.remove_checkpoints(run.folder)
     return summary
 

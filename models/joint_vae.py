@@ -14,6 +14,7 @@ from pyro_priors import programs, training
 from pyro_priors.checks import UserError
 from pyro_priors.data.attributes import kinds
 from pyro_priors.modules.plugins import knob
+from pyro_priors.training.checkpoints import has_checkpoint
 
 
 def _some(value):
@@ -100,7 +101,7 @@ class Model(Attributes, BoundAutoencoder, Networks):
         return callbacks
 
     def fit(self, program, images, run_dir, resume=False, callbacks=()):
-        begun = resume and (run_dir / training.CHECKPOINT).is_file()
+        begun = resume and has_checkpoint(run_dir)
         if self.pretrained is not None and not begun:
             result = self.fit_prior(program, images, self.epochs if self.frozen else self.start_epochs or 10)
             if self.frozen:

@@ -42,9 +42,9 @@ def die(monkeypatch, run, module, name, calls, after=True):
 
 HOLD = """
 import sys
-from models.shared import runs
-with runs.held(sys.argv[1]) as free:
-    print(free, flush=True)
+from pyro_priors.training import locks
+with locks.held(sys.argv[1]):
+    print("held", flush=True)
     sys.stdin.read()
 """
 
@@ -54,6 +54,6 @@ def under_way(folder):
     """Another process has the run in this folder."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], **pipes) as other:
-        assert other.stdout.readline() == "True\n"
+        assert other.stdout.readline() == "held\n"
         yield
         other.kill()

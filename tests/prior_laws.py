@@ -153,7 +153,8 @@ def a_held_law_is_never_a_mixture_of_two(entry: Entry):
                 try:
                     answer = call()
                 except ValueError as error:
-                    assert "when the law was built, got other numbers" in str(error)
+                    if "when the law was built, got other numbers" not in str(error):
+                        raise
                     continue
                 if len(answer) == 6:
                     assert torch.equal(answer, before) or torch.allclose(answer, present)

@@ -1,6 +1,6 @@
 """Runs that a figure sets side by side, and the test images they have in common."""
 
-from models.shared import runs
+from models.shared import run_data, runs
 from pyro_priors.checks import UserError
 
 
@@ -20,4 +20,4 @@ def read(config, same=("data",)):
             raise UserError(f"runs: expected autoencoders of images alone, got a {run.config.model} in {run.folder}")
     if len({(run.image_shape, *(getattr(run.config, knob) for knob in same)) for run, _ in trained}) > 1:
         raise UserError("runs: expected all of the same data, got different ones")
-    return trained, runs.data_of(trained[0].run, config.data_root).test
+    return trained, run_data.of(trained[0].run, config.data_root).test

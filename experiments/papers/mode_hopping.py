@@ -11,6 +11,7 @@ from experiments.trainings import check_counts
 from inference import judges
 from models.shared import figures_attributes, runs
 from pyro_priors.checks import UserError, check_seed
+from pyro_priors.training.files import check_output
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +37,14 @@ class ModeHoppingConfig:
 def main(config: ModeHoppingConfig):
     """Write the strips and say where they are."""
     run, model = runs.trained(config.run)
+    path = config.output or run.folder / "mode-hopping.png"
+    check_output("output", path, runs.files(run.folder))
     judge = None if config.classifier is None else judges.extractor(config.classifier, run)
     pyro.set_rng_seed(config.seed)
     z = way(latent_law(model, run), config.dimensions, config.hops, config.ways)
     code = {"c": torch.arange(config.ways) % model.categories} if hasattr(model, "categories") else {}  # stays
     images = [decoded(model, part, **code) for part in z]  # of each step, for all ways
     rows = {str(number + 1): torch.stack([step[number] for step in images]) for number in range(config.ways)}
-    path = config.output or run.folder / "mode-hopping.png"
     figures_attributes.attribute_grid(path, rows)
     if judge is not None:
         print(f"{changes(judge, images):.1%} of the hops change what the classifier sees")

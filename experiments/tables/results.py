@@ -1,5 +1,6 @@
 """Results that lie in the checkout: one JSON file a run, made by commands in processes of their own."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -7,10 +8,11 @@ from pathlib import Path
 
 from experiments import launch
 from experiments.trainings import anywhere, configured, decisive, identity, same, to_flags, to_json
-from models.shared.runs import hashed, held, provenance, read_json, write_json
+from models.shared.runs import hashed, provenance, read_json, write_json
 from pyro_priors.checks import UserError
 from pyro_priors.data.loading import root_of
-from pyro_priors.training import CHECKPOINT
+from pyro_priors.training.checkpoints import has_checkpoint
+from pyro_priors.training.locks import UnderWay, held
 
 
 def result(folder, config, beside=None, *, strict=True):
@@ -73,14 +75,13 @@ def cut_off(config):
     """The last run folder of this configuration that was cut off, and that the same code can go on with, or None."""
     wanted = json.loads(json.dumps(to_json(config)))
     for folder in sorted((config.runs_dir / config.name).glob("*/"), reverse=True):
-        if not (folder / CHECKPOINT).is_file() or (folder / "summary.json").is_file():
+        if not has_checkpoint(folder) or (folder / "summary.json").is_file():
             continue
         written, now = read_json(folder / "config.json"), provenance()
         code = all(written["provenance"][key] == now[key] for key in ("commit", "uncommitted_changes", "versions"))
         if code and now["commit"] and not now["uncommitted_changes"] and written["config"] == wanted:
-            with held(folder) as free:
-                if free:
-                    return folder
+            with contextlib.suppress(UnderWay), held(folder):
+                return folder
     return None
 
 

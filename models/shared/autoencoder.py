@@ -1,6 +1,7 @@
 """What every variational autoencoder has: latents, a likelihood, a bound, a prior that is set from encoded data."""
 
 import dataclasses
+import math
 from typing import ClassVar, Literal
 
 import pyro
@@ -128,7 +129,14 @@ class Autoencoder(Model):
         pyro.set_rng_seed(seed)
         count = particles or self.particles
         batches = self.loader(part, batch_size)
-        bounds = metrics.evaluate_bounds(program.model, program.guide, batches, num_particles=count)
+        try:
+            bounds = metrics.evaluate_bounds(program.model, program.guide, batches, num_particles=count)
+        except ValueError as error:  # a law that Pyro refuses
+            reason = " ".join(str(error).split())[:200]
+            raise FloatingPointError(f"bounds: expected finite numbers of {len(part)} images, got {reason}") from error
+        if not (math.isfinite(bounds.elbo) and math.isfinite(bounds.iwae)):
+            got = f"{bounds.elbo} (ELBO) and {bounds.iwae} (IWAE)"
+            raise FloatingPointError(f"bounds: expected finite numbers of {len(part)} images, got {got}")
         return {**answers.numbers(bounds), "particles": count}
 
     def draw(self, folder, program, images, probs):

@@ -12,7 +12,11 @@ import tyro
 
 from models import model_of
 from models.shared.knobs import acting, check_known, comments, draft, either, missing, priors_of, with_prior
+from models.shared.values import check_values
 from pyro_priors.checks import UserError
+from pyro_priors.training.files import check_folder
+
+PLACES = ("runs_dir", "results", "folder")  # flags for folders that are written to
 
 
 def parse(name, flags, prog):
@@ -41,7 +45,13 @@ def read(kind, flags, prog):
     shown = io.StringIO()
     try:
         with contextlib.redirect_stderr(shown):
-            return tyro.cli(kind, prog=prog, args=_gathered(kind, flags))
+            values = tyro.cli(kind, prog=prog, args=_gathered(kind, flags))
+        check_values(values)
+        for field in dataclasses.fields(values):
+            place = getattr(values, field.name)
+            if field.name in PLACES and place != field.default:  # a checkout may be one that cannot be written
+                check_folder(field.name, place)
+        return values
     except SystemExit as ended:
         # tyro (some versions) draws a box of several lines around a ValueError and exits: the error stands behind.
         error = ended

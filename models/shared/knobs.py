@@ -11,7 +11,6 @@ import functools
 import inspect
 import textwrap
 from pathlib import Path
-from typing import Literal, get_args, get_origin
 
 from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knobs_of, prior_names
@@ -35,14 +34,6 @@ def _holds(config, name, wanted):
 def acting(config):
     """The knobs that act, as `{name: field}`."""
     return {field.name: field for field in dataclasses.fields(config) if acts(config, field)}
-
-
-def check_choices(config):
-    """`UserError` where the value of a knob is none of its choices."""
-    for field in dataclasses.fields(config):
-        value, choices = getattr(config, field.name), get_args(field.type)
-        if get_origin(field.type) is Literal and value not in choices:
-            raise UserError(f"{field.name}: expected one of {', '.join(map(str, choices))}, got {value!r}")
 
 
 def check_idle(config):

@@ -9,7 +9,8 @@ import pyro
 import torch
 
 from models.shared.choice import ChoosesPrior
-from models.shared.knobs import acting, check_choices, check_idle
+from models.shared.knobs import acting, check_idle
+from models.shared.values import check_values
 from pyro_priors import training
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data import loading
@@ -47,7 +48,7 @@ class Model(ChoosesPrior):
     accelerator: str = "cpu"  # Lightning Fabric's accelerator: cpu, cuda, mps or auto.
     devices: int = 1  # How many of them, on every node.
     nodes: int = 1  # Machines, on which torchrun or SLURM starts the command once a device.
-    precision: str = "32-true"  # Lightning Fabric's precision, for example bf16-mixed.
+    precision: str = "32-true"  # Lightning Fabric's precision: 32-true, bf16-mixed or 16-mixed.
     runs_dir: Path = Path("runs")  # Runs land in RUNS_DIR/NAME/TIME.
     name: str | None = None  # Name of the run; default: data, model or prior, or all three.
     progress: bool = True  # Show a progress bar.
@@ -69,7 +70,7 @@ class Model(ChoosesPrior):
     widths: ClassVar[tuple[str, ...]] = ()  # of hidden layers
 
     def __post_init__(self):
-        check_choices(self)
+        check_values(self)
         check_idle(self)
         for field, least in self.least.items():
             value = getattr(self, field)
@@ -124,7 +125,7 @@ class Model(ChoosesPrior):
     def load_data(self, **before):
         """Its data in three parts (`ImageData`), with labels where it learns from them, or else knows them hidden.
 
-        `before` is how a run read them, which is then not decided anew (`runs.data_of`).
+        `before` is how a run read them, which is then not decided anew (`run_data.of`).
         """
         images = loading.load(
             self.data,

@@ -1,11 +1,8 @@
 """Folders of runs: where they are made, what is written first, how they are read back."""
 
-import contextlib
-import dataclasses
-import errno
 import hashlib
 import json
-import os
+import math
 import platform
 import subprocess
 import sys
@@ -20,12 +17,15 @@ from models.shared.former import READABLE, configured
 from models.shared.knobs import to_json
 from pyro_priors.checks import UserError
 from pyro_priors.data import attributes, digest, schema
-from pyro_priors.data.parts import PARTS
 from pyro_priors.data.schema import Field
-from pyro_priors.training import load_weights, replace_file
+from pyro_priors.training import load_weights, manifest, replace_file, saving
+from pyro_priors.training.checkpoints import CHECKPOINT, PREVIOUS
+from pyro_priors.training.nonfinite import listed, nonfinite_weights
 
 CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages of results come and go
 DATA = "data.json"  # what a run folder keeps of its data
+BEGUN = ("config.json", DATA)  # what a training rests on, those that there are
+ENDED = (*BEGUN, "model.safetensors", "summary.json")
 FORMAT = 3  # raised when a run folder of this version can no longer be read by the one before
 
 
@@ -51,11 +51,15 @@ class Run(NamedTuple):
 
 def new_folder(runs_dir, name):
     """Make `runs_dir/name/TIME/` and return it; runs that start in the same second get -2, -3, ... after the time."""
-    stamp, count = time.strftime("%Y%m%d-%H%M%S"), 1
+    stamp, count, parent = time.strftime("%Y%m%d-%H%M%S"), 1, Path(runs_dir) / name
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"runs_dir: expected to make {parent.absolute()}, got: {error.strerror}") from error
     while True:
-        folder = Path(runs_dir) / name / (stamp if count == 1 else f"{stamp}-{count}")
+        folder = parent / (stamp if count == 1 else f"{stamp}-{count}")
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
         except FileExistsError:
             count += 1
@@ -82,6 +86,7 @@ def start(config, image_shape, meanings=(), name=None, data=None):
         "provenance": provenance(),
     }
     write_json(folder / "config.json", written)
+    manifest.bind(folder, BEGUN)
     return Run(folder, config, tuple(image_shape), tuple(meanings), fields)
 
 
@@ -89,71 +94,40 @@ def read(folder, needed=("config.json", "model.safetensors")):
     """The run in `folder`, where these files must be.
 
     Raises:
-        UserError: no run there, no trained model in it, a run of another version, or a damaged `config.json`.
+        UserError: no run there, no trained model in it, a run of another version, or files that are damaged or are
+            not those that belong together.
     """
     folder = Path(folder)
     for name in needed:
         if not (folder / name).is_file():
             raise UserError(f"run: expected {name} in {folder.absolute()}, got none (which folder did `train` name?)")
+    manifest.check(folder, *BEGUN, *needed)
     path = folder / "config.json"
     try:
-        written = json.loads(path.read_text())
+        written = _parsed(path)
         if written["format"] not in READABLE:
-            raise UserError(f"run: expected format {FORMAT} in {path}, got {written['format']!r}")
+            raise UserError(f"run: expected format {FORMAT}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
         meanings, fields = attributes.from_json(written["attributes"]), schema.from_json(written.get("schema", []))
         shuffled = config.data == "folder" and "split" not in written
-        return Run(folder, config, tuple(written["image_shape"]), meanings, fields, shuffled)
-    except UserError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
+        return Run(folder, config, _shape(written["image_shape"]), meanings, fields, shuffled)
+    except UserError as error:
+        raise UserError(f"{error} (in {path})") from error
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"run: expected what `train` writes in {path}, got a damaged file ({error!r})") from error
 
 
-def data_of(run, data_root=None):
-    """The data of a run as it read them, from `data_root` if it is given."""
-    config, before = run.config, {}
-    if config.data == "folder":
-        before = {"channels": run.image_shape[0], "shuffled": run.shuffled}
-        if config.labelled:
-            before["kinds"] = run.kinds
-        if config.labelled and not run.shuffled:
-            before["meanings"] = run.attributes
-    return dataclasses.replace(config, data_root=data_root or config.data_root).load_data(**before)
+def _shape(values):
+    """(channels, height, width) of images."""
+    whole = isinstance(values, list) and all(isinstance(size, int) and not isinstance(size, bool) for size in values)
+    if not (whole and len(values) == 3 and min(values) > 0):
+        raise UserError(f"image_shape: expected (channels, height, width), got {values!r}")
+    return tuple(values)
 
 
-def kept_data(run):
-    """What the run keeps of its data, `{}` where it keeps nothing, as runs of before.
-
-    Raises:
-        UserError: a damaged file.
-    """
-    path = run.folder / DATA
-    if not path.is_file():
-        return {}
-    try:
-        kept = json.loads(path.read_text())
-    except ValueError:
-        kept = None
-    if not isinstance(kept, dict) or not set(kept) <= set(PARTS) or not _alike(kept):
-        raise UserError(f"run: expected what `train` writes in {path}, got a damaged file")
-    return kept
-
-
-def _alike(kept):
-    """Whether there is one hash of each part, or names and hashes of all three."""
-    kinds = {type(part) for part in kept.values()}
-    return kinds <= {str} or (kinds == {dict} and set(kept) == set(PARTS))
-
-
-def check_data(run, images):
-    """`UserError` where the data that a training goes on with are not those that it began with."""
-    kept = kept_data(run)
-    if kept and (changes := digest.changes(kept, digest.digest(images), digest.LEARNED)):
-        raise UserError(
-            f"data: expected the training and validation images that {run.folder} began with, got others: {changes} "
-            "(put them back, or train anew)"
-        )
+def files(folder):
+    """Paths of what a command reads in a run folder, there or not."""
+    return [Path(folder) / name for name in (*ENDED, manifest.MANIFEST, saving.PROGRAM, CHECKPOINT, PREVIOUS)]
 
 
 class Trained(NamedTuple):
@@ -173,47 +147,28 @@ def trained(folder):
     try:
         fresh = run.config.build(run.image_shape, run.attributes)
         load_weights(fresh, run.folder / "model.safetensors")
-    except ValueError as error:
-        raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {error}") from error
+    except (ValueError, TypeError, MemoryError, RuntimeError, OverflowError) as error:  # sizes that no memory holds
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"run: expected what `train` wrote in {run.folder.absolute()}, got {reason}") from error
+    if bad := nonfinite_weights(fresh):
+        raise UserError(
+            f"run: expected finite weights in {run.folder.absolute()}, got NaN or infinity in {listed(bad)}"
+        )
     return Trained(run, fresh.eval())
 
 
-@contextlib.contextmanager
-def held(folder):
-    """Within it the run in `folder` is this process's; yields whether it could be had, or another process has it.
+def write_json(path, values):
+    """Write all of it or nothing; a manifest beside it that lists the file does so no longer.
 
-    The lock, of a file of its own, goes with the process, however that ends; its children do not have it. Where the
-    system or the file system knows no such locks nobody is refused.
+    Raises:
+        FloatingPointError: JSON has neither NaN nor infinity.
     """
     try:
-        import fcntl
-    except ImportError:
-        yield True
-        return
-    path = Path(folder) / ".under-way"
-    while True:
-        try:
-            opened = path.open("w")
-        except OSError as error:
-            raise UserError(f"run: expected a folder that can be written, got {folder} ({error.strerror})") from error
-        with opened as file:
-            try:
-                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                yield error.errno not in (errno.EACCES, errno.EAGAIN)
-                return
-            if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
-                continue  # the one that had it has just removed it
-            try:
-                yield True
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def write_json(path, values):
-    """Write all of it or nothing."""
-    write_text(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+        text = json.dumps(values, indent=2, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise FloatingPointError(f"{Path(path).name}: expected finite numbers, got {_not_finite(values)}") from error
+    manifest.forget(path)
+    write_text(path, text)
 
 
 def write_text(path, text):
@@ -222,8 +177,42 @@ def write_text(path, text):
 
 
 def read_json(path):
-    """What `write_json` wrote."""
-    return json.loads(Path(path).read_text())
+    """What `write_json` wrote, as the manifest beside it has it.
+
+    Raises:
+        UserError: no such file, a damaged one, or another than is listed.
+    """
+    path = Path(path)
+    manifest.check(path.parent, path.name)
+    try:
+        return _parsed(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"path: expected what a command writes in {path}, got a damaged file ({error!r})") from error
+
+
+def _parsed(path):
+    """JSON as it should be: every key once, and numbers alone."""
+    return json.loads(path.read_text(), object_pairs_hook=_once, parse_constant=_refuse)
+
+
+def _not_finite(values, where=""):
+    """The first number that is not finite, and where."""
+    if isinstance(values, dict | list | tuple):
+        pairs = values.items() if isinstance(values, dict) else enumerate(values)
+        return next(filter(None, (_not_finite(value, f"{where}.{key}") for key, value in pairs)), None)
+    finite = not isinstance(values, float) or math.isfinite(values)
+    return None if finite else f"{values} at {where.removeprefix('.')}"
+
+
+def _once(pairs):
+    """A dict of pairs whose keys are different."""
+    if len(values := dict(pairs)) < len(pairs):
+        raise ValueError(f"a key twice among {', '.join(key for key, _ in pairs)}")
+    return values
+
+
+def _refuse(constant):
+    raise ValueError(f"{constant} for a number")
 
 
 def hashed(path):

@@ -1,10 +1,22 @@
 """Files that are written to a temporary neighbour and renamed: a kill at any moment leaves the old or the new."""
 
 import csv
+import errno
 import os
+import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+
+from pyro_priors.checks import UserError
+
+KINDS = {  # that are never replaced
+    stat.S_IFDIR: "a folder",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 def write_table(rows: Iterable[Mapping[str, object]], path: str | os.PathLike) -> None:
@@ -26,27 +38,91 @@ def replace_file(
 ) -> None:
     """Let `write` fill a temporary file beside `path`, call `before`, then rename it over `path`.
 
+    Through links, whose file is replaced and keeps its permissions; folders are made.
+
     Raises:
-        OSError: the system refuses it (a full disk, a read-only folder); what was there before is unchanged.
+        OSError: there is something else than a file (a folder, a device, a pipe), or the system refuses it (a full
+            disk, a read-only folder); what was there before is unchanged.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    path, temporary = Path(path), None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target, replaced = _target(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{_short(target.name)}.{os.getpid()}.tmp")
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
+        if replaced is not None and temporary.stat().st_nlink == 1:  # not another name of a file that is there
+            with suppress(OSError, AttributeError):  # not the owner; Windows
+                os.chown(temporary, replaced.st_uid, replaced.st_gid)
+            temporary.chmod(stat.S_IMODE(replaced.st_mode))
         before()
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         message = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
         raise OSError(*filter(None, [error.errno]), message) from error
     finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def check_output(argument: str, path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = ()) -> None:
+    """That `replace_file` could write to a path, and would not replace one of these files, by whatever name.
+
+    Raises:
+        UserError: it names the argument.
+    """
+    path = Path(path)
+    try:
+        target, replaced = _target(path)
+        folder = next(parent for parent in target.parents if parent.exists())
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
+        if not _may(folder, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, f"the folder {folder} cannot be written")
+    except OSError as error:
+        raise UserError(f"{argument}: expected a file to write, got {path.absolute()} ({error.strerror})") from error
+    for other in inputs if replaced is not None else ():
         with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            if os.path.samestat(replaced, os.stat(other)):
+                raise UserError(f"{argument}: expected another file than those that are read, got {path.absolute()}")
+
+
+def check_folder(argument: str, path: str | os.PathLike) -> None:
+    """That files could be written to a folder, which need not be there.
+
+    Raises:
+        UserError: it names the argument.
+    """
+    check_output(argument, Path(path) / "file")
 
 
 def remove_unfinished(folder: str | os.PathLike) -> None:
     """Remove the temporary files of `replace_file` that a killed process has left."""
     for temporary in Path(folder).glob(".*.*.tmp"):
         temporary.unlink(missing_ok=True)
+
+
+def _target(path: Path) -> tuple[Path, os.stat_result | None]:
+    """The file that a path names, or would name, through links; what the system says of it, None: it is not there."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return Path(os.path.realpath(path)), None
+    except ValueError as error:  # a zero byte
+        raise OSError(errno.EINVAL, str(error)) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, f"it is {KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}")
+    if not _may(path, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    return Path(os.path.realpath(path)), status
+
+
+def _may(path: Path, how: int) -> bool:
+    return os.access(path, how, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _short(name: str) -> str:
+    """So much of a name that it may be longer by what is put around it."""
+    return os.fsdecode(os.fsencode(name)[:200])

@@ -1,8 +1,11 @@
 """One training loop for all models, on Lightning Fabric."""
 
+import contextlib
+import inspect
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import pyro
 import torch
@@ -13,6 +16,7 @@ from pyro_priors.training.callbacks import Callback
 from pyro_priors.training.checkpoints import CHECKPOINT, load_checkpoint, remove_checkpoints
 from pyro_priors.training.data_checks import check_data
 from pyro_priors.training.files import remove_unfinished
+from pyro_priors.training.locks import held
 from pyro_priors.training.loop import Files, FitResult, Loop, steady
 from pyro_priors.training.modes import modes_restored
 from pyro_priors.training.ranks import by_first
@@ -22,7 +26,8 @@ from pyro_priors.training.signals import noted_signals
 __all__ = ["FitResult", "OptimizationStep", "fit"]
 
 
-Precision = Literal["32-true", "64-true", "bf16-true", "bf16-mixed", "16-true", "16-mixed"]
+Precision = Literal["32-true", "64-true", "bf16-mixed", "16-mixed"]
+SHORT = ("32", "64", "bf16", "16")  # for these
 
 
 class OptimizationStep(NamedTuple):
@@ -70,7 +75,7 @@ def fit(
     that was cut off, at whatever moment, is resumed by the same call with `resume`: on one CPU it ends with the same
     numbers to the last bit. Ctrl-C and SIGTERM stop it after the batch under way with a checkpoint, on several devices
     after the same batch, whichever of them the signal reached; a second one stops it at once. The checkpoint before the
-    last is kept too: where the last is damaged, `resume` goes on from that, and warns.
+    last is kept too: where the last is damaged or lost, `resume` goes on from that, and warns.
 
     Note:
         To resume amid an epoch its first batches are read again, so that the rest comes in the same order: what draws
@@ -101,13 +106,13 @@ def fit(
         callbacks: see `pyro_priors.training.callbacks`.
         early_stopping: when to stop, by the validation loss.
         run_dir: folder for metrics.csv, model.safetensors (the best weights so far), checkpoint.safetensors and
-            checkpoint.previous.safetensors, all replaced atomically.
+            checkpoint.previous.safetensors, all replaced atomically; of one training at a time.
         checkpoint_every: write a checkpoint after so many batches of an epoch too.
         resume: go on from the checkpoint in `run_dir`, if there is one; a training that had ended returns what it
             returned, and goes on where `epochs` is more now. The arguments must be as they were.
         accelerator, devices, precision: as in Lightning Fabric ("cpu", "gpu", "auto"; "32-true", "bf16-mixed", ...);
             so many devices of every node. In mixed precision networks alone are in half of it: batches, priors and
-            losses stay as they are.
+            losses stay as they are. In "64-true" the data must be of 64 bits too.
         nodes: machines, on each of which torchrun or SLURM has started the same program once a device.
         clip_norm: largest norm of a gradient.
         accumulate: update once in so many batches, and at the end of an epoch, on the mean of their gradients: for a
@@ -119,10 +124,12 @@ def fit(
             the data; None: they share the same order in every training.
 
     Raises:
-        ValueError: no step, a first step that is not due on every batch, another that is never due, a number that is
-            not positive, several nodes without a launcher, several steps or data without a length where gradients
-            accumulate, early stopping without validation data or with an objective that is not steady, no batches, or
-            fewer examples in one than an objective needs (`least_batch`), checkpoints without a folder.
+        ValueError: no step, an optimizer that needs a closure (LBFGS), a first step that is not due on every batch,
+            another that is never due, a number that is not positive, several nodes without a launcher, several steps or
+            data without a length where gradients accumulate, early stopping without validation data or with an
+            objective that is not steady, no batches, or fewer examples in one than an objective needs (`least_batch`),
+            checkpoints without a folder.
+        UnderWay: a ValueError: another training writes to the folder.
         CheckpointError: a ValueError: a checkpoint that is damaged, or of another training or version.
         OSError: a file cannot be written (a full disk, a read-only folder); the checkpoint before it stays.
         FloatingPointError: a loss or gradient is not finite; names epoch, batch, and site or parameters. The update is
@@ -133,6 +140,7 @@ def fit(
     check_data(steps, data, validation, epochs, devices * nodes)
     _check_files(run_dir, checkpoint_every, resume)
     check_nodes(nodes)
+    check_machine(accelerator, devices, precision)
     from lightning_fabric import Fabric  # here, so that the objectives and metrics do without it
 
     strategy = _strategy(devices * nodes, steps)
@@ -140,39 +148,43 @@ def fit(
     fabric.launch()
     if seed is not None:
         pyro.set_rng_seed(seed + fabric.global_rank)
-    files, checkpoint = _files(fabric, run_dir, checkpoint_every, resume)
-    loop = Loop(
-        fabric,
-        steps,
-        model,
-        data,
-        validation,
-        callbacks=callbacks,
-        early_stopping=early_stopping,
-        files=files,
-        clip_norm=clip_norm,
-        accumulate=accumulate,
-        scaled=precision.startswith("16-mixed"),
-        seed=seed,
-    )
-    with pyro.validation_enabled(False), modes_restored(model):
-        if checkpoint is not None:
-            loop.progress = loop.restorable.restore(checkpoint, Path(run_dir or "") / CHECKPOINT)
-        else:
-            loop.begin()
-        try:
-            with loop.progress_bar(epochs, progress), noted_signals(files.written) as loop.signals:
-                return loop.run(epochs)
-        finally:
-            loop.end()
+    with contextlib.ExitStack() as stack:
+        files, checkpoint = _files(fabric, run_dir, checkpoint_every, resume, stack)
+        loop = Loop(
+            fabric,
+            steps,
+            model,
+            data,
+            validation,
+            callbacks=callbacks,
+            early_stopping=early_stopping,
+            files=files,
+            clip_norm=clip_norm,
+            accumulate=accumulate,
+            scaled=precision.startswith("16-mixed"),
+            seed=seed,
+        )
+        with pyro.validation_enabled(False), modes_restored(model):
+            if checkpoint is not None:
+                loop.progress = loop.restorable.restore(checkpoint, Path(run_dir or "") / CHECKPOINT)
+            else:
+                loop.begin()
+            try:
+                with loop.progress_bar(epochs, progress), noted_signals(files.written) as loop.signals:
+                    return loop.run(epochs)
+            finally:
+                loop.end()
 
 
-def _files(fabric: Any, run_dir: str | Path | None, every: int | None, resume: bool) -> tuple[Files, dict | None]:
-    """Where to write, and the state to resume from, which the first device reads for all."""
+def _files(
+    fabric: Any, run_dir: str | Path | None, every: int | None, resume: bool, stack: contextlib.ExitStack
+) -> tuple[Files, dict | None]:
+    """Where to write, which is held until the stack ends, and the state to resume from: the first device's work."""
 
     def read() -> tuple[bool, int | None, dict | None]:
         checkpoint = None
         if run_dir is not None:
+            stack.enter_context(held(run_dir))
             remove_unfinished(run_dir)
             if resume:
                 checkpoint = load_checkpoint(run_dir)
@@ -199,6 +211,7 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm, accu
     check_count("epochs", epochs)
     for step in steps:
         check_count("every", step.every)
+        _check_optimizer(step.optimizer)
     if steps[0].every != 1:
         raise ValueError(f"every: expected 1 for the first step, got {steps[0].every}")
     if check_count("accumulate", accumulate) > 1 and len(steps) > 1:
@@ -212,6 +225,29 @@ def _check(steps: list, epochs: int, validation, early_stopping, clip_norm, accu
         )
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm: expected a positive number or None, got {clip_norm!r}")
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    """`ValueError` for one that evaluates the loss itself, as LBFGS: an update has one gradient here."""
+    if not isinstance(optimizer, torch.optim.Optimizer):
+        raise ValueError(f"optimizer: expected one of torch.optim, got {type(optimizer).__name__}")
+    closure = inspect.signature(type(optimizer).step).parameters.get("closure")
+    if closure is not None and closure.default is inspect.Parameter.empty:
+        raise ValueError(f"optimizer: expected one whose step takes no closure, got {type(optimizer).__name__}")
+
+
+def check_machine(accelerator: str, devices: int, precision: str, allowed: tuple[str, ...] = ()) -> None:
+    """`ValueError` for more processes than cores can serve, or another precision than `Precision` or those allowed.
+
+    Networks of half precision throughout (bf16-true) would take priors and losses along.
+    """
+    allowed = allowed or (*get_args(Precision), *SHORT)
+    if precision not in allowed:
+        listed = ", ".join(name for name in allowed if name not in SHORT)
+        raise ValueError(f"precision: expected one of {listed}, got {precision!r}")
+    most, graphics = 4 * (os.cpu_count() or 1), torch.cuda.is_available()
+    if check_count("devices", devices) > most and (accelerator == "cpu" or (accelerator == "auto" and not graphics)):
+        raise ValueError(f"devices: expected at most {most} on this machine (four a core), got {devices}")
 
 
 def check_nodes(nodes: int) -> None:

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 import pyro_priors
@@ -20,7 +18,15 @@ from pyro_priors.modules.plugins import prior_modules
 from pyro_priors.modules.prior import renewed
 from pyro_priors.programs.program import Program
 from pyro_priors.recorded import OfShape, arguments_of
-from pyro_priors.training.checkpoints import checksum, copies, differences, load_into, shapes, write_tensors
+from pyro_priors.training.checkpoints import (
+    checksum,
+    copies,
+    differences,
+    load_into,
+    read_weights,
+    shapes,
+    write_weights,
+)
 from pyro_priors.training.files import replace_file
 
 PROGRAM, WEIGHTS = "program.json", "model.safetensors"
@@ -52,7 +58,7 @@ def save(program: nn.Module, folder: str | os.PathLike) -> None:
     made: dict[str, Any] = {"format": FORMAT, "version": pyro_priors.__version__, "training": program.training}
     made["program"] = described
     made["sha256"] = _checksum(made, tensors)
-    write_tensors(tensors, None, Path(folder) / WEIGHTS)
+    write_weights(tensors, Path(folder) / WEIGHTS)
     text = json.dumps(made, indent=1, allow_nan=False)
     replace_file(Path(folder) / PROGRAM, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
 
@@ -92,8 +98,8 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"folder: {folder / PROGRAM} is damaged ({error!r}); save the program again") from error
     try:
-        tensors = {name: tensor.clone() for name, tensor in load_file(folder / WEIGHTS).items()}
-    except (OSError, SafetensorError) as error:
+        tensors = read_weights(folder / WEIGHTS)
+    except ValueError as error:
         raise ValueError(f"folder: {folder / WEIGHTS} is damaged ({error}); save the program again") from error
     if written != _checksum(made, tensors):
         raise ValueError(

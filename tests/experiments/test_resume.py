@@ -30,7 +30,10 @@ def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, cap
     with under_way(folder):
         assert results.cut_off(config) is None
         assert resume(folder) == 2
-    assert f"expected a training that was cut off, got {folder}, which is under way" in capsys.readouterr().err
+    assert (
+        f"expected a folder that no other training writes to, got {folder}, which is under way"
+        in capsys.readouterr().err
+    )
     for other in ({"commit": "2"}, {"commit": None}, {"uncommitted_changes": True}):
         now = now | other
         assert results.cut_off(config) is None

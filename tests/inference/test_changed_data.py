@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from experiments.__main__ import main
-from models.shared import runs
+from models.shared import run_data, runs
 from pyro_priors.data.loading import load
 
 SIZE = "4"
@@ -177,7 +177,7 @@ def test_runs_of_before_cut_as_before_and_say_nothing(copied, capsys):
     assert runs.read(run).shuffled
     code, said, written = evaluate(root, run, capsys)
     assert (code, "data:" in said, "data" in written) == (0, False, False)
-    before = runs.data_of(runs.read(run), root)
+    before = run_data.of(runs.read(run), root)
     assert [len(part) for part in before[2:5]] == [48, 6, 6]
     write(root / "images" / "b.png", 1000)
     assert evaluate(root, run, capsys)[0] == 0

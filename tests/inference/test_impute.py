@@ -246,10 +246,12 @@ def test_a_name_that_an_added_column_would_take_is_refused(run, folder, monkeypa
         ({"images": "nowhere"}, "images: expected a folder of images, got none at .*nowhere"),
         ({"attributes": "nowhere.csv"}, "attributes: expected a CSV file, got none at .*nowhere.csv"),
         ({"out": "no/such/out.csv"}, "out: expected a file in a folder that is there, got none at .*no/such"),
-        ({"out": "images"}, "out: expected a file to write, got the folder .*images"),
-        ({"out": "in.csv"}, "out: expected another file than --attributes, got the same"),
-        ({"out": "images/../in.csv"}, "out: expected another file than --attributes, got the same"),
-        ({"out": "link.csv"}, "out: expected another file than --attributes, got the same"),
+        ({"out": "images"}, r"out: expected a file to write, got .*images \(it is a folder"),
+        ({"out": "/dev/null"}, r"out: expected a file to write, got /dev/null \(it is a device\)"),
+        ({"out": "images/0.png"}, "out: expected another file than those that are read, got .*0.png"),
+        ({"out": "in.csv"}, "out: expected another file than those that are read, got .*"),
+        ({"out": "images/../in.csv"}, "out: expected another file than those that are read, got .*"),
+        ({"out": "link.csv"}, "out: expected another file than those that are read, got .*"),
     ],
 )
 def test_bad_arguments_end_before_any_work(folder, monkeypatch, changes, message):

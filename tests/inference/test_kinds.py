@@ -179,7 +179,7 @@ def test_a_run_from_before_reads_its_table_as_it_did(folder, monkeypatch, capsys
     if not spoiled:
         assert evaluation["test"]["imputation"] == summary["test"]["imputation"]
     assert runs.read(run).kinds["age"].kind == "continuous"
-    labels = runs.data_of(runs.read(run)).train.labels
+    labels = run_data.of(runs.read(run)).train.labels
     assert not labels[:, 0].isnan().any()
 
 

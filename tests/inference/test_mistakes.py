@@ -33,9 +33,10 @@ def fails(capsys):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A run folder with an untrained model."""
+    """A run folder with an untrained model, as it was before there were manifests: what is in it may be changed."""
     shape = (1, 8, 8)
     run = runs.start(dataclasses.replace(TINY, runs_dir=tmp_path / "runs"), shape)
+    (run.folder / "manifest.json").unlink()
     training.save_weights(run.config.build(shape), run.folder / "model.safetensors")
     return run.folder
 
@@ -53,7 +54,17 @@ def folder(tmp_path):
         ("--prior-epochs 1 --devices 2", "prior_epochs: expected 0 with several devices, got 1"),
         ("--name ../../evil", "name: expected the name of one folder, got '../../evil'"),
         ("--accelerator foo", "got foo, 1, 1, 32-true (You selected an invalid accelerator name"),
-        ("--precision junk", "got cpu, 1, 1, junk (Precision 'junk' is invalid."),
+        ("--precision bf16-true", "(precision: expected one of 32-true, bf16-mixed, 16-mixed, got 'bf16-true')"),
+        ("--precision transformer-engine", "(precision: expected one of 32-true, bf16-mixed, 16-mixed, got 'transf"),
+        ("--devices 1000", "(devices: expected at most"),
+        ("--lr inf", "lr: expected a finite number, got inf"),
+        ("--prior-lr nan", "prior_lr: expected a finite number, got nan"),
+        ("--latent-dim 2147483647", "memory: expected enough for sizes as given, got: "),
+        ("--rank 99999999999999999999", "rank: expected a whole number of at most 2147483647, got 9999"),
+        (
+            "--precision junk",
+            "got cpu, 1, 1, junk (precision: expected one of 32-true, bf16-mixed, 16-mixed, got '",
+        ),
     ],
 )
 def test_mistakes_end_before_anything_is_written(tmp_path, fails, flags, message):
@@ -112,7 +123,7 @@ def test_folders_of_an_output_are_made(tmp_path, folder):
         b'{"format": 2}',
         b'{"format": 2, "model": "unheard of"}',
         b'{"format": 2, "model": "vae", "config": {"rank": "many"}, "image_shape": [1, 8, 8], "attributes": []}',
-        b'{"format": 2, "model": "vae", "config": {}, "image_shape": 8, "attributes": []}',
+        b'{"format": 2, "model": "vae", "config": {}, "attributes": []}',
     ],
 )
 def test_a_damaged_configuration(folder, fails, command, content):
@@ -124,7 +135,7 @@ def test_a_damaged_configuration(folder, fails, command, content):
 def test_a_configuration_that_no_model_has(folder, fails):
     written = json.loads((folder / "config.json").read_text())
     runs.write_json(folder / "config.json", {**written, "image_shape": [1, "wide", 8]})
-    assert "image_shape: expected (channels, height, width), got (1, 'wide', 8)" in fails("sample", folder)
+    assert "image_shape: expected (channels, height, width), got [1, 'wide', 8]" in fails("sample", folder)
 
 
 @pytest.mark.parametrize("command", ["sample", "evaluate"])
@@ -165,7 +176,8 @@ def test_a_training_that_diverges(tmp_path, fails, prior):
     flags = ["--lr", "1e9", "--no-progress", "--runs-dir", tmp_path]
     assert "expected a finite n" in fails("train", "vae", *to_flags(configure("vae", **SIZES, **prior)), *flags)
     (run,) = tmp_path.glob("*/*")
-    assert {path.name for path in run.iterdir()} <= {"config.json", "metrics.csv", "model.safetensors", "program.json"}
+    expected = {"config.json", "manifest.json", "metrics.csv", "model.safetensors", "program.json"}
+    assert {path.name for path in run.iterdir()} <= expected
     assert json.loads((run / "config.json").read_text())["config"]["lr"] == 1e9
 
 

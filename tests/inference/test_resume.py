@@ -20,7 +20,7 @@ from pyro_priors import training
 from pyro_priors.checks import UserError
 from pyro_priors.training import CHECKPOINT
 from pyro_priors.training import loop as fit_loop
-from pyro_priors.training.checkpoints import load_file
+from pyro_priors.training.checkpoints import read_weights
 
 TINY = to_flags(configure("vae", data="digits", epochs=3, latent_dim=2, hidden=(8,), batch_size=300, particles=2))
 VAE = ["vae", *TINY, "--components", "3", "--rank", "2", "--reinit-every", "1", "--prior-epochs", "1", "--decay"]
@@ -35,6 +35,7 @@ def start(root, *flags):
 def outcome(folder):
     """All files, without the times and the commands in them."""
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert list(json.loads(files.pop("manifest.json"))["files"]) == ["config.json", "model.safetensors", "summary.json"]
     for name in ("summary.json", "config.json"):
         files[name] = json.loads(files[name])
         for key in ("seconds", "provenance"):
@@ -87,7 +88,7 @@ def test_what_cannot_be_resumed(cut, capsys):
         return capsys.readouterr().err
 
     (cut / ".under-way").mkdir()  # as a folder that cannot be written refuses a file
-    assert error() == f"error: run: expected a folder that can be written, got {cut} (Is a directory)\n"
+    assert error() == f"error: [Errno 21] run: expected to write {cut}/, got: Is a directory\n"
     (cut / ".under-way").rmdir()
 
     checkpoint, config = (cut / CHECKPOINT).read_bytes(), (cut / "config.json").read_text()
@@ -99,10 +100,16 @@ def test_what_cannot_be_resumed(cut, capsys):
     written = json.loads(config)
     written["config"]["rank"] = 3
     (cut / "config.json").write_text(json.dumps(written))
+    assert f"folder: expected config.json as manifest.json has it, got another in {cut} " in error()
+    (cut / "manifest.json").unlink()
+    assert f"folder: expected config.json as {CHECKPOINT} has it, got another in {cut} " in error()
+    state = training.load_state(cut / CHECKPOINT)
+    training.save_state({key: state[key] for key in state if key != "files"}, cut / CHECKPOINT)  # as it was before
     assert "is the checkpoint of another training (weights: model.prior" in error()
     written["config"]["colour"] = "red"
     (cut / "config.json").write_text(json.dumps(written))
-    assert error() == "error: config: expected the keys of this version, got also colour\n"
+    expected = f"config: expected the keys of this version, got also colour (in {cut / 'config.json'})"
+    assert error() == f"error: {expected}\n"
     (cut / "config.json").unlink()
     assert "error: run: expected config.json in" in error()
 
@@ -126,7 +133,7 @@ def test_a_signal_stops_it_with_a_checkpoint(tmp_path, monkeypatch, capsys, numb
     folder = folder_of(tmp_path)
     expected = f"stopped by {name} after batch 2 of epoch 1; to go on from its checkpoint, resume {folder}\n"
     assert capsys.readouterr().err.endswith(expected)
-    assert {path.name for path in folder.iterdir()} == {"config.json", CHECKPOINT}
+    assert {path.name for path in folder.iterdir()} == {"config.json", "manifest.json", CHECKPOINT}
 
 
 @pytest.mark.slow
@@ -159,7 +166,7 @@ def test_a_run_is_read_with_its_trained_model(tmp_path):
     assert not model.training
     other = runs.read(folder)
     assert other.config.latent_dim == model.prior.latent_dim == 2
-    expected = load_file(folder / "model.safetensors")
+    expected = read_weights(folder / "model.safetensors")
     assert all(torch.equal(expected[name], value) for name, value in model.state_dict().items())
     (folder / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"run: expected model.safetensors in"):
@@ -169,5 +176,7 @@ def test_a_run_is_read_with_its_trained_model(tmp_path):
 def test_a_run_that_is_under_way_is_left_alone(cut, capsys):
     with under_way(cut):
         assert resume(cut) == 2
-    assert f"expected a training that was cut off, got {cut}, which is under way" in capsys.readouterr().err
+    assert f"expected a folder that no other training writes to, got {cut}, which is under way (process " in (
+        capsys.readouterr().err
+    )
     assert resume(cut) == 0

@@ -18,7 +18,7 @@ from models.shared.knobs import to_flags
 TINY = to_flags(configure("vae", data="digits", epochs=3, latent_dim=4, hidden=(16,), particles=5))
 TRIP = ["--prior", "trip", "--components", "3", "--rank", "2"]
 PICTURES = {"samples.png", "reconstructions.png", "prior.png"}
-FILES = {"config.json", "metrics.csv", "model.safetensors", "program.json", "summary.json", *PICTURES}
+FILES = {"config.json", "manifest.json", "metrics.csv", "model.safetensors", "program.json", "summary.json", *PICTURES}
 
 
 def train(tmp_path, *flags):

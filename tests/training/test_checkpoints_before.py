@@ -5,7 +5,7 @@ import os
 import pytest
 from resumable import BATCHES, Killed, check_resumed, cut_off, same, train, undisturbed
 
-from pyro_priors.training import CHECKPOINT, CheckpointError, checkpoints, load_state, remove_checkpoints
+from pyro_priors.training import CHECKPOINT, CheckpointError, checkpoints, load_state, manifest, remove_checkpoints
 from pyro_priors.training.checkpoints import PREVIOUS
 
 STEP = BATCHES + 2
@@ -35,14 +35,18 @@ def empty(path):
     path.write_bytes(b"")
 
 
+def lose(path):
+    path.unlink()
+
+
 DAMAGE = [flip, truncate, empty]
 
 
-@pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_checkpoint_is_replaced_by_the_one_before_with_a_warning(stopped, damage):
+@pytest.mark.parametrize("damage", [*DAMAGE, lose])
+def test_a_damaged_or_lost_checkpoint_is_replaced_by_the_one_before_with_a_warning(stopped, damage):
     damage(stopped / CHECKPOINT)
     steps = []
-    expected = rf"got the damaged file {stopped / CHECKPOINT} .*; going on from the one before it, {stopped / PREVIOUS}"
+    expected = rf"got .*{stopped / CHECKPOINT} .*; going on from the one before it, {stopped / PREVIOUS}"
     with pytest.warns(UserWarning, match=expected):
         model, _ = train("trip", stopped, lambda hook, state: steps.append(state.step), resume=True)
     assert steps[0] == STEP - 1
@@ -88,13 +92,52 @@ def test_a_file_system_without_links_keeps_it_too(tmp_path, monkeypatch):
 
 
 def test_it_is_never_that_of_another_training(stopped):
-    """A new training, or a checkpoint that its owner has deleted, leaves none."""
+    """A new training, or an owner who has removed both, leaves none."""
     cut_off("trip", stopped, ("step_end", 0))
-    assert not list(stopped.glob("checkpoint*"))
-    cut_off("trip", stopped, ("step_start", 2), checkpoint_every=1)
-    (stopped / CHECKPOINT).unlink()
-    cut_off("trip", stopped, ("step_end", 0), resume=True)
     assert not list(stopped.glob("checkpoint*"))
     cut_off("trip", stopped, ("step_start", 2), checkpoint_every=1)
     remove_checkpoints(stopped)
     assert not list(stopped.glob("checkpoint*"))
+
+
+def test_the_older_is_removed_first(stopped, monkeypatch):
+    """So that one that is alone was not removed but lost, at whatever moment a process was killed."""
+    unlink = checkpoints.Path.unlink
+
+    def dying(path, **kwargs):
+        unlink(path, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(checkpoints.Path, "unlink", dying)
+    with pytest.raises(Killed):
+        remove_checkpoints(stopped)
+    assert [path.name for path in stopped.glob("checkpoint*")] == [CHECKPOINT]
+
+
+def test_the_one_before_stays_until_the_new_one_has_been_read_back(stopped, monkeypatch):
+    """A disk that gives back other bytes than were written."""
+    before = {name: (stopped / name).read_bytes() for name in (PREVIOUS, CHECKPOINT)}
+
+    def rotting(descriptor, *_):
+        os.pwrite(descriptor, b"?", 100)
+
+    monkeypatch.setattr(checkpoints.os, "posix_fadvise", rotting)
+    with pytest.raises(OSError, match="got: other bytes than were written"):
+        train("trip", stopped, resume=True, checkpoint_every=1)
+    monkeypatch.undo()
+    assert {name: (stopped / name).read_bytes() for name in before} == before
+    check_resumed("trip", stopped)
+
+
+def test_it_is_that_of_the_files_beside_it(stopped):
+    """Of those that the folder's manifest listed while it was written."""
+    (stopped / "config.json").write_text("a")
+    manifest.bind(stopped, ["config.json"])
+    cut_off("trip", stopped, ("step_start", 2), checkpoint_every=1)
+    (stopped / "config.json").write_text("b")
+    (stopped / manifest.MANIFEST).unlink()
+    expected = f"folder: expected config.json as {CHECKPOINT} has it, got another in {stopped} "
+    with pytest.raises(CheckpointError, match=expected):
+        train("trip", stopped, resume=True)
+    (stopped / "config.json").write_text("a")
+    check_resumed("trip", stopped)

@@ -214,6 +214,15 @@ LINE = Line()
         (lambda: LinearWarmup(-1), "steps: expected at least 0, got -1"),
         (lambda: EarlyStopping(0), "patience: expected at least 1 epoch, got 0"),
         (lambda: EarlyStopping(1, min_delta=-1.0), "min_delta: expected at least 0, got -1.0"),
+        (
+            lambda: fit(OptimizationStep(ELBO(), torch.optim.LBFGS(LINE.parameters())), LINE, [X], epochs=1),
+            "optimizer: expected one whose step takes no closure, got LBFGS",
+        ),
+        (
+            lambda: fit(sgd(LINE), LINE, [X], epochs=1, precision="bf16-true"),
+            "precision: expected one of 32-true, 64-true, bf16-mixed, 16-mixed, got 'bf16-true'",
+        ),
+        (lambda: fit(sgd(LINE), LINE, [X], epochs=1, devices=1000), "devices: expected at most .*, got 1000"),
         (lambda: Anneal(ELBO(), "beta", LinearWarmup(1)), "attribute: expected one of ELBO, got 'beta'"),
     ],
 )
