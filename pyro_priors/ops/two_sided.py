@@ -248,7 +248,7 @@ def _blocks(steps: list[list[Move]]) -> list[tuple[slice, Move]]:
             taken, (sides, group, places) = blocks[-1]
             here = moves[0]
             follows = taken.stop == t and group == here.group and places.stop == here.places.start
-            if follows and sides == here.sides and t - taken.start < CHUNK:
+            if follows and t - taken.start < CHUNK:
                 blocks[-1] = slice(taken.start, t + 1), Move(sides, group, slice(places.start, here.places.stop))
                 continue
         blocks += [(slice(t, t + 1), move) for move in moves]
