@@ -1,6 +1,8 @@
 """What may happen between the steps of `fit`."""
 
+import importlib
 import math
+import random
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -165,6 +167,13 @@ def _groups(state: FitState) -> list[dict[str, Any]]:
     return [group for optimizer in state.optimizers for group in optimizer.param_groups]
 
 
+def _import_clusters() -> None:
+    """What priors are set by: in some versions its first import draws from python's generator, as no later one does."""
+    before = random.getstate()
+    importlib.import_module("sklearn.cluster")
+    random.setstate(before)
+
+
 class Reinitialize(Callback):
     """Reinitialise a learnable prior from encoded data between epochs: after `first`, then every `every` epochs.
 
@@ -233,6 +242,7 @@ class Reinitialize(Callback):
 
     def _fresh(self, state: FitState) -> dict[str, Tensor] | None:
         """The prior's parameters and buffers once reinitialised, None where it found its present ones better."""
+        _import_clusters()
         z, *labels = self._encoded(state.fabric.device)
         if not z.isfinite().all():
             raise FloatingPointError(

@@ -11,7 +11,7 @@ from PIL import Image
 
 from experiments.__main__ import main
 from models import configure, joint_vae
-from models.shared import figures_attributes, runs
+from models.shared import figures_attributes, run_data, runs
 from models.shared.flags import parse
 from pyro_priors.checks import UserError
 from pyro_priors.data.attributes import Attribute
