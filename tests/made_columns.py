@@ -48,7 +48,7 @@ def valid(seed):
     cells, values, gaps = MAKERS[kind](draw, size)
     if kind != "count the rows":
         share = draw.choice((0, 0, 0.05, 0.3))
-        for row in range(5, size):  # the first ones say what was meant
+        for row in range(20, size):  # the first ones say what was meant
             if draw.random() < share:
                 cells[row], values[row] = draw.choice(gaps), None
     text, _ = written(draw, cells)
@@ -80,7 +80,11 @@ def count(draw, size):
 def ordinal(draw, size):
     levels = draw.sample(range(-5, 200), draw.randint(3, 20))
     values = [*levels, *(draw.choice(levels) for _ in range(size - len(levels)))]
-    return list(map(str, values)), list(map(str, values)), GAPS_OF_NUMBERS
+    cells, first = [], {}
+    for value in values:  # one number in several spellings
+        cells.append(draw.choice((f"{value}", f"{value}", f"{value}.0", f"{value}e0")))
+        first.setdefault(value, cells[-1])
+    return cells, [first[value] for value in values], GAPS_OF_NUMBERS
 
 
 def binary(draw, size):

@@ -150,6 +150,11 @@ def test_categories_are_as_many_as_memory_holds(monkeypatch):
     assert column(*texts, kind="text").aside
 
 
+def test_a_number_is_one_category_as_it_is_written_first():
+    assert column("1.0", "0", "1", "0.0", "1e0").categories == ("0", "1.0")
+    assert column("2", "1.0", "2.00", "1").categories == ("1.0", "2")
+
+
 def test_further_spellings_of_a_missing_cell():
     field = column("1", "2", "3", "unknown", "-999", also_missing=("unknown", "-999"))
     assert (field.kind, field.categories) == ("ordinal", ("1", "2", "3"))
