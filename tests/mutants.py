@@ -1,0 +1,303 @@
+"""Do the tests bite? Plant small faults in the library, each by itself, and see whether a test fails.
+
+Faults are drawn by a seed, uniformly, from all that mutmut's operators make of the functions of `pyro_priors`, its
+texts left out (a number that is 1 more, an operator or condition turned, an argument None or gone, a value None, ...),
+and from two of our own: a statement that is gone, an `if` that is negated. What only says something is left alone:
+annotations, docstrings, decorators, what is raised (whether it is raised is not), `__repr__` and `extra_repr`.
+
+    pip install coverage mutmut
+    python tests/mutants.py cover FOLDER                 # once: which test runs which line, and for how long
+    python tests/mutants.py run FOLDER --seed 20 --count 400
+    python tests/mutants.py run FOLDER --seed 20 --count 400 --again    # what survived, after the tests were mended
+
+Work is done on a copy of the tree in FOLDER. A process that has imported the packages the tests need forks a child
+for every fault; the child runs only tests that run the line, those of its own room first, quick ones first, until one
+fails. FOLDER/results.jsonl grows by a line for every fault: survived, killed (by which test), timeout, or uncovered.
+A fault that survives the first `--budget` seconds of tests counts as a survivor.
+"""
+
+import argparse
+import ast
+import contextlib
+import importlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTEST = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+OURS = ("pyro_priors", "models", "inference", "experiments", "tests")
+SILENT = ("__repr__", "__str__", "extra_repr")
+
+
+def candidates(source: str) -> list[dict]:
+    """All mutants of a file: operator, span in bytes, line, and what stands there instead."""
+    import libcst as cst
+    from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionProvider
+    from mutmut.mutation.mutators import mutation_operators
+
+    out: list[dict] = []
+    operators = [(kind, rule) for kind, rule in mutation_operators if kind is not cst.BaseString]
+
+    class Visitor(cst.CSTVisitor):
+        METADATA_DEPENDENCIES = (ByteSpanPositionProvider, PositionProvider)
+        depth = 0
+
+        def add(self, name, node, mutated):
+            span, place = self.get_metadata(ByteSpanPositionProvider, node), self.get_metadata(PositionProvider, node)
+            code = mutated if isinstance(mutated, str) else cst.Module([]).code_for_node(mutated)
+            where = {"line": place.start.line, "start": span.start, "length": span.length}
+            out.append({"operator": name, **where, "after": code})
+
+        def on_visit(self, node):
+            calls = isinstance(node, cst.Call) and isinstance(node.func, cst.Name)
+            if isinstance(node, cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom):
+                return False
+            if calls and node.func.value in ("len", "isinstance", "super"):
+                return False
+            if isinstance(node, cst.FunctionDef):
+                if node.name.value in SILENT:
+                    return False
+                self.depth += 1
+            if not self.depth:
+                return True
+            text = isinstance(node, cst.Expr) and isinstance(node.value, cst.BaseString)
+            if isinstance(node, cst.Raise | cst.AugAssign | cst.Expr | cst.Del | cst.Assert) and not text:
+                self.add("statement gone", node, "pass")
+            if isinstance(node, cst.If):
+                self.add("if negated", node.test, f"not ({cst.Module([]).code_for_node(node.test)})")
+            if isinstance(node, cst.Raise) or text:
+                return False
+            for kind, rule in operators:
+                if isinstance(node, kind):
+                    for mutated in rule(node):
+                        self.add(rule.__name__.removeprefix("operator_"), node, mutated)
+            return True
+
+        def on_leave(self, node):
+            if isinstance(node, cst.FunctionDef) and node.name.value not in SILENT:
+                self.depth -= 1
+
+    MetadataWrapper(cst.parse_module(source)).visit(Visitor())
+    return out
+
+
+def draw(seed: int, count: int) -> list[dict]:
+    """Mutants that compile and differ from the file, in the order in which the seed draws them."""
+    pool = [
+        {"file": str(path.relative_to(ROOT)), **mutant}
+        for path in sorted((ROOT / "pyro_priors").rglob("*.py"))
+        for mutant in candidates(path.read_text())
+    ]
+    print(f"{len(pool)} mutants in all")
+    drawn: list[dict] = []
+    for mutant in random.Random(seed).sample(pool, len(pool)):
+        original = (ROOT / mutant["file"]).read_bytes()
+        start, stop = mutant["start"], mutant["start"] + mutant["length"]
+        code = original[:start] + mutant["after"].encode() + original[stop:]
+        with contextlib.suppress(SyntaxError):
+            if ast.dump(ast.parse(code)) != ast.dump(ast.parse(original)):
+                compile(code, mutant["file"], "exec")
+                drawn.append({"id": len(drawn), **mutant, "before": original[start:stop].decode(), "code": code})
+        if len(drawn) == count:
+            break
+    return drawn
+
+
+def copy_tree(work: Path) -> Path:
+    """The files of the tree as they are now, without git's; unchanged ones keep what was compiled of them."""
+    tree = work / "tree"
+    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
+    names = [name for name in listed.stdout.decode().splitlines() if (ROOT / name).is_file()]
+    for path in [path for path in tree.rglob("*.py") if str(path.relative_to(tree)) not in set(names)]:
+        path.unlink()
+    for name in names:
+        source, target = ROOT / name, tree / name
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    return tree
+
+
+def enter(tree: Path) -> None:
+    """Everything that is imported, here or in processes that tests start, comes from the copy."""
+    os.chdir(tree)
+    sys.path[:] = [str(tree), str(tree / "tests"), *(p for p in sys.path if p and not p.startswith(str(ROOT)))]
+    os.environ.update(PYTHONPATH=str(tree), OMP_NUM_THREADS="1", MPLBACKEND="Agg")
+
+
+def cover(work: Path, paths: list[str]) -> None:
+    """Run tests under coverage; FOLDER/cover/NAME.json says which test ran which line, per path given."""
+    import coverage
+    import pytest
+
+    tree = copy_tree(work)
+    for path in paths:
+        if os.fork():
+            os.wait()
+            continue
+        enter(tree)
+        measure = coverage.Coverage(data_file=None, source=["pyro_priors"], config_file=False)
+        tests: dict[str, list] = {}
+
+        class Recorder:
+            @pytest.hookimpl(wrapper=True)
+            def pytest_runtest_protocol(self, item):
+                measure.switch_context(item.nodeid)
+                tests[item.nodeid] = [0.0, "passed"]
+                result = yield
+                measure.switch_context("")
+                return result
+
+            def pytest_runtest_logreport(self, report):
+                tests[report.nodeid][0] += report.duration
+                if report.outcome != "passed":
+                    tests[report.nodeid][1] = report.outcome
+
+        measure.start()
+        pytest.main([*(flag for flag in PYTEST if flag != "-x"), path], plugins=[Recorder()])
+        measure.stop()
+        lines: dict[str, list[str]] = {}
+        data = measure.get_data()
+        for name in data.measured_files():
+            for line, contexts in data.contexts_by_lineno(name).items():
+                lines[f"{Path(name).relative_to(tree)}:{line}"] = contexts
+        modules = [m for m, module in sys.modules.items() if getattr(module, "__spec__", None)]
+        out = work / "cover" / (path.replace("/", "-") + ".json")
+        out.parent.mkdir(exist_ok=True)
+        out.write_text(json.dumps({"tests": tests, "lines": lines, "modules": modules}))
+        os._exit(0)
+
+
+class Covered:
+    """Which tests to run for a line, in which order."""
+
+    def __init__(self, work: Path, budget: float):
+        self.tests, self.lines, self.modules = {}, defaultdict(set), {}
+        self.budget = budget
+        for part in sorted((work / "cover").glob("*.json")):
+            read = json.loads(part.read_text())
+            self.tests |= read["tests"]
+            self.modules |= dict.fromkeys(read["modules"])
+            for line, contexts in read["lines"].items():
+                self.lines[line] |= set(contexts) - {""}
+        self.of_file = defaultdict(set)
+        for line, tests in self.lines.items():
+            self.of_file[line.rsplit(":", 1)[0]] |= tests
+
+    def of(self, file: str, line: int) -> list[str]:
+        """Tests of a line; of the whole file where it runs at import. Beside each those that share its fixtures."""
+        tests = self.lines.get(f"{file}:{line}", set())
+        if not tests and f"{file}:{line}" in self.lines:
+            tests = self.of_file[file]
+        room = Path(file).parent.name
+        good = [t for t in tests if self.tests[t][1] == "passed"]
+        order = sorted(good, key=lambda t: (f"/{room}/" not in t, self.tests[t][0]))
+        files = {t.split("::")[0] for t in good}
+        beside = {t for t, (_, outcome) in self.tests.items() if outcome == "passed" and t.split("::")[0] in files}
+        order += sorted(beside - set(order), key=lambda t: self.tests[t][0])
+        chosen, spent = [], 0.0
+        for test in order:
+            spent += self.tests[test][0] + 0.01
+            if spent > self.budget and chosen:
+                break
+            chosen.append(test)
+        return chosen
+
+
+def child(tree: Path, tests: list[str], log: Path) -> None:
+    """In the forked process: run the tests; the exit status is pytest's."""
+    os.setsid()
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
+    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(out, 1)
+    os.dup2(out, 2)
+    import pytest
+
+    status = 70
+    with contextlib.suppress(BaseException):
+        status = int(pytest.main([*PYTEST, *tests]))
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def attempt(tree: Path, tests: list[str], log: Path, limit: float) -> tuple[str, str]:
+    """Fork, wait, and read from pytest's summary which test failed."""
+    pid = os.fork()
+    if pid == 0:
+        child(tree, tests, log)
+    until, status = time.monotonic() + limit, None
+    while status is None and time.monotonic() < until:
+        done, code = os.waitpid(pid, os.WNOHANG)
+        status = os.waitstatus_to_exitcode(code) if done else time.sleep(0.02)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    if status is None:
+        os.waitpid(pid, 0)
+        return "timeout", ""
+    text = log.read_text(errors="replace").splitlines()
+    by = next((s.split(" - ")[0] for s in text if s.startswith(("FAILED ", "ERROR "))), text[-1] if text else "")
+    return ("survived" if status == 0 else "killed"), by if status else ""
+
+
+def run(work: Path, seed: int, count: int, budget: float, again: bool) -> None:
+    mutants, covered, tree = draw(seed, count), Covered(work, budget), copy_tree(work)
+    results, log = work / f"results-{seed}.jsonl", work / "log.txt"
+    former = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    status = {(r["file"], r["start"], r["length"], r["after"]): r["status"] for r in former}
+    enter(tree)
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *OURS], check=True)
+    for name in covered.modules:
+        if not name.startswith((*OURS, "__main__", "__mp_main__", "conftest")) and "." not in name[:1]:
+            with contextlib.suppress(BaseException):
+                importlib.import_module(name)
+    for mutant in mutants:
+        key = (mutant["file"], mutant["start"], mutant["length"], mutant["after"])
+        if key in status and not (again and status[key] in ("survived", "uncovered")):
+            continue
+        path, code = tree / mutant["file"], mutant.pop("code")
+        tests = covered.of(mutant["file"], mutant["line"])
+        began, kept, times = time.monotonic(), path.read_bytes(), path.stat()
+        outcome, by = ("uncovered", "") if not tests else ("survived", "")
+        path.write_bytes(code)
+        try:
+            for part in (tests[:12], tests[12:]):  # most faults are seen by the first few
+                if part and outcome == "survived":
+                    limit = 20 + 6 * sum(covered.tests[test][0] for test in part)
+                    outcome, by = attempt(tree, part, log, limit)
+        finally:
+            path.write_bytes(kept)
+            os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        seconds = round(time.monotonic() - began, 1)
+        line = {**mutant, "status": outcome, "by": by, "tests": len(tests), "seconds": seconds}
+        with results.open("a") as out:
+            out.write(json.dumps(line) + "\n")
+        print(mutant["id"], outcome, seconds, f"{mutant['file']}:{mutant['line']}", by, flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("command", choices=["cover", "run"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("paths", nargs="*", default=["tests", *OURS[:-1]])
+    parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--count", type=int, default=400)
+    parser.add_argument("--budget", type=float, default=60.0, help="seconds of tests that a fault has to survive")
+    parser.add_argument("--again", action="store_true", help="those that survived")
+    args = parser.parse_args()
+    folder = args.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    if args.command == "cover":
+        cover(folder, args.paths)
+    else:
+        run(folder, args.seed, args.count, args.budget, args.again)
