@@ -3,7 +3,8 @@
 Faults are drawn by a seed, uniformly, from all that mutmut's operators make of the functions of `pyro_priors`, its
 texts left out (a number that is 1 more, an operator or condition turned, an argument None or gone, a value None, ...),
 and from two of our own: a statement that is gone, an `if` that is negated. What only says something is left alone:
-annotations, docstrings, decorators, what is raised (whether it is raised is not), `__repr__` and `extra_repr`.
+annotations and `cast`, docstrings, decorators, what is raised (whether it is raised is not), `strict` of `zip` (it is
+an assertion), `__repr__` and `extra_repr`.
 
     pip install coverage mutmut
     python tests/mutants.py cover FOLDER                 # once: which test runs which line, and for how long
@@ -19,6 +20,7 @@ A fault that survives the first `--budget` seconds of tests counts as a survivor
 import argparse
 import ast
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -29,12 +31,15 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTEST = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+PYTEST = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=line"]
+PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # its plugins are imported before it starts
 OURS = ("pyro_priors", "models", "inference", "experiments", "tests")
+UNCHANGED = ("len", "isinstance", "super", "cast")  # calls that mutmut leaves alone, and what only types read
 SILENT = ("__repr__", "__str__", "extra_repr")
 
 
@@ -49,19 +54,21 @@ def candidates(source: str) -> list[dict]:
 
     class Visitor(cst.CSTVisitor):
         METADATA_DEPENDENCIES = (ByteSpanPositionProvider, PositionProvider)
-        depth = 0
+        depth = statement = 0  # statement: the line on which it begins
 
         def add(self, name, node, mutated):
             span, place = self.get_metadata(ByteSpanPositionProvider, node), self.get_metadata(PositionProvider, node)
             code = mutated if isinstance(mutated, str) else cst.Module([]).code_for_node(mutated)
             where = {"line": place.start.line, "start": span.start, "length": span.length}
-            out.append({"operator": name, **where, "after": code})
+            out.append({"operator": name, **where, "statement": self.statement, "after": code})
 
         def on_visit(self, node):
+            if isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement):
+                self.statement = self.get_metadata(PositionProvider, node).start.line
             calls = isinstance(node, cst.Call) and isinstance(node.func, cst.Name)
             if isinstance(node, cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom):
                 return False
-            if calls and node.func.value in ("len", "isinstance", "super"):
+            if calls and node.func.value in UNCHANGED:
                 return False
             if isinstance(node, cst.FunctionDef):
                 if node.name.value in SILENT:
@@ -69,17 +76,19 @@ def candidates(source: str) -> list[dict]:
                 self.depth += 1
             if not self.depth:
                 return True
-            text = isinstance(node, cst.Expr) and isinstance(node.value, cst.BaseString)
+            text = isinstance(node, cst.Expr) and isinstance(node.value, cst.BaseString | cst.Ellipsis)
+            strict = isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "strict"
             if isinstance(node, cst.Raise | cst.AugAssign | cst.Expr | cst.Del | cst.Assert) and not text:
                 self.add("statement gone", node, "pass")
             if isinstance(node, cst.If):
                 self.add("if negated", node.test, f"not ({cst.Module([]).code_for_node(node.test)})")
-            if isinstance(node, cst.Raise) or text:
+            if isinstance(node, cst.Raise) or text or strict:
                 return False
             for kind, rule in operators:
                 if isinstance(node, kind):
                     for mutated in rule(node):
-                        self.add(rule.__name__.removeprefix("operator_"), node, mutated)
+                        if not (calls and node.func.value == "zip" and mutated.args[-1] is not node.args[-1]):
+                            self.add(rule.__name__.removeprefix("operator_"), node, mutated)
             return True
 
         def on_leave(self, node):
@@ -193,10 +202,11 @@ class Covered:
         for line, tests in self.lines.items():
             self.of_file[line.rsplit(":", 1)[0]] |= tests
 
-    def of(self, file: str, line: int) -> list[str]:
-        """Tests of a line; of the whole file where it runs at import. Beside each those that share its fixtures."""
-        tests = self.lines.get(f"{file}:{line}", set())
-        if not tests and f"{file}:{line}" in self.lines:
+    def of(self, file: str, line: int, statement: int) -> list[str]:
+        """Tests of a line; of the whole file where it runs at import. After them those that share their fixtures."""
+        places = [place for place in (f"{file}:{line}", f"{file}:{statement}") if place in self.lines]
+        tests = self.lines[places[0]] if places else set()
+        if not tests and places:
             tests = self.of_file[file]
         room = Path(file).parent.name
         good = [t for t in tests if self.tests[t][1] == "passed"]
@@ -213,30 +223,34 @@ class Covered:
         return chosen
 
 
-def child(tree: Path, tests: list[str], log: Path) -> None:
+def child(tests: list[str], log: Path, limit: float) -> None:
     """In the forked process: run the tests; the exit status is pytest's."""
     os.setsid()
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     resource.setrlimit(resource.RLIMIT_DATA, (8 << 30, 8 << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit) + 5))
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
     import pytest
 
     status = 70
-    with contextlib.suppress(BaseException):
+    try:
         status = int(pytest.main([*PYTEST, *tests]))
+    except BaseException:
+        traceback.print_exc()
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(status)
 
 
-def attempt(tree: Path, tests: list[str], log: Path, limit: float) -> tuple[str, str]:
-    """Fork, wait, and read from pytest's summary which test failed."""
+def attempt(tests: list[str], log: Path, limit: float) -> tuple[str, str]:
+    """Fork, wait, and read from pytest's summary which test failed; so many seconds of computing are the limit."""
     pid = os.fork()
     if pid == 0:
-        child(tree, tests, log)
-    until, status = time.monotonic() + limit, None
+        child(tests, log, limit)
+    until, status = time.monotonic() + 10 * limit, None  # of waiting: others may use the processors
     while status is None and time.monotonic() < until:
         done, code = os.waitpid(pid, os.WNOHANG)
         status = os.waitstatus_to_exitcode(code) if done else time.sleep(0.02)
@@ -244,8 +258,11 @@ def attempt(tree: Path, tests: list[str], log: Path, limit: float) -> tuple[str,
         os.killpg(pid, signal.SIGKILL)
     if status is None:
         os.waitpid(pid, 0)
+    if status in (None, -signal.SIGXCPU):
         return "timeout", ""
     text = log.read_text(errors="replace").splitlines()
+    if status in (4, 5, 70):
+        raise RuntimeError(f"pytest did not run: {text[-20:]}")
     by = next((s.split(" - ")[0] for s in text if s.startswith(("FAILED ", "ERROR "))), text[-1] if text else "")
     return ("survived" if status == 0 else "killed"), by if status else ""
 
@@ -257,24 +274,28 @@ def run(work: Path, seed: int, count: int, budget: float, again: bool) -> None:
     status = {(r["file"], r["start"], r["length"], r["after"]): r["status"] for r in former}
     enter(tree)
     subprocess.run([sys.executable, "-m", "compileall", "-q", *OURS], check=True)
+    ours = {*OURS, "__main__", "__mp_main__", *(path.stem for path in tree.glob("tests/**/*.py"))}
     for name in covered.modules:
-        if not name.startswith((*OURS, "__main__", "__mp_main__", "conftest")) and "." not in name[:1]:
+        if name.split(".")[0] not in ours:
             with contextlib.suppress(BaseException):
                 importlib.import_module(name)
+    assert not any(name.split(".")[0] in OURS for name in sys.modules), "the library is imported afresh for every fault"
+    gc.collect()
+    gc.freeze()  # so that children share what their parent has imported
     for mutant in mutants:
         key = (mutant["file"], mutant["start"], mutant["length"], mutant["after"])
         if key in status and not (again and status[key] in ("survived", "uncovered")):
             continue
         path, code = tree / mutant["file"], mutant.pop("code")
-        tests = covered.of(mutant["file"], mutant["line"])
+        tests = covered.of(mutant["file"], mutant["line"], mutant["statement"])
         began, kept, times = time.monotonic(), path.read_bytes(), path.stat()
         outcome, by = ("uncovered", "") if not tests else ("survived", "")
         path.write_bytes(code)
         try:
             for part in (tests[:12], tests[12:]):  # most faults are seen by the first few
                 if part and outcome == "survived":
-                    limit = 20 + 6 * sum(covered.tests[test][0] for test in part)
-                    outcome, by = attempt(tree, part, log, limit)
+                    limit = 20 + 5 * sum(covered.tests[test][0] for test in part)
+                    outcome, by = attempt(part, log, limit)
         finally:
             path.write_bytes(kept)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))

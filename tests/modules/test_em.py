@@ -49,15 +49,15 @@ def fitted(value, steps, shrinkage=0.0, clusters=2):
 
 
 def test_every_step_of_em_raises_the_likelihood():
-    value = table(3000)
-    likelihoods = torch.stack([log_likelihood(value, *fitted(value, steps)) for steps in range(1, 12)])
+    value = table(1500)
+    likelihoods = torch.stack([log_likelihood(value, *fitted(value, steps)) for steps in range(1, 9)])
     assert (likelihoods.diff() > -1e-6).all()
     assert likelihoods[-1] > likelihoods[0] + 0.01
 
 
 def test_em_ends_where_the_likelihood_is_flat():
-    value = table(3000)
-    for parameters in (fitted(value, 1), fitted(value, 500)):
+    value = table(1500)
+    for parameters in (fitted(value, 1), fitted(value, 200)):
         leaves = [parameter.clone().requires_grad_() for parameter in parameters]
         slopes = torch.autograd.grad(log_likelihood(value, *leaves), leaves)
         steepest = [slope.abs().max().item() for slope in slopes]
@@ -65,8 +65,8 @@ def test_em_ends_where_the_likelihood_is_flat():
 
 
 def test_shares_and_laws_of_the_groups_are_found():
-    value = table(6000)
-    _, _, log_probs, log_mix = fitted(value, 100)
+    value = table(4000)
+    _, _, log_probs, log_mix = fitted(value, 60)
     small = int(log_mix.argmin())
     assert log_mix.exp()[small] == pytest.approx(0.3, abs=0.04)
     wanted = torch.tensor([[0.8, 0.2], [0.2, 0.8]]).double()  # of "b", (states, groups)
