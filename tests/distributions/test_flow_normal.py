@@ -145,3 +145,17 @@ def test_a_draw_may_be_moved_along_the_gradient_of_its_density():
     (grad,) = torch.autograd.grad(law.log_prob(z).sum(), z)
     again = z.detach().clone().requires_grad_()
     assert torch.allclose(grad, torch.autograd.grad(law.log_prob(again).sum(), again)[0], atol=1e-6)
+
+
+def test_a_base_may_be_set_anew_whatever_it_scores():
+    """What it has learned is kept, unless asked; it is fitted to codes of the generation space."""
+    torch.manual_seed(0)
+    prior = pp.FlowNormal(3, layers=2, hidden=(4,), base=pp.GaussianMixture(3, 2))
+    codes = prior.to_representation(5 + torch.randn(3000, 3)).detach()
+    assert prior.reinitialize(codes)
+    assert (prior.base().mean - 5).abs().max() < 0.2
+    learned = prior.base().mean.clone()
+    assert not prior.reinitialize(codes[:60])
+    assert torch.equal(prior.base().mean, learned)
+    assert prior.reinitialize(codes[:60], force=True)
+    assert not torch.equal(prior.base().mean, learned)

@@ -1,9 +1,11 @@
 """EM of a mixture of product laws, against its likelihood written out plainly."""
 
+import numpy
 import pytest
 import torch
 
 import pyro_priors as pp
+from pyro_priors.modules.initialise import _update_leaves as update_leaves
 from pyro_priors.modules.initialise import fit_product_mixture
 
 KINDS = {"a": pp.Continuous(3), "b": pp.Discrete(2), "c": pp.Continuous(3), "d": pp.Discrete(3), "e": pp.Continuous(2)}
@@ -82,3 +84,25 @@ def test_shrinkage_adds_rows_of_the_columns_own_law():
     torch.testing.assert_close(log_probs[:, :, 0], log_probs[:, :, 1], atol=1e-4, rtol=0)
     torch.testing.assert_close(log_probs[1, 1].exp(), known.mean().expand(2), atol=1e-3, rtol=0)
     assert (log_probs[1, 2] < -10).all()  # a state that the variable lacks
+
+
+def test_leaves_are_weighted_means_and_deviations_however_small_the_weights():
+    """A component that holds a fraction of one row is fitted to it as one that holds many; one that has none stays."""
+    generator = torch.Generator().manual_seed(0)
+    value = torch.randn(40, 5, generator=generator).double() * 5
+    value[:10, 0] = torch.nan
+    variables = pp.distributions.Variables(KINDS, torch.zeros(3, 3).double(), torch.ones(3, 3).double())
+    used = torch.rand(40, 5, 3, generator=generator).double() * (~value.isnan()).unsqueeze(-1) / 40
+    used[:, 2, 1] = 0
+    old = torch.full((3, 3), 7.0).double()
+    loc, scale = update_leaves(value, variables, used, old, old + 1)
+    for row, column in enumerate((0, 2, 4)):
+        x = value[:, column].nan_to_num(0.0).numpy()
+        for state in range(3):
+            weights = used[:, column, state].numpy()
+            if (column, state) == (2, 1):
+                assert (loc[row, state], scale[row, state]) == (7, 8)
+                continue
+            mean = numpy.average(x, weights=weights)
+            deviation = numpy.average((x - mean) ** 2, weights=weights) ** 0.5
+            assert (loc[row, state].item(), scale[row, state].item()) == pytest.approx((mean, deviation))
