@@ -1,30 +1,23 @@
 """Do the tests bite? Plant small faults in the library, each by itself, and see whether a test fails.
 
-Faults are drawn by a seed, uniformly, from all that mutmut's operators make of the functions of `pyro_priors`, its
-texts left out (a number that is 1 more, an operator or condition turned, an argument None or gone, a value None, ...),
-and from two of our own: a statement that is gone, an `if` that is negated. What only says something is left alone:
-annotations and `cast`, docstrings, decorators, what is raised (whether it is raised is not), `strict` of `zip` (it is
-an assertion), `__repr__` and `extra_repr`.
-
     pip install coverage mutmut
-    python tests/mutants.py cover FOLDER                 # once: which test runs which line, and for how long
-    python tests/mutants.py run FOLDER --seed 20 --count 400
+    python tests/mutants.py cover FOLDER                                # once: which test runs which line, how long
+    python tests/mutants.py run FOLDER --seed 20 --count 400            # faults as `mutations.py` draws them
     python tests/mutants.py run FOLDER --seed 20 --count 400 --again    # what survived, after the tests were mended
 
 Work is done on a copy of the tree in FOLDER. A process that has imported the packages the tests need forks a child
 for every fault; the child runs only tests that run the line, those of its own room first, quick ones first, until one
-fails. FOLDER/results.jsonl grows by a line for every fault: survived, killed (by which test), timeout, or uncovered.
-A fault that survives the first `--budget` seconds of tests counts as a survivor.
+fails. FOLDER/results-SEED.jsonl grows by a line for every fault: survived, killed (by which test), timeout, or
+uncovered. A fault that survives the first `--budget` seconds of tests counts as a survivor. `cover` takes paths of
+tests whose lines have changed; several in one process, if commas join them.
 """
 
 import argparse
-import ast
 import contextlib
 import gc
 import importlib
 import json
 import os
-import random
 import resource
 import shutil
 import signal
@@ -35,90 +28,11 @@ import traceback
 from collections import defaultdict
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from mutations import ROOT, draw
+
 PYTEST = ["-q", "-x", "-n", "0", "-p", "no:cacheprovider", "--tb=line"]
 PYTEST += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # its plugins are imported before it starts
 OURS = ("pyro_priors", "models", "inference", "experiments", "tests")
-UNCHANGED = ("len", "isinstance", "super", "cast")  # calls that mutmut leaves alone, and what only types read
-SILENT = ("__repr__", "__str__", "extra_repr")
-
-
-def candidates(source: str) -> list[dict]:
-    """All mutants of a file: operator, span in bytes, line, and what stands there instead."""
-    import libcst as cst
-    from libcst.metadata import ByteSpanPositionProvider, MetadataWrapper, PositionProvider
-    from mutmut.mutation.mutators import mutation_operators
-
-    out: list[dict] = []
-    operators = [(kind, rule) for kind, rule in mutation_operators if kind is not cst.BaseString]
-
-    class Visitor(cst.CSTVisitor):
-        METADATA_DEPENDENCIES = (ByteSpanPositionProvider, PositionProvider)
-        depth = statement = 0  # statement: the line on which it begins
-
-        def add(self, name, node, mutated):
-            span, place = self.get_metadata(ByteSpanPositionProvider, node), self.get_metadata(PositionProvider, node)
-            code = mutated if isinstance(mutated, str) else cst.Module([]).code_for_node(mutated)
-            where = {"line": place.start.line, "start": span.start, "length": span.length}
-            out.append({"operator": name, **where, "statement": self.statement, "after": code})
-
-        def on_visit(self, node):
-            if isinstance(node, cst.SimpleStatementLine | cst.BaseCompoundStatement):
-                self.statement = self.get_metadata(PositionProvider, node).start.line
-            calls = isinstance(node, cst.Call) and isinstance(node.func, cst.Name)
-            if isinstance(node, cst.Annotation | cst.Decorator | cst.Import | cst.ImportFrom):
-                return False
-            if calls and node.func.value in UNCHANGED:
-                return False
-            if isinstance(node, cst.FunctionDef):
-                if node.name.value in SILENT:
-                    return False
-                self.depth += 1
-            if not self.depth:
-                return True
-            text = isinstance(node, cst.Expr) and isinstance(node.value, cst.BaseString | cst.Ellipsis)
-            strict = isinstance(node, cst.Arg) and node.keyword is not None and node.keyword.value == "strict"
-            if isinstance(node, cst.Raise | cst.AugAssign | cst.Expr | cst.Del | cst.Assert) and not text:
-                self.add("statement gone", node, "pass")
-            if isinstance(node, cst.If):
-                self.add("if negated", node.test, f"not ({cst.Module([]).code_for_node(node.test)})")
-            if isinstance(node, cst.Raise) or text or strict:
-                return False
-            for kind, rule in operators:
-                if isinstance(node, kind):
-                    for mutated in rule(node):
-                        if not (calls and node.func.value == "zip" and mutated.args[-1] is not node.args[-1]):
-                            self.add(rule.__name__.removeprefix("operator_"), node, mutated)
-            return True
-
-        def on_leave(self, node):
-            if isinstance(node, cst.FunctionDef) and node.name.value not in SILENT:
-                self.depth -= 1
-
-    MetadataWrapper(cst.parse_module(source)).visit(Visitor())
-    return out
-
-
-def draw(seed: int, count: int) -> list[dict]:
-    """Mutants that compile and differ from the file, in the order in which the seed draws them."""
-    pool = [
-        {"file": str(path.relative_to(ROOT)), **mutant}
-        for path in sorted((ROOT / "pyro_priors").rglob("*.py"))
-        for mutant in candidates(path.read_text())
-    ]
-    print(f"{len(pool)} mutants in all")
-    drawn: list[dict] = []
-    for mutant in random.Random(seed).sample(pool, len(pool)):
-        original = (ROOT / mutant["file"]).read_bytes()
-        start, stop = mutant["start"], mutant["start"] + mutant["length"]
-        code = original[:start] + mutant["after"].encode() + original[stop:]
-        with contextlib.suppress(SyntaxError):
-            if ast.dump(ast.parse(code)) != ast.dump(ast.parse(original)):
-                compile(code, mutant["file"], "exec")
-                drawn.append({"id": len(drawn), **mutant, "before": original[start:stop].decode(), "code": code})
-        if len(drawn) == count:
-            break
-    return drawn
 
 
 def copy_tree(work: Path) -> Path:
@@ -155,14 +69,20 @@ def cover(work: Path, paths: list[str]) -> None:
             continue
         enter(tree)
         measure = coverage.Coverage(data_file=None, source=["pyro_priors"], config_file=False)
-        tests: dict[str, list] = {}
+        tests: dict[str, list] = {}  # seconds, outcome, whether it starts processes, whose lines nobody counts
+        sys.addaudithook(
+            lambda event, args: event in ("os.fork", "subprocess.Popen") and now and tests[now[-1]].__setitem__(2, True)
+        )
+        now: list[str] = []
 
         class Recorder:
             @pytest.hookimpl(wrapper=True)
             def pytest_runtest_protocol(self, item):
                 measure.switch_context(item.nodeid)
-                tests[item.nodeid] = [0.0, "passed"]
+                tests[item.nodeid] = [0.0, "passed", False]
+                now.append(item.nodeid)
                 result = yield
+                now.clear()
                 measure.switch_context("")
                 return result
 
@@ -172,7 +92,7 @@ def cover(work: Path, paths: list[str]) -> None:
                     tests[report.nodeid][1] = report.outcome
 
         measure.start()
-        pytest.main([*(flag for flag in PYTEST if flag != "-x"), path], plugins=[Recorder()])
+        pytest.main([*(flag for flag in PYTEST if flag != "-x"), *path.split(",")], plugins=[Recorder()])
         measure.stop()
         lines: dict[str, list[str]] = {}
         data = measure.get_data()
@@ -180,7 +100,7 @@ def cover(work: Path, paths: list[str]) -> None:
             for line, contexts in data.contexts_by_lineno(name).items():
                 lines[f"{Path(name).relative_to(tree)}:{line}"] = contexts
         modules = [m for m, module in sys.modules.items() if getattr(module, "__spec__", None)]
-        out = work / "cover" / (path.replace("/", "-") + ".json")
+        out = work / "cover" / (path.replace("/", "-")[:100] + ".json")
         out.parent.mkdir(exist_ok=True)
         out.write_text(json.dumps({"tests": tests, "lines": lines, "modules": modules}))
         os._exit(0)
@@ -203,7 +123,8 @@ class Covered:
             self.of_file[line.rsplit(":", 1)[0]] |= tests
 
     def of(self, file: str, line: int, statement: int) -> list[str]:
-        """Tests of a line; of the whole file where it runs at import. After them those that share their fixtures."""
+        """Tests of a line; of the whole file where it runs at import. After them those that share their
+        fixtures, or that run the file and start processes."""
         places = [place for place in (f"{file}:{line}", f"{file}:{statement}") if place in self.lines]
         tests = self.lines[places[0]] if places else set()
         if not tests and places:
@@ -212,7 +133,11 @@ class Covered:
         good = [t for t in tests if self.tests[t][1] == "passed"]
         order = sorted(good, key=lambda t: (f"/{room}/" not in t, self.tests[t][0]))
         files = {t.split("::")[0] for t in good}
-        beside = {t for t, (_, outcome) in self.tests.items() if outcome == "passed" and t.split("::")[0] in files}
+        beside = {
+            test
+            for test, (_, outcome, *starts) in self.tests.items()
+            if outcome == "passed" and (test.split("::")[0] in files or (any(starts) and test in self.of_file[file]))
+        }
         order += sorted(beside - set(order), key=lambda t: self.tests[t][0])
         chosen, spent = [], 0.0
         for test in order:
