@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
@@ -271,25 +270,3 @@ def test_truncated_mnist_is_not_half_read(tmp_path):
 def test_bad_arguments(arguments, message):
     with pytest.raises(UserError, match=message):
         load(**arguments)
-
-
-def test_what_is_downloaded_is_kept(tmp_path, monkeypatch):
-    """Into the folder where it is looked for, whole, and once; an interrupted download leaves nothing there."""
-    real, asked = datasets.MNIST, []
-
-    def mnist(root, train, download):
-        if download:
-            asked.append(root)
-            write_mnist(Path(root) / "MNIST")
-            if len(asked) == 1:
-                raise OSError("the line is dead")
-        return real(root, train, download=False)
-
-    monkeypatch.setattr(datasets, "MNIST", mnist)
-    with pytest.raises(UserError, match="the line is dead"):
-        load("mnist", tmp_path / "data")
-    assert not (tmp_path / "data").exists()
-    for _ in range(2):
-        assert load("mnist", tmp_path / "data").image_shape == (1, 28, 28)
-    assert len(asked) == 2
-    assert not any(Path(folder).exists() for folder in asked)

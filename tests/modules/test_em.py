@@ -1,4 +1,4 @@
-"""EM of a mixture of product laws, against its likelihood written out plainly."""
+"""EM of a mixture of product laws, against its likelihood written out plainly, and the cores that it sets."""
 
 import numpy
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 import pyro_priors as pp
 from pyro_priors.modules.initialise import _update_leaves as update_leaves
-from pyro_priors.modules.initialise import fit_product_mixture
+from pyro_priors.modules.initialise import fit_product_mixture, near_diagonal_cores
 
 KINDS = {"a": pp.Continuous(3), "b": pp.Discrete(2), "c": pp.Continuous(3), "d": pp.Discrete(3), "e": pp.Continuous(2)}
 
@@ -106,3 +106,17 @@ def test_leaves_are_weighted_means_and_deviations_however_small_the_weights():
             mean = numpy.average(x, weights=weights)
             deviation = numpy.average((x - mean) ** 2, weights=weights) ** 0.5
             assert (loc[row, state].item(), scale[row, state].item()) == pytest.approx((mean, deviation))
+
+
+def test_clusters_leak_about_as_much_as_they_may():
+    """Between two clusters 1 / (10 m D) of what the lesser keeps to itself, less a little noise."""
+    torch.manual_seed(0)
+    log_probs, log_mix = torch.randn(6, 5, 4).log_softmax(1), torch.randn(4).log_softmax(0)
+    cores = near_diagonal_cores(log_probs, log_mix)
+    diagonal = cores.diagonal(dim1=-2, dim2=-1)
+    torch.testing.assert_close(diagonal, log_probs + log_mix / 6)
+    smaller = torch.minimum(diagonal.unsqueeze(-1), diagonal.unsqueeze(-2))
+    share = (cores - smaller)[..., ~torch.eye(4, dtype=torch.bool)].exp() * 10 * 4 * 6
+    assert share.max() <= 1 + 1e-5
+    assert share.min() > 0.6
+    assert share.std() > 0.02  # equal ones would stay equal
