@@ -150,7 +150,7 @@ def test_a_draw_may_be_moved_along_the_gradient_of_its_density():
 def test_a_base_may_be_set_anew_whatever_it_scores():
     """What it has learned is kept, unless asked; it is fitted to codes of the generation space."""
     torch.manual_seed(0)
-    prior = pp.FlowNormal(3, layers=2, hidden=(4,), base=pp.GaussianMixture(3, 2))
+    prior = pp.FlowNormal(3, layers=2, hidden=(4,), base=pp.GaussianMixture(3, 20))
     codes = prior.to_representation(5 + torch.randn(3000, 3)).detach()
     assert prior.reinitialize(codes)
     assert (prior.base().mean - 5).abs().max() < 0.2
