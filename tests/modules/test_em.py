@@ -6,7 +6,7 @@ import torch
 
 import pyro_priors as pp
 from pyro_priors.modules.initialise import _update_leaves as update_leaves
-from pyro_priors.modules.initialise import fit_product_mixture, near_diagonal_cores
+from pyro_priors.modules.initialise import cluster_rows, fit_product_mixture, near_diagonal_cores
 
 KINDS = {"a": pp.Continuous(3), "b": pp.Discrete(2), "c": pp.Continuous(3), "d": pp.Discrete(3), "e": pp.Continuous(2)}
 
@@ -120,3 +120,26 @@ def test_clusters_leak_about_as_much_as_they_may():
     assert share.max() <= 1 + 1e-5
     assert share.min() > 0.6
     assert share.std() > 0.02  # equal ones would stay equal
+
+
+def test_rows_are_clustered_by_what_they_know():
+    """Far from zero, in any unit, in any number of categories; entries that are missing tell nothing."""
+    torch.manual_seed(0)
+    group = torch.arange(400) % 2
+    value = torch.stack(
+        [
+            1e4 + 3 * group + 0.3 * torch.randn(400),
+            group.float(),
+            1e-3 * (group + 0.1 * torch.randn(400)),
+            (2 - 2 * group).float(),
+            torch.full((400,), torch.nan),
+        ],
+        -1,
+    )
+    value[torch.rand(400) < 0.3, 0] = torch.nan
+    value[torch.rand(400) < 0.3, 1] = torch.nan
+    variables = pp.distributions.Variables(KINDS, torch.zeros(3, 3), torch.ones(3, 3))
+    label = cluster_rows(value, variables, 2)
+    assert ((label == group).all() or (label == 1 - group).all()).item()
+    nothing = cluster_rows(torch.full((6, 5), torch.nan), variables, 4)
+    assert nothing.tolist() == [0, 1, 2, 3, 0, 1]
