@@ -180,7 +180,10 @@ class MinibatchDiscrimination(Recorded):
 
     def __init__(self, features: int, kernels: int, size: int = 5) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(features, check_count("kernels", kernels), size) / features**0.5)
+        shape = [
+            check_count(name, count) for name, count in (("features", features), ("kernels", kernels), ("size", size))
+        ]
+        self.weight = nn.Parameter(torch.randn(shape) / features**0.5)
 
     def forward(self, features: Tensor) -> Tensor:
         rows = torch.einsum("nf,fks->nks", features, self.weight)

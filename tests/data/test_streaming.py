@@ -238,3 +238,10 @@ def test_bad_flags(flags, message):
 def test_what_cannot_be_streamed(tmp_path, name, how):
     with pytest.raises(UserError, match="stream: expected data celeba or folder and binarize 'none', got"):
         load(name, tmp_path, stream=Streaming(), **how)
+
+
+def test_no_images_are_as_large_as_the_others():
+    images = OnDisk(lambda name: torch.zeros(3, 4, 5, dtype=torch.uint8), ["a", "b"], (3, 4, 5), Streaming())
+    none = torch.empty(0, dtype=torch.long)
+    assert images[none].shape == images.part(none).shape == (0, 3, 4, 5)
+    assert images[none].dtype == torch.uint8

@@ -284,3 +284,17 @@ def _bent(coupling, x, inverse):
 
 def _log_slopes(coupling, x):
     return _bent(coupling, x, inverse=False)[1]
+
+
+def test_a_base_may_be_set_anew_whatever_it_scores():
+    """What it has learned is kept, unless asked; it is fitted to codes of the generation space."""
+    torch.manual_seed(0)
+    prior = pp.FlowNormal(3, layers=2, hidden=(4,), base=pp.GaussianMixture(3, 20))
+    codes = prior.to_representation(5 + torch.randn(3000, 3)).detach()
+    assert prior.reinitialize(codes)
+    assert (prior.base().mean - 5).abs().max() < 0.2
+    learned = prior.base().mean.clone()
+    assert not prior.reinitialize(codes[:60])
+    assert torch.equal(prior.base().mean, learned)
+    assert prior.reinitialize(codes[:60], force=True)
+    assert not torch.equal(prior.base().mean, learned)

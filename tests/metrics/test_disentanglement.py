@@ -2,6 +2,7 @@
 
 import math
 
+import numpy
 import pytest
 import torch
 
@@ -62,3 +63,42 @@ GOOD = torch.rand(5, 2)
 def test_bad_input(codes, factors, bins, message):
     with pytest.raises(ValueError, match=message):
         mutual_information_gap(codes, factors, bins)
+
+
+def information(first, second):
+    """Mutual information of two columns of states by the counts of their pairs, in nats."""
+    joint = numpy.zeros((first.max() + 1, second.max() + 1))
+    numpy.add.at(joint, (first, second), 1 / len(first))
+    apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+    return (joint[joint > 0] * numpy.log(joint[joint > 0] / apart[joint > 0])).sum()
+
+
+@pytest.mark.parametrize("bins", [2, 5, 20])
+def test_against_counts(bins):
+    """Factors of unequal entropy, each told in part by all of four latents of other sizes and places."""
+    generator = torch.Generator().manual_seed(bins)
+    factors = torch.stack([torch.randint(n, (700,), generator=generator) for n in (2, 3, 7)], -1)
+    mix = torch.randn(3, 4, generator=generator)
+    codes = factors.float() @ mix + 0.3 * torch.randn(700, 4, generator=generator)
+    codes = codes * torch.tensor([0.01, 1.0, 5.0, 100.0]) + torch.tensor([3.0, 0.0, -7.0, 50.0])
+    cells = []
+    for code in codes.double().numpy().T:
+        edges = numpy.linspace(code.min(), code.max(), bins + 1)
+        cells.append(numpy.digitize(code, edges[1:-1]))
+    gaps = []
+    for factor in factors.numpy().T:
+        best, second = sorted((information(factor, cell) for cell in cells), reverse=True)[:2]
+        gaps.append((best - second) / information(factor, factor))
+    assert len(set(numpy.round(gaps, 3))) == 3
+    assert mutual_information_gap(codes, factors, bins) == pytest.approx(sum(gaps) / 3, abs=1e-9)
+
+
+def test_a_latent_that_never_varies_tells_nothing():
+    factor = torch.arange(40) % 4
+    codes = torch.stack([torch.full((40,), 3.0), factor.float()], -1)
+    assert mutual_information_gap(codes, factor[:, None]) == pytest.approx(1)
+
+
+def test_two_examples_and_two_bins_are_enough():
+    codes = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    assert mutual_information_gap(codes, torch.tensor([[0], [1]]), bins=2) == pytest.approx(1)

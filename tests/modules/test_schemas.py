@@ -159,3 +159,15 @@ def test_long_descriptions_are_cut():
     assert len(many.schema()["variables"]) == 30
     variables = Variables({"row": [Discrete(2), Discrete(3), Discrete(3)]})
     assert repr(variables) == "Variables(row: 1 x Discrete(2) + 2 x Discrete(3))"
+
+
+def test_weights_without_a_schema_are_checked_by_torch_shape_by_shape():
+    """As files of before have none."""
+    prior = pp.TRIP(3, 4, 2)
+    state = {key: value for key, value in prior.state_dict().items() if key != STATE}
+    state["loc"], state["log_scale"] = torch.zeros(2, 4), torch.zeros(3, 5)
+    with pytest.raises(RuntimeError, match=r"(?s)size mismatch for loc: .*size mismatch for log_scale: "):
+        prior.load_state_dict(state)
+    state.pop("loc")
+    with pytest.raises(RuntimeError, match=r'Missing key\(s\) in state_dict: "loc"'):
+        prior.load_state_dict(state)

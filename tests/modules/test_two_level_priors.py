@@ -195,3 +195,15 @@ def test_parts_that_do_not_fit():
             GatedMLPJointDecoder(2, 3, SHAPE),
             pp.StandardNormal(3),
         )
+
+
+@pytest.mark.parametrize("make", [one_level, two_levels])
+def test_as_many_are_drawn_as_asked(make):
+    model = make(pp.StandardNormal(3))
+    assert model.model(n=4).shape == (4, *SHAPE)
+    assert model.model(torch.zeros(2, *SHAPE)).shape == (2, *SHAPE)
+    assert model.generate(4, drawn=True).unique().tolist() == [0, 1]
+    for program, arguments in ((model.model, {}), (model.model, {"n": 3}), (model.guide, {"n": 3})):
+        images = {"x": torch.zeros(2, *SHAPE)} if arguments else {}
+        with pytest.raises(ValueError, match="n: expected"):
+            program(**images, **arguments)

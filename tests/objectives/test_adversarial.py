@@ -157,3 +157,16 @@ def test_without_a_known_wrong_attribute_there_are_no_further_fakes():
     loss, _ = CriticLoss(critic, mismatched=True)(program.model, program.guide, REAL, y)
     plain, _ = CriticLoss(critic)(program.model, program.guide, REAL, y)
     assert loss == plain
+
+
+@pytest.mark.parametrize("kind", FORMULAS)
+def test_the_penalty_adds_to_the_loss_by_its_weight(kind):
+    """A linear critic has the same slope everywhere: its norm less one, squared, wherever the points lie."""
+    program, critic = Shift(), Linear()
+    plain, _ = CriticLoss(critic, kind)(program.model, program.guide, REAL)
+    loss, terms = CriticLoss(critic, kind, penalty=7.0)(program.model, program.guide, REAL)
+    x = REAL.clone().requires_grad_()
+    excess = (torch.autograd.grad(critic(x).sum(), x)[0].norm(dim=-1) - 1).square().mean()
+    assert terms.penalty.item() == pytest.approx(excess.item(), rel=1e-5)
+    assert loss.item() == pytest.approx((plain + 7 * excess).item(), rel=1e-5)
+    assert excess > 0.01

@@ -254,3 +254,29 @@ def two_latents(x):
 def test_programs_that_do_not_fit(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def mixture_of_three(x):
+    with pyro.plate("data", len(x)):
+        c = pyro.sample("c", dist.Categorical(x.new_tensor([0.5, 0.3, 0.2])))
+        pyro.sample("x", dist.Normal(2.0 * c[..., None] - 1, 0.7).expand((*c.shape, 2)).to_event(1), obs=x)
+
+
+def belief(x):
+    with pyro.plate("data", len(x)):
+        pyro.sample("c", dist.Categorical(logits=x @ x.new_tensor([[0.0, 1, 2], [0, 3, -1]])), infer=IN_PARALLEL)
+
+
+IN_PARALLEL = {"enumerate": "parallel"}
+
+
+def test_enumerated_categories_are_summed_with_their_probabilities():
+    """The bound, written out: sum over c of q(c) [log p(x given c) + log p(c) - log q(c)]."""
+    q = (X @ torch.tensor([[0.0, 1, 2], [0, 3, -1]]).double()).softmax(-1)
+    given = dist.Normal(torch.tensor([-1.0, 1.0, 3.0]).double(), 0.7).log_prob(X.unsqueeze(-1)).sum(1)
+    kl = (q * (q / torch.tensor([0.5, 0.3, 0.2]).double()).log()).sum(-1)
+    for weight in (1.0, 0.25):
+        loss, terms = ELBO("c", weight, enumerate=True)(mixture_of_three, belief, X)
+        torch.testing.assert_close(terms.reconstruction, (q * given).sum(-1).mean())
+        torch.testing.assert_close(terms.kl, kl.mean())
+        torch.testing.assert_close(loss, weight * terms.kl - terms.reconstruction)

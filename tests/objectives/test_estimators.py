@@ -187,3 +187,13 @@ def test_what_cannot_be_estimated_is_refused():
         make_estimator("pathwise", normalize=True)
     with pytest.raises(ValueError, match="baseline: expected"):
         ScoreFunction("median")
+
+
+@pytest.mark.parametrize("baseline", ["mean", "leave-one-out", "none"])
+def test_two_examples_are_enough_for_a_baseline_and_one_for_none(baseline):
+    loc = torch.zeros(2, requires_grad=True)
+    estimator = ScoreFunction(baseline)
+    for count in (2, 1) if baseline == "none" else (2,):
+        drawn = estimator.draw(program, dist.Normal(loc, 1.0).to_event(1), count)
+        (grad,) = torch.autograd.grad(estimator.loss(drawn, cost(drawn.z)), loc)
+        assert grad.abs().sum() > 0

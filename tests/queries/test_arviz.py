@@ -17,6 +17,7 @@ from pyro_priors import queries
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 from pyro_priors.queries import to_arviz
+from pyro_priors.queries.arviz_bridge import pareto_k
 
 SHAPE, NAN = (1, 4, 4), torch.nan
 ATTRIBUTES = {"digit": pp.Discrete(3), "age": pp.Continuous(2)}
@@ -239,3 +240,14 @@ def test_bad_input(case):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_tails_of_weights_in_half_or_single_precision_are_those_in_double():
+    """Log-weights of one precision or of another: the numbers are the same, so is what is said of them."""
+    weights = np.random.default_rng(0).standard_cauchy(1000).astype(np.float16)
+    logs = np.log(np.abs(weights) + np.float16(0.01))
+    exact = pareto_k(logs.astype(np.float64))
+    assert pareto_k(logs) == exact
+    assert pareto_k(logs.astype(np.float32)) == exact
+    assert pareto_k(logs.tolist()) == exact
+    assert pareto_k(logs).dtype == np.float64

@@ -84,6 +84,27 @@ def test_the_prior_sees_one_draw_for_each_of_so_many_examples(data):
         torch.testing.assert_close(torch.stack(many).mean(0), vae.encode(IMAGES[:20]).mean, atol=0.3, rtol=0)
 
 
+def test_codes_are_draws_not_means():
+    """Of wide posteriors whose means are all alike: spread, correlation and examples are those of draws."""
+    wide = pyro.distributions.Normal(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0]))
+    prior = Noted()
+    callback = Reinitialize(
+        prior, torch.rand(4000, 1), encode=lambda x: wide.expand([len(x), 2]).to_event(1), samples=3000
+    )
+    (z,) = callback._encoded(torch.device("cpu"))
+    assert z.shape == (3000, 2)
+    torch.testing.assert_close(z.mean(0), wide.loc, atol=0.25, rtol=0)  # 4.5 standard errors of the wider
+    torch.testing.assert_close(z.std(0), wide.scale, rtol=0.06, atol=0)
+
+
+def test_a_tensor_is_sampled_without_repetition_and_afresh():
+    rows = torch.arange(50.0)[:, None]
+    callback = Reinitialize(Noted(), rows, encode=None, samples=20)
+    first, second = (callback._encoded(torch.device("cpu"))[0] for _ in range(2))
+    assert len(first.unique()) == len(second.unique()) == 20
+    assert not torch.equal(first, second)
+
+
 def test_a_prior_with_attributes_sees_them():
     class Joint(Noted):
         attributes = ("label",)

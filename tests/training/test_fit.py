@@ -252,3 +252,26 @@ def test_losses_that_do_not_compare_choose_no_epoch():
     assert (result.best_epoch, result.best_loss) == (3, losses[-1])
     with pytest.raises(ValueError, match="early_stopping: expected None with Moving"):
         fit(step, line, [X], epochs=1, validation=[X], early_stopping=EarlyStopping(2), **QUIET)
+
+
+class Endless:
+    """Batches whose number is not known before they have come."""
+
+    def __iter__(self):
+        return iter([X[:20], X[20:30]])
+
+
+def test_data_without_a_length_are_enough(tmp_path):
+    line, other = Line(), Line()
+    history = fit(sgd(line), line, Endless(), epochs=2, run_dir=tmp_path, **QUIET).history
+    assert history[-1]["step"] == 4
+    fit(sgd(other), other, [X[:20], X[20:30]], epochs=2, **QUIET)
+    assert weights(line) == weights(other)
+
+
+def test_a_bar_counts_batches_and_says_where_it_is(capsys):
+    line = Line()
+    fit(sgd(line), line, [X[:20], X[20:30], X[30:]], epochs=2, progress=True)
+    shown = capsys.readouterr().err
+    assert "| 6/6 [" in shown
+    assert "epoch 2/2, loss" in shown

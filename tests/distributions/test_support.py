@@ -1,0 +1,52 @@
+"""Which values a law allows, as its support says it."""
+
+import math
+
+import pytest
+import torch
+from torch.distributions import constraints
+
+import pyro_priors as pp
+
+NAN = math.nan
+
+
+def law():
+    return pp.TTLP(2, {"digit": pp.Discrete(3), "age": pp.Continuous(2)}, components=2, rank=2, order="declared")()
+
+
+def test_numbers_and_states_mixed():
+    support = law().support
+    rows = torch.tensor(
+        [
+            [0.0, -5.0, 2.0, 7.5],
+            [NAN, 1.0, NAN, NAN],
+            [0.0, 0.0, 3.0, 0.0],
+            [0.0, 0.0, -1.0, 0.0],
+            [0.0, 0.0, 0.5, 0.0],
+            [math.inf, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, -math.inf],
+        ]
+    )
+    assert support.check(rows).tolist() == [True, True, False, False, False, False, False]
+    assert (support.event_dim, support.is_discrete) == (1, False)
+
+
+def test_it_is_that_of_the_columns_left():
+    joint = law()
+    only = joint.marginal("digit").support
+    assert only.check(torch.tensor([[2.0], [3.0], [NAN]])).tolist() == [True, False, True]
+    assert only.is_discrete
+    given = joint.condition(digit=torch.tensor(1.0))
+    assert given.support is constraints.real_vector
+    moved = joint.marginal(["digit", "age"]).support
+    assert moved.check(torch.tensor([[2.0, 7.5], [7.5, 2.0]])).tolist() == [True, False]
+    assert not moved.is_discrete
+
+
+@pytest.mark.parametrize("bad", [3.0, 0.5, math.inf])
+def test_a_density_refuses_what_the_support_does_not_hold(bad):
+    value = torch.zeros(4)
+    value[2] = bad
+    with pytest.raises(ValueError, match="expected"):
+        law().log_prob(value)
