@@ -156,7 +156,7 @@ def mutual_information(joint: TensorRing) -> tuple[tuple[str, ...], Tensor]:
     if not names:
         raise ValueError(f"joint: expected a law with a discrete variable, got {joint.variables}")
     law, count = joint.marginal(names), len(names)
-    nothing = torch.full((1, count), torch.nan, dtype=torch.float64, device=joint.log_cores.device)
+    nothing = torch.full((1, count), torch.nan, dtype=torch.float64, device=joint.log_cores[0].device)
     alone = law.state_probs(nothing)[0]  # (A, N)
     rows, states = alone.nonzero().unbind(-1)  # a state of probability 0 adds nothing, and cannot be given
     given = nothing.repeat(len(rows), 1).scatter(1, rows.unsqueeze(-1), states.unsqueeze(-1).to(nothing.dtype))

@@ -83,9 +83,9 @@ def check_output(argument: str, path: str | os.PathLike, inputs: Iterable[str | 
             raise PermissionError(errno.EACCES, f"the folder {folder} cannot be written")
     except OSError as error:
         raise UserError(f"{argument}: expected a file to write, got {path.absolute()} ({error.strerror})") from error
-    for other in inputs if replaced is not None else ():
+    for other in inputs:
         with suppress(OSError):
-            if os.path.samestat(replaced, os.stat(other)):
+            if replaced is not None and os.path.samestat(replaced, os.stat(other)):
                 raise UserError(f"{argument}: expected another file than those that are read, got {path.absolute()}")
 
 
