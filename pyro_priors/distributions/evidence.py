@@ -3,7 +3,9 @@
 import copy
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -92,6 +94,11 @@ class Evidence:
         check_broadcast("value", shape[:-1], batch_shape)
         check_width(self.variables, value, columns)
         self.variables.check(value, columns)
+
+
+def as_tensor(value: Any, device: torch.device | None = None) -> Tensor:
+    """`torch.as_tensor`, which warns of numpy's booleans."""
+    return torch.as_tensor(numpy.asarray(value) if isinstance(value, numpy.generic) else value, device=device)
 
 
 def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:
