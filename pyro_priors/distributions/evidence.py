@@ -3,7 +3,9 @@
 import copy
 from collections.abc import Sequence
 from numbers import Integral
+from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -110,6 +112,11 @@ class Evidence:
         if any(holds((group.amax(-1) == -torch.inf).any()) for group in self.layout.split(log_weights)):
             raise ValueError("contradictory evidence: every state of some variable is excluded")
         return log_weights
+
+
+def as_tensor(value: Any, device: torch.device | None = None) -> Tensor:
+    """`torch.as_tensor`, which warns of numpy's booleans."""
+    return torch.as_tensor(numpy.asarray(value) if isinstance(value, numpy.generic) else value, device=device)
 
 
 def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_priors.checks import check_broadcast
-from pyro_priors.distributions.evidence import Evidence, as_floats, check_width, fits
+from pyro_priors.distributions.evidence import Evidence, as_floats, as_tensor, check_width, fits
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
 from pyro_priors.distributions.support import VariablesSupport
@@ -207,7 +207,7 @@ class TensorRing(TorchDistribution):
             if set(block) & set(columns):
                 raise ValueError(f"{name}: given twice: another argument already covers it")
             try:
-                value = torch.as_tensor(value, device=self._cores.device)
+                value = as_tensor(value, self._cores.device)
             except (RuntimeError, TypeError, ValueError):
                 raise ValueError(f"{name}: expected a tensor or a number, got {value!r}") from None
             value = as_floats(value, self._cores.dtype)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_choice
+from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.distributions.gumbel_softmax import GumbelSoftmax
 from pyro_priors.distributions.truncated_categorical import TruncatedCategorical
 from pyro_priors.modules.fitting import clusters_of
@@ -214,7 +215,7 @@ class CategoricalVAE(VAE):
         if probs is not None and probs.shape != (self.prior.num_categories,):
             raise ValueError(f"probs: expected shape ({self.prior.num_categories},), got {tuple(probs.shape)}")
         if category is not None:
-            index = torch.as_tensor(category)
+            index = as_tensor(category)
             if index.is_floating_point() or index.dim() or not 0 <= index < self.prior.num_categories:
                 raise ValueError(f"category: expected 0..{self.prior.num_categories - 1}, got {category}")
             c = torch.full((count,), int(index), device=law.loc.device)

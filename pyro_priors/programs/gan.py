@@ -8,6 +8,7 @@ from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.programs.pixels import SignedImages, check_pixels
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement
 
@@ -174,7 +175,7 @@ class InfoGAN(GAN):
         return self.recogniser(2 * x - 1 if self.signed else x).softmax(-1)
 
     def _check_category(self, category: int | Tensor, n: int) -> Tensor:
-        c = torch.as_tensor(category)
+        c = as_tensor(category)
         if c.is_floating_point() or c.shape not in ((), (n,)) or not ((c >= 0) & (c < self.categories)).all():
             raise ValueError(f"category: expected one of 0..{self.categories - 1}, or {n} of them, got {category}")
         return c.long().expand(n)

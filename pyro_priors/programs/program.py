@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_broadcast
+from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.ops import full_precision
 from pyro_priors.recorded import Recorded
@@ -106,7 +107,7 @@ class WithAttributes(Program):
         names = list(self.attributes)
         self._check_given(given)
         for name, value in given.items():
-            block, value = y if name == "y" else y[:, names.index(name)], torch.as_tensor(value).to(y)
+            block, value = y if name == "y" else y[:, names.index(name)], as_tensor(value).to(y)
             if check_broadcast(name, value.shape, block.shape) != block.shape:
                 raise ValueError(f"{name}: expected a shape like {tuple(block.shape)}, got {tuple(value.shape)}")
             block.copy_(value)
