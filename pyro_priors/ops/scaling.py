@@ -63,7 +63,7 @@ def scale_chain(log_weights: Tensor, cores: Cores, order: tuple[int, ...] | None
 
 def by_rows(groups: Sequence[Tensor]) -> Tensor:
     """``(D_g, N_g, B)`` of every group -> ``(B, S)``"""
-    flat = [group.reshape(-1, group.shape[-1]) for group in groups]
+    flat = [group.reshape(group.shape[0] * group.shape[1], group.shape[2]) for group in groups]
     return rows_first(flat[0] if len(flat) == 1 else torch.cat(flat))
 
 

@@ -218,18 +218,6 @@ def test_small_clusters_are_shrunk_towards_the_column():
     assert loss(5.0) < 0.5 * loss(0.0)
 
 
-def test_states_that_a_variable_lacks_take_no_part():
-    """A column of two states beside columns of six is fitted as it is beside columns of two."""
-    torch.manual_seed(0)
-    z, y = two_clusters(300)
-    prior = pp.TTLP(8, {"label": pp.Discrete(2)}, components=6, rank=4)
-    assert prior.reinitialize(z, y)
-    assert [len(core) for core in prior().log_cores] == [6] * 8 + [2]
-    assert prior.log_cores.shape == (50, 4, 4)
-    share = prior().categorical("label").probs
-    torch.testing.assert_close(share, torch.stack([1 - y.mean(), y.mean()]), atol=0.05, rtol=0)
-
-
 def test_neighbours_share_what_others_do_not():
     """One cluster of three local values: adjacent attributes depend on each other, distant ones hardly."""
     torch.manual_seed(0)

@@ -113,6 +113,8 @@ def test_padding_is_left_out(name, boundary):
     assert all((probs[:, k, states:] == 0).all() for k, states in enumerate(variables.num_states))
     assert torch.equal(torch.stack(list(cores[2:3]))[0], each[2])
     torch.testing.assert_close(probs.sum(-1), torch.ones_like(value))
+    gaps = value.isnan() & torch.tensor([isinstance(kind, Discrete) for kind in KINDS[name]])
+    assert torch.equal(law.most_probable(value)[gaps], probs.argmax(-1)[gaps].to(value))
 
 
 @both_boundaries
