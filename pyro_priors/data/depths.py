@@ -109,7 +109,8 @@ def _colours(image: Any, rawmode: str, name: str, reopened: Callable[[], Any]) -
     if isinstance(clear, tuple) and values.shape[-1] == 3:  # one colour, of 16 bits
         eight[(values == np.array(clear)).all(-1)] = 255
     colours = 1 if values.shape[-1] < 3 else 3
-    mode = {2: "LA", 3: "RGB"}.get(values.shape[-1], image.mode)
+    modes = {2: "LA", 3: "RGB"}
+    mode: Any = modes.get(values.shape[-1], image.mode)
     made = Image.frombytes(mode, (eight.shape[1], eight.shape[0]), eight.tobytes())
     turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     return (made if turn is None else made.transpose(turn)), int(values[..., :colours].max())
