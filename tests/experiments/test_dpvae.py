@@ -189,7 +189,7 @@ def write_svhn(root, monkeypatch):
 
 def write_faces(root, monkeypatch):
     (root / "images").mkdir()
-    for index in range(40):
+    for index in range(42):
         Image.new("RGB", (40, 40), (6 * index, 0, 99)).save(root / "images" / f"{index:02d}.png")
 
 
