@@ -86,7 +86,7 @@ def read(folder, needed=("config.json", "model.safetensors")):
         if written["format"] not in READABLE:
             raise UserError(f"run: expected format {FORMAT}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
-        return Run(folder, config, _shape(written["image_shape"]), attributes.from_json(written["attributes"]))
+        return Run(folder, config, _shape(written["image_shape"]), _attributes(written["attributes"]))
     except UserError as error:
         raise UserError(f"{error} (in {path})") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -99,6 +99,17 @@ def _shape(values):
     if not (whole and len(values) == 3 and min(values) > 0):
         raise UserError(f"image_shape: expected (channels, height, width), got {values!r}")
     return tuple(values)
+
+
+def _attributes(values):
+    """What the labels mean."""
+    read = attributes.from_json(values)
+    for name, categories, loc, scale in read:
+        texts = categories is None or (all(isinstance(text, str) for text in categories) and len(categories) > 0)
+        several = categories is None or len(set(categories)) == len(categories)
+        if not (isinstance(name, str) and texts and several and math.isfinite(loc) and 0 < scale < math.inf):
+            raise UserError(f"attributes: expected name, categories, loc and scale of each, got {values!r}")
+    return read
 
 
 def files(folder):
