@@ -104,6 +104,8 @@ def _shape(values):
 def _attributes(values):
     """What the labels mean."""
     read = attributes.from_json(values)
+    if any(isinstance(value["categories"], str) for value in values):  # which is a sequence of texts too
+        raise UserError(f"attributes: expected several categories of each, got {values!r}")
     for name, categories, loc, scale in read:
         texts = categories is None or (all(isinstance(text, str) for text in categories) and len(categories) > 0)
         several = categories is None or len(set(categories)) == len(categories)
