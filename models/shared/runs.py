@@ -108,7 +108,7 @@ def read(folder, needed=("config.json", "model.safetensors")):
         if written["format"] not in READABLE:
             raise UserError(f"run: expected format {FORMAT}, got {written['format']!r}")
         config = configured(written["model"], written["config"])
-        meanings, fields = attributes.from_json(written["attributes"]), schema.from_json(written.get("schema", []))
+        meanings, fields = _attributes(written["attributes"]), schema.from_json(written.get("schema", []))
         shuffled = config.data == "folder" and "split" not in written
         return Run(folder, config, _shape(written["image_shape"]), meanings, fields, shuffled)
     except UserError as error:
@@ -123,6 +123,19 @@ def _shape(values):
     if not (whole and len(values) == 3 and min(values) > 0):
         raise UserError(f"image_shape: expected (channels, height, width), got {values!r}")
     return tuple(values)
+
+
+def _attributes(values):
+    """What the labels mean."""
+    read = attributes.from_json(values)
+    if any(isinstance(value["categories"], str) for value in values):  # which is a sequence of texts too
+        raise UserError(f"attributes: expected several categories of each, got {values!r}")
+    for name, categories, loc, scale in read:
+        texts = categories is None or (all(isinstance(text, str) for text in categories) and len(categories) > 0)
+        several = categories is None or len(set(categories)) == len(categories)
+        if not (isinstance(name, str) and texts and several and math.isfinite(loc) and 0 < scale < math.inf):
+            raise UserError(f"attributes: expected name, categories, loc and scale of each, got {values!r}")
+    return read
 
 
 def files(folder):

@@ -109,20 +109,10 @@ def from_json(values: Any) -> tuple[Attribute, ...]:
         (Attribute(name='digit', categories=('0', '1'), loc=0.0, scale=1.0),)
     """
     try:
-        read = tuple(Attribute(**value) for value in values)
-        if not all(map(_whole, read)):
-            raise TypeError("a value of another kind")
+        read = [Attribute(**value) for value in values]
         return tuple(a if a.categories is None else a._replace(categories=tuple(a.categories)) for a in read)
-    except (TypeError, OverflowError) as error:
+    except TypeError as error:
         raise UserError(f"attributes: expected name, categories, loc and scale of each, got {values!r}") from error
-
-
-def _whole(attribute: Any) -> bool:
-    """Whether what was read as an attribute can be one."""
-    name, categories, loc, scale = attribute
-    texts = categories is None or (isinstance(categories, list) and all(isinstance(text, str) for text in categories))
-    several = categories is None or 0 < len(set(categories)) == len(categories)
-    return isinstance(name, str) and texts and several and math.isfinite(loc) and 0 < scale < math.inf
 
 
 def kinds(attributes: Iterable[Attribute], components: int = 10) -> dict[str, Kind]:

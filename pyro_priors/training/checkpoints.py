@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -20,6 +19,7 @@ from pyro_priors.checks import UserError
 from pyro_priors.modules.prior import renewed
 from pyro_priors.training import manifest
 from pyro_priors.training.files import replace_file
+from pyro_priors.training.packing import packed, unpacked
 
 CHECKPOINT = "checkpoint.safetensors"
 PREVIOUS = "checkpoint.previous.safetensors"  # the one before it
@@ -211,7 +211,7 @@ def save_state(state: Any, path: str | os.PathLike, before: Callable[[], object]
         {'epoch': 3, 'moments': {0: (tensor([0.5000]), None)}}
     """
     tensors, names = {}, {}
-    arrangement = json.dumps(_packed(state, "state", tensors, names))
+    arrangement = json.dumps(packed(state, "state", tensors, names))
     tensors = copies(tensors)
     header = {"format": FORMAT, "arrangement": arrangement, "sha256": checksum(arrangement, tensors)}
     write_tensors(tensors, header, path, before)
@@ -239,7 +239,7 @@ def load_state(path: str | os.PathLike) -> Any:
         raise CheckpointError(f"path: expected a checkpoint of format {FORMAT}, got {path} of format {written}")
     if not intact:
         raise DamagedCheckpoint(f"path: expected a checkpoint, got the damaged file {path} (its checksum differs)")
-    return _unpacked(json.loads(header["arrangement"]), tensors)
+    return unpacked(json.loads(header["arrangement"]), tensors)
 
 
 def copies(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -268,39 +268,6 @@ def write_tensors(
                 raise OSError(errno.EIO, "other bytes than were written")
 
     replace_file(path, write, before)
-
-
-def _packed(value: Any, where: str, tensors: dict[str, Tensor], names: dict[int, str]) -> Any:
-    """JSON values, `tensors` being filled by name; `names` tells which stand in it already, by id."""
-    if isinstance(value, Tensor):
-        if id(value) not in names:
-            if where in tensors:
-                raise ValueError(f"state: expected one value under each name, got two at {where}")
-            names[id(value)], tensors[where] = where, value
-        return {"tensor": names[id(value)]}
-    if isinstance(value, Mapping):
-        items = [[_packed(k, where, {}, {}), _packed(v, f"{where}.{k}", tensors, names)] for k, v in value.items()]
-        return {"dict": items}
-    if isinstance(value, list | tuple):
-        items = [_packed(item, f"{where}.{index}", tensors, names) for index, item in enumerate(value)]
-        return items if isinstance(value, list) else {"tuple": items}
-    if isinstance(value, np.generic):
-        value = value.item()
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    raise ValueError(f"state: expected tensors, numbers and strings in a checkpoint, got {value!r} at {where}")
-
-
-def _unpacked(value: Any, tensors: dict[str, Tensor]) -> Any:
-    if isinstance(value, list):
-        return [_unpacked(item, tensors) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "tensor" in value:
-        return tensors[value["tensor"]]
-    if "tuple" in value:
-        return tuple(_unpacked(item, tensors) for item in value["tuple"])
-    return {_unpacked(k, tensors): _unpacked(v, tensors) for k, v in value["dict"]}
 
 
 def checksum(text: str, tensors: Mapping[str, Tensor]) -> str:

@@ -55,6 +55,7 @@ def test_files_that_belong_together_are_checked(tmp_path, name):
         runs.read_json(folder / name) if name == "summary.json" else runs.trained(folder)
 
 
+@pytest.mark.filterwarnings("ignore:Encountered")
 @pytest.mark.parametrize(
     ("value", "message"), [(torch.nan, "finite weights in .*decoder.head.bias"), (3e38, "bounds: ")]
 )
