@@ -187,7 +187,8 @@ def test_draws_of_both_precisions_agree(transform):
     z0 = torch.randn(2000, 4)
     with torch.no_grad():
         narrow, wide = prior.to_representation(z0), prior.double().to_representation(z0.double())
-    torch.testing.assert_close(narrow.double(), wide, atol=1e-5, rtol=1e-5)
+    exact = transform == "spline"  # computed in float64 from end to end
+    torch.testing.assert_close(narrow.double(), wide, atol=1e-7 if exact else 1e-5, rtol=1.2e-7 if exact else 1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.3, 1.0, 10.0, 1e3])
