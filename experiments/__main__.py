@@ -1,6 +1,7 @@
 """`python -m experiments`: the list of commands, and their dispatch."""
 
 import importlib
+import io
 import re
 import sys
 
@@ -75,7 +76,8 @@ COMMANDS = {
 def main(arguments):
     """Run the command that `arguments` name -> exit status."""
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # paths may have any bytes
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # paths may have any bytes
     line = " ".join(arguments)
     if line in ("", "-h", "--help", "help"):
         print(usage())

@@ -248,13 +248,16 @@ LAWS = (
     state_dict_round_trip,
     pickle_and_deepcopy,
     double_precision,
-    half_precision,
-    autocast_changes_nothing,
-    integers_and_booleans_are_values,
-    a_held_law_is_never_a_mixture_of_two,
     threads_may_share_a_law,
     moves_to_another_device,
     repr_says_what_it_is,
     the_density_is_that_of_the_parameters,
     the_plane_is_the_marginal,
+)
+
+OURS = (  # what the priors of this package promise beyond that
+    half_precision,
+    autocast_changes_nothing,
+    integers_and_booleans_are_values,
+    a_held_law_is_never_a_mixture_of_two,
 )

@@ -8,6 +8,8 @@ from catalogue import make_ring
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.distributions.evidence import Evidence
 from pyro_priors.ops import chain, chain_sample, sweeps, two_sided
+from pyro_priors.ops.layout import Layout
+from pyro_priors.ops.scaling import scale_chain
 
 
 def check_draws(case):
@@ -34,7 +36,7 @@ def check_conditional_draws(case):
 
 
 def forgetful_draw(ring, evidence, shape):
-    nothing_said = Evidence(ring.variables, ring.log_cores).log_weights
+    nothing_said = Evidence(ring.variables, ring._cores).log_weights
     return draw(ring, nothing_said.expand_as(evidence), shape)
 
 
@@ -42,15 +44,28 @@ def without_normalizer(ring, evidence):
     return ring._chain.contract(evidence), torch.zeros(())
 
 
+def as_declared(log_weights, cores, order):
+    return scale_chain(log_weights, cores, None)
+
+
+def backwards(layout, groups, order):
+    return [group.flip(0) for group in groups]
+
+
 draw = TensorRing._draw
 log_evidence = Variables.log_evidence
 
 BUGS = {
     "normaliser left out": (TensorRing, "_contract", without_normalizer, laws.check_log_prob),
-    "order ignored": (chain, "arranged", lambda weights, cores, order: (weights, cores), laws.check_log_prob),
-    "order not undone": (chain, "declared", lambda x, order, dim: x, laws.check_state_probs),
-    "order of the sampler ignored": (chain_sample, "arranged", lambda w, cores, order: (w, cores), check_draws),
-    "order of the sampler not undone": (chain_sample, "declared", lambda x, order, dim: x, check_draws),
+    "order ignored": (chain, "scale_chain", as_declared, laws.check_log_prob),
+    "order undone wrongly": (
+        Layout,
+        "declared",
+        lambda _, groups, __: [x.flip(0) for x in groups],
+        laws.check_state_probs,
+    ),
+    "order of the sampler ignored": (chain_sample, "scale_chain", as_declared, check_draws),
+    "order of the sampler not undone": (chain_sample, "inverse", lambda order: list(range(len(order))), check_draws),
     "suffix of the sampler left out": (chain_sample, "suffix_sweep", without_suffix, check_draws),
     "imputation ignores what is observed": (TensorRing, "_draw", forgetful_draw, check_imputations),
     "sampling ignores what is given": (TensorRing, "_draw", forgetful_draw, check_conditional_draws),

@@ -282,6 +282,7 @@ class TensorRing(TorchDistribution):
             -1, self.variables.index([grouped.index(c) for c in columns], probs.device)
         )
         best = torch.where(mean.isnan(), states.to(mean.dtype), mean).to(self._draws_dtype(probs))
+        best = best.expand(torch.broadcast_shapes(best.shape, (*self.batch_shape, 1)))
         return torch.where(value.isnan(), best, value)
 
     def categorical(self, name: str) -> Categorical:

@@ -1,6 +1,6 @@
 """What is told where a loss is not finite: the site that it comes from, the batch itself, weights."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyro
@@ -62,8 +62,9 @@ def _parameters(law: Any) -> Iterator[tuple[str, Tensor]]:
     """Those that the law of a site names, within what wraps it."""
     while law is not None:
         for name in getattr(law, "arg_constraints", {}):
-            if isinstance(value := getattr(law, name, None), Tensor):
-                yield name, value
+            value = getattr(law, name, None)
+            parts = [value] if isinstance(value, Tensor) else value if isinstance(value, Sequence) else []
+            yield from ((name, part) for part in parts)
         law = getattr(law, "base_dist", None)
 
 

@@ -69,7 +69,8 @@ def trained(folder, tmp_path_factory):
 )
 def test_a_run_leaves_its_files(trained, word, pictures):
     run = trained[word]
-    written = {"config.json", "data.json", "metrics.csv", "model.safetensors", "program.json", "summary.json"}
+    written = {"config.json", "data.json", "manifest.json", "metrics.csv", "model.safetensors", "program.json"}
+    written.add("summary.json")
     assert {path.name for path in run.iterdir() if not path.name.startswith("evaluation")} == written | pictures
     summary = json.loads((run / "summary.json").read_text(), parse_constant=pytest.fail)  # no NaN
     assert set(summary["test"]["imputation"]) == {"side", "bright", "level"}

@@ -1,6 +1,7 @@
 """Commands on a folder of images that is not as it was when the training began."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -173,7 +174,8 @@ def test_runs_of_before_cut_as_before_and_say_nothing(copied, capsys):
     config = runs.read_json(run / "config.json")
     del config["split"]
     runs.write_json(run / "config.json", config)
-    (run / "data.json").unlink()
+    for name in ("data.json", "manifest.json"):
+        (run / name).unlink()
     assert runs.read(run).shuffled
     code, said, written = evaluate(root, run, capsys)
     assert (code, "data:" in said, "data" in written) == (0, False, False)
@@ -194,7 +196,11 @@ def test_damaged_hashes(copied, capsys, text):
     (run / "data.json").write_text(text)
     code, said, _ = evaluate(root, run, capsys)
     assert code == 2
-    assert f"run: expected what `train` writes in {run / 'data.json'}, got a damaged file" in said
+    assert "expected data.json as manifest.json has it, got another" in said
+    (run / "manifest.json").unlink()
+    code, said, _ = evaluate(root, run, capsys)
+    assert code == 2
+    assert re.search(f"expected what .* writes in {run / 'data.json'}, got a damaged file", said)
 
 
 def test_train_says_what_is_not_read_and_what_is_equal(tmp_path, capsys):

@@ -157,7 +157,7 @@ def test_nothing_but_other_columns(folder):
 
 
 def test_a_filled_file_can_be_filled_further(folder):
-    first = filled(folder, min_confidence=0.55, other_columns="copy")
+    first = filled(folder, min_confidence=0.7, other_columns="copy")
     doubtful = [(row["image"], name) for row in first for name in ("hairy", "digit") if not row[name]]
     assert 0 < len(doubtful) < 8
     text = (folder / "out.csv").read_text()

@@ -173,6 +173,7 @@ def test_a_run_from_before_reads_its_table_as_it_did(folder, monkeypatch, capsys
         names[names.index("person 7")] = "NA"
         (folder / "attributes.csv").write_text((folder / "attributes.csv").read_text().replace("person 7,", "NA,"))
     (run / "config.json").write_text(json.dumps(written))
+    (run / "manifest.json").unlink()
     capsys.readouterr()
     assert main(["evaluate", str(run)]) == 0
     summary, evaluation = (json.loads((run / name).read_text()) for name in ("summary.json", "evaluation-test.json"))

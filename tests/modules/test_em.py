@@ -13,6 +13,7 @@ import pyro_priors as pp
 from pyro_priors.modules.fitting import clusters_of, fit_clusters, fit_mixture
 from pyro_priors.modules.initialise import _update_leaves as update_leaves
 from pyro_priors.modules.initialise import cluster_rows, fit_product_mixture, near_diagonal_cores
+from pyro_priors.ops.layout import layout_of
 
 KINDS = {"a": pp.Continuous(3), "b": pp.Discrete(2), "c": pp.Continuous(3), "d": pp.Discrete(3), "e": pp.Continuous(2)}
 
@@ -52,8 +53,11 @@ def table(rows):
 def fitted(value, steps, shrinkage=0.0, clusters=2):
     torch.manual_seed(1)
     variables = pp.distributions.Variables(KINDS, torch.zeros(3, 3).double(), torch.ones(3, 3).double())
-    fit = fit_product_mixture(value, variables, clusters, states=3, steps=steps, shrinkage=shrinkage)
-    return [fit.loc, fit.scale.log(), fit.log_probs, fit.log_mix]
+    fit = fit_product_mixture(value, variables, clusters, steps=steps, shrinkage=shrinkage)
+    log_probs = torch.full((5, 3, clusters), -torch.inf).double()
+    for part, (states, columns) in zip(fit.log_probs, layout_of(variables.num_states).groups, strict=True):
+        log_probs[list(columns), :states] = part
+    return [fit.loc, fit.scale.log(), log_probs, fit.log_mix]
 
 
 def test_every_step_of_em_raises_the_likelihood():
@@ -100,10 +104,13 @@ def test_leaves_are_weighted_means_and_deviations_however_small_the_weights():
     used = torch.rand(40, 5, 3, generator=generator).double() * (~value.isnan()).unsqueeze(-1) / 40
     used[:, 2, 1] = 0
     old = torch.full((3, 3), 7.0).double()
-    loc, scale = update_leaves(value, variables, used, old, old + 1)
+    loc, scale = before = old, old + 1
+    for states, columns in layout_of(variables.num_states).groups:
+        part = value[:, columns], variables, (states, columns), used[:, columns, :states]
+        loc, scale = update_leaves(*part, before, (loc, scale))
     for row, column in enumerate((0, 2, 4)):
         x = value[:, column].nan_to_num(0.0).numpy()
-        for state in range(3):
+        for state in range(variables.num_states[column]):
             weights = used[:, column, state].numpy()
             if (column, state) == (2, 1):
                 assert (loc[row, state], scale[row, state]) == (7, 8)

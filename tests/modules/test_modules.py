@@ -5,7 +5,7 @@ import pickle
 import pytest
 import torch
 from catalogue import JOINT_PRIORS, PRIORS
-from prior_laws import LAWS
+from prior_laws import LAWS, OURS
 
 import pyro_priors as pp
 
@@ -13,7 +13,7 @@ ALL = PRIORS | JOINT_PRIORS
 
 
 @pytest.mark.parametrize("name", ALL)
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
+@pytest.mark.parametrize("law", [*LAWS, *OURS], ids=lambda law: law.__name__)
 def test_every_prior_obeys(law, name):
     law(ALL[name])
 
