@@ -176,6 +176,8 @@ def test_expand_keeps_the_law():
     assert wide.batch_shape == (3, 2)
     assert wide.sample((4,)).shape == (4, 3, 2, 1)
     assert wide.mean.shape == (3, 2, 1)
+    nothing = torch.full((1,), torch.nan).double()
+    assert wide.most_probable(nothing).shape == wide.impute(nothing).shape == (3, 2, 1)
     laws.close(
         wide.log_prob(torch.zeros(1).double())[0],
         ring.condition(v1=torch.tensor([0.0, 1.0])).log_prob(torch.zeros(1).double()),
