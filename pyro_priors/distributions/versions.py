@@ -83,7 +83,7 @@ def _count_steps() -> None:
     def count(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
-                if parameter in _steps:
+                if parameter.grad is not None and parameter in _steps:
                     _steps[parameter] += 1
 
     register_optimizer_step_post_hook(count)

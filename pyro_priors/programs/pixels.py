@@ -17,12 +17,13 @@ class Extremes(NamedTuple):
     high: float
 
 
-# The last batch of each range, and which version of it: a step hands the same one to guide, model and encoder.
-_last: dict[tuple[float, float], tuple[weakref.ref, int]] = {}
+# The last batch of each range, which version of it, and its extremes: a step hands the same one to guide, model and
+# encoder.
+_last: dict[tuple[float, float], tuple[weakref.ref, int, Extremes]] = {}
 
 
 def check_pixels(x: Tensor, low: float, high: float, why: str) -> Extremes | None:
-    """The extremes of a batch; None where it has just been looked at, or cannot be (in a trace or a transform).
+    """The extremes of a batch; None where it cannot be looked at (in a trace or a transform).
 
     NaN passes: where the loss is not finite the batch is named.
 
@@ -37,15 +38,15 @@ def check_pixels(x: Tensor, low: float, high: float, why: str) -> Extremes | Non
     if x.dtype is torch.bool or not _has_values(x):
         return None
     version = -1 if x.is_inference() else x._version
-    known, at = _last.get((low, high), (None, -1))
-    if known is not None and known() is x and version == at >= 0:
-        return None
+    known = _last.get((low, high))
+    if known is not None and known[0]() is x and version == known[1] >= 0:
+        return known[2]
     seen = Extremes(*torch.stack(torch.aminmax(x.detach())).tolist())
     if seen.low < low - ROUNDING or seen.high > high + ROUNDING:
         raise ValueError(
             f"x: expected values in [{low:g}, {high:g}], as {why} takes them, got {seen.low:g} to {seen.high:g}"
         )
-    _last[low, high] = weakref.ref(x), version
+    _last[low, high] = weakref.ref(x), version, seen
     return seen
 
 
@@ -61,7 +62,7 @@ class SignedImages:
     """Of a program that takes images in [-1, 1]: whether those that it has been given are such, and not in [0, 1].
 
     One negative value shows it, once and for all. Single batches may have none; 1,000 images without one, since the
-    first, are taken for images in [0, 1].
+    first and counted whenever they are handed in, are taken for images in [0, 1].
     """
 
     def __init__(self) -> None:

@@ -78,6 +78,8 @@ class Program(Recorded):
             raise ValueError(f"x: expected shape (batch, {str(self.image_shape)[1:]}, got {tuple(x.shape)}")
         if len(x) == 0:
             raise ValueError("x: expected at least one image, got an empty batch")
+        if not x.is_floating_point():
+            raise ValueError(f"x: expected floats, got {x.dtype} (pass x.float(), of bytes x.float() / 255)")
 
 
 class WithAttributes(Program):

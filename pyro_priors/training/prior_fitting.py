@@ -1,13 +1,16 @@
 """Fit a prior alone, to the codes of any encoder."""
 
+import warnings
 from typing import Any
 
 import pyro
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.utils.data import DataLoader, TensorDataset
 
 from pyro_priors.checks import check_count
+from pyro_priors.modules.codes import check_laws, means_and_scales
 from pyro_priors.objectives.bounds import LogLikelihood
 from pyro_priors.ops import full_precision
 from pyro_priors.training.callbacks import CosineDecay
@@ -17,7 +20,7 @@ from pyro_priors.training.schedules import EarlyStopping
 
 def fit_prior(
     prior: Any,
-    z: Tensor,
+    z: Tensor | Distribution,
     y: Tensor | None = None,
     *,
     scale: Tensor | None = None,
@@ -40,7 +43,8 @@ def fit_prior(
 
     Args:
         prior: a prior module; with `y`, one over latents and attributes such as `pyro_priors.TTLP`.
-        z: codes ``(n, d)``, n >= 10: one draw of q(z given x) for each example, or with `scale` its mean.
+        z: codes ``(n, d)``, n >= 10: one draw of q(z given x) for each example, or with `scale` its mean. Or q(z given
+            x) itself, batch ``(n,)``, event ``(d,)``: a Gaussian is drawn from afresh at every step, another law once.
         y: attributes ``(n, n_attributes)``, NaN = missing; all missing by default.
         scale: standard deviations ``(n, d)`` of a Gaussian q(z given x), drawn from afresh at every step.
         epochs: at most so many passes over the codes.
@@ -74,7 +78,9 @@ def fit_prior(
     if hasattr(prior, "reinitialize"):
         attributes = len(getattr(prior, "attributes", ()))
         drawn = observed.draw(value[train], scale[train])
-        prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
+        with warnings.catch_warnings():  # it goes on to train, whatever the codes are
+            warnings.filterwarnings("ignore", "z: expected draws of q")
+            prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
         start = min(start, _Start(prior, validation), key=lambda candidate: candidate.loss)
         prior.load_state_dict(start.state)
     batches = DataLoader(TensorDataset(value[train], scale[train]), batch_size, shuffle=True)
@@ -115,6 +121,11 @@ def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tens
     parameters = list(prior.parameters())
     if not parameters:
         raise ValueError(f"prior: expected one with parameters, got {prior}")
+    if isinstance(z, Distribution):
+        if scale is not None:
+            raise ValueError("scale: expected None beside laws, which have their own")
+        check_laws(z, prior.latent_dim)
+        z, scale = means_and_scales(z) or (z.sample(), None)
     z = z if z.is_floating_point() else z.to(parameters[0])
     if z.dim() != 2 or z.shape[1] != prior.latent_dim or len(z) < 10:
         raise ValueError(f"z: expected shape (n, {prior.latent_dim}) with n >= 10, got {tuple(z.shape)}")

@@ -96,6 +96,16 @@ def test_every_optimizer_is_seen(optimizer):
     module().log_prob(torch.zeros(3))
 
 
+def test_a_step_that_has_no_gradient_of_them_changes_nothing():
+    module, other = prior(), torch.nn.Linear(2, 2)
+    law = module()
+    before = law.log_prob(torch.zeros(3))
+    optimizer = torch.optim.Adam([*module.parameters(), *other.parameters()])
+    other(torch.ones(2)).sum().backward()
+    optimizer.step()
+    assert torch.equal(law.log_prob(torch.zeros(3)), before)
+
+
 def test_parameters_that_are_watched_are_not_kept_alive():
     module = prior()
     module().sample()

@@ -120,11 +120,32 @@ BAD = {
         lambda: fit_prior(mixture(), torch.zeros(20, 4), scale=torch.ones(20, 3)),
         r"scale: expected shape \(20, 4\) and no negative entries, got \(20, 3\)",
     ),
+    "scales beside laws": (
+        lambda: fit_prior(
+            mixture(),
+            torch.distributions.Independent(torch.distributions.Normal(torch.zeros(20, 4), 1.0), 1),
+            scale=torch.ones(20, 4),
+        ),
+        "scale: expected None beside laws",
+    ),
     "negative scales": (lambda: fit_prior(mixture(), torch.zeros(20, 4), scale=-torch.ones(20, 4)), "got negative"),
     "a negative rate": (lambda: fit_prior(mixture(), torch.zeros(20, 4), lr=-1.0), "lr: expected a positive number"),
     "no batch": (lambda: fit_prior(mixture(), torch.zeros(20, 4), batch_size=0), "batch_size: expected"),
     "no epochs": (lambda: fit_prior(mixture(), torch.zeros(20, 4), epochs=0), "epochs: expected"),
 }
+
+
+def test_laws_are_taken_as_means_and_scales_or_as_draws():
+    """And codes that vary little are trained on without a word: warnings are errors here."""
+    z, _ = two_clusters(200)
+    law = torch.distributions.Independent(torch.distributions.Normal(0.05 * z, 0.02), 1)
+    results = []
+    for given in ((law, {}), (0.05 * z, {"scale": torch.full_like(z, 0.02)})):
+        torch.manual_seed(0)
+        results.append(fit_prior(pp.GaussianMixture(4, 2), given[0], epochs=1, **given[1]).best_loss)
+    assert results[0] == results[1]
+    wide = torch.distributions.Independent(torch.distributions.Laplace(z, 0.1), 1)
+    assert fit_prior(pp.GaussianMixture(4, 2), wide, epochs=1).best_loss < 10
 
 
 def test_a_joint_prior_learns_from_codes_alone():
