@@ -71,7 +71,7 @@ def test_columns_made_at_random(tmp_path):
     check_broken(tmp_path / "faces.csv", range(200))
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 def test_ten_thousand_columns(tmp_path):
     check_valid(tmp_path / "faces.csv", range(1000, 7000))
     check_broken(tmp_path / "faces.csv", range(1000, 5000))

@@ -143,7 +143,7 @@ def check(root, seed):
     return ""
 
 
-@pytest.mark.parametrize("seeds", [range(25), pytest.param(range(25, 500), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [range(25), pytest.param(range(25, 500), marks=pytest.mark.fuzz)])
 def test_folders(tmp_path, seeds):
     wrong = []
     for seed in seeds:

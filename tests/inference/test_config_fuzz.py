@@ -81,7 +81,7 @@ def mistake(folder, text):
     return None
 
 
-@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=pytest.mark.fuzz)])
 def test_odd_configurations(written, count):
     draws, mistakes = random.Random(count), []
     for _ in range(count):

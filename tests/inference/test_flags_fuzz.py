@@ -136,13 +136,13 @@ def others(draws, run):
     return [*words.split(), *given, *odd(kind, draws)]
 
 
-@pytest.mark.parametrize("count", [15, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [15, pytest.param(1500, marks=pytest.mark.fuzz)])
 def test_odd_flags_of_trainings(short, capsys, count):
     draws = random.Random(count)
     check((trainings(draws) for _ in range(count)), capsys)
 
 
-@pytest.mark.parametrize("count", [15, pytest.param(1500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [15, pytest.param(1500, marks=pytest.mark.fuzz)])
 def test_odd_flags_of_other_commands(short, run, capsys, count):
     draws = random.Random(count)
     check((others(draws, run) for _ in range(count)), capsys)

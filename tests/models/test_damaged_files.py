@@ -123,7 +123,7 @@ def outcomes(whole, folder, name, flips, draws):
     return counts, silent
 
 
-@pytest.mark.parametrize("flips", [12, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("flips", [12, pytest.param(1000, marks=pytest.mark.fuzz)])
 def test_damage_is_never_silent(whole, tmp_path, flips):
     folder, draws = tmp_path / "run", random.Random(flips)
     shutil.copytree(whole, folder)
