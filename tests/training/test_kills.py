@@ -7,7 +7,6 @@ from pathlib import Path
 import kills
 import pytest
 
-
 COUNTS = [pytest.param(12, marks=pytest.mark.slow), pytest.param(100, marks=pytest.mark.fuzz)]
 
 
