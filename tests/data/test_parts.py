@@ -108,13 +108,14 @@ def test_the_cut_of_runs_before(tmp_path):
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_labels_stay_with_their_images(tmp_path, shuffled):
     root = write_folder(tmp_path, 40)
-    rows = [f"{index:03d}.png,{index}" for index in torch.randperm(40, generator=torch.manual_seed(0)).tolist()]
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0)).tolist()
+    rows = [f"{index:03d}.png,{index}.5" for index in order]
     (root / "attributes.csv").write_text("\n".join(["image,number", *rows]))
     data = load("folder", root, image_size=4, attributes=(), shuffled=shuffled)
     (meaning,) = data.attributes
     for names, part in zip(data.contents, data[2:5], strict=True):
         numbers = part.labels[:, 0] * meaning.scale + meaning.loc
-        torch.testing.assert_close(numbers, torch.tensor([float(name[:3]) for name in names]))
+        torch.testing.assert_close(numbers, torch.tensor([float(name[:3]) + 0.5 for name in names]))
 
 
 def test_channels_of_a_run_hold(tmp_path):
