@@ -58,6 +58,8 @@ def read(root: Path, options: Options) -> Parts:
     pixels, contents = _looked(files, names, mode, options)
     rows = [(partition == part).nonzero().squeeze(1) for part in range(3)] if partition is not None else shuffled
     rows = _hashed(names, contents) if rows is None else rows
+    if table is not None:
+        contents = [f"{content}-{label}" for content, label in zip(contents, table.hashes, strict=True)]
     held: tuple[dict[str, str], ...] = tuple({names[row]: contents[row] for row in part.tolist()} for part in rows)
 
     def cut() -> Sequence[Tensor | OnDisk]:
