@@ -144,7 +144,7 @@ def _shuffled(every: Sequence[str], names: Sequence[str]) -> list[Tensor]:
     """
     row_of = {name: row for row, name in enumerate(names) if not is_hidden(name)}
     cut = split(torch.arange(len(every)), validation=0.1, test=0.1)
-    rows = [[row_of[every[i]] for i in part.tolist() if every[i] in row_of] for part in cut]
+    rows = [[row_of[name] for i in part.tolist() if (name := every[int(i)]) in row_of] for part in cut]
     return _filled([torch.tensor(part, dtype=torch.long) for part in rows])
 
 
