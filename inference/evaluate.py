@@ -79,5 +79,6 @@ def _part(run, images, name):
     rows = digest.unseen(then, images, name)
     if not rows:
         raise UserError(f"data: expected {name} images that the training did not see, got none among {len(part)}")
-    print(f"data: {len(rows)} of {len(part)} {name} images are scored, the others were trained on")
+    others = ", the others were trained on" if len(rows) < len(part) else ""
+    print(f"data: {len(rows)} of {len(part)} {name} images are scored{others}")
     return part.part(rows), {"data": {**changes._asdict(), "scored": len(rows), "left_out": len(part) - len(rows)}}

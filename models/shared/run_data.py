@@ -46,6 +46,6 @@ def check(run, images):
     then = hashes(run)
     if then and (changes := digest.changes(then, digest.digest(images), digest.LEARNED)):
         raise UserError(
-            f"data: expected the training and validation images that {run.folder} began with, got others: {changes} "
+            f"data: expected the training and validation part that {run.folder} began with, got others: {changes} "
             "(put them back, or train anew)"
         )

@@ -1,5 +1,7 @@
 """Labels of images in a CSV file: which columns are used, what they are, and their values."""
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +22,9 @@ from pyro_priors.data.schema import NUMBERS, Field, advice
 class Table(NamedTuple):
     """A CSV file of attributes: row i of `values` (n, n_attributes), float32, NaN = missing, is about `images[i]`.
 
-    `lines[i]` is where in the file it stands, `schema` what each of its columns that was looked at is.
+    `lines[i]` is where in the file it stands, `schema` what each of its columns that was looked at is, `hashes[i]` a
+    hash of what the row says, in the units of the file: how its numbers are written and what stands in other rows is
+    nothing to it.
     """
 
     images: list[str]
@@ -28,6 +32,7 @@ class Table(NamedTuple):
     values: Tensor
     lines: tuple[int, ...] = ()
     schema: tuple[Field, ...] = ()
+    hashes: tuple[str, ...] = ()
 
 
 def read_csv(
@@ -96,7 +101,13 @@ def table_of(
             raise UserError(f"{where}: expected a column for every attribute, got image alone{left}")
     missing = torch.full((len(lines),), torch.nan)
     table = torch.stack([values.get(attribute.name, missing) for attribute in attributes], 1)
-    return Table(file.cells["image"], tuple(attributes), table, lines, tuple(field for _, field in pairs))
+    meant = {
+        meaning.name: _meant(cells[column.terms[0][0]], meaning, field, values[meaning.name])
+        for column, (meaning, field) in zip(chosen, pairs, strict=True)
+        if meaning is not None
+    }
+    schema = tuple(field for _, field in pairs)
+    return Table(file.cells["image"], tuple(attributes), table, lines, schema, _hashes(meant, len(lines)))
 
 
 def _said(where: str, chosen: Sequence[Column], kinds: Mapping[str, str | Field]) -> dict[str, str | Field]:
@@ -185,6 +196,23 @@ def _values(
     if column.combined:
         return either(column, lambda term: read(term, Attribute(term, BINARY), PLAIN))
     return read(column.terms[0][0], meaning, field.style)
+
+
+def _meant(cells: Cells, meaning: Attribute, field: Field, values: Tensor) -> list[str]:
+    """What each cell of a column says: a category, or a number in the units of the file; "" where it is missing."""
+    if meaning.categories is not None:
+        texts = (*meaning.categories, "")
+        return [texts[state] for state in values.nan_to_num(len(texts) - 1).long().tolist()]
+    numbers = {text: repr(float(number(text, field.style) or 0)) for text in dict.fromkeys(cells.texts)}
+    missing = values.isnan().tolist()
+    return ["" if empty else numbers[text] for text, empty in zip(cells.texts, missing, strict=True)]
+
+
+def _hashes(meant: Mapping[str, Sequence[str]], count: int) -> tuple[str, ...]:
+    """A hash of each of `count` rows of these columns, whatever their order."""
+    names = sorted(meant)
+    rows = zip(*(meant[name] for name in names), strict=True) if names else [()] * count
+    return tuple(hashlib.blake2b(json.dumps([names, row]).encode(), digest_size=8).hexdigest() for row in rows)
 
 
 def select(

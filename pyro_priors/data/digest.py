@@ -15,16 +15,20 @@ LEARNED = PARTS[:2]  # what a training saw
 
 
 class Changes(NamedTuple):
-    """How many images came, went, were replaced under their name, or are in another part; parts that are others."""
+    """How many images came, went, were replaced under their name, are in another part, or have other labels.
+
+    `others` are parts that are others, of data whose images have no names.
+    """
 
     added: int = 0
     removed: int = 0
     changed: int = 0
     moved: int = 0
+    relabelled: int = 0
     others: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        counts = ("added", "removed", "changed", "moved")
+        counts = ("added", "removed", "changed", "moved", *(["relabelled"] if self.relabelled else []))
         words = [f"{getattr(self, name)} {name}" for name in counts if not self.others]
         return ", ".join([*words, *(f"other images in the {part} part" for part in self.others)])
 
@@ -32,6 +36,7 @@ class Changes(NamedTuple):
 def digest(data: ImageData) -> dict[str, Any]:
     """What a run keeps of its data: {part: {name: hash}} of a folder, {part: hash} of files that are one set.
 
+    The hash of an image with labels is "IMAGE-LABELS", two hashes: equal images are equal whatever their labels.
     Nothing is kept of what needs no files, nor of pixels that are not those of the files.
 
     Example:
@@ -64,20 +69,22 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any], parts: Collection[s
     before, after = dict(_places(then)), dict(_places(now))
 
     def concerned(names: Collection[str]) -> list[str]:
-        return [name for name in names if {part for part, _ in _of(name, before, after)} & set(parts)]
+        return [name for name in names if {side[name].part for side in (before, after) if name in side} & set(parts)]
 
     both = concerned(before.keys() & after.keys())
-    changed = [name for name in both if before[name][1] != after[name][1]]
-    moved = [name for name in both if before[name][0] != after[name][0] and before[name][1] == after[name][1]]
+    changed = [name for name in both if before[name].image != after[name].image]
+    moved = [name for name in both if before[name].part != after[name].part and before[name].image == after[name].image]
+    labels = [(before[name].labels, after[name].labels) for name in both]
+    relabelled = sum(bool(old and new) and old != new for old, new in labels)  # "" is of images alone
     added, removed = concerned(after.keys() - before.keys()), concerned(before.keys() - after.keys())
-    counts = Changes(len(added), len(removed), len(changed), len(moved))
+    counts = Changes(len(added), len(removed), len(changed), len(moved), relabelled)
     return counts if any(counts) else None
 
 
 def unseen(then: Mapping[str, Any], data: ImageData, part: str) -> list[int]:
     """Rows of a part whose images a training did not see: neither to learn from nor, in a test part, to stop by."""
-    seen = {text for name in (LEARNED if part == "test" else PARTS[:1]) for text in then[name].values()}
-    return [row for row, text in enumerate(data.contents[PARTS.index(part)].values()) if text not in seen]
+    seen = {_image(text) for name in (LEARNED if part == "test" else PARTS[:1]) for text in then[name].values()}
+    return [row for row, text in enumerate(data.contents[PARTS.index(part)].values()) if _image(text) not in seen]
 
 
 def repeated(data: ImageData) -> str:
@@ -88,7 +95,7 @@ def repeated(data: ImageData) -> str:
     counts: dict[int, list[tuple[str, str]]] = {}
     for index, names in enumerate(data.contents):
         for name, text in names.items():
-            first = owner.setdefault(text, (index, name))
+            first = owner.setdefault(_image(text), (index, name))
             if first[0] < index:
                 counts.setdefault(index, []).append((name, first[1]))
     words = [
@@ -104,13 +111,25 @@ def notes(data: ImageData) -> list[str]:
     return [line for line in (*data.notes, repeated(data)) if line]
 
 
-def _places(digest: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, tuple[str, str]]]:
-    """Each name with its part and hash."""
-    return ((name, (part, text)) for part, names in digest.items() for name, text in names.items())
+class _Place(NamedTuple):
+    """Where an image is, and its hashes; `labels` is "" where there are none."""
+
+    part: str
+    image: str
+    labels: str
 
 
-def _of(name: str, *sides: Mapping[str, tuple[str, str]]) -> list[tuple[str, str]]:
-    return [side[name] for side in sides if name in side]
+def _places(digest: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, _Place]]:
+    """Each name with its place."""
+    for part, names in digest.items():
+        for name, text in names.items():
+            image, _, labels = text.partition("-")
+            yield name, _Place(part, image, labels)
+
+
+def _image(text: str) -> str:
+    """That of the image alone."""
+    return text.partition("-")[0]
 
 
 def _whole(pixels: Tensor | OnDisk) -> str:

@@ -21,7 +21,8 @@ class ImageData(NamedTuple):
     """A data set in three parts.
 
     `schema` says what each column of a user's table is. Of a `folder` `contents` has {name: hash of the image} of each
-    part, in the order of its images; `notes` are lines for people about its files.
+    part, in the order of its images, with labels "IMAGE-LABELS", two hashes; `notes` are lines for people about its
+    files.
     """
 
     name: str

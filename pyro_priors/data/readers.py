@@ -36,7 +36,8 @@ class Parts(NamedTuple):
         attributes: of the labels.
         labels: `(n, n_attributes)`, float, in the order of the images, NaN = missing; None: of images alone.
         schema: what each column of a user's table is.
-        contents: of files that a user may change: {name: hash of the image}, in the order of the images.
+        contents: of files that a user may change: {name: hash of the image, or "IMAGE-LABELS" with that of its row of
+            labels}, in the order of the images.
         notes: what people should know of the files, a line each.
     """
 

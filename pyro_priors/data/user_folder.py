@@ -50,7 +50,7 @@ def read(root: Path, options: Options) -> Parts:
     partition = _partition(root / "partition.csv", names, files)
     shuffled = None
     if options.shuffled and partition is None:
-        names, shuffled = _shuffled(list(names) if listed else files.former(), names)
+        shuffled = _shuffled(names if listed else files.former(), names)
     if options.channels is None:
         mode = "L" if files.are_grey(names, functools.partial(_shown, label="folder: headers")) else "RGB"
     else:
@@ -58,6 +58,8 @@ def read(root: Path, options: Options) -> Parts:
     pixels, contents = _looked(files, names, mode, options)
     rows = [(partition == part).nonzero().squeeze(1) for part in range(3)] if partition is not None else shuffled
     rows = _hashed(names, contents) if rows is None else rows
+    if table is not None:
+        contents = [f"{content}-{label}" for content, label in zip(contents, table.hashes, strict=True)]
     held: tuple[dict[str, str], ...] = tuple({names[row]: contents[row] for row in part.tolist()} for part in rows)
 
     def cut() -> Sequence[Tensor | OnDisk]:
@@ -135,18 +137,15 @@ def _hashed(names: Sequence[str], contents: Sequence[str]) -> list[Tensor]:
     return _filled([order[parts[order] == part] for part in range(3)], len(set(contents)))
 
 
-def _shuffled(every: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[Tensor]]:
-    """The split of the runs of before, drawn at random with a fixed seed for so many -> names, rows of each part.
+def _shuffled(every: Sequence[str], names: Sequence[str]) -> list[Tensor]:
+    """Rows of each part in the split of the runs of before, drawn at random with a fixed seed for so many.
 
     Hidden files counted as images then, and other endings than today's did not.
     """
-    now = set(names)
-    cut: list[list[str]] = [
-        [name for i in part.tolist() if (name := every[int(i)]) in now and not is_hidden(name)]
-        for part in split(torch.arange(len(every)), validation=0.1, test=0.1)
-    ]
-    rows = torch.arange(sum(map(len, cut))).split([len(part) for part in cut])
-    return [name for part in cut for name in part], _filled(list(rows))
+    row_of = {name: row for row, name in enumerate(names) if not is_hidden(name)}
+    cut = split(torch.arange(len(every)), validation=0.1, test=0.1)
+    rows = [[row_of[name] for i in part.tolist() if (name := every[int(i)]) in row_of] for part in cut]
+    return _filled([torch.tensor(part, dtype=torch.long) for part in rows])
 
 
 def _filled(rows: list[Tensor], different: int | None = None) -> list[Tensor]:

@@ -76,11 +76,7 @@ def check_output(argument: str, path: str | os.PathLike, inputs: Iterable[str | 
     path = Path(path)
     try:
         target, replaced = _target(path)
-        folder = next(parent for parent in target.parents if parent.exists())
-        if not folder.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
-        if not _may(folder, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, f"the folder {folder} cannot be written")
+        _check_parent(target)
     except OSError as error:
         raise UserError(f"{argument}: expected a file to write, got {path.absolute()} ({error.strerror})") from error
     for other in inputs:
@@ -95,7 +91,12 @@ def check_folder(argument: str, path: str | os.PathLike) -> None:
     Raises:
         UserError: it names the argument.
     """
-    check_output(argument, Path(path) / "file")
+    path = Path(path)
+    try:
+        _check_parent(_target(path / "file")[0])
+    except OSError as error:
+        got = f"{path.absolute()} ({error.strerror})"
+        raise UserError(f"{argument}: expected a folder to write to, got {got}") from error
 
 
 def remove_unfinished(folder: str | os.PathLike) -> None:
@@ -117,6 +118,15 @@ def _target(path: Path) -> tuple[Path, os.stat_result | None]:
     if not _may(path, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     return Path(os.path.realpath(path)), status
+
+
+def _check_parent(target: Path) -> None:
+    """`OSError` where a file cannot be written below the nearest folder that there is."""
+    folder = next(parent for parent in target.parents if parent.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, f"{folder} is no folder")
+    if not _may(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, f"the folder {folder} cannot be written")
 
 
 def _may(path: Path, how: int) -> bool:

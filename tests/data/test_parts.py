@@ -105,6 +105,19 @@ def test_the_cut_of_runs_before(tmp_path):
         assert list(names) == [every[row] for row in rows.tolist() if every[row][0] != "."]
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_labels_stay_with_their_images(tmp_path, shuffled):
+    root = write_folder(tmp_path, 40)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0)).tolist()
+    rows = [f"{index:03d}.png,{index}.5" for index in order]
+    (root / "attributes.csv").write_text("\n".join(["image,number", *rows]))
+    data = load("folder", root, image_size=4, attributes=(), shuffled=shuffled)
+    (meaning,) = data.attributes
+    for names, part in zip(data.contents, data[2:5], strict=True):
+        numbers = part.labels[:, 0] * meaning.scale + meaning.loc
+        torch.testing.assert_close(numbers, torch.tensor([float(name[:3]) + 0.5 for name in names]))
+
+
 def test_channels_of_a_run_hold(tmp_path):
     root = write_folder(tmp_path)
     assert load("folder", root, image_size=4).image_shape == (1, 4, 4)

@@ -1,5 +1,6 @@
 """Commands on a folder of images that is not as it was when the training began."""
 
+import csv
 import json
 import re
 import shutil
@@ -165,8 +166,87 @@ def test_resume_refuses_other_data(copied, capsys, monkeypatch, part, change, go
         assert code == 0, said
         return
     assert code == 2
-    assert f"data: expected the training and validation images that {run} began with, got others: {got}" in said
+    assert f"data: expected the training and validation part that {run} began with, got others: {got}" in said
     assert {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()} == before
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """A folder of images with attributes, and a run on it."""
+    root = tmp_path_factory.mktemp("labelled")
+    write_folder(root / "data")
+    write_labels(root / "data", {f"{index:03d}.png": [index % 2, f"{index + 0.25:.2f}"] for index in range(60)})
+    flags = ["--data-root", root / "data", "--runs-dir", root / "runs", "--image-size", SIZE, "--no-progress"]
+    flags += ["--epochs", 1, "--network", "mlp", "--hidden", 4, "--latent-dim", 2, "--missing", 0.2]
+    flags += ["--particles", 2, "--components", 2, "--rank", 2]
+    assert main(["train", "joint-vae", "--data", "folder", *map(str, flags)]) == 0
+    return root
+
+
+def write_labels(root, rows):
+    with (root / "attributes.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["image", "side", "level"], *([name, *cells] for name, cells in rows.items())])
+
+
+def relabelled(labelled, tmp_path, change):
+    """A copy whose labels `change(name, cells, part)` says anew -> where the data lie, the run, what it keeps."""
+    shutil.copytree(labelled, tmp_path / "copy")
+    root = tmp_path / "copy" / "data"
+    (run,) = (tmp_path / "copy" / "runs").glob("*/*")
+    config, kept = runs.read_json(run / "config.json"), runs.read_json(run / "data.json")
+    config["config"]["data_root"] = str(root)
+    runs.write_json(run / "config.json", config)
+    part_of = {name: part for part, names in kept.items() for name in names}
+    with (root / "attributes.csv").open() as file:
+        rows = {row["image"]: [row["side"], row["level"]] for row in csv.DictReader(file)}
+    write_labels(root, {name: change(name, cells, part_of[name]) for name, cells in rows.items()})
+    return root, run, kept
+
+
+INVERTED = {"0": "1", "1": "0"}
+
+
+@pytest.mark.parametrize(
+    ("change", "parts"),
+    [
+        (lambda name, cells, part: [INVERTED[cells[0]], cells[1]], ("training", "validation", "test")),
+        (lambda name, cells, part: [cells[0], "99" if name == "001.png" else cells[1]], None),
+        (lambda name, cells, part: ["", cells[1]] if part == "validation" else cells, ("validation",)),
+        (lambda name, cells, part: [INVERTED[cells[0]], cells[1]] if part == "test" else cells, ("test",)),
+        (lambda name, cells, part: [float(cells[0]), cells[1] + "0"], ()),  # the same, written otherwise
+    ],
+)
+def test_other_labels(labelled, tmp_path, capsys, change, parts):
+    root, run, kept = relabelled(labelled, tmp_path, change)
+    count = 1 if parts is None else sum(len(kept[part]) for part in parts)
+    code, said, written = evaluate(root, run, capsys)
+    assert code == 0, said
+    assert ("data: expected those of the training, got others: 0 added, 0 removed, 0 changed, 0 moved" in said) == (
+        count > 0
+    )
+    assert (f", {count} relabelled\n" in said) == (count > 0)
+    if count:
+        assert written["data"]["relabelled"] == count
+        assert (written["data"]["left_out"], written["data"]["scored"]) == (0, len(kept["test"]))
+        assert f"data: {len(kept['test'])} of {len(kept['test'])} test images are scored\n" in said
+    (run / "summary.json").unlink()
+    code = main(["train", "--resume", str(run)])
+    said = capsys.readouterr().err
+    if parts in ((), ("test",)):
+        assert code == 0, said
+        return
+    learned = 1 if parts is None else sum(len(kept[part]) for part in parts if part != "test")
+    assert code == 2
+    assert f"got others: 0 added, 0 removed, 0 changed, 0 moved, {learned} relabelled (put them back" in said
+
+
+def test_a_run_that_keeps_no_hashes_of_labels(labelled, tmp_path, capsys):
+    root, run, kept = relabelled(labelled, tmp_path, lambda name, cells, part: [INVERTED[cells[0]], cells[1]])
+    images = {part: {name: text.partition("-")[0] for name, text in names.items()} for part, names in kept.items()}
+    runs.write_json(run / "data.json", images)
+    (run / "manifest.json").unlink()
+    code, said, _ = evaluate(root, run, capsys)
+    assert (code, "data:" in said) == (0, False)
 
 
 def test_runs_of_before_cut_as_before_and_say_nothing(copied, capsys):

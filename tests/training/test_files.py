@@ -105,6 +105,8 @@ def test_what_is_read_is_not_replaced_under_any_name(tmp_path):
 def test_folders_that_cannot_be(tmp_path):
     (tmp_path / "file").touch()
     check_folder("folder", tmp_path / "no" / "such")
-    with pytest.raises(UserError, match=r"^folder: expected a file to write, got .*Not a directory"):
-        check_folder("folder", tmp_path / "file")
+    for path in (tmp_path / "file", tmp_path / "file" / "below", "/dev/null"):
+        with pytest.raises(UserError) as caught:
+            check_folder("folder", path)
+        assert str(caught.value) == f"folder: expected a folder to write to, got {path} (Not a directory)"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
