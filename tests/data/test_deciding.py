@@ -14,6 +14,7 @@ from pyro_priors.data.schema import Field
 
 DRAW = random.Random(0)
 AGES = [str(DRAW.randint(18, 90)) for _ in range(100)]
+ZIPS = ["02134", *(str(90_000 + 7 * step) for step in range(29))] * 3
 DECIMALS = [f"{DRAW.random():.6f}" for _ in range(200)]
 NAMES = [f"face-{DRAW.getrandbits(60):x}" for _ in range(100)]
 
@@ -42,7 +43,13 @@ def column(*texts, **how):
         (["1", "2", "a", "b"], "categorical", "4 different texts"),
         (["１", "２", "٣"], "categorical", "3 different texts"),
         (["007", "07", "7", "?"], "categorical", "3 different codes, 1 of 4 cells missing"),
-        (["007", "K1A"], "binary", "2 different codes"),
+        (["007", "K1A"], "binary", "2 different texts$"),  # codes are digits
+        (["Rome, Italy", "07", "Oslo"], "categorical", "3 different texts$"),
+        (ZIPS, "categorical", "30 different codes$"),  # one of thirty has a leading zero, and all have five digits
+        ([*ZIPS, "", "?"], "categorical", "30 different codes, 2 of 92 cells missing"),
+        ([f"{d:02d}" for d in range(1, 96)] * 2, "categorical", "95 different codes$"),  # nine of 95 are not rare
+        ([*[f"{d:02d}" for d in range(1, 96)] * 2, "2A", "2B"], "categorical", "97 different texts$"),
+        (["1.5", "02.25", "10.5"] * 9, "continuous", "3 different numbers"),  # a decimal is no code
         (["9007199254740993", "9007199254740992"], "binary", "2 different codes"),
         (["3"] * 5, "constant", "always the same"),
         (["0.1", "0.1", "NA"], "constant", "always the same, 1 of 3 cells missing"),
@@ -102,6 +109,10 @@ def test_what_is_refused_at_its_line(texts, line, message):
         (["007", "012"], "continuous", None),
         (["3", "?", "3"], "count", None),
         (["950", "1,204"], "count", None),  # whole in one way only
+        ([*DECIMALS, "007"], "continuous", None),
+        ([*AGES, "05"], "count", None),
+        (["1.5", "02", "3.25"], "categorical", ("02", "1.5", "3.25")),
+        (["7", "007", "7.0"], "categorical", ("007", "7", "7.0")),  # who calls them categories has seen the zeros
         (["02134", "2134", "NA"], "categorical", ("02134", "2134")),
         (["10", "9", "9.0", "?"], "categorical", ("9", "10")),  # equal numbers are one, as it is written first
         (["9.0", "10", "9"], "ordinal", ("9.0", "10")),
@@ -136,6 +147,32 @@ def test_what_somebody_says_goes(texts, kind, categories):
 def test_what_somebody_says_must_hold(texts, kind, message):
     with pytest.raises(UserError, match=message):
         column(*texts, kind=kind)
+
+
+@pytest.mark.parametrize(
+    ("texts", "line", "got"),
+    [
+        ([*DECIMALS[:59], "007"], 61, "007"),
+        ([*AGES, "05"], 102, "05"),  # two digits as all ages have
+        (["01.5", "02", "03.25", "10.5"], 3, "02"),
+        ([*(f"{step},5" for step in range(40)), "-01"], 42, "-01"),
+        ([*map(str, range(1, 1000, 7)), "07", "NA"], 145, "07"),
+    ],
+)
+def test_a_rare_leading_zero_among_numbers_is_refused_at_its_line(texts, line, got):
+    said = "(mend it, or say what the column is: --kind x=categorical, in Python kinds={'x': 'categorical'}, or --kind "
+    said += "x=continuous, in Python kinds={'x': 'continuous'})"
+    message = f"f.csv line {line}, column x: expected a number as in the other cells, got {got!r}, which has a leading"
+    with pytest.raises(UserError, match=re.escape(f"{message} zero {said}")):
+        column(*texts)
+    for kind in ("categorical", "continuous"):
+        assert column(*texts, kind=kind).kind == kind
+
+
+def test_a_leading_zero_is_none_in_a_column_of_numbers(tmp_path):
+    rows = "".join(f"{row},{age}\n" for row, age in enumerate(["05", *AGES]))
+    (attribute,) = (table := read_csv(write(tmp_path, f"image,age\n{rows}"), kinds={"age": "count"})).attributes
+    assert attribute.loc + attribute.scale * table.values[0, 0].item() == pytest.approx(5, abs=1e-4)
 
 
 def test_categories_are_as_many_as_memory_holds(monkeypatch):
