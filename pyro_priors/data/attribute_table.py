@@ -12,8 +12,8 @@ from pyro_priors.checks import UserError
 from pyro_priors.data import csv_files
 from pyro_priors.data.attributes import BINARY, Attribute, moments
 from pyro_priors.data.columns import Column, choose, either, match, some
-from pyro_priors.data.deciding import Cells, decide
-from pyro_priors.data.numerals import PLAIN, NotAlike, Style, is_missing, is_number, number, style_of
+from pyro_priors.data.deciding import Cells, alike, decide
+from pyro_priors.data.numerals import PLAIN, Style, is_missing, is_number, number
 from pyro_priors.data.schema import NUMBERS, Field, advice
 
 
@@ -156,11 +156,11 @@ def _style(cells: Cells, also_missing: Sequence[str], kind: str) -> Style:
     """In which the numbers of a column are written, the plain one where they may be texts that are not all alike."""
     texts = [text for text in _present(cells, also_missing) if is_number(text)]
     try:
-        return style_of(texts, counts=kind == "count")
-    except NotAlike as error:
+        return alike(cells, texts, counts=kind == "count")
+    except UserError:
         if kind not in NUMBERS:
             return PLAIN
-        raise UserError(f"{cells.at(error.text)}: {error}") from None
+        raise
 
 
 def _present(cells: Cells, also_missing: Sequence[str]) -> list[str]:

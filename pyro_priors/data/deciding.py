@@ -120,10 +120,7 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
             f"it, or say what the column is: {advice(cells.name, 'categorical')}, or "
             f"{advice(cells.name, 'continuous')})"
         )
-    try:
-        style = style_of(texts, counts=kind == "count")
-    except NotAlike as error:
-        raise UserError(f"{cells.at(error.text)}: {error}") from None
+    style = alike(cells, texts, counts=kind == "count")
     first: dict[int | float, str] = {}  # value: how it is written first
     for text in dict.fromkeys(texts):
         value = number(text, style)
@@ -146,6 +143,16 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
         elif whole and len(values) == len(texts) and _unbroken(values):
             kind, said = "identifier", f"{said}, each once: they count the rows"
     return _field(cells, texts, kind, said, style, states)
+
+
+def alike(cells: Cells, texts: Sequence[str], *, counts: bool) -> Style:
+    """The style of numbers of a column, as `style_of`; `UserError` at the line of one that shows that there is none."""
+    try:
+        return style_of(texts, counts=counts)
+    except NotAlike as error:
+        count = f", or say that it is a count: {advice(cells.name, 'count')}" if error.count else ""
+        mend = f" ({error.mend}{count})" if error.mend else ""
+        raise UserError(f"{cells.at(error.text)}: {error}{mend}") from None
 
 
 def _unbroken(values: Sequence[int | float]) -> bool:

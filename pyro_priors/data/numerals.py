@@ -68,9 +68,14 @@ def number(text: str, style: Style = PLAIN) -> int | float | None:
     return int(text) if WHOLE.fullmatch(text) and len(text) < 309 else float(text)
 
 
+def _reads(text: str, style: Style) -> bool:
+    """Whether `number` is one, without making it."""
+    return bool(_pattern(style).fullmatch(text) or (style == PLAIN and _INFINITE.fullmatch(text)))
+
+
 def is_number(text: str) -> bool:
     """Whether it is a number in some style."""
-    return any(number(text, style) is not None for style in STYLES)
+    return any(_reads(text, style) for style in STYLES)
 
 
 def nearly_all_numbers(texts: Sequence[str]) -> bool:
@@ -82,11 +87,14 @@ def nearly_all_numbers(texts: Sequence[str]) -> bool:
 
 
 class NotAlike(ValueError):
-    """Numbers of a column that cannot be read in exactly one style; `text` is a cell that shows it."""
+    """Numbers of a column that cannot be read in exactly one style; `text` is a cell that shows it.
 
-    def __init__(self, text: str, message: str):
+    `mend` says how to write it in one way; with `count` all could be read as whole ones, if that is what they are.
+    """
+
+    def __init__(self, text: str, message: str, mend: str = "", count: bool = False):
         super().__init__(message)
-        self.text = text
+        self.text, self.mend, self.count = text, mend, count
 
 
 def style_of(texts: Iterable[str], *, counts: bool = False) -> Style:
@@ -102,22 +110,29 @@ def style_of(texts: Iterable[str], *, counts: bool = False) -> Style:
         (Style(thousands=',', decimal='.'), Style(thousands='', decimal=','))
     """
     texts = list(dict.fromkeys(texts))
-    if counts and (whole := [style for style in STYLES if all(isinstance(number(text, style), int) for text in texts)]):
-        return whole[0]
-    if all(number(text) is not None for text in texts):
+    if counts and (whole := _whole(texts)):
+        return whole
+    if all(_reads(text, PLAIN) for text in texts):
         return PLAIN
-    reads = {style: sum(number(text, style) is not None for text in texts) for style in STYLES}
-    possible = [style for style in STYLES if reads[style] == len(texts)]
+    possible = [style for style in STYLES if all(_reads(text, style) for text in texts)]
     if not possible:
-        best = max(STYLES, key=lambda style: reads[style])
+        best = max(STYLES, key=lambda style: sum(_reads(text, style) for text in texts))
         odd = next(text for text in texts if number(text, best) is None)
         example = next((text for text in texts if number(text, best) is not None), None)
         beside = "" if example is None else f" beside {example!r}"
         raise NotAlike(odd, f"expected numbers that are all written alike, got {odd!r}{beside}")
-    for text in texts:
-        readings = list(dict.fromkeys(number(text, style) for style in possible))
+    points: dict[str, Style] = {}  # two of one decimal sign read the same: neither meets a mark between thousands
+    for style in possible:
+        points.setdefault(style.decimal, style)
+    for text in texts if len(points) > 1 else ():
+        readings = list(dict.fromkeys(number(text, style) for style in points.values()))
         if len(readings) > 1:
             said = " or ".join(f"{reading:.15g}" for reading in readings)
             expected = "expected numbers that can be read in one way"
-            raise NotAlike(text, f"{expected}, got {text!r} (write {said}, or say that it is a count)")
+            raise NotAlike(text, f"{expected}, got {text!r}", f"write {said}", _whole(texts) is not None)
     return possible[0]
+
+
+def _whole(texts: Sequence[str]) -> Style | None:
+    """The first style in which all are whole numbers."""
+    return next((style for style in STYLES if all(isinstance(number(text, style), int) for text in texts)), None)
