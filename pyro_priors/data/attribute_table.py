@@ -92,7 +92,10 @@ def table_of(
     if attributes is None:
         attributes = [meaning for meaning, _ in pairs if meaning is not None]
         if not attributes:
-            left = "".join(f"; {field.name} is {field.kind}" for _, field in pairs)
+            left = "".join(
+                f"; {field.name} is {field.kind} ({field.reason}; to use it, {advice(field.name, 'categorical')})"
+                for _, field in pairs
+            )
             raise UserError(f"{where}: expected a column for every attribute, got image alone{left}")
     missing = torch.full((len(lines),), torch.nan)
     table = torch.stack([values.get(attribute.name, missing) for attribute in attributes], 1)
