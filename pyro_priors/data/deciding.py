@@ -35,6 +35,7 @@ from pyro_priors.data.schema import (
 FEW = 20  # different whole numbers, or texts, that are always categories
 MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
 EXACT = 2**53  # whole numbers beyond run together in 64 bits
+LARGEST = torch.finfo(torch.float32).max
 RARE = 0.05  # of the different cells: fewer leading zeros than that are slips of the pen rather than codes
 NARROW = 2  # digits that all ages have, or all hours: only more than that, in every cell, are codes
 _DAY = r"\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2})"
@@ -109,12 +110,13 @@ def _beyond(texts: Iterable[str]) -> bool:
 
 def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     """A column of numbers but for a few texts, which are refused."""
-    if odd := next((text for text in texts if not is_number(text)), None):
+    every = dict.fromkeys(texts)
+    if odd := next((text for text in every if not is_number(text)), None):
         raise UserError(
             f"{cells.at(odd)}: expected a number as in the other cells, or a spelling of a missing one, got {odd!r} "
             f"(mend it, or say what it is: --also-missing {shlex.quote(odd)}, {advice(cells.name, 'categorical')})"
         )
-    if kind is None and (odd := next(filter(CODE.fullmatch, texts), None)):
+    if kind is None and (odd := next(filter(CODE.fullmatch, every), None)):
         raise UserError(
             f"{cells.at(odd)}: expected a number as in the other cells, got {odd!r}, which has a leading zero (mend "
             f"it, or say what the column is: {advice(cells.name, 'categorical')}, or "
@@ -122,9 +124,9 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
         )
     style = alike(cells, texts, counts=kind == "count")
     first: dict[int | float, str] = {}  # value: how it is written first
-    for text in dict.fromkeys(texts):
+    for text in every:
         value = number(text, style)
-        if value is None or not abs(value) <= torch.finfo(torch.float32).max:
+        if value is None or not abs(value) <= LARGEST:
             raise UserError(f"{cells.at(text)}: expected a finite number of 32 bits, got {text!r}")
         if kind == "count" and not (value >= 0 and value == int(value)):
             raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
