@@ -105,6 +105,8 @@ def codes(draw, size):
         names = ["007", "07", "7", *(f"{draw.randint(0, 999):05d}" for _ in range(draw.randint(1, 6)))]
     else:
         names = [str(2**53 + 1 + step) for step in range(draw.randint(3, 6))]  # a float sees half of them
+    if draw.random() < 0.3:
+        names = ["02134", *map(str, draw.sample(range(10_000, 99_999), 29))]  # a rare zero, but all of five digits
     names = list(dict.fromkeys(names))
     values = [*names, *(draw.choice(names) for _ in range(size - len(names)))]
     return values[:], values, GAPS
@@ -187,6 +189,12 @@ def _text_among_numbers(draw, what):
     )
 
 
+def _leading_zero(draw, what):
+    """A slip of the pen, or a code?"""
+    cells = _measured(draw) if draw.random() < 0.5 else [str(value) for value in draw.sample(range(10, 9000), 60)]
+    return _spoiled(draw, what, cells, draw.choice(("007", "05", "00", "-01", "010")))
+
+
 def _two_ways(draw, what):
     ways = draw.sample(("plain", "comma"), 2)
     return _spoiled(draw, what, _measured(draw, ways[0]), _measured(draw, ways[1], 1)[0])
@@ -255,5 +263,5 @@ def _bytes(draw, what):
 FAULTS = {
     "text among numbers": _text_among_numbers, "two ways": _two_ways, "infinite": _infinite, "ambiguous": _ambiguous,
     "unit": _unit, "no count": _no_count, "third value": _third_value, "third value first": _third_value_first,
-    "image twice": _image_twice, "bytes": _bytes,
+    "image twice": _image_twice, "bytes": _bytes, "leading zero": _leading_zero,
 }  # fmt: skip

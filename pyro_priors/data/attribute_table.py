@@ -14,8 +14,8 @@ from pyro_priors.checks import UserError
 from pyro_priors.data import csv_files
 from pyro_priors.data.attributes import BINARY, Attribute, moments
 from pyro_priors.data.columns import Column, choose, either, match, some
-from pyro_priors.data.deciding import Cells, decide
-from pyro_priors.data.numerals import PLAIN, NotAlike, Style, is_missing, is_number, number, style_of
+from pyro_priors.data.deciding import Cells, alike, decide
+from pyro_priors.data.numerals import PLAIN, Style, is_missing, is_number, number
 from pyro_priors.data.schema import NUMBERS, Field, advice
 
 
@@ -97,7 +97,10 @@ def table_of(
     if attributes is None:
         attributes = [meaning for meaning, _ in pairs if meaning is not None]
         if not attributes:
-            left = "".join(f"; {field.name} is {field.kind}" for _, field in pairs)
+            left = "".join(
+                f"; {field.name} is {field.kind} ({field.reason}; to use it, {advice(field.name, 'categorical')})"
+                for _, field in pairs
+            )
             raise UserError(f"{where}: expected a column for every attribute, got image alone{left}")
     missing = torch.full((len(lines),), torch.nan)
     table = torch.stack([values.get(attribute.name, missing) for attribute in attributes], 1)
@@ -167,11 +170,11 @@ def _style(cells: Cells, also_missing: Sequence[str], kind: str) -> Style:
     """In which the numbers of a column are written, the plain one where they may be texts that are not all alike."""
     texts = [text for text in _present(cells, also_missing) if is_number(text)]
     try:
-        return style_of(texts, counts=kind == "count")
-    except NotAlike as error:
+        return alike(cells, texts, counts=kind == "count")
+    except UserError:
         if kind not in NUMBERS:
             return PLAIN
-        raise UserError(f"{cells.at(error.text)}: {error}") from None
+        raise
 
 
 def _present(cells: Cells, also_missing: Sequence[str]) -> list[str]:

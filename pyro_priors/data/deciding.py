@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -35,6 +35,9 @@ from pyro_priors.data.schema import (
 FEW = 20  # different whole numbers, or texts, that are always categories
 MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
 EXACT = 2**53  # whole numbers beyond run together in 64 bits
+LARGEST = torch.finfo(torch.float32).max
+RARE = 0.05  # of the different cells: fewer leading zeros than that are slips of the pen rather than codes
+NARROW = 2  # digits that all ages have, or all hours: only more than that, in every cell, are codes
 _DAY = r"\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2})"
 _TIME = r"[T ]*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?([+-]\d\d:?\d\d|Z)?"
 DATE = re.compile(rf"(?=\d)({_DAY})?({_TIME})?", re.ASCII)
@@ -58,11 +61,12 @@ def decide(cells: Cells, kind: str | None = None, also_missing: Sequence[str] = 
     """What a column is, by its cells, or of a `kind` that somebody has said it is.
 
     Texts are missing as in `numerals.is_missing`, and those of `also_missing`. Whole numbers are codes, which are
-    texts, where one has a leading zero or is so large that 64 bits cannot tell it from the next.
+    texts, where leading zeros are not rare, or all have equally many digits and one a leading zero, or one is so large
+    that 64 bits cannot tell it from the next.
 
     Raises:
-        UserError: nothing but missing cells, a text among numbers, numbers that can be read in no way or in two, too
-            many categories, cells that are not of `kind`. The line is named.
+        UserError: nothing but missing cells, a text or a rare leading zero among numbers, numbers that can be read in
+            no way or in two, too many categories, cells that are not of `kind`. The line is named.
 
     Example:
         >>> decide(Cells("faces.csv", "age", range(2, 7), ["31", "?", "52", "31.5", "NA"]))[1:4]
@@ -86,27 +90,43 @@ def decide(cells: Cells, kind: str | None = None, also_missing: Sequence[str] = 
 
 
 def _codes(texts: Sequence[str]) -> bool:
-    """Whether digits are names: a whole one has a leading zero, or all are whole and one is beyond 2^53."""
-    if any(map(CODE.fullmatch, texts)):
+    """Whether digits are names, as leading zeros say, or one beyond 2^53; a few names may have letters, as "2A"."""
+    every = dict.fromkeys(texts)
+    if not all(WHOLE.fullmatch(text) or not is_number(text) for text in every):
+        return False
+    zeros = sum(bool(CODE.fullmatch(text)) for text in every)
+    if zeros and zeros >= RARE * len(every):
         return True
-    return all(map(WHOLE.fullmatch, texts)) and any(abs(number(text) or 0) > EXACT for text in set(texts))
+    if not all(map(WHOLE.fullmatch, every)):
+        return False
+    widths = set(map(len, every))
+    return bool(zeros and len(widths) == 1 and max(widths) > NARROW) or _beyond(every)
+
+
+def _beyond(texts: Iterable[str]) -> bool:
+    """Whether one of these whole numbers is so large that 64 bits cannot tell it from the next."""
+    return any(abs(number(text) or 0) > EXACT for text in texts)
 
 
 def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     """A column of numbers but for a few texts, which are refused."""
-    if odd := next((text for text in texts if not is_number(text)), None):
+    every = dict.fromkeys(texts)
+    if odd := next((text for text in every if not is_number(text)), None):
         raise UserError(
             f"{cells.at(odd)}: expected a number as in the other cells, or a spelling of a missing one, got {odd!r} "
             f"(mend it, or say what it is: --also-missing {shlex.quote(odd)}, {advice(cells.name, 'categorical')})"
         )
-    try:
-        style = style_of(texts, counts=kind == "count")
-    except NotAlike as error:
-        raise UserError(f"{cells.at(error.text)}: {error}") from None
+    if kind is None and (odd := next(filter(CODE.fullmatch, every), None)):
+        raise UserError(
+            f"{cells.at(odd)}: expected a number as in the other cells, got {odd!r}, which has a leading zero (mend "
+            f"it, or say what the column is: {advice(cells.name, 'categorical')}, or "
+            f"{advice(cells.name, 'continuous')})"
+        )
+    style = alike(cells, texts, counts=kind == "count")
     first: dict[int | float, str] = {}  # value: how it is written first
-    for text in dict.fromkeys(texts):
+    for text in every:
         value = number(text, style)
-        if value is None or not abs(value) <= torch.finfo(torch.float32).max:
+        if value is None or not abs(value) <= LARGEST:
             raise UserError(f"{cells.at(text)}: expected a finite number of 32 bits, got {text!r}")
         if kind == "count" and not (value >= 0 and value == int(value)):
             raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
@@ -127,6 +147,16 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     return _field(cells, texts, kind, said, style, states)
 
 
+def alike(cells: Cells, texts: Sequence[str], *, counts: bool) -> Style:
+    """The style of numbers of a column, as `style_of`; `UserError` at the line of one that shows that there is none."""
+    try:
+        return style_of(texts, counts=counts)
+    except NotAlike as error:
+        count = f", or say that it is a count: {advice(cells.name, 'count')}" if error.count else ""
+        mend = f" ({error.mend}{count})" if error.mend else ""
+        raise UserError(f"{cells.at(error.text)}: {error}{mend}") from None
+
+
 def _unbroken(values: Sequence[int | float]) -> bool:
     """Whether hardly a whole number between the first and the last is left out, as where rows are numbered."""
     dense = len(values) > NEARLY * (values[-1] - values[0] + 1)
@@ -135,11 +165,13 @@ def _unbroken(values: Sequence[int | float]) -> bool:
 
 def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     """A column of texts, or of numbers that shall be categories; those of equal numbers are one, as written first."""
-    codes, style, first = _codes(texts), _style(texts), {}  # {what a category is ordered by: how it is written first}
-    for text in dict.fromkeys(texts):
+    digits, style, first = all(map(WHOLE.fullmatch, texts)), _style(texts), {}
+    codes = any(map(CODE.fullmatch, texts)) or (digits and _beyond(texts))  # equal numbers are no equal categories
+    for text in dict.fromkeys(texts):  # {what a category is ordered by: how it is written first}
         first.setdefault(text if codes or style is None else number(text, style), text)
     categories = [first[value] for value in sorted(first)]
-    count, said = len(categories), _different(categories, "codes" if codes else "texts" if style is None else "numbers")
+    what = "codes" if codes and digits else "texts" if codes or style is None else "numbers"
+    count, said = len(categories), _different(categories, what)
     if kind is None and count > FEW and (aside := _aside(cells, texts, said, count)):
         return aside
     if size(count) > MOST_BYTES:

@@ -1,7 +1,5 @@
 """Cells as people write them: spellings of a missing one, and numbers with points, commas and thousands."""
 
-import functools
-import math
 import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -13,7 +11,6 @@ _MISSING_NUMBERS = {text.lower() for text in MISSING_NUMBERS}
 NEARLY = 0.8  # what "nearly all" means, of cells or of different ones
 CODE = re.compile(r"[+\-−]?0[0-9]+")  # whole, with a leading zero
 WHOLE = re.compile(r"[+\-−]?[0-9]+")
-_INFINITE = re.compile(r"[+\-−]?inf(inity)?", re.IGNORECASE)
 _GROUPS = {",": ",", ".": r"\.", " ": "[ \u00a0\u2009\u202f]", "'": "['\u2019]"}
 
 
@@ -40,13 +37,18 @@ def is_missing(text: str, *, numbers: bool) -> bool:
     return text.lower() in _MISSING_NUMBERS if numbers else text in _MISSING
 
 
-@functools.cache
-def _pattern(style: Style) -> re.Pattern[str]:
+def _numeral(style: Style) -> str:
+    """The regular expression of a number in that style; infinity is written in the plain one."""
     whole, point = r"[0-9]+", re.escape(style.decimal)
     if style.thousands:
         whole = rf"(?:[0-9]+|[1-9][0-9]{{0,2}}(?:{_GROUPS[style.thousands]}[0-9]{{3}})+)"
     after = "*" if style == PLAIN else "+"  # "5." is a number, "5," the beginning of a list
-    return re.compile(rf"[+\-−]?(?:{whole}(?:{point}[0-9]{after})?|{point}[0-9]+)(?:[eE][+\-−]?[0-9]+)?")
+    infinite = "|(?ai:inf|infinity)" if style == PLAIN else ""
+    return rf"[+\-−]?(?:(?:{whole}(?:{point}[0-9]{after})?|{point}[0-9]+)(?:[eE][+\-−]?[0-9]+)?{infinite})"
+
+
+_READS = {style: re.compile(_numeral(style)).fullmatch for style in STYLES}
+_NUMBER = re.compile("|".join(map(_numeral, STYLES)))
 
 
 def number(text: str, style: Style = PLAIN) -> int | float | None:
@@ -58,9 +60,7 @@ def number(text: str, style: Style = PLAIN) -> int | float | None:
         >>> number("1,204.5", Style(",", ".")), number("3,14", Style("", ",")), number("3,14"), number("1e400")
         (1204.5, 3.14, None, inf)
     """
-    if style == PLAIN and _INFINITE.fullmatch(text):
-        return -math.inf if text[0] in "-−" else math.inf
-    if not _pattern(style).fullmatch(text):
+    if not _READS[style](text):
         return None
     if style.thousands:
         text = re.sub(_GROUPS[style.thousands], "", text)
@@ -70,7 +70,7 @@ def number(text: str, style: Style = PLAIN) -> int | float | None:
 
 def is_number(text: str) -> bool:
     """Whether it is a number in some style."""
-    return any(number(text, style) is not None for style in STYLES)
+    return _NUMBER.fullmatch(text) is not None
 
 
 def nearly_all_numbers(texts: Sequence[str]) -> bool:
@@ -82,11 +82,14 @@ def nearly_all_numbers(texts: Sequence[str]) -> bool:
 
 
 class NotAlike(ValueError):
-    """Numbers of a column that cannot be read in exactly one style; `text` is a cell that shows it."""
+    """Numbers of a column that cannot be read in exactly one style; `text` is a cell that shows it.
 
-    def __init__(self, text: str, message: str):
+    `mend` says how to write it in one way; with `count` all could be read as whole ones, if that is what they are.
+    """
+
+    def __init__(self, text: str, message: str, mend: str = "", count: bool = False):
         super().__init__(message)
-        self.text = text
+        self.text, self.mend, self.count = text, mend, count
 
 
 def style_of(texts: Iterable[str], *, counts: bool = False) -> Style:
@@ -102,22 +105,29 @@ def style_of(texts: Iterable[str], *, counts: bool = False) -> Style:
         (Style(thousands=',', decimal='.'), Style(thousands='', decimal=','))
     """
     texts = list(dict.fromkeys(texts))
-    if counts and (whole := [style for style in STYLES if all(isinstance(number(text, style), int) for text in texts)]):
-        return whole[0]
-    if all(number(text) is not None for text in texts):
+    if counts and (whole := _whole(texts)):
+        return whole
+    if all(map(_READS[PLAIN], texts)):
         return PLAIN
-    reads = {style: sum(number(text, style) is not None for text in texts) for style in STYLES}
-    possible = [style for style in STYLES if reads[style] == len(texts)]
+    possible = [style for style in STYLES if all(map(_READS[style], texts))]
     if not possible:
-        best = max(STYLES, key=lambda style: reads[style])
+        best = max(STYLES, key=lambda style: sum(map(bool, map(_READS[style], texts))))
         odd = next(text for text in texts if number(text, best) is None)
         example = next((text for text in texts if number(text, best) is not None), None)
         beside = "" if example is None else f" beside {example!r}"
         raise NotAlike(odd, f"expected numbers that are all written alike, got {odd!r}{beside}")
-    for text in texts:
-        readings = list(dict.fromkeys(number(text, style) for style in possible))
+    points: dict[str, Style] = {}  # two of one decimal sign read the same: neither meets a mark between thousands
+    for style in possible:
+        points.setdefault(style.decimal, style)
+    for text in texts if len(points) > 1 else ():
+        readings = list(dict.fromkeys(number(text, style) for style in points.values()))
         if len(readings) > 1:
             said = " or ".join(f"{reading:.15g}" for reading in readings)
             expected = "expected numbers that can be read in one way"
-            raise NotAlike(text, f"{expected}, got {text!r} (write {said}, or say that it is a count)")
+            raise NotAlike(text, f"{expected}, got {text!r}", f"write {said}", _whole(texts) is not None)
     return possible[0]
+
+
+def _whole(texts: Sequence[str]) -> Style | None:
+    """The first style in which all are whole numbers."""
+    return next((style for style in STYLES if all(isinstance(number(text, style), int) for text in texts)), None)
