@@ -52,6 +52,7 @@ def column(*texts, **how):
         (NAMES[:20], "categorical", "20 different texts"),  # so few may be anything
         ([NAMES[i % 50] for i in range(100)], "categorical", "50 different texts"),
         (list(map(str, range(100))), "identifier", "100 different whole numbers from 0 to 99, each once"),
+        (list(map(str, range(1900, 2050))), "count", "150 different"),  # years, each once
         (list(map(str, range(5000, 5200))), "identifier", "200 different whole .*, each once: they count the rows"),
         ([str(2**60 + step) for step in range(50)], "identifier", "50 different codes in 50 cells"),
         ([f"a {name} in words" for name in NAMES], "text", "100 different texts in 100 cells, of several words"),
@@ -220,6 +221,8 @@ def test_every_line_of_a_description_says_how_to_change_it():
         f"full name: text (left out), all differ, such as {'x' * 37}... (change it: --kind 'full name=categorical')",
     ]
     assert set(schema.OTHERWISE) == set(schema.KINDS)
+    (line,) = schema.describe([Field("title", "text", "all differ", "x" * 40)])
+    assert f", such as {'x' * 40} (" in line  # no longer than one that is cut
 
 
 def write(folder, text):
