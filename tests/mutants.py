@@ -4,18 +4,21 @@
     python tests/mutants.py cover FOLDER                                # once: which test runs which line, how long
     python tests/mutants.py run FOLDER --seed 20 --count 400            # faults as `mutations.py` draws them
     python tests/mutants.py run FOLDER --seed 20 --count 400 --again    # what survived, after the tests were mended
+    python tests/mutants.py report FOLDER --seed 20 --count 400         # experiments/results/mutants.json
 
 Work is done on a copy of the tree in FOLDER. A process that has imported the packages the tests need forks a child
 for every fault; the child runs only tests that run the line, those of its own room first, quick ones first, until one
 fails. FOLDER/results-SEED.jsonl grows by a line for every fault: survived, killed (by which test), timeout, or
 uncovered. A fault that survives the first `--budget` seconds of tests counts as a survivor. `cover` takes paths of
-tests whose lines have changed; several in one process, if commas join them.
+tests whose lines have changed; several in one process, if commas join them. `report` counts the first drawn as far as
+they were run; what survived and changes nothing stands in `equivalent_mutants.toml`, with a reason.
 """
 
 import argparse
 import contextlib
 import gc
-import importlib
+import importlib.metadata
+import itertools
 import json
 import os
 import resource
@@ -24,6 +27,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 import traceback
 from collections import defaultdict
 from pathlib import Path
@@ -231,9 +235,43 @@ def run(work: Path, seed: int, count: int, budget: float, again: bool) -> None:
         print(mutant["id"], outcome, seconds, f"{mutant['file']}:{mutant['line']}", by, flush=True)
 
 
+def report(work: Path, seed: int, count: int) -> None:
+    """Count what the first drawn came to, as far as they were run, and write it down for readers."""
+    sys.path.insert(0, str(ROOT))
+    from models.shared.runs import provenance
+
+    identity = ("file", "start", "length", "after")
+    results = [json.loads(line) for line in (work / f"results-{seed}.jsonl").read_text().splitlines()]
+    status = {tuple(r[name] for name in identity): r["status"] for r in results}
+    table = tomllib.loads((ROOT / "tests" / "equivalent_mutants.toml").read_text())["mutant"]
+    reasons = {(m["file"], m["statement"], m["before"], m["after"]): m["reason"] for m in table}
+    drawn = [(mutant, status.get(tuple(mutant[name] for name in identity))) for mutant in draw(seed, count)]
+    drawn = list(itertools.takewhile(lambda pair: pair[1], drawn))  # behind a gap the draw is no longer fair
+    killed, survivors, equivalents = 0, [], []
+    for mutant, outcome in drawn:
+        statement = (ROOT / mutant["file"]).read_text().splitlines()[mutant["line"] - 1].strip()
+        place = {name: mutant[name] for name in ("file", "line", "operator", "before", "after")}
+        reason = reasons.get((mutant["file"], statement, mutant["before"], mutant["after"]))
+        if outcome in ("killed", "timeout"):
+            assert reason is None, f"a test tells it from what it should be like: {place}"
+            killed += 1
+        elif reason is None:
+            survivors.append({**place, "statement": statement})
+        else:
+            equivalents.append({**place, "reason": reason})
+    made = provenance()
+    made["command"] = ["python", *sys.argv]
+    made["versions"] |= {name: importlib.metadata.version(name) for name in ("pytest", "coverage", "mutmut")}
+    numbers = {"seed": seed, "count": len(drawn), "killed": killed}
+    numbers |= {"survived": len(survivors), "equivalent": len(equivalents)}
+    content = {**numbers, "survivors": survivors, "equivalents": equivalents, "provenance": made}
+    (ROOT / "experiments" / "results" / "mutants.json").write_text(json.dumps(content, indent=2) + "\n")
+    print(numbers)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["cover", "run"])
+    parser.add_argument("command", choices=["cover", "run", "report"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("paths", nargs="*", default=["tests", *OURS[:-1]])
     parser.add_argument("--seed", type=int, default=20)
@@ -245,5 +283,7 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     if args.command == "cover":
         cover(folder, args.paths)
+    elif args.command == "report":
+        report(folder, args.seed, args.count)
     else:
         run(folder, args.seed, args.count, args.budget, args.again)

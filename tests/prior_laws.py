@@ -195,6 +195,29 @@ def moves_to_another_device(entry: Entry):
     assert repr(prior)
 
 
+def a_default_device_elsewhere_changes_nothing(entry: Entry):
+    """Whatever a law makes is where its parameters are, whatever device new tensors of others are put on."""
+    prior = build(entry)
+    value = prior().sample((6,))
+    if entry.missing:
+        value[torch.rand(value.shape) < 0.3] = NAN
+    ways = {
+        "sample": lambda law: law.sample((6,)),
+        "log_prob": lambda law: law.log_prob(value),
+        "impute": lambda law: law.impute(value, (2,)),
+        "state_probs": lambda law: law.state_probs(value),
+        "most_probable": lambda law: law.most_probable(value),
+    }
+    for name, way in ways.items():
+        if not hasattr(prior(), name):
+            continue
+        torch.manual_seed(1)
+        expected = way(prior())
+        with torch.device("meta"):
+            torch.manual_seed(1)
+            torch.testing.assert_close(way(prior()), expected, rtol=0, atol=0, equal_nan=True)
+
+
 def repr_says_what_it_is(entry: Entry):
     prior = build(entry)
     assert repr(prior).startswith(type(prior).__name__)
@@ -260,4 +283,5 @@ OURS = (  # what the priors of this package promise beyond that
     autocast_changes_nothing,
     integers_and_booleans_are_values,
     a_held_law_is_never_a_mixture_of_two,
+    a_default_device_elsewhere_changes_nothing,
 )

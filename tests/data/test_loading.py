@@ -103,7 +103,15 @@ def test_only_grey_values_are_binarised():
             Images(torch.tensor([0.5, wrong]).reshape(2, 1, 1, 1), binarize=True)
 
 
-@pytest.mark.parametrize(("name", "shape", "count"), [("moons", (1, 1, 2), 10_000), ("gaussians", (1, 1, 1), 50_000)])
+@pytest.mark.parametrize(
+    ("name", "shape", "count"),
+    [
+        ("moons", (1, 1, 2), 10_000),
+        ("gaussians", (1, 1, 1), 50_000),
+        ("grid", (1, 1, 2), 50_000),
+        ("ring", (1, 1, 2), 50_000),
+    ],
+)
 def test_generated_points(name, shape, count):
     data = load(name)
     assert data.image_shape == shape

@@ -64,7 +64,8 @@ def test_equal_images_share_a_part(tmp_path, stream):
     before = parts(root)
     for name, part in list(before.items())[::3]:
         with Image.open(root / "images" / name) as image:
-            image.save(root / "images" / f"copy-{part}-{name}".replace(".png", ".bmp"))  # other bytes, equal pixels
+            copy = image.convert("RGB" if part else "L")  # equal pixels in other bytes, grey or in colour
+            copy.save(root / "images" / f"copy-{part}-{name}".replace(".png", ".bmp"))
     after = parts(root, stream=stream)
     pairs = [(name, copy) for name in before for copy in after if copy.startswith("copy") and name[:3] in copy[7:]]
     assert len(pairs) == 20
@@ -86,10 +87,13 @@ def test_equal_images_of_a_partition_are_counted(tmp_path):
     write(root / "images" / "new.png", 3)
     rows = "".join(f"{index:03d}.png,{index // 4}\n" for index in range(12))
     (root / "partition.csv").write_text(f"image,partition\n{rows}new.png,2\n")
-    (line,) = notes(load("folder", root, image_size=4))
-    assert line == (
-        "data: 1 of 5 test images equal images of the training or validation part (such as new.png and 003.png)"
-    )
+    images = ["new.png", *(f"{index:03d}.png" for index in range(12))]
+    (root / "attributes.csv").write_text("image,a\n" + "".join(f"{name},{i % 2}\n" for i, name in enumerate(images)))
+    for attributes in (None, ()):  # read without them, and with all
+        (line,) = notes(load("folder", root, image_size=4, attributes=attributes))
+        assert line == (
+            "data: 1 of 5 test images equal images of the training or validation part (such as new.png and 003.png)"
+        )
 
 
 def test_the_cut_of_runs_before(tmp_path):

@@ -245,3 +245,10 @@ def test_no_images_are_as_large_as_the_others():
     none = torch.empty(0, dtype=torch.long)
     assert images[none].shape == images.part(none).shape == (0, 3, 4, 5)
     assert images[none].dtype == torch.uint8
+
+
+def test_what_is_known_of_images_is_known_of_a_part():
+    images = OnDisk(lambda name: torch.full((1, 2, 2), int(name)), ["0", "1", "2"], (1, 2, 2), Streaming())
+    assert images.part([2, 0]).contents.tolist() == []
+    images.check("x")
+    assert images.part([2, 0]).contents.tolist() == [images.contents[2], images.contents[0]]

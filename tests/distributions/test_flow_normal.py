@@ -145,3 +145,12 @@ def test_a_base_may_be_set_anew_whatever_it_scores():
     assert torch.equal(prior.base().mean, learned)
     assert prior.reinitialize(codes[:60], force=True)
     assert not torch.equal(prior.base().mean, learned)
+
+
+def test_steps_of_other_packages_keep_their_type():
+    torch.manual_seed(0)
+    step = dist.transforms.affine_autoregressive(2)  # its weights have 32 bits
+    law = pp.distributions.FlowNormal(dist.Normal(torch.zeros(2), 1.0).to_event(1), [step])
+    z0 = torch.randn(5, 2)
+    torch.testing.assert_close(law.to_representation(z0), step(z0))
+    assert law.log_prob(law.sample((3,))).dtype == torch.float32

@@ -106,6 +106,16 @@ def test_a_step_that_has_no_gradient_of_them_changes_nothing():
     assert torch.equal(law.log_prob(torch.zeros(3)), before)
 
 
+def test_a_step_leaves_what_is_fixed():
+    module = prior().requires_grad_(False)
+    law, learned = module(), torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.Adam([*module.parameters(), learned], lr=0.1)
+    learned.grad = torch.ones(1)
+    before = law.log_prob(torch.zeros(3))
+    optimizer.step()
+    assert law.log_prob(torch.zeros(3)) == before
+
+
 def test_parameters_that_are_watched_are_not_kept_alive():
     module = prior()
     module().sample()

@@ -107,7 +107,8 @@ def test_which_rows_are_far():
     z[3, 0] = 5.0  # a column without any spread tells nothing
     z[4, 1] = math.nan
     assert inliers(z).all()
-    assert inliers(torch.tensor([[0.0], [1e9]])).all()
+    with torch.device("meta"):  # of tensors that are made without one
+        assert inliers(torch.tensor([[0.0], [1e9]], device="cpu")).all()
     heavy = torch.distributions.StudentT(3.0).sample((2000, 4))
     assert inliers(heavy).float().mean() > 0.998
 

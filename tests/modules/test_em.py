@@ -181,3 +181,14 @@ def test_a_start_that_has_not_converged_is_taken_without_a_word(name, monkeypatc
     assert spoken
     with pytest.warns(ConvergenceWarning, match="it did not converge"):  # as before for all others
         GaussianMixture(2).fit([[0.0], [1.0], [2.0]])
+
+
+def test_clusters_share_the_rows_from_the_first_step_on():
+    """Expected counts add up to the rows, whatever the start: 30 of one value and 10 of another."""
+    torch.manual_seed(0)
+    value, shrinkage = torch.tensor([0.0] * 30 + [1.0] * 10)[:, None], 5.0
+    mixture = fit_product_mixture(value, pp.distributions.Variables({"a": pp.Discrete(2)}), 2, 1, shrinkage)
+    rows = mixture.log_mix.exp() * (40 + 2 * 0.1) - 0.1  # without what keeps a weight from 0
+    usual = torch.tensor([0.75, 0.25])[:, None]
+    counts = mixture.log_probs[0][0].exp() * (rows + shrinkage) - shrinkage * usual
+    torch.testing.assert_close(counts.sum(-1), torch.tensor([30.0, 10.0]), rtol=0, atol=0.05)

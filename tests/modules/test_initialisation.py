@@ -201,6 +201,9 @@ def test_each_column_has_a_floor_of_its_own():
     rows = torch.randn(500, 2) * torch.tensor([1e-4, 10.0])
     _, scale, _ = fit_mixture(rows, 1)
     torch.testing.assert_close(scale[0], torch.tensor([1e-4, 10.0]), rtol=0.1, atol=0)
+    rows[:, 1] = 7
+    _, scale, _ = fit_mixture(rows, 1)
+    torch.testing.assert_close(scale[0], torch.tensor([1e-4, 1e-3]), rtol=0.1, atol=0)  # of a constant: 0.001
 
 
 def test_small_clusters_are_shrunk_towards_the_column():

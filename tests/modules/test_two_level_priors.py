@@ -29,6 +29,14 @@ def _fresh():
     pyro.set_rng_seed(0)
 
 
+def test_who_wants_no_checks_gets_none():
+    loc, few = torch.tensor([[-1.0], [1.0]]), torch.tensor([0.1, 0.1])
+    with pytest.raises(ValueError, match="c: expected floats that are not negative and sum to one"):
+        pp.distributions.CategoricalGaussian(loc, torch.ones(2, 1), validate_args=True).component(few)
+    law = pp.distributions.CategoricalGaussian(loc, torch.ones(2, 1), validate_args=False)
+    torch.testing.assert_close(law.component(few).mean, torch.tensor([0.0]))
+
+
 def test_the_two_levels_make_the_mixture():
     prior = pp.CategoricalGaussian(4, 3).double()
     with torch.no_grad():

@@ -64,6 +64,13 @@ def test_the_penalty_equals_its_formula_and_its_gradient_autograd(monkeypatch):
     assert torch.autograd.grad(penalty, a)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_the_penalty_is_of_the_images_given_their_attributes():
+    """The critic y . x has gradient y, row by row."""
+    y = torch.randn(len(REAL), REAL.flatten(1).shape[1])
+    penalty = gradient_penalty(lambda x, y: (x.flatten(1) * y).sum(-1), REAL, torch.zeros_like(REAL), y)
+    assert penalty.item() == pytest.approx((y.norm(dim=-1) - 1).square().mean().item(), rel=1e-5)
+
+
 def test_points_of_the_penalty_lie_between():
     torch.manual_seed(0)
     share = pyro_priors.objectives.adversarial.between(torch.zeros(10_000, 1), torch.ones(10_000, 1))

@@ -46,6 +46,16 @@ def test_consensus_adds_half_the_squared_gradients_of_both_and_leaves_the_prior_
     assert loss.item() == pytest.approx((terms.own + 3 * terms.consensus).item(), rel=1e-5)
 
 
+def test_noise_falls_on_what_the_consensus_is_of():
+    torch.manual_seed(0)
+    gan, seen = small_gan(), []
+    gan.critic.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    player = CriticLoss(gan.critic, "non-saturating", noise=0.5)
+    Consensus(player, gan.generator, weight=1.0).squared_gradients(gan.model, torch.zeros(5000, 1, 1, 2))
+    assert seen[0].std().item() == pytest.approx(0.5, rel=0.05)  # seven standard errors
+    assert seen[0].mean().abs() < 0.03
+
+
 def test_consensus_settles_a_game_that_circles():
     """min_g max_d d g: simultaneous gradient steps spiral outwards, with the regulariser inwards."""
 

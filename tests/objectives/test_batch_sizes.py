@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import types
 
 import pyro
 import pyro.distributions as dist
@@ -11,6 +12,7 @@ import torch
 import pyro_priors as pp
 from pyro_priors import networks, objectives, programs
 from pyro_priors.objectives import Pathwise, ScoreFunction
+from pyro_priors.training.data_checks import check_data
 
 SHAPE, KINDS = (1, 4, 4), {"a": pp.Discrete(3), "b": pp.Continuous(2)}
 
@@ -247,3 +249,18 @@ def test_a_program_without_a_batch_is_not_asked_for_one():
 
     loss, _ = objectives.ELBO()(model, guide)
     assert loss.isfinite()
+
+
+@pytest.mark.parametrize("steady", [True, False])
+def test_batches_to_validate_on_are_as_large_if_the_loss_needs_it(steady):
+    """A loss that needs others for its gradient alone, says so, and is evaluated on single examples."""
+    step = types.SimpleNamespace(objective=types.SimpleNamespace(least_batch=2, steady=steady))
+    enough, few = [torch.zeros(2, 1)], [torch.zeros(1, 1)]
+    check_data([step], enough, enough, epochs=1, processes=1)
+    with pytest.raises(ValueError, match=r"^data: expected at least 2 examples in every batch, as .*got a batch of 1"):
+        check_data([step], few, enough, epochs=1, processes=1)
+    expected = (
+        pytest.raises(ValueError, match=r"^validation: .*got a batch of 1") if steady else contextlib.nullcontext()
+    )
+    with expected:
+        check_data([step], enough, few, epochs=1, processes=1)

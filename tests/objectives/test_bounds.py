@@ -10,7 +10,7 @@ from pyro import poutine
 from torch.distributions import kl_divergence
 
 from pyro_priors.objectives import ELBO, ImportanceWeightedELBO
-from pyro_priors.objectives.traces import log_terms
+from pyro_priors.objectives.traces import device_of, log_terms
 
 X = torch.tensor([[0.3, -1.0], [2.0, 0.5], [-1.2, 0.1]], dtype=torch.float64)
 LOADING, NOISE = torch.tensor([1.5, -0.7], dtype=torch.float64), 0.8
@@ -280,3 +280,10 @@ def test_enumerated_categories_are_summed_with_their_probabilities():
         torch.testing.assert_close(terms.reconstruction, (q * given).sum(-1).mean())
         torch.testing.assert_close(terms.kl, kl.mean())
         torch.testing.assert_close(loss, weight * terms.kl - terms.reconstruction)
+
+
+def test_a_program_lives_where_its_parameters_are():
+    layer = torch.nn.Linear(1, 1, device="meta")
+    assert device_of(layer) == device_of(layer.forward) == torch.device("meta")
+    assert device_of(torch.nn.Identity()) is None
+    assert device_of(model) is None

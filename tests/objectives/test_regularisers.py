@@ -100,6 +100,12 @@ def test_the_capacity_pulls_the_mean_kl_towards_it():
         torch.testing.assert_close(terms.regulariser, (kl_of(x) - capacity).abs())
 
 
+def test_the_capacity_is_of_the_weighted_kl():
+    x = torch.randn(50, 2)
+    loss, terms = CapacityELBO(gamma=7.0, capacity=1.5, kl_weight=3.0)(normal, guide, x)
+    torch.testing.assert_close(loss, 7 * (3 * kl_of(x) - 1.5).abs() - terms.reconstruction)
+
+
 def test_total_correlation():
     """Its estimate from 3,000 codes, less the constant, against the closed form: the error of a run is about 0.02."""
     x = torch.randn(3000, 2)

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from pyro_priors.ops import Cores, chain, log_contract, pairs, state_posterior, two_sided
+from pyro_priors.ops.chain_sample import _pick
 from pyro_priors.ops.layout import layout_of
+from pyro_priors.ops.scaling import log_product
 
 LENGTHS = (1, 2, 3, 15, 16, 17, 33, 50)
 both_boundaries = pytest.mark.parametrize("ring", [True, False], ids=["ring", "train"])
@@ -264,6 +266,19 @@ def test_posteriors_of_a_long_chain_do_not_drift(ring):
     torch.testing.assert_close(posterior.sum(-1), torch.ones(3, 1000), rtol=0, atol=1e-6)
     double = state_posterior(log_weights.double(), log_cores.double(), ring, order)
     torch.testing.assert_close(posterior.double(), double, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("small", [1e-37, 1e37])
+def test_products_of_scales_neither_vanish_nor_overflow(small):
+    for factors in (torch.full((20, 2), small), torch.full((20, 2), small, dtype=torch.float64) ** 7):
+        torch.testing.assert_close(log_product(factors), factors.double().log().sum(0), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_has_no_weight_is_never_picked(dtype):
+    weights = torch.tensor([0.0, 0.1, 0.2, 0.3, 0.0], dtype=dtype).repeat(3, 1)
+    largest = 1 - torch.finfo(dtype).eps / 2  # of numbers below 1
+    assert _pick(weights, torch.tensor([0.0, 0.5, largest], dtype=dtype)).tolist() == [1, 2, 3]
 
 
 @both_boundaries

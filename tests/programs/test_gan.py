@@ -89,8 +89,9 @@ def test_pictures_of_an_info_gan_are_of_the_category_asked_for():
 def test_a_conditional_gan_draws_latents_given_any_subset():
     gan = make_conditional()
     y = torch.tensor([[1.0, torch.nan], [torch.nan, torch.nan]])
-    site = poutine.trace(gan.model).get_trace(y=y).nodes["z"]
-    expected = gan.prior().condition(y=y).marginal("z")
+    trace = poutine.trace(gan.model).get_trace(y=y)
+    assert len(trace.param_nodes) == len(list(gan.parameters()))  # all are Pyro's too
+    site, expected = trace.nodes["z"], gan.prior().condition(y=y).marginal("z")
     z = torch.randn(2, 3)
     assert torch.allclose(site["fn"].log_prob(z), expected.log_prob(z))
     assert gan.generate(5, kind=2.0).shape == gan.generate(5, y=torch.tensor([2.0, torch.nan])).shape == (5, *SHAPE)

@@ -11,6 +11,7 @@ import pyro_priors as pp
 from pyro_priors import objectives, queries, training
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
+from pyro_priors.programs.attribute_vae import AttributeVAE
 
 SHAPE = (1, 4, 4)
 ATTRIBUTES = {"digit": pp.Discrete(3), "sex": pp.Discrete(2), "age": pp.Continuous(2)}
@@ -21,6 +22,14 @@ NAN = torch.nan
 def _fresh():
     pyro.clear_param_store()
     pyro.set_rng_seed(0)
+
+
+def test_a_program_without_a_law_of_attributes_says_so():
+    class Silent(AttributeVAE):
+        pass
+
+    with pytest.raises(NotImplementedError):
+        Silent.__new__(Silent).attribute_law(torch.zeros(1, 1, 4, 4))
 
 
 def make(boundary="train", **kwargs):
@@ -50,6 +59,9 @@ def test_the_bound_is_that_of_both_papers(boundary):
     torch.testing.assert_close(ttlp, trip)
     torch.testing.assert_close(ttlp, joint.log_prob(torch.cat([z, y], -1)))
     assert trace.nodes["y"]["log_prob"][2] == 0
+    with torch.no_grad():
+        imputed = poutine.trace(vae.model).get_trace(x, y).nodes["y_imputed"]["fn"]
+    assert (imputed.batch_shape, imputed.event_shape) == ((4,), (3,))
 
 
 @pytest.mark.parametrize("boundary", ["ring", "train"])

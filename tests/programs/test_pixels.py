@@ -11,7 +11,7 @@ from pyro.infer import SVI, JitTrace_ELBO, Trace_ELBO
 
 import pyro_priors as pp
 from pyro_priors import metrics, networks, objectives, programs, training
-from pyro_priors.programs.pixels import UNSIGNED, check_pixels
+from pyro_priors.programs.pixels import ROUNDING, UNSIGNED, check_pixels
 
 SHAPE = (1, 4, 4)
 
@@ -110,6 +110,7 @@ def test_traces_and_transforms_are_left_alone():
         vae.reconstruct(x)
         vae.reconstruct(torch.rand(8, *SHAPE))
     check_pixels(torch.tensor([-1e-7, 1 + 1e-6]), 0, 1, "")  # what rounding makes of an image in the range
+    check_pixels(torch.tensor([-ROUNDING, 1 + ROUNDING], dtype=torch.float64), 0, 1, "")
     assert torch.vmap(lambda x: check_pixels(x, 0, 1, "") or x)(x).equal(x)
     assert check_pixels(x > 0.5, 0, 1, "") is None
     pyro.clear_param_store()

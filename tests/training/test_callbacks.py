@@ -1,6 +1,8 @@
 """Re-initialisation of a prior between epochs, and the files of a run."""
 
+import importlib
 import os
+import random
 
 import pyro
 import pytest
@@ -11,7 +13,15 @@ import pyro_priors as pp
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.objectives import ELBO
 from pyro_priors.programs import VAE
-from pyro_priors.training import OptimizationStep, Reinitialize, fit, load_weights, replace_file, save_weights
+from pyro_priors.training import (
+    OptimizationStep,
+    Reinitialize,
+    callbacks,
+    fit,
+    load_weights,
+    replace_file,
+    save_weights,
+)
 from pyro_priors.training.callbacks import Anneal, CosineDecay, FitState
 from pyro_priors.training.files import write_table
 from pyro_priors.training.schedules import LinearWarmup
@@ -247,3 +257,17 @@ def test_bad_weight_files(tmp_path):
 def test_a_warmup_of_no_steps_waits_for_its_delay():
     jump = LinearWarmup(0, start=7.0, end=1.0, delay=5)
     assert [jump(step) for step in (0, 4, 5)] == [7.0, 7.0, 1.0]
+
+
+def test_what_sets_priors_is_imported_beforehand_and_draws_nothing(monkeypatch):
+    imported = []
+
+    def first(name):
+        imported.append(name)
+        random.random()
+
+    before = random.getstate()
+    monkeypatch.setattr(importlib, "import_module", first)
+    callbacks._import_clusters()
+    assert imported == ["sklearn.cluster"]
+    assert random.getstate() == before

@@ -15,6 +15,12 @@ def write(path, text="new"):
     replace_file(path, lambda temporary: temporary.write_text(text))
 
 
+def test_folders_on_the_way_are_made(tmp_path):
+    write(tmp_path / "some" / "more" / "file")
+    write(tmp_path / "some" / "more" / "file", "newer")
+    assert (tmp_path / "some" / "more" / "file").read_text() == "newer"
+
+
 @pytest.fixture
 def places(tmp_path):
     """A path of everything that is no file to write."""

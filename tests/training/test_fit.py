@@ -16,6 +16,7 @@ from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.objectives import ELBO, ImportanceWeightedELBO
 from pyro_priors.programs import VAE
 from pyro_priors.training import Anneal, EarlyStopping, LinearWarmup, OptimizationStep, fit, load_weights
+from pyro_priors.training.fitting import check_machine
 
 
 def test_it_finds_the_maximum_of_a_known_bound():
@@ -223,12 +224,32 @@ LINE = Line()
             "precision: expected one of 32-true, 64-true, bf16-mixed, 16-mixed, got 'bf16-true'",
         ),
         (lambda: fit(sgd(LINE), LINE, [X], epochs=1, devices=1000), "devices: expected at most .*, got 1000"),
+        (
+            lambda: fit(
+                [sgd(LINE), OptimizationStep(ELBO(), torch.optim.SGD(LINE.parameters(), 0.1), every=2)],
+                LINE,
+                [X],
+                epochs=1,
+                **QUIET,
+            ),
+            "every: expected at most the 1 batches of the training, got 2",
+        ),
         (lambda: Anneal(ELBO(), "beta", LinearWarmup(1)), "attribute: expected one of ELBO, got 'beta'"),
     ],
 )
 def test_bad_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_only_processors_are_counted_beforehand(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for accelerator in ("cpu", "auto"):
+        with pytest.raises(ValueError, match=r"devices: expected at most .*, got 1000"):
+            check_machine(accelerator, 1000, "32-true")
+    check_machine("cuda", 1000, "32-true")  # who has them in other machines
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    check_machine("auto", 1000, "32-true")
 
 
 def test_early_stopping_ignores_gains_below_min_delta():

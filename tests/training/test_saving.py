@@ -16,6 +16,7 @@ from torch import nn
 import pyro_priors as pp
 from pyro_priors import networks, programs
 from pyro_priors.modules import plugins
+from pyro_priors.recorded import Recorded, arguments_of
 from pyro_priors.training import load, save
 
 ROOT = Path(__file__).parents[2]
@@ -262,3 +263,11 @@ def test_a_prior_of_another_package(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "entry_points", lambda group: [])
     with pytest.raises(ValueError, match="unknown class 'toy:Toy'"):
         load(tmp_path / "run")
+
+
+def test_what_is_made_without_arguments_has_none_and_others_have_no_record():
+    class Bare(Recorded):
+        pass
+
+    assert arguments_of(Bare()) == {}
+    assert arguments_of(nn.Linear(1, 1)) is None

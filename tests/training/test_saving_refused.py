@@ -1,5 +1,6 @@
 """What `save` and `load` refuse: parts of the user's own, unknown classes, damaged or replaced files."""
 
+import dataclasses
 import json
 
 import pytest
@@ -33,10 +34,16 @@ def test_a_part_of_the_users_own_is_named(tmp_path, prior):
     assert not (tmp_path / "run").exists()
 
 
-def test_an_argument_of_another_kind_is_named(tmp_path):
+@dataclasses.dataclass(frozen=True)
+class Ours:
+    categories: int
+
+
+@pytest.mark.parametrize(("value", "text"), [({1, 2}, r"\{1, 2\}"), (Ours(3), r"Ours\(categories=3\)")])
+def test_an_argument_of_another_kind_is_named(tmp_path, value, text):
     prior = pp.StandardNormal(D)
-    prior.__dict__["_arguments"] = {"latent_dim": {1, 2}}
-    with pytest.raises(ValueError, match=r"got \{1, 2\} at StandardNormal.latent_dim"):
+    prior.__dict__["_arguments"] = {"latent_dim": value}
+    with pytest.raises(ValueError, match=rf"got {text} at StandardNormal.latent_dim"):
         save(prior, tmp_path)
 
 
