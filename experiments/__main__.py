@@ -98,7 +98,7 @@ def main(arguments):
             raise
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, SystemError) as error:
         if not _too_large(error):
             raise
         reason = str(error).partition("\n")[0] or "none left"
@@ -121,8 +121,8 @@ def _sentence(error):
 
 
 def _too_large(error):
-    """Whether memory could not hold something; torch has no class of errors for that."""
-    return isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate|overflow", str(error)) is not None
+    """Whether memory could not hold something; torch has no class of errors for that, and Python may lose its own."""
+    return isinstance(error, MemoryError | SystemError) or re.search(r"out of memory|can't allocate|overflow", str(error)) is not None
 
 
 def _command(arguments):
