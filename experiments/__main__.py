@@ -122,7 +122,8 @@ def _sentence(error):
 
 def _too_large(error):
     """Whether memory could not hold something; torch has no class of errors for that, and Python may lose its own."""
-    return isinstance(error, MemoryError | SystemError) or re.search(r"out of memory|can't allocate|overflow", str(error)) is not None
+    said = re.search(r"out of memory|can't allocate|overflow", str(error))
+    return isinstance(error, MemoryError | SystemError) or said is not None
 
 
 def _command(arguments):
