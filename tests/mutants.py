@@ -260,7 +260,7 @@ def report(work: Path, seed: int, count: int) -> None:
         else:
             equivalents.append({**place, "reason": reason})
     made = provenance()
-    made["command"] = ["python", *sys.argv]
+    made["command"] = ["python", "tests/mutants.py", "report", work.name, "--seed", str(seed), "--count", str(count)]
     made["versions"] |= {name: importlib.metadata.version(name) for name in ("pytest", "coverage", "mutmut")}
     numbers = {"seed": seed, "count": len(drawn), "killed": killed}
     numbers |= {"survived": len(survivors), "equivalent": len(equivalents)}
