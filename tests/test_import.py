@@ -5,6 +5,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
 SLOW = {
     "sklearn",
@@ -35,5 +37,6 @@ def test_importing_the_library_imports_what_pyro_imports_and_no_more():
     assert more <= set(sys.stdlib_module_names), more
 
 
+@pytest.mark.slow
 def test_an_import_would_be_seen():
     assert "safetensors" in SLOW & imported_by("import pyro_priors, safetensors")

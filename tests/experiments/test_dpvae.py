@@ -194,7 +194,11 @@ def write_faces(root, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("data", "write", "size"), [("svhn", write_svhn, []), ("folder", write_faces, ["--image-size", "32"])]
+    ("data", "write", "size"),
+    [
+        pytest.param("svhn", write_svhn, [], marks=pytest.mark.slow),
+        ("folder", write_faces, ["--image-size", "32"]),
+    ],
 )
 def test_colour_images_take_the_same_commands(tmp_path, monkeypatch, data, write, size):
     """Files as torchvision and as a user keep them, a regulariser, a flow, and the table."""

@@ -249,6 +249,7 @@ def test_bad_flags(submitit, flags, message):
         LaunchConfig(**flags)
 
 
+@pytest.mark.slow
 def test_submitit_itself_runs_the_commands(tmp_path, monkeypatch):
     """Its executor of processes in place of Slurm's, with all that is passed to both."""
     submitit = pytest.importorskip("submitit")

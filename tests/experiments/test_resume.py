@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import pytest
 from cut_off import die, folder_of, resume, under_way
 
 from experiments.__main__ import main
@@ -11,6 +12,7 @@ from models.shared import runs
 from pyro_priors.training import loop as fit_loop
 
 
+@pytest.mark.slow
 def test_rows_of_tables_go_on_where_they_were_cut_off(tmp_path, monkeypatch, capsys):
     now = {**runs.provenance(), "commit": "1", "uncommitted_changes": False}
     for module in (runs, results):

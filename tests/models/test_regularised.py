@@ -33,6 +33,7 @@ def test_the_kernel_of_info_is_the_one_that_is_named(tmp_path):
     assert losses[0] != losses[1]
 
 
+@pytest.mark.slow
 def test_a_flow_over_a_ring_with_splines(tmp_path):
     flags = ["--data", "digits", *TINY, "--latent-dim", "3", "--prior", "flow", "--flow-base", "trip"]
     flags += ["--transform", "spline", "--layers", "2", "--components", "3", "--rank", "2"]

@@ -64,7 +64,7 @@ def test_the_critic_of_an_aae_has_the_prior_s_draws_for_real():
     assert terms.fake.item() == pytest.approx(vae.encode(x).mean.sum(-1).mean().item(), abs=1.5)
 
 
-@pytest.mark.parametrize("estimator", [Pathwise(), ScoreFunction()])
+@pytest.mark.parametrize("estimator", [Pathwise(), pytest.param(ScoreFunction(), marks=pytest.mark.slow)])
 def test_a_learnable_prior_goes_to_meet_the_codes(estimator):
     """Codes stay where they are, at (3, -3); only prior and critic learn."""
     torch.manual_seed(0)

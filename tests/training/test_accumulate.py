@@ -83,6 +83,7 @@ def test_two_processes_exchange_gradients_at_the_end_of_a_group_only():
     close(first[1::2], steps_of(16))
 
 
+@pytest.mark.slow
 def test_the_last_group_of_two_processes_is_exchanged_too():
     first, second = in_processes(2, steps_of, 4, 2, accumulate=4)
     assert torch.equal(first[[3, 5, 9, 11]], second[[3, 5, 9, 11]])

@@ -182,9 +182,9 @@ def as_rank(kind, where):
     ("kind", "where", "batch"),
     [
         ("trip", "first", "batch 1"),
-        ("trip", "second", "batch 2"),
+        pytest.param("trip", "second", "batch 2", marks=pytest.mark.slow),
         ("trip", "validation", "batch 2 of the validation"),
-        ("categories", "second", "batch 2"),
+        pytest.param("categories", "second", "batch 2", marks=pytest.mark.slow),
     ],
 )
 def test_all_devices_stop_where_one_meets_it(kind, where, batch):
