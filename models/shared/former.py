@@ -9,7 +9,8 @@ from models.shared.knobs import acts, draft, with_prior
 from pyro_priors.checks import UserError
 from pyro_priors.modules.plugins import knobs_of, prior_names
 
-READABLE = (2, 3)  # formats of `config.json`; in the second every model had the knobs of all priors
+# Formats of `config.json`: in 2 every model had the knobs of all priors, in 3 folders were cut at random.
+READABLE = (2, 3, 4)
 RENAMED = {"told": "reads", "kept": "top", "kept_epochs": "top_epochs"}
 GONE = {"gmm_components", "gmm_equal", "fixed", "local", *RENAMED}
 NO_CHOICE = {"joint-vae": "ttlp"}  # models that had one prior

@@ -26,7 +26,7 @@ CODE = (":(top)*.py", ":(top)pyproject.toml")  # what git is to compare; pages o
 DATA = "data.json"  # what a run folder keeps of its data
 BEGUN = ("config.json", DATA)  # what a training rests on, those that there are
 ENDED = (*BEGUN, "model.safetensors", "summary.json")
-FORMAT = 3  # raised when a run folder of this version can no longer be read by the one before
+FORMAT = 4  # raised when a run folder of this version can no longer be read by the one before
 
 
 class Run(NamedTuple):

@@ -26,9 +26,9 @@ def test_run_of_another_version(tmp_path):
     (run.folder / "model.safetensors").touch()
     assert runs.read(run.folder) == run
     written = json.loads((run.folder / "config.json").read_text())
-    for number in (0, 4):
+    for number in (0, runs.FORMAT + 1):
         runs.write_json(run.folder / "config.json", {**written, "format": number})
-        with pytest.raises(UserError, match=rf"run: expected format 3, got {number} \(in .*config.json"):
+        with pytest.raises(UserError, match=rf"run: expected format {runs.FORMAT}, got {number} \(in .*config.json"):
             runs.read(run.folder)
     runs.write_json(run.folder / "config.json", {**written, "config": {**written["config"], "depth": 3}})
     with pytest.raises(UserError, match="config: expected the keys of this version, got also depth"):
