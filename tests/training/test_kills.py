@@ -30,7 +30,7 @@ from pyro_priors.training import state
 torch.set_num_threads(1)
 kills.tqdm.monitor_interval = 0
 trial = kills.Trial(kills.Fit("gan"), Path(sys.argv[1]) / "gan", random.Random(0))
-state.load_optimizer = lambda optimizer, state: None
+state.load_optimizer = lambda *state: None
 trial.kill(5)
 """
 
