@@ -117,7 +117,7 @@ def test_an_image_that_becomes_unreadable_is_named(tmp_path, workers):
         list(loader(train, len(train) - 10, shuffle=False).dataset.pixels[[len(train) - 1]])
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_unreadable_images_are_named_before_anything_is_written(tmp_path, capsys, workers):
     root = write_folder(tmp_path / "data")
     whole = (root / "images" / "11.png").read_bytes()
@@ -167,6 +167,7 @@ def test_trainings_end_with_the_same_numbers(tmp_path):
     assert outcome(tmp_path / "streamed") == outcome(tmp_path / "memory")
 
 
+@pytest.mark.slow
 def test_a_training_goes_on_once_a_damaged_image_is_mended(tmp_path, monkeypatch, capsys):
     root = write_folder(tmp_path / "data")
     assert main(train_flags(root, tmp_path / "memory", "--epochs", "3")) == 0

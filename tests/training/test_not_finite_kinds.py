@@ -181,7 +181,7 @@ def as_rank(kind, where):
 @pytest.mark.parametrize(
     ("kind", "where", "batch"),
     [
-        ("trip", "first", "batch 1"),
+        pytest.param("trip", "first", "batch 1", marks=pytest.mark.slow),
         pytest.param("trip", "second", "batch 2", marks=pytest.mark.slow),
         ("trip", "validation", "batch 2 of the validation"),
         pytest.param("categories", "second", "batch 2", marks=pytest.mark.slow),
