@@ -15,7 +15,7 @@ from pyro_priors.distributions.ordered_chain import Boundary, OrderedChain
 from pyro_priors.distributions.support import VariablesSupport
 from pyro_priors.distributions.variables import Variables
 from pyro_priors.distributions.versions import Versions
-from pyro_priors.ops import full_precision, holds, transformed
+from pyro_priors.ops import full_precision, holds
 
 
 class TensorRing(TorchDistribution):
@@ -337,8 +337,6 @@ class TensorRing(TorchDistribution):
         """
         self._versions.check()
         own = self._evidence.log_weights
-        if transformed():  # two walks of one batch each: every operation has a rule
-            return self._chain.contract(evidence), self._chain.contract(own)
         if torch.is_grad_enabled() and not self._learns() and evidence.requires_grad and own.dim() > 1:
             with torch.no_grad():  # rows need not be walked back
                 log_normalizer = self._chain.contract(own)
