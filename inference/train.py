@@ -1,6 +1,5 @@
 """`train MODEL`: data, model, fit, test results and figures in one run folder."""
 
-import os
 import time
 
 import pyro
@@ -13,7 +12,7 @@ from pyro_priors.checks import UserError
 from pyro_priors.data.digest import notes
 from pyro_priors.data.schema import describe
 from pyro_priors.training import locks, manifest
-from pyro_priors.training.fitting import check_machine, check_nodes
+from pyro_priors.training.fitting import check_machine, check_nodes, most_at_once
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")  # the images are of 32 bits
 
@@ -22,7 +21,7 @@ def main(config, begun=None):
     """Train, evaluate, draw, and say where the results lie; `begun` is a `Run` to go on with."""
     rank = engine(config).global_rank
     if config.threads:
-        if config.threads > (most := 4 * (os.cpu_count() or 1)):  # the system ends a process that wants too many
+        if config.threads > (most := most_at_once()):  # the system ends a process that wants too many
             raise UserError(f"threads: expected at most {most} on this machine (four a core), got {config.threads}")
         torch.set_num_threads(config.threads)
     images = config.load_data() if begun is None else run_data.of(begun)

@@ -236,6 +236,11 @@ def _check_optimizer(optimizer: Any) -> None:
         raise ValueError(f"optimizer: expected one whose step takes no closure, got {type(optimizer).__name__}")
 
 
+def most_at_once() -> int:
+    """Processes, or threads, that this machine's cores can serve: four a core."""
+    return 4 * (os.cpu_count() or 1)
+
+
 def check_machine(accelerator: str, devices: int, precision: str, allowed: tuple[str, ...] = ()) -> None:
     """`ValueError` for more processes than cores can serve, or another precision than `Precision` or those allowed.
 
@@ -245,7 +250,7 @@ def check_machine(accelerator: str, devices: int, precision: str, allowed: tuple
     if precision not in allowed:
         listed = ", ".join(name for name in allowed if name not in SHORT)
         raise ValueError(f"precision: expected one of {listed}, got {precision!r}")
-    most, graphics = 4 * (os.cpu_count() or 1), torch.cuda.is_available()
+    most, graphics = most_at_once(), torch.cuda.is_available()
     if check_count("devices", devices) > most and (accelerator == "cpu" or (accelerator == "auto" and not graphics)):
         raise ValueError(f"devices: expected at most {most} on this machine (four a core), got {devices}")
 
