@@ -1,4 +1,4 @@
-"""What a tensor ring knows: which columns are still open, and a log-weight for every column and state."""
+"""What a law on a chain knows: which columns are still open, and a log-weight for every column and state."""
 
 import copy
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from torch import Tensor
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.variables import Variables
-from pyro_priors.ops import Cores, full_precision, holds
+from pyro_priors.ops import full_precision, holds
+from pyro_priors.ops.layout import Layout
 
 
 class Evidence:
@@ -19,16 +20,15 @@ class Evidence:
 
     Args:
         variables: the columns.
-        cores: say of which dtype weights are, and where.
+        layout: where their states stand.
+        like: of which dtype weights are, and where.
     """
 
-    def __init__(self, variables: Variables, cores: Cores):
-        self.variables, self.layout = variables, cores.layout
+    def __init__(self, variables: Variables, layout: Layout, like: Tensor):
+        self.variables, self.layout = variables, layout
         self.columns = tuple(range(len(variables)))  # the open ones
-        self.log_weights = full_precision(
-            cores.groups[0].new_zeros(self.layout.total)
-        )  # (*, S), as the layout has them
-        self._weighed = False
+        self.log_weights = full_precision(like.new_zeros(layout.total))  # (*, S), as the layout has them
+        self.is_weighed = False
 
     def select(self, columns: tuple[int, ...]) -> "Evidence":
         """The same evidence with these columns open."""
@@ -36,7 +36,7 @@ class Evidence:
 
     def weighed(self, log_weights: Tensor) -> "Evidence":
         """The same open columns under these weights."""
-        return self._replace(log_weights=log_weights, _weighed=True)
+        return self._replace(log_weights=log_weights, is_weighed=True)
 
     def _replace(self, **changes) -> "Evidence":
         new = copy.copy(self)
@@ -71,7 +71,7 @@ class Evidence:
             entries = value if len(places) == len(columns) else value.index_select(-1, self.index(places))
             density = self.variables.log_evidence(entries, chosen, states) if places else None
             parts.append(([members.index(column) for column in chosen], density))
-        if not self._weighed and every:
+        if not self.is_weighed and every:
             return self.layout.join([density for _, density in parts])
         return self.plus(parts)
 

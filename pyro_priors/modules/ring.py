@@ -9,8 +9,8 @@ from torch.distributions import Distribution
 
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import TensorRing, Variables
+from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import order_text, variables_text
-from pyro_priors.distributions.ordered_chain import Boundary
 from pyro_priors.modules.codes import inliers, warn_if_narrow
 from pyro_priors.modules.initialise import (
     fit_leaves,
