@@ -1,6 +1,7 @@
 """Densities: cheap immutable functions of tensors, as Pyro distributions."""
 
 from pyro_priors.distributions.categorical_gaussian import CategoricalGaussian
+from pyro_priors.distributions.factored_train import FactoredTrain
 from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 from pyro_priors.distributions.gumbel_softmax import GumbelSoftmax
@@ -13,6 +14,7 @@ __all__ = [
     "CategoricalGaussian",
     "Continuous",
     "Discrete",
+    "FactoredTrain",
     "FlowNormal",
     "GaussianMixture",
     "GumbelSoftmax",
