@@ -1,7 +1,10 @@
 """temporary"""
+
 from typing import NamedTuple
+
 import torch
 from torch import Tensor
+
 from pyro_priors.ops.layout import Layout
 from pyro_priors.ops.scaling import wide
 
