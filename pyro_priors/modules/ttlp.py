@@ -29,8 +29,8 @@ class TTLP(ChainPrior):
     Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring), O(D m (N + m)) (factored) for D = d + number of attributes.
 
     Shapes:
-        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n_attributes,)``, latents first; blocks ``z`` (latents) and
-        ``y`` (all attributes), and each attribute under its own name.
+        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n_attributes,)``, latents first;
+        blocks ``z`` (latents) and ``y`` (all attributes), and each attribute under its own name.
 
     References:
         Kuznetsov et al., "Subset-Conditioned Generation Using Variational Autoencoder With A Learnable Tensor-Train
