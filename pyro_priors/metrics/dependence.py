@@ -20,7 +20,7 @@ def dependence_figure(dependence: Dependence) -> "Figure":
     colour far from it is dependence that the bonds have to carry past the variables between.
 
     Args:
-        dependence: as `pyro_priors.modules.dependence.measure_dependence` gives it, or ``prior.dependence``.
+        dependence: as `pyro_priors.modules.dependence.measure_dependence` gives it.
 
     Returns:
         a figure of matplotlib (extra ``train``): ``.savefig("dependence.png")`` writes it
@@ -37,7 +37,7 @@ def dependence_figure(dependence: Dependence) -> "Figure":
 
     order, count = list(dependence.order), len(dependence.order)
     shown = dependence.information.numpy()[np.ix_(order, order)].copy()
-    highest = max(float(shown.max(initial=0.0)), 1e-12)
+    highest = float(shown.max(initial=0.0)) or 1.0
     np.fill_diagonal(shown, np.nan)
     side = min(max(3.2, 0.24 * count), 0.17 * NAMES)
     figure = Figure(figsize=(side + 2.4, side + 2.6), layout="constrained")
@@ -51,9 +51,10 @@ def dependence_figure(dependence: Dependence) -> "Figure":
     lower.set_xticks(named, labels, fontsize=size, rotation=90, parse_math=False)
     upper.tick_params(axis="x", bottom=False)
     figure.colorbar(image, ax=upper, label="mutual information (nats)")
-    chain, declared = (neighbour_information(dependence.information, order).numpy() for order in (order, sorted(order)))
-    upper.set_title(
-        f"Neighbours on the chain: {chain.sum():.3g} nats summed, {declared.sum():.3g} in declared order", fontsize=9
+    chain = neighbour_information(dependence.information, order).numpy()
+    declared = float(neighbour_information(dependence.information, range(count)).sum())
+    figure.suptitle(
+        f"Neighbours on the chain: {chain.sum():.2f} nats summed, {declared:.2f} in declared order", fontsize=9
     )
     lower.bar(np.arange(count - 1) + 0.5, chain, width=0.8, color="tab:blue")
     lower.set(ylabel="to the next\n(nats)", ylim=(0, 1.05 * highest))

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pyro_priors.checks import check_permutation
 from pyro_priors.distributions import Variables
+from pyro_priors.distributions.evidence import check_width
 from pyro_priors.modules.paths import heaviest_path
 from pyro_priors.ops import full_precision
 
@@ -125,15 +126,16 @@ def codes_of(value: Tensor, variables: Variables) -> Tensor:
     if not isinstance(value, Tensor) or value.dim() != 2 or value.shape[1] != len(variables) or value.is_complex():
         got = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
         raise ValueError(f"value: expected shape (n, {len(variables)}), got {got}")
+    columns = tuple(range(len(variables)))
+    check_width(variables, value, columns)
     value = full_precision(value.detach()).cpu()
-    variables.check(value, tuple(range(len(variables))))
-    codes = torch.full((len(variables), len(value)), -1, dtype=torch.int32)
+    variables.check(value, columns)
+    codes = np.full((len(columns), len(value)), -1, np.int32)
     for column, real in enumerate(variables.is_continuous):
         x = value[:, column].numpy()
         known = x == x  # not NaN
-        cut = _bins(x[known]) if real else _categories(x[known].astype(np.int64))
-        codes[column, torch.from_numpy(known)] = torch.from_numpy(cut.astype(np.int32))
-    return codes.T
+        codes[column, known] = _bins(x[known]) if real else _categories(x[known].astype(np.int64))
+    return torch.from_numpy(codes).T
 
 
 def _bins(x: np.ndarray) -> np.ndarray:
