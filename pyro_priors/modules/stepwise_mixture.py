@@ -46,7 +46,7 @@ def stepwise_mixture(value: Tensor, variables: Variables, clusters: int) -> Prod
 
 
 class _Leaves:
-    """Rows as weights of the states of all variables ``(n, S)``, each variable's sum one, or zero where it is missing."""
+    """Rows as weights of all states ``(n, S)``: those of a variable sum to one, or to zero where it is missing."""
 
     def __init__(self, variables: Variables) -> None:
         self.variables, self.layout = variables, layout_of(variables.num_states)
@@ -54,9 +54,10 @@ class _Leaves:
 
     def __call__(self, value: Tensor) -> Tensor:
         parts = []
-        for states, columns in self.layout.groups:
+        for (states, columns), soft in zip(self.layout.groups, self.soft, strict=True):
             part = value[:, list(columns)]
-            weights = self.variables.log_evidence(part, columns, states).softmax(-1)
+            log_weights = self.variables.log_evidence(part, columns, states)
+            weights = log_weights.softmax(-1) if soft else log_weights.exp()
             parts.append(weights.masked_fill(part.isnan().unsqueeze(-1), 0.0))
         return self.layout.join(parts)
 

@@ -151,7 +151,7 @@ class TTLPKnobs(PriorKnobs):
     order: OrderName = "random"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 20  # Size of the cores.
-    local: int | None = None  # States of a bond within a cluster: more than 1 for many attributes.
+    local: int = 1  # States of a bond within a cluster: more than 1 for many attributes.
     cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
 
     title: ClassVar[str] = "TTLP"
