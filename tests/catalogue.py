@@ -1,4 +1,4 @@
-"""Every distribution and prior as data: what the laws are checked on."""
+"""Every prior as data: what the laws are checked on."""
 
 import math
 from collections.abc import Callable
@@ -6,68 +6,14 @@ from typing import Any, NamedTuple
 
 import oracles
 import torch
+from cases import Case
 from pyro.distributions import Normal
 from torch import Tensor, nn
 
 import pyro_priors as pp
-from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
+from pyro_priors.distributions import Continuous, Discrete
 
 NAN = math.nan
-
-
-class Ring(NamedTuple):
-    """A tensor ring together with everything that `oracles` needs."""
-
-    ring: TensorRing
-    log_cores: Tensor
-    variables: Variables
-    boundary: str
-    order: tuple[int, ...]
-
-
-def make_ring(
-    kinds: str = "cdc",
-    rank: int = 3,
-    boundary: str = "ring",
-    *,
-    seed: int = 0,
-    dtype: torch.dtype = torch.float64,
-    order: tuple[int, ...] | None = None,
-) -> Ring:
-    """A random ring; ``kinds`` has a letter per variable: c, C continuous (2, 3 states), b, d, D discrete (2, 3, 4)."""
-    generator = torch.Generator().manual_seed(seed)
-    kind = {"c": Continuous(2), "C": Continuous(3), "b": Discrete(2), "d": Discrete(3), "D": Discrete(4)}
-    table = {f"v{k}": kind[letter] for k, letter in enumerate(kinds)}
-    states = max(v.components if isinstance(v, Continuous) else v.categories for v in table.values())
-    rows = sum(isinstance(v, Continuous) for v in table.values())
-    widest = max((v.components for v in table.values() if isinstance(v, Continuous)), default=1)
-
-    def random(*shape):
-        return torch.rand(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    variables = Variables(table, random(rows, widest) * 4 - 2, random(rows, widest) + 0.3)
-    # Bonds that stay or move on by one, and states that tell the bond they come from: laws about dependence and
-    # direction could not fail without any.
-    stay, move = torch.eye(rank), torch.eye(rank).roll(1, 1)
-    match = (torch.arange(states)[:, None] % rank == torch.arange(rank)).float()
-    log_cores = random(len(kinds), states, rank, rank) + 3 * stay + 2 * move + 4 * match[:, :, None]
-    log_cores = log_cores.to(dtype)
-    order = order or tuple(torch.randperm(len(kinds), generator=generator).tolist())
-    return Ring(TensorRing(log_cores, variables, boundary, order), log_cores, variables, boundary, order)
-
-
-def random_value(ring: Ring, rows: int, missing: float = 0.0, seed: int = 1) -> Tensor:
-    """Values that the ring can take, some of them NaN."""
-    generator = torch.Generator().manual_seed(seed)
-    columns = []
-    for kind in ring.variables.kinds:
-        if isinstance(kind, Discrete):
-            columns.append(torch.randint(kind.categories, (rows,), generator=generator).double())
-        else:
-            columns.append(torch.randn(rows, generator=generator, dtype=torch.float64) * 1.5)
-    value = torch.stack(columns, -1)
-    value[torch.rand(value.shape, generator=generator) < missing] = NAN
-    return value.to(ring.log_cores.dtype)
 
 
 class EncodedVamp(nn.Module):
@@ -115,8 +61,8 @@ def by_enumeration(prior: Any, value: Tensor) -> Tensor:
     order = range(len(variables)) if prior.order is None else prior.order.tolist()
     if prior.loc is not None:
         variables = variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    ring = Ring(prior(), padded_cores(prior), variables, prior.boundary, tuple(order))
-    return oracles.log_prob(ring, value)
+    case = Case(prior(), (padded_cores(prior),), variables, prior.boundary, tuple(order))
+    return oracles.log_prob(case, value)
 
 
 def by_components(log_weights: Tensor, loc: Tensor, scale: Tensor, value: Tensor) -> Tensor:
@@ -151,17 +97,6 @@ def by_jacobians(prior: Any, value: Tensor) -> Tensor:
 def ring_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
     return Entry(make, by_enumeration, missing=True, **kwargs)
 
-
-RINGS = {
-    "ring of latents": ("ccc", 3, "ring"),
-    "train of latents": ("cCc", 3, "train"),
-    "mixed ring": ("cdCb", 2, "ring"),
-    "mixed train": ("DcbC", 3, "train"),
-    "ring of labels": ("bdD", 3, "ring"),
-    "one variable": ("C", 2, "ring"),
-    "rank one": ("cDc", 1, "ring"),
-    "rank one train": ("cDc", 1, "train"),
-}
 
 PRIORS = {
     "StandardNormal": Entry(lambda: pp.StandardNormal(3), of_normal, learns=False, random=False),

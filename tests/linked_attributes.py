@@ -3,7 +3,8 @@
 import laws
 import oracles
 import torch
-from catalogue import NAN, Ring, padded_cores
+from cases import Case
+from catalogue import NAN, padded_cores
 from scipy import stats
 from torch import Tensor
 
@@ -27,11 +28,11 @@ def linked_prior(boundary: str) -> pp.TTLP:
     return prior
 
 
-def as_case(prior: pp.TTLP) -> Ring:
+def as_case(prior: pp.TTLP) -> Case:
     """The prior as the oracles want it."""
     law = prior()
     variables = law.variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    return Ring(law, padded_cores(prior), variables, prior.boundary, tuple(prior.order.tolist()))
+    return Case(law, (padded_cores(prior),), variables, prior.boundary, tuple(prior.order.tolist()))
 
 
 def check_codes(prior: pp.TTLP, codes: Tensor, **given: Tensor | float):

@@ -3,7 +3,7 @@
 import laws
 import pytest
 import torch
-from catalogue import make_ring
+from cases import make_case
 
 from pyro_priors.distributions import TensorRing, Variables
 from pyro_priors.distributions.evidence import Evidence
@@ -14,7 +14,7 @@ from pyro_priors.ops.scaling import scale_chain
 
 def check_draws(case):
     torch.manual_seed(0)
-    laws.check_samples(case, case.ring.sample((40_000,)))
+    laws.check_samples(case, case.law.sample((40_000,)))
 
 
 def without_suffix(matrices, end):
@@ -24,24 +24,24 @@ def without_suffix(matrices, end):
 
 def check_imputations(case):
     torch.manual_seed(0)
-    draws = case.ring.sample((20_000,))
-    laws.check_samples(case, case.ring.impute(torch.where(torch.rand(draws.shape) < 0.5, torch.nan, draws)))
+    draws = case.law.sample((20_000,))
+    laws.check_samples(case, case.law.impute(torch.where(torch.rand(draws.shape) < 0.5, torch.nan, draws)))
 
 
 def check_conditional_draws(case):
     torch.manual_seed(0)
-    draws = case.ring.sample((4000,))
-    draws[:, 1:] = case.ring.condition(v0=draws[:, 0]).sample()
+    draws = case.law.sample((4000,))
+    draws[:, 1:] = case.law.condition(v0=draws[:, 0]).sample()
     laws.check_samples(case, draws)
 
 
-def forgetful_draw(ring, evidence, shape):
-    nothing_said = Evidence(ring.variables, ring._cores).log_weights
-    return draw(ring, nothing_said.expand_as(evidence), shape)
+def forgetful_draw(law, evidence, shape):
+    nothing_said = Evidence(law.variables, law._cores).log_weights
+    return draw(law, nothing_said.expand_as(evidence), shape)
 
 
-def without_normalizer(ring, evidence):
-    return ring._chain.contract(evidence), torch.zeros(())
+def without_normalizer(law, evidence):
+    return law._chain.contract(evidence), torch.zeros(())
 
 
 def as_declared(log_weights, cores, order):
@@ -78,13 +78,13 @@ BUGS = {
     "ring closed as a train": (
         two_sided,
         "boundaries",
-        lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
+        lambda cores, law: cores.new_ones(1, cores.shape[-1]),
         laws.check_log_prob,
     ),
     "sampler closed as a train": (
         chain_sample,
         "boundaries",
-        lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
+        lambda cores, law: cores.new_ones(1, cores.shape[-1]),
         check_draws,
     ),
 }
@@ -94,7 +94,7 @@ BUGS = {
 @pytest.mark.parametrize("bug", BUGS)
 def test_laws_notice(bug, kinds, monkeypatch):
     owner, name, broken, law = BUGS[bug]
-    law(make_ring(kinds, 3, "ring"))
+    law(make_case(kinds, 3, "ring"))
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises(AssertionError):
-        law(make_ring(kinds, 3, "ring"))
+        law(make_case(kinds, 3, "ring"))

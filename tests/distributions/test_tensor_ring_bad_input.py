@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from catalogue import make_ring
+from cases import make_case
 
 import pyro_priors as pp
 from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
 
 
-def ring():
-    return make_ring("cdc", 2, "ring").ring
+def law():
+    return make_case("cdc", 2, "ring").law
 
 
 def latents(count=2, components=3):
@@ -33,7 +33,7 @@ def excluding():
     """A ring that was told that its label is not 1."""
     weights = torch.zeros(3, 3)
     weights[1, 1] = -math.inf
-    return ring().weigh(weights)
+    return law().weigh(weights)
 
 
 def excluded_row():
@@ -42,17 +42,17 @@ def excluded_row():
 
 CASES = {
     "complex value": (
-        lambda: ring().log_prob(torch.zeros(3) * 1j),
+        lambda: law().log_prob(torch.zeros(3) * 1j),
         "expected a tensor of real numbers, got torch.c",
     ),
-    "condition on nothing said": (lambda: ring().condition(v1=None), "v1: expected a tensor or a number, got None"),
-    "condition on text": (lambda: ring().condition(v1="three"), "v1: expected a tensor or a number, got 'three'"),
-    "marginal of a fraction": (lambda: ring().marginal(1.5), "the name or the index of a variable, got 1.5"),
-    "marginal of None": (lambda: ring().marginal(None), "the name or the index of a variable, got None"),
-    "marginal of a truth value": (lambda: ring().marginal(True), "the name or the index of a variable, got True"),
-    "weigh with a list": (lambda: ring().weigh([0.0]), "log_weights: expected a tensor .*got list"),
+    "condition on nothing said": (lambda: law().condition(v1=None), "v1: expected a tensor or a number, got None"),
+    "condition on text": (lambda: law().condition(v1="three"), "v1: expected a tensor or a number, got 'three'"),
+    "marginal of a fraction": (lambda: law().marginal(1.5), "the name or the index of a variable, got 1.5"),
+    "marginal of None": (lambda: law().marginal(None), "the name or the index of a variable, got None"),
+    "marginal of a truth value": (lambda: law().marginal(True), "the name or the index of a variable, got True"),
+    "weigh with a list": (lambda: law().weigh([0.0]), "log_weights: expected a tensor .*got list"),
     "weigh with another batch": (
-        lambda: ring().condition(v1=torch.zeros(3)).weigh(torch.zeros(2, 2, 3)),
+        lambda: law().condition(v1=torch.zeros(3)).weigh(torch.zeros(2, 2, 3)),
         "log_weights: expected batch shapes that fit each other",
     ),
     "condition on an excluded state": (lambda: excluding().condition(v1=torch.tensor(1.0)), "contradictory evidence"),
@@ -60,10 +60,10 @@ CASES = {
     "state_probs beside an excluded state": (lambda: excluding().state_probs(excluded_row()), "contradictory evidence"),
     "most_probable beside an excluded state": (lambda: excluding().most_probable(excluded_row()), "contradictory"),
     "expand to another shape": (
-        lambda: ring().expand((2,)).expand((3,)),
+        lambda: law().expand((2,)).expand((3,)),
         r"cannot expand \(2,\) to \(3,\)",
     ),
-    "expand to fewer": (lambda: ring().expand((2,)).expand(()), r"batch_shape: cannot expand \(2,\) to \(\)"),
+    "expand to fewer": (lambda: law().expand((2,)).expand(()), r"batch_shape: cannot expand \(2,\) to \(\)"),
     "cores in a list": (lambda: TensorRing([[0.0]], latents()), "log_cores: expected a tensor of floats, got list"),
     "cores of integers": (
         lambda: TensorRing(cores().long(), latents()),
@@ -86,55 +86,55 @@ CASES = {
     "attributes in a list": (lambda: pp.TTLP(2, ["digit"]), "attributes: expected a mapping .*got list"),
     "codes in a list": (lambda: pp.TRIP(3).reinitialize([[0.0, 0.0, 0.0]]), r"z: expected shape \(n, 3\) .*got list"),
     "labels in a list": (lambda: joint().reinitialize(torch.zeros(1, 2), [[1.0]]), "y: expected a tensor .*got list"),
-    "event size": (lambda: ring().log_prob(torch.zeros(4, 2)), r"last dimension of 3, got shape \(4, 2\)"),
-    "scalar value": (lambda: ring().log_prob(torch.tensor(0.0)), r"last dimension of 3, got shape \(\)"),
-    "not a tensor": (lambda: ring().log_prob([0.0, 0.0, 0.0]), "expected a tensor of real numbers, got list"),
+    "event size": (lambda: law().log_prob(torch.zeros(4, 2)), r"last dimension of 3, got shape \(4, 2\)"),
+    "scalar value": (lambda: law().log_prob(torch.tensor(0.0)), r"last dimension of 3, got shape \(\)"),
+    "not a tensor": (lambda: law().log_prob([0.0, 0.0, 0.0]), "expected a tensor of real numbers, got list"),
     "category too large": (
-        lambda: ring().log_prob(torch.tensor([0.0, 3.0, 0.0])),
+        lambda: law().log_prob(torch.tensor([0.0, 3.0, 0.0])),
         r"one of 0..2 or NaN at index \(1,\), got 3",
     ),
-    "category negative": (lambda: ring().impute(torch.tensor([0.0, -1.0, 0.0])), r"one of 0..2 or NaN .*got -1"),
-    "category fractional": (lambda: ring().state_probs(torch.tensor([0.0, 0.5, 0.0])), r"one of 0..2 or NaN .*got 0.5"),
-    "infinite value": (lambda: ring().log_prob(torch.tensor([math.inf, 0.0, 0.0])), "a finite value or NaN .*got inf"),
-    "infinite category": (lambda: ring().log_prob(torch.tensor([0.0, math.inf, 0.0])), "one of 0..2 or NaN .*got inf"),
+    "category negative": (lambda: law().impute(torch.tensor([0.0, -1.0, 0.0])), r"one of 0..2 or NaN .*got -1"),
+    "category fractional": (lambda: law().state_probs(torch.tensor([0.0, 0.5, 0.0])), r"one of 0..2 or NaN .*got 0.5"),
+    "infinite value": (lambda: law().log_prob(torch.tensor([math.inf, 0.0, 0.0])), "a finite value or NaN .*got inf"),
+    "infinite category": (lambda: law().log_prob(torch.tensor([0.0, math.inf, 0.0])), "one of 0..2 or NaN .*got inf"),
     "batch does not fit": (
-        lambda: ring().condition(v1=torch.zeros(3)).log_prob(torch.zeros(2, 2)),
+        lambda: law().condition(v1=torch.zeros(3)).log_prob(torch.zeros(2, 2)),
         r"value: expected batch shapes that fit each other, got \(2,\) and \(3,\)",
     ),
-    "condition on unknown": (lambda: ring().condition(w=torch.tensor(0.0)), "unknown variable 'w'; .*'v0', 'v1', 'v2'"),
+    "condition on unknown": (lambda: law().condition(w=torch.tensor(0.0)), "unknown variable 'w'; .*'v0', 'v1', 'v2'"),
     "condition twice": (lambda: joint()().condition(digit=torch.tensor(1.0), y=torch.ones(1)), "given twice"),
     "condition again": (
-        lambda: ring().condition(v0=torch.tensor(0.0)).condition(v0=torch.tensor(1.0)),
+        lambda: law().condition(v0=torch.tensor(0.0)).condition(v0=torch.tensor(1.0)),
         "v0: not among the variables that are left",
     ),
     "condition on all": (
-        lambda: ring().condition(v0=torch.tensor(0.0), v1=torch.tensor(0.0), v2=torch.tensor(0.0)),
+        lambda: law().condition(v0=torch.tensor(0.0), v1=torch.tensor(0.0), v2=torch.tensor(0.0)),
         "nothing is left",
     ),
-    "condition on an impossible state": (lambda: ring().condition(v1=torch.tensor(7.0)), r"one of 0..2 or NaN .*got 7"),
-    "condition on infinity": (lambda: ring().condition(v0=torch.tensor(-math.inf)), "a finite value or NaN"),
+    "condition on an impossible state": (lambda: law().condition(v1=torch.tensor(7.0)), r"one of 0..2 or NaN .*got 7"),
+    "condition on infinity": (lambda: law().condition(v0=torch.tensor(-math.inf)), "a finite value or NaN"),
     "condition on a block of another size": (
         lambda: joint()().condition(z=torch.zeros(5, 3)),
         r"z: expected a last dimension of 2",
     ),
     "condition with shapes that do not fit": (
-        lambda: ring().condition(v0=torch.zeros(2), v1=torch.zeros(3)),
+        lambda: law().condition(v0=torch.zeros(2), v1=torch.zeros(3)),
         r"given values: expected batch shapes that fit",
     ),
-    "marginal of unknown": (lambda: ring().marginal("w"), "unknown variable 'w'"),
-    "marginal of a column that is not there": (lambda: ring().marginal([0, 5]), "expected a column below 3, got 5"),
-    "marginal twice": (lambda: ring().marginal(["v0", 0]), "each once"),
-    "marginal of nothing": (lambda: ring().marginal([]), "at least one variable"),
+    "marginal of unknown": (lambda: law().marginal("w"), "unknown variable 'w'"),
+    "marginal of a column that is not there": (lambda: law().marginal([0, 5]), "expected a column below 3, got 5"),
+    "marginal twice": (lambda: law().marginal(["v0", 0]), "each once"),
+    "marginal of nothing": (lambda: law().marginal([]), "at least one variable"),
     "weigh with another shape": (
-        lambda: ring().weigh(torch.zeros(3, 2)),
+        lambda: law().weigh(torch.zeros(3, 2)),
         r"log_weights: .* shape \(\*, 3, 3\), got \(3, 2\)",
     ),
     "weigh with NaN": (
-        lambda: ring().weigh(torch.full((3, 3), math.nan)),
+        lambda: law().weigh(torch.full((3, 3), math.nan)),
         "log_weights: expected finite values or -inf",
     ),
-    "contradictory evidence": (lambda: ring().weigh(torch.full((3, 3), -math.inf)), "contradictory evidence"),
-    "categorical of a continuous variable": (lambda: ring().categorical("v0"), "v0: expected one discrete variable"),
+    "contradictory evidence": (lambda: law().weigh(torch.full((3, 3), -math.inf)), "contradictory evidence"),
+    "categorical of a continuous variable": (lambda: law().categorical("v0"), "v0: expected one discrete variable"),
     "cores of another shape": (
         lambda: TensorRing(cores(3), latents()),
         r"log_cores: expected shape \(2, 3, m, m\).*got \(3, 3, 2, 2\)",
@@ -217,13 +217,13 @@ def test_bad_input(case):
 
 
 def test_validation_can_be_switched_off():
-    case = make_ring("cd", 2, "ring")
+    case = make_case("cd", 2, "ring")
     law = TensorRing(case.log_cores, case.variables, validate_args=False)
     assert law.log_prob(torch.tensor([0.0, 9.0])) == -math.inf
 
 
 def test_an_excluded_value_has_density_zero_and_no_gradient():
-    case = make_ring("cdc", 2, "ring")
+    case = make_case("cdc", 2, "ring")
     cores = case.log_cores.clone().requires_grad_()
     weights = torch.zeros(3, 3).double()
     weights[1, 1] = -math.inf
@@ -240,4 +240,4 @@ def test_padding_of_component_parameters_is_ignored():
 
 
 def test_numpy_integers_are_indices():
-    assert ring().marginal([np.int64(0)]).event_shape == (1,)
+    assert law().marginal([np.int64(0)]).event_shape == (1,)

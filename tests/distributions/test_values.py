@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from catalogue import NAN, make_ring
+from cases import make_case
+from catalogue import NAN
 
 from pyro_priors.distributions import (
     CategoricalGaussian,
@@ -126,9 +127,9 @@ def test_a_value_that_16_bits_may_have_rounded_is_refused(dtype):
 @pytest.mark.parametrize("boundary", ["ring", "train"])
 def test_queries_of_16_bits_are_those_of_32(dtype, boundary):
     """The cores and leaves rounded once, everything else in 32 bits."""
-    case = make_ring("cdCb", 3, boundary, dtype=dtype)
+    case = make_case("cdCb", 3, boundary, dtype=dtype)
     wide = case.variables.bind(case.variables.loc.float(), case.variables.scale.float())
-    law, same = case.ring, TensorRing(case.log_cores.float(), wide, boundary, case.order)
+    law, same = case.law, TensorRing(case.log_cores.float(), wide, boundary, case.order)
     value = torch.tensor([[0.5, 1, NAN, NAN], [NAN, NAN, 2.25, 1]])
     for x in (value, value.to(dtype)):
         torch.testing.assert_close(law.log_prob(x), same.log_prob(value))

@@ -5,7 +5,8 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from catalogue import NAN, make_ring
+from cases import make_case
+from catalogue import NAN
 from pyro.infer import MCMC, NUTS, SVI, Predictive, Trace_ELBO, TraceEnum_ELBO
 from pyro.infer.autoguide import AutoDiagonalNormal, AutoNormal
 from pyro.optim import ClippedAdam
@@ -20,31 +21,31 @@ def fresh():
 
 
 def latents(seed=0):
-    return make_ring("cCc", 3, "ring", seed=seed, dtype=torch.float32)
+    return make_case("cCc", 3, "ring", seed=seed, dtype=torch.float32)
 
 
-def program(ring, x=None):
-    z = pyro.sample("z", ring)
+def program(law, x=None):
+    z = pyro.sample("z", law)
     return pyro.sample("x", dist.Normal(z.sum(-1), 1.0), obs=x)
 
 
 @pytest.mark.parametrize("guide_type", [AutoNormal, AutoDiagonalNormal])
 def test_autoguides_find_the_support(guide_type):
-    ring = latents().ring
+    law = latents().law
     guide = guide_type(program)
     svi = SVI(program, guide, ClippedAdam({"lr": 0.01}), Trace_ELBO())
-    losses = [svi.step(ring, torch.tensor(2.0)) for _ in range(150)]
+    losses = [svi.step(law, torch.tensor(2.0)) for _ in range(150)]
     assert sum(losses[-50:]) < sum(losses[:50])
 
 
 @pytest.mark.slow
 def test_nuts_samples_the_law():
     """Means of the posterior within 4.5 standard errors of importance sampling's: fails once in 10,000 seeds."""
-    ring = latents().ring
+    law = latents().law
     mcmc = MCMC(NUTS(program, max_tree_depth=5), num_samples=300, warmup_steps=100, disable_progbar=True)
-    mcmc.run(ring, torch.tensor(2.0))
+    mcmc.run(law, torch.tensor(2.0))
     draws = mcmc.get_samples()["z"]
-    z = ring.sample((200_000,))
+    z = law.sample((200_000,))
     weights = dist.Normal(z.sum(-1), 1.0).log_prob(torch.tensor(2.0)).softmax(0)
     expected = (weights[:, None] * z).sum(0)
     effective = mcmc.diagnostics()["z"]["n_eff"].clamp(max=300)
@@ -60,8 +61,8 @@ def test_the_score_function_can_be_chosen():
     def loss(rsample):
         def guide():
             with pyro.plate("n", 20_000):
-                ring = type(case.ring)(cores, case.variables, "ring", case.order)
-                pyro.sample("z", ring.has_rsample_(rsample))
+                law = type(case.law)(cores, case.variables, "ring", case.order)
+                pyro.sample("z", law.has_rsample_(rsample))
 
         def model():
             with pyro.plate("n", 20_000):
@@ -73,42 +74,42 @@ def test_the_score_function_can_be_chosen():
     assert (pathwise - score).abs().max() < 0.1 * pathwise.abs().max()
 
 
-def joint_model(ring, y=None, n=None):
+def joint_model(law, y=None, n=None):
     with pyro.plate("data", len(y) if y is not None else n):
-        y = pyro.sample("y", ring.marginal(["v1", "v3"]), obs=y)
-        z = pyro.sample("z", ring.condition(v1=y[..., 0], v3=y[..., 1]).marginal(["v0", "v2"]))
-        pyro.deterministic("y_filled", ring.condition(v0=z[..., 0], v2=z[..., 1]).impute(y))
+        y = pyro.sample("y", law.marginal(["v1", "v3"]), obs=y)
+        z = pyro.sample("z", law.condition(v1=y[..., 0], v3=y[..., 1]).marginal(["v0", "v2"]))
+        pyro.deterministic("y_filled", law.condition(v0=z[..., 0], v2=z[..., 1]).impute(y))
     return z
 
 
 def test_partially_observed_sites_score_like_the_joint():
-    ring = make_ring("cDCb", 3, "ring", dtype=torch.float32).ring
+    law = make_case("cDCb", 3, "ring", dtype=torch.float32).law
     y = torch.tensor([[1.0, 0.0], [NAN, 1.0], [NAN, NAN]])
-    trace = pyro.poutine.trace(joint_model).get_trace(ring, y)
+    trace = pyro.poutine.trace(joint_model).get_trace(law, y)
     z = trace.nodes["z"]["value"]
     whole = torch.stack([z[:, 0], y[:, 0], z[:, 1], y[:, 1]], -1)
     trace.compute_log_prob()
     total = trace.nodes["y"]["log_prob"] + trace.nodes["z"]["log_prob"]
-    torch.testing.assert_close(total, ring.log_prob(whole))
+    torch.testing.assert_close(total, law.log_prob(whole))
     assert torch.equal(trace.nodes["y_filled"]["value"][0], y[0])
 
 
 def test_conditioning_and_prediction():
-    case = make_ring("cDCb", 3, "ring", dtype=torch.float32)
+    case = make_case("cDCb", 3, "ring", dtype=torch.float32)
     given = torch.tensor([2.0, NAN]).expand(4000, 2)
     conditioned = pyro.poutine.condition(joint_model, {"y": given})
-    z = Predictive(conditioned, num_samples=1, parallel=True)(case.ring, n=4000)["z"][0]
-    expected = case.ring.condition(v1=torch.tensor(2.0)).marginal(["v0", "v2"])
+    z = Predictive(conditioned, num_samples=1, parallel=True)(case.law, n=4000)["z"][0]
+    expected = case.law.condition(v1=torch.tensor(2.0)).marginal(["v0", "v2"])
     error = (z.mean(0) - expected.mean) / (expected.variance / 4000).sqrt()
     assert error.abs().max() < 4  # fails at random once in 8,000 seeds
-    draws = Predictive(joint_model, num_samples=5)(case.ring, n=3)
+    draws = Predictive(joint_model, num_samples=5)(case.law, n=3)
     assert draws["z"].shape == (5, 3, 2)
     assert draws["y"].shape == (5, 3, 2)
 
 
 def test_a_chain_written_with_enumerated_sites_is_the_same_law():
     """A train of rank 1 .. m as a hidden Markov chain over bonds, summed by TraceEnum: an oracle inside Pyro."""
-    case = make_ring("bdb", 2, "train", dtype=torch.float64, order=(0, 1, 2))
+    case = make_case("bdb", 2, "train", dtype=torch.float64, order=(0, 1, 2))
     cores = [core[:n].exp() for core, n in zip(case.log_cores, case.variables.num_states, strict=True)]
     value = torch.tensor([1.0, 2.0, 0.0]).double()
 
@@ -129,22 +130,22 @@ def test_a_chain_written_with_enumerated_sites_is_the_same_law():
     nothing = torch.full((1, 3), NAN).double()
     log_z = torch.stack([core.sum(0) for core in cores])
     log_z = (log_z[0] @ log_z[1] @ log_z[2]).sum().log()
-    assert case.ring.log_prob(nothing) == 0
-    laws.close(case.ring.log_prob(value), log_joint - log_z)
+    assert case.law.log_prob(nothing) == 0
+    laws.close(case.law.log_prob(value), log_joint - log_z)
 
 
 def test_infer_discrete_takes_the_categorical():
-    ring = make_ring("cDc", 3, "ring", dtype=torch.float32).ring
+    law = make_case("cDc", 3, "ring", dtype=torch.float32).law
     z = torch.randn(2000, 2)
 
     @pyro.infer.infer_discrete(first_available_dim=-2, temperature=0)
     @pyro.infer.config_enumerate
     def classify():
         with pyro.plate("data", 2000):
-            return pyro.sample("digit", ring.condition(v0=z[:, 0], v2=z[:, 1]).categorical("v1"))
+            return pyro.sample("digit", law.condition(v0=z[:, 0], v2=z[:, 1]).categorical("v1"))
 
     holes = torch.stack([z[:, 0], torch.full((2000,), NAN), z[:, 1]], -1)
-    assert torch.equal(classify().float(), ring.most_probable(holes)[:, 1])
+    assert torch.equal(classify().float(), law.most_probable(holes)[:, 1])
 
 
 def test_a_prior_trains_in_a_plain_program():

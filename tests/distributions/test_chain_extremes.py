@@ -5,7 +5,8 @@ import oracles
 import pyro
 import pytest
 import torch
-from catalogue import NAN, make_ring, random_value
+from cases import make_case, random_value
+from catalogue import NAN
 
 import pyro_priors as pp
 from pyro_priors.distributions import Continuous, TensorRing, Variables
@@ -28,23 +29,23 @@ def relative(actual, expected):
 @every_dtype
 @every_boundary
 def test_values_a_million_scales_away(boundary, dtype):
-    case = make_ring("cCdc", 3, boundary, dtype=dtype)
+    case = make_case("cCdc", 3, boundary, dtype=dtype)
     value = random_value(case, 6, 0.2)
     value[:, 0] *= 1e6
     value[0, 1] = -1e6
     score, gradients = score_and_gradients(case, value)
     assert relative(score, oracles.log_prob(case, value)) < (1e-10 if dtype == torch.float64 else 1e-5)
     assert all(g.isfinite().all() for g in gradients)
-    assert case.ring.state_probs(value).isfinite().all()
+    assert case.law.state_probs(value).isfinite().all()
 
 
 @every_dtype
 @every_boundary
 @pytest.mark.parametrize("shift", [50.0, -50.0])
 def test_all_cores_on_another_scale(boundary, dtype, shift):
-    case = make_ring("cCdc", 3, boundary, dtype=dtype)
+    case = make_case("cCdc", 3, boundary, dtype=dtype)
     cores = case.log_cores + shift
-    moved = case._replace(log_cores=cores, ring=TensorRing(cores, case.variables, boundary, case.order))
+    moved = case._replace(log_cores=cores, law=TensorRing(cores, case.variables, boundary, case.order))
     laws.check_log_prob(moved)
     assert all(g.isfinite().all() for g in score_and_gradients(moved, random_value(moved, 4))[1])
 
@@ -53,11 +54,11 @@ def test_all_cores_on_another_scale(boundary, dtype, shift):
 @every_boundary
 @pytest.mark.parametrize("shift", [50.0, -50.0, 150.0])
 def test_one_state_on_another_scale(boundary, dtype, shift):
-    case = make_ring("cCdc", 3, boundary, dtype=dtype)
+    case = make_case("cCdc", 3, boundary, dtype=dtype)
     cores = case.log_cores.clone()
     cores[1, 0] += shift
     cores[2, 1] -= shift
-    moved = case._replace(log_cores=cores, ring=TensorRing(cores, case.variables, boundary, case.order))
+    moved = case._replace(log_cores=cores, law=TensorRing(cores, case.variables, boundary, case.order))
     value = random_value(moved, 8, 0.3)
     value[:3, 2] = 1.0  # the label that the cores say is all but impossible
     score, gradients = score_and_gradients(moved, value)
@@ -67,9 +68,9 @@ def test_one_state_on_another_scale(boundary, dtype, shift):
 
 @every_boundary
 def test_cores_of_one_state_that_differ_by_e60_in_float32(boundary):
-    case = make_ring("cCdc", 3, boundary, dtype=torch.float32)
+    case = make_case("cCdc", 3, boundary, dtype=torch.float32)
     cores = case.log_cores - 60 * (1 - torch.eye(3))
-    moved = case._replace(log_cores=cores, ring=TensorRing(cores, case.variables, boundary, case.order))
+    moved = case._replace(log_cores=cores, law=TensorRing(cores, case.variables, boundary, case.order))
     value = random_value(moved, 8, 0.3)
     score, gradients = score_and_gradients(moved, value)
     assert relative(score, oracles.log_prob(moved, value)) < 1e-5
@@ -84,17 +85,17 @@ def test_a_thousand_variables(boundary, dtype):
     cores = torch.randn(size, components, rank, rank, dtype=dtype)
     loc, scale = torch.randn(size, components, dtype=dtype), torch.rand(size, components, dtype=dtype) + 0.2
     variables = Variables({"z": [Continuous(components)] * size}, loc, scale)
-    ring = TensorRing(cores, variables, boundary)
+    law = TensorRing(cores, variables, boundary)
     value = torch.randn(4, size, dtype=dtype)
     value[0, ::3] = NAN
     leaves = variables.bind(loc.double(), scale.double()).log_evidence(value.double(), tuple(range(size)), components)
     expected = oracles.log_chain(leaves, cores, boundary) - oracles.log_chain(leaves[:1] * 0, cores, boundary)
-    assert relative(ring.log_prob(value), expected) < (1e-10 if dtype == torch.float64 else 1e-5)
+    assert relative(law.log_prob(value), expected) < (1e-10 if dtype == torch.float64 else 1e-5)
     cores.requires_grad_()
     TensorRing(cores, variables, boundary).log_prob(value).sum().backward()
     assert cores.grad.isfinite().all()
-    assert ring.sample((2,)).isfinite().all()
-    laws.close(ring.state_probs(value).sum(-1), torch.ones(4, size), torch.float32)
+    assert law.sample((2,)).isfinite().all()
+    laws.close(law.state_probs(value).sum(-1), torch.ones(4, size), torch.float32)
 
 
 @every_boundary
@@ -126,47 +127,47 @@ def test_sizes_of_one(boundary, dtype, sizes):
     loc, scale = torch.randn(columns, components, dtype=dtype), torch.ones(columns, components, dtype=dtype)
     variables = Variables({"z": [Continuous(components)] * columns}, loc, scale)
     cores = torch.randn(columns, components, rank, rank, dtype=dtype)
-    ring = TensorRing(cores, variables, boundary)
+    law = TensorRing(cores, variables, boundary)
     value = torch.randn(3, columns, dtype=dtype)
     leaves = variables.log_evidence(value, tuple(range(columns)), components)
     expected = oracles.log_chain(leaves, cores, boundary) - oracles.log_chain(leaves[:1] * 0, cores, boundary)
-    laws.close(ring.log_prob(value), expected, dtype)
-    assert ring.sample((2,)).shape == (2, columns)
-    assert ring.rsample((2,)).isfinite().all()
+    laws.close(law.log_prob(value), expected, dtype)
+    assert law.sample((2,)).shape == (2, columns)
+    assert law.rsample((2,)).isfinite().all()
 
 
 @every_boundary
 def test_rows_without_entries_score_exactly_zero(boundary):
     torch.manual_seed(0)
-    ring = make_ring("cCdcCbcc", 5, boundary, dtype=torch.float32).ring
-    assert (ring.log_prob(torch.full((1000, 8), NAN)) == 0).all()
-    assert (ring.condition(v2=torch.tensor([0.0, 1.0])).log_prob(torch.full((7,), NAN)) == 0).all()
+    law = make_case("cCdcCbcc", 5, boundary, dtype=torch.float32).law
+    assert (law.log_prob(torch.full((1000, 8), NAN)) == 0).all()
+    assert (law.condition(v2=torch.tensor([0.0, 1.0])).log_prob(torch.full((7,), NAN)) == 0).all()
 
 
 def test_missing_entries_leave_no_nan_in_gradients():
-    case = make_ring("cCdc", 3, "ring")
+    case = make_case("cCdc", 3, "ring")
     value = random_value(case, 5, 0.6).requires_grad_()
-    case.ring.log_prob(value).sum().backward()
+    case.law.log_prob(value).sum().backward()
     assert value.grad.isfinite().all()
     assert (value.grad[value.isnan()] == 0).all()
 
 
 def test_half_precision_values_are_scored_in_single():
-    case = make_ring("cCc", 3, "ring", dtype=torch.float32)
+    case = make_case("cCc", 3, "ring", dtype=torch.float32)
     value = random_value(case, 5)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        score = case.ring.log_prob(value)
+        score = case.law.log_prob(value)
         assert score.dtype == torch.float32
     assert relative(score, oracles.log_prob(case, value)) < 1e-5
 
 
 def test_an_empty_batch_is_legal():
-    ring = make_ring("cd", 2, "ring").ring
-    assert ring.log_prob(torch.empty(0, 2)).shape == (0,)
-    assert ring.sample((0,)).shape == (0, 2)
-    assert ring.state_probs(torch.empty(0, 2)).shape == (0, 2, 3)
-    assert ring.impute(torch.empty(0, 2)).shape == (0, 2)
-    assert ring.marginal("v0").rsample((0,)).shape == (0, 1)
+    law = make_case("cd", 2, "ring").law
+    assert law.log_prob(torch.empty(0, 2)).shape == (0,)
+    assert law.sample((0,)).shape == (0, 2)
+    assert law.state_probs(torch.empty(0, 2)).shape == (0, 2, 3)
+    assert law.impute(torch.empty(0, 2)).shape == (0, 2)
+    assert law.marginal("v0").rsample((0,)).shape == (0, 1)
 
 
 @every_boundary
