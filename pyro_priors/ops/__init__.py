@@ -2,13 +2,10 @@
 
 from pyro_priors.ops.chain import log_contract, state_posterior
 from pyro_priors.ops.chain_sample import sample_states
-from pyro_priors.ops.factored import (
-    Factored,
-    log_contract_factored,
-    pathwise_factored,
-    sample_states_factored,
-    state_posterior_factored,
-)
+from pyro_priors.ops.factored import log_contract_factored, state_posterior_factored
+from pyro_priors.ops.factored_pathwise import pathwise_factored
+from pyro_priors.ops.factored_sample import sample_states_factored
+from pyro_priors.ops.factored_weights import Factored
 from pyro_priors.ops.implicit import mixture_pathwise, pathwise
 from pyro_priors.ops.layout import Cores, holds, transformed
 from pyro_priors.ops.scaling import full_precision, wide

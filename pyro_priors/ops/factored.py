@@ -1,73 +1,159 @@
-"""temporary"""
-from typing import NamedTuple
+"""The contraction of factored chains, with its hand-written adjoint: hidden Markov models with tables of their own.
+
+For one row of weights, with those of the bond states ``W[k][i] = sum_s exp(log_weights[k, s]) emissions[k][s, i]`` of
+the variable at position k,
+
+    Z = initial W[0] T[0] W[1] T[1] ... W[D - 1] 1,        each W as a diagonal matrix.
+
+That is `ops.chain` with cores ``diag(e[s]) T``, at ``O(m (N + m))`` a variable and row.
+"""
+
 import torch
 from torch import Tensor
-from pyro_priors.ops.layout import Layout
-from pyro_priors.ops.scaling import wide
+
+from pyro_priors.ops.factored_pathwise import pathwise_factored
+from pyro_priors.ops.factored_sample import sample_states_factored
+from pyro_priors.ops.factored_two_sided import Way, back, meet, transition_usage
+from pyro_priors.ops.factored_weights import (
+    Factored,
+    Leaves,
+    bond_weights,
+    emission_usage,
+    leaf_usage,
+    scale_leaves,
+)
+from pyro_priors.ops.layout import transformed
+from pyro_priors.ops.scaling import by_rows, wide
+
+__all__ = [
+    "Factored",
+    "log_contract_factored",
+    "pathwise_factored",
+    "sample_states_factored",
+    "state_posterior_factored",
+]
 
 
-class Factored(NamedTuple):
-    initial: Tensor
-    emissions: tuple
-    transitions: Tensor
-    layout: Layout
+def log_contract_factored(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | None = None) -> Tensor:
+    """Log of the closed chain for every row of weights, in float64 where there is one; differentiable twice.
 
+    The gradient with respect to ``log_weights`` is the posterior of the states. Those with respect to initial,
+    emissions and transitions are those of the polynomial Z, whatever sums to one; times the probabilities themselves
+    they are the expected counts of EM. Under `torch.func`, `torch.jit.trace` and `torch.compile` it is made of ordinary
+    operations, which those know how to transform.
 
-def _weights(log_weights, chain, order):
-    parts = chain.layout.split(log_weights)
-    result = [None] * len(chain.layout.sizes)
-    for part, e, (_, columns) in zip(parts, chain.emissions, chain.layout.groups, strict=True):
-        top = e.detach().amax(-1)
-        x = part + top.log()
-        shift = x.detach().amax(-1, keepdim=True)
-        shift = shift.masked_fill(shift == -torch.inf, 0.0)
-        w = torch.einsum("bds,dsm->dbm", (x - shift).exp(), e / top.clamp(min=1e-300).unsqueeze(-1))
-        for i, c in enumerate(columns):
-            result[c] = (w[i], shift[:, i, 0])
-    order = range(len(result)) if order is None else order
-    return [result[c] for c in order]
+    Args:
+        log_weights: ``(B, S)``, group by group as `Layout` has them, or ``(B, D, N)`` where there is one group.
+        chain: the chain.
+        order: which variable stands at each position of the chain; None: as they come.
 
-
-def log_contract_factored(log_weights, chain, order=None):
+    Shapes:
+        ``-> (B,)``
+    """
     log_weights = log_weights.flatten(1)
-    state, total = chain.initial.expand(len(log_weights), -1), 0.0
-    for j, (w, shift) in enumerate(_weights(log_weights, chain, order)):
-        if j:
-            state = state @ chain.transitions[j - 1]
-        state = state * w
-        scale = state.detach().amax(-1, keepdim=True).clamp(min=torch.finfo(state.dtype).tiny)
-        state, total = state / scale, total + wide(scale[:, 0].log() + shift)
-    return wide(state.sum(-1)).log() + total
+    with torch.autocast(chain.device.type, enabled=False):
+        if transformed():
+            return _log_contract_plain(log_weights, chain, order)
+        if _recorded(log_weights, chain):
+            return _LogContract.apply((chain.layout, order), log_weights, *chain.tensors)
+        leaves = scale_leaves(log_weights, chain, order)
+        return meet(bond_weights(leaves), chain.initial, chain.transitions, keep=False).log_total + leaves.log_scale
 
 
-def state_posterior_factored(log_weights, chain, order=None):
-    with torch.enable_grad():
-        x = log_weights.detach().requires_grad_()
-        return torch.autograd.grad(log_contract_factored(x, chain, order).sum(), x)[0]
+def state_posterior_factored(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | None = None) -> Tensor:
+    """p(s_k) under the weighted chain, for every variable at once: the gradient of `log_contract_factored`.
+
+    Where no gradient is recorded the adjoint is called directly, so that this works in inference mode too.
+
+    Shapes:
+        as `log_contract_factored` ``-> (B, S)`` or ``(B, D, N)``, as the weights are
+    """
+    weights = log_weights.flatten(1)
+    with torch.autocast(chain.device.type, enabled=False):
+        if transformed():
+            total = torch.func.grad(lambda x: _log_contract_plain(x, chain, order).sum())
+            return total(weights).reshape(log_weights.shape)
+        if not _recorded(weights, chain):
+            with torch.no_grad():
+                leaves = scale_leaves(weights, chain, order)
+                reached = back(meet(bond_weights(leaves), chain.initial, chain.transitions), keep=False).reached
+                posteriors, _ = leaf_usage(leaves, reached)
+                return by_rows(chain.layout.declared(posteriors, order)).reshape(log_weights.shape)
+        if not weights.requires_grad:
+            weights = weights.detach().requires_grad_()
+        total = _log_contract_plain(weights, chain, order).sum()
+        return torch.autograd.grad(total, weights, create_graph=True)[0].reshape(log_weights.shape)
 
 
-@torch.no_grad()
-def sample_states_factored(log_weights, chain, rows, order=None):
-    ws = _weights(log_weights[rows], chain, order)
-    beta = torch.ones_like(ws[0][0])
-    betas = [beta]
-    for j in range(len(ws) - 1, 0, -1):
-        beta = (ws[j][0] * beta) @ chain.transitions[j - 1].mT
-        beta = beta / beta.amax(-1, keepdim=True)
-        betas.append(beta)
-    betas = betas[::-1]
-    law, bonds = chain.initial.expand(len(rows), -1), []
-    for j, (w, _) in enumerate(ws):
-        if j:
-            law = chain.transitions[j - 1][bonds[-1]]
-        bonds.append(torch.multinomial(law * w * betas[j], 1)[:, 0])
-    order = list(range(len(ws)) if order is None else order)
-    states = [None] * len(order)
-    for part, e, (_, columns) in zip(chain.layout.split(log_weights[rows]), chain.emissions, chain.layout.groups):
-        for i, c in enumerate(columns):
-            states[c] = torch.multinomial(part[:, i].exp() * e[i].T[bonds[order.index(c)]], 1)[:, 0]
-    return torch.stack(states, 1)
+def _recorded(log_weights: Tensor, chain: Factored) -> bool:
+    return torch.is_grad_enabled() and (log_weights.requires_grad or chain.requires_grad)
 
 
-def pathwise_factored(*args):
-    raise NotImplementedError
+class _LogContract(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, where, *inputs):
+        ctx.save_for_backward(*inputs)
+        ctx.where, ctx.way = where, _both_ends(where, *inputs)
+        leaves, way = ctx.way
+        return way.log_total + leaves.log_scale
+
+    @staticmethod
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's takes any number)
+        with torch.autocast(grad.device.type, enabled=False):
+            if torch.is_grad_enabled() or transformed():
+                return None, *_LogContract.differentiable(ctx, grad)
+            layout, order = ctx.where
+            # The largest tensors of a training step are not kept beyond it; the graph may have been retained.
+            (leaves, way), ctx.way = ctx.way or _both_ends(ctx.where, *ctx.saved_tensors), None
+            _, to_weights, to_initial, to_transitions, *to_emissions = ctx.needs_input_grad
+            reached, returned = back(way)
+            grad = grad.to(reached)
+            posteriors, norms = leaf_usage(leaves, reached)
+            factor = norms * grad  # (D, B)
+            result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
+            if to_weights:
+                result[1] = by_rows([part.mul_(grad) for part in layout.declared(posteriors, order)])
+            if to_initial:
+                result[2] = returned[0] @ factor[0]
+            if to_transitions:
+                result[3] = transition_usage(way, returned, factor)
+            if any(to_emissions):
+                result[4:] = layout.declared(emission_usage(leaves, reached, factor), order)
+            return tuple(result)
+
+    @staticmethod
+    def differentiable(ctx, grad):
+        """The gradients where a second derivative is wanted: left to autograd, of views of the inputs, whose own
+        dependence on each other is the outer graph's business."""
+        (layout, order), wanted, create = ctx.where, ctx.needs_input_grad[1:], torch.is_grad_enabled()
+        with torch.enable_grad():
+            inputs = [x.view_as(x) for x in ctx.saved_tensors]
+            needed = [x for x, needs in zip(inputs, wanted, strict=True) if needs]
+            total = _log_contract_plain(inputs[0], Factored.of(inputs[1:], layout), order)
+        # One variable has no transition to be differentiated.
+        grads = torch.autograd.grad(total, needed, grad, create_graph=create, materialize_grads=True)
+        grads = iter(grads)
+        return [next(grads) if needs else None for needs in wanted]
+
+
+def _both_ends(where: tuple, log_weights: Tensor, *tensors: Tensor) -> tuple[Leaves, Way]:
+    layout, order = where
+    chain = Factored.of(tensors, layout)
+    leaves = scale_leaves(log_weights, chain, order)
+    return leaves, meet(bond_weights(leaves), chain.initial, chain.transitions)
+
+
+def _log_contract_plain(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | None) -> Tensor:
+    """`log_contract_factored` out of ordinary operations."""
+    leaves = scale_leaves(log_weights, chain, order)
+    message = chain.initial.unsqueeze(-1)
+    tiny, log_scale = torch.finfo(chain.dtype).tiny, leaves.log_scale
+    here, *others = bond_weights(leaves).unbind()
+    message = message * here  # (m, B)
+    for transition, here in zip(chain.transitions.unbind(), others, strict=True):
+        scale = message.detach().amax(0).clamp(min=tiny)
+        log_scale = log_scale + wide(scale).log()
+        message = (transition.mT @ (message / scale)) * here
+    closed = wide(message.sum(0))
+    possible = closed > 0  # the others say nothing, and no gradient goes through log 0
+    return torch.where(possible, torch.where(possible, closed, 1.0).log() + log_scale, -torch.inf)
