@@ -86,8 +86,8 @@ def make_case(
     def moves(m, n):
         return (3 * torch.eye(m, n) + 2 * torch.eye(max(m, n)).roll(1, 1)[:m, :n]).to(dtype)
 
-    def matches(states, m):
-        return 4 * (torch.arange(states)[:, None] % m == torch.arange(m)).to(dtype)
+    def matches(states, m, strength=4):
+        return strength * (torch.arange(states)[:, None] % m == torch.arange(m)).to(dtype)
 
     count = len(kinds)
     if isinstance(rank, tuple):
@@ -97,8 +97,8 @@ def make_case(
             states = variables.num_states[column]
             tables[column] = random(states, m, n) + moves(m, n) + matches(states, m)[:, :, None]
     elif form == "factored":
-        tables = [2 * random(rank), random(count, states, rank) + matches(states, rank)]
-        tables.append(random(count - 1, rank, rank) + moves(rank, rank))
+        tables = [2 * random(rank), random(count, states, rank) + matches(states, rank, 5)]
+        tables.append(random(count - 1, rank, rank) + 1.5 * moves(rank, rank))
     else:
         tables = [random(count, states, rank, rank) + moves(rank, rank) + matches(states, rank)[:, :, None]]
     order = order or tuple(torch.randperm(count, generator=generator).tolist())
@@ -133,8 +133,8 @@ CASES = {
     "rank one": ("cDc", 1, "ring"),
     "rank one train": ("cDc", 1, "train"),
     "rank one factored": ("cDc", 1, "factored"),
-    "ring of uneven bonds": ("cdCb", (3, 1, 4, 2, 3), "ring"),
+    "ring of uneven bonds": ("cdCb", (3, 2, 4, 2, 3), "ring"),
     "train of uneven bonds": ("DcbC", (1, 3, 2, 4, 2), "train"),
-    "ring of one state": ("ndac", 3, "ring"),
-    "factored of one state": ("ndac", 3, "factored"),
+    "ring with single states": ("anbd", 3, "ring"),
+    "factored with single states": ("nDaC", 3, "factored"),
 }

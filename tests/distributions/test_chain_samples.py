@@ -21,7 +21,7 @@ def test_there_is_dependence_to_be_missed(name):
     p = oracles.log_table(case).exp()
     marginals = [p.sum([a for a in range(p.dim()) if a != k]) if p.dim() > 1 else p for k in range(p.dim())]
     correlation = sum(torch.special.entr(m).sum() for m in marginals) - torch.special.entr(p).sum()
-    assert correlation > 0.25 or "one" in name
+    assert correlation > 0.25 or len(marginals) == 1 or case.law._chain.rank == 1
 
 
 @every_case
