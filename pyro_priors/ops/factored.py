@@ -112,7 +112,7 @@ class _LogContract(torch.autograd.Function):
             factor = norms * grad  # (D, B)
             result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
             if to_weights:
-                result[1] = by_rows([part.mul_(grad) for part in layout.declared(posteriors, order)])
+                result[1] = by_rows([part * grad for part in layout.declared(posteriors, order)])
             if to_initial:
                 result[2] = returned[0] @ factor[0]
             if to_transitions:

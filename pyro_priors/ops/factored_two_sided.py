@@ -104,23 +104,20 @@ def back(way: Way, *, keep: bool = True) -> Back:
 
 
 def transition_usage(way: Way, returned: Tensor, factor: Tensor) -> Tensor:
-    """Gradient of ``factor @ log Z`` with respect to the transitions; what returned is changed.
+    """Gradient of ``factor @ log Z`` with respect to the transitions.
 
     Shapes:
-        ``factor (D, B)`` by position -> ``(D - 1, m, m)``
+        ``returned`` as that of `Back`, ``factor (D, B)`` by position -> ``(D - 1, m, m)``
     """
     length, left, moves = len(way.weights), way.left, len(way.factors)
-    result = torch.empty_like(way.turned)
-    factor = factor.unsqueeze(1)
-    if moves:
-        after = returned[1 : moves + 1].mul_(factor[:moves])
-        torch.bmm(left[:moves], after.mT, out=result[:moves])
-        before = returned[-1 - moves : -1].mul_(factor[-moves:])
-        torch.bmm(before, left[-moves:].mT, out=result[-moves:])
+    factor = factor.unsqueeze(-2)  # may be a batch of them, under vmap: nothing is written in place
+    after, before = returned[1 : moves + 1] * factor[:moves], returned[-1 - moves : -1] * factor[length - moves :]
+    parts = [torch.bmm(left[:moves], after.mT), torch.bmm(before, left[length - moves :].mT)]
     if length % 2 == 0:
         half = length // 2
-        torch.mm(left[half - 1] * (factor[half - 1] * _inverse(way.overlap)), left[half].t(), out=result[half - 1])
-    return result
+        before = left[half - 1] * (factor[half - 1] * _inverse(way.overlap))
+        parts.insert(1, (before @ left[half].mT).unsqueeze(0))
+    return torch.cat(parts)
 
 
 def pairs(x: Tensor, count: int) -> list[Tensor]:

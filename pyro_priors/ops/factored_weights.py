@@ -121,7 +121,7 @@ def emission_usage(leaves: Leaves, reached: Tensor, factor: Tensor) -> list[Tens
     result = []
     for weights, top, (_, places) in zip(leaves.weights, leaves.tops, leaves.layout.groups, strict=True):
         used = torch.bmm(weights * take(factor, places, 0).unsqueeze(1), take(reached, places, 0).mT)
-        result.append(used.div_(top.unsqueeze(-1)))
+        result.append(used / top.unsqueeze(-1))
     return result
 
 
