@@ -38,19 +38,21 @@ class Case(NamedTuple):
         """`parts` that have gradients."""
         return [part.detach().clone().requires_grad_() for part in self.parts()]
 
-    def of(self, parts: Sequence[Tensor]) -> "Case":
-        """The law of the same variables in the same chain with other `parts`; with its tables alone if there are no more."""
+    def of(self, parts: Sequence[Tensor], **options: bool) -> "Case":
+        """The law of the same variables in the same chain with other `parts`, or with other tables alone."""
         tables, leaves = tuple(parts[: len(self.tables)]), parts[len(self.tables) :]
         variables = self.variables.bind(*leaves) if leaves else self.variables
-        return Case(build(tables, variables, self.form, self.order), tables, variables, self.form, self.order)
+        return Case(build(tables, variables, self.form, self.order, **options), tables, variables, self.form, self.order)
 
 
-def build(tables: tuple[Tensor, ...], variables: Variables, form: str, order: tuple[int, ...]) -> ChainLaw:
+def build(
+    tables: Sequence[Tensor], variables: Variables, form: str, order: tuple[int, ...], **options: bool
+) -> ChainLaw:
     if form != "factored":
-        return TensorRing(tables[0] if tables[0].dim() == 4 else list(tables), variables, form, order)
+        return TensorRing(tables[0] if tables[0].dim() == 4 else list(tables), variables, form, order, **options)
     initial, emissions, transitions = tables
     each = [logits[:states].softmax(0) for logits, states in zip(emissions, variables.num_states, strict=True)]
-    return FactoredTrain(initial.softmax(0), each, transitions.softmax(-1), variables, order)
+    return FactoredTrain(initial.softmax(0), each, transitions.softmax(-1), variables, order, **options)
 
 
 KINDS = {"n": Continuous(1), "c": Continuous(2), "C": Continuous(3)}

@@ -6,7 +6,7 @@ import laws
 import oracles
 import pytest
 import torch
-from cases import make_case
+from cases import FORMS, make_case
 from catalogue import NAN
 from sklearn.metrics import accuracy_score, log_loss
 
@@ -126,11 +126,11 @@ def discrete_table(case):
     return tuple(f"v{c}" for c in discrete), table.sum(rest) if rest else table
 
 
-@pytest.mark.parametrize("boundary", ["ring", "train"])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kinds", ["bdDb", "cdCb", "DcbC", "d"])
 @pytest.mark.parametrize("seed", [0, 1, 2])  # each with an order of its own
-def test_mutual_information_is_that_of_enumeration(kinds, boundary, seed):
-    case = make_case(kinds, 3, boundary, seed=seed)
+def test_mutual_information_is_that_of_enumeration(kinds, form, seed):
+    case = make_case(kinds, 3, form, seed=seed)
     names, table = discrete_table(case)
     expected = enumerated_information(table)
     variables, information = mutual_information(case.law)
@@ -147,8 +147,9 @@ def test_mutual_information_of_single_precision_parameters_is_exact_too():
     assert torch.equal(information, information.T)
 
 
-def test_mutual_information_given_something():
-    case = make_case("bdDc", 3, "ring")
+@pytest.mark.parametrize("form", FORMS)
+def test_mutual_information_given_something(form):
+    case = make_case("bdDc", 3, form)
     table = oracles.log_table(case).exp()[:, 2].sum(-1)
     names, information = mutual_information(case.law.condition(v1=torch.tensor(2.0)))
     assert names == ("v0", "v2")
@@ -212,7 +213,7 @@ BAD = {
     "half a bin": (lambda: calibration(HALVES, ZEROS, 1.5), "bins: expected an integer of at least 1, got 1.5"),
     "a prior that was not called": (
         lambda: mutual_information(pp.TTLP(1, {"a": pp.Discrete(2)})),
-        r"joint: expected a TensorRing, such as prior\(\), got TTLP",
+        r"joint: expected a TensorRing or FactoredTrain, such as prior\(\), got TTLP",
     ),
     "a batch": (
         lambda: mutual_information(make_case("bd").law.condition(v0=torch.zeros(3))),
