@@ -11,6 +11,8 @@ from pyro_priors.ops.chain_sample import _of, _pick
 from pyro_priors.ops.factored_weights import Factored, by_position, scale_leaves
 from pyro_priors.ops.layout import inverse, take
 
+MANY = 4  # bond states for each draw up to which a table of all sums is worth its making
+
 
 @torch.no_grad()
 def sample_states_factored(
@@ -43,13 +45,20 @@ def sample_states_factored(
 
 
 def _following(weights: Tensor, transitions: Tensor) -> Tensor:
-    """Weights of a position times what follows it, for every bond state; each row of a sum of one: ``(D, B, m)``."""
+    """Weights of a position times what follows it, for every bond state, in the room of the weights: ``(D, B, m)``.
+
+    Each row has a sum of one, or of zero where the evidence is contradictory.
+    """
     tiny = torch.finfo(weights.dtype).tiny
-    here = weights.unbind()
-    here[-1].div_(here[-1].sum(-1, keepdim=True).clamp_(min=tiny))
-    for k, transition in reversed(list(enumerate(transitions.unbind()))):
-        here[k].mul_(here[k + 1] @ transition.T)
-        here[k].div_(here[k].sum(-1, keepdim=True).clamp_(min=tiny))
+    scale = torch.empty_like(weights[0, :, :1])
+    message = torch.empty_like(weights[0])
+    steps = zip(reversed(weights.unbind()), [None, *reversed(transitions.mT.unbind())], strict=True)
+    after = weights[-1]
+    for here, transition in steps:
+        if transition is not None:
+            here.mul_(torch.mm(after, transition, out=message))
+        torch.sum(here, -1, keepdim=True, out=scale)
+        after = here.div_(scale.clamp_(min=tiny))
     return weights
 
 
@@ -59,34 +68,39 @@ def _bonds(first: Tensor, following: Tensor, transitions: Tensor, rows: Tensor, 
     Where all draws have the same weights and are many, each transition is summed along its rows once for all.
     """
     count, batch, rank = len(rows), len(first), first.shape[-1]
-    bonds = [_pick(_of(first, rows, 0).expand(count, -1), uniform[0])]
-    if batch == 1 and count > rank // 4:
-        tables = _table(transitions * following[1:])
-        chances = _below_one(uniform[1:]).unsqueeze(-1)
-        for table, chance in zip(tables.unbind(), chances.unbind(), strict=True):
-            bonds.append(torch.searchsorted(table.index_select(0, bonds[-1]), chance, right=True).squeeze(-1))
-        return torch.stack(bonds)
-    steps = zip(transitions.unbind(), following[1:].unbind(), uniform[1:].unbind(), strict=True)
-    for transition, follow, chance in steps:
-        bonds.append(_pick(transition.index_select(0, bonds[-1]).mul_(_of(follow, rows, 0)), chance))
-    return torch.stack(bonds)
+    bonds = rows.new_empty(len(following), count, 1)
+    bonds[0, :, 0] = _pick(_of(first, rows, 0).expand(count, -1), uniform[0])
+    drawn, flat = bonds.unbind(), bonds.squeeze(-1).unbind()
+    if batch == 1 and MANY * count > rank:
+        row, chances = first.new_empty(count, rank), _below_one(uniform).unsqueeze(-1).unbind()
+        for k, table in enumerate(_table(transitions * following[1:]).unbind()):
+            torch.index_select(table, 0, flat[k], out=row)
+            torch.searchsorted(row, chances[k + 1], right=True, out=drawn[k + 1])
+    else:
+        for k, transition in enumerate(transitions.unbind()):
+            row = transition.index_select(0, flat[k]).mul_(_of(following[k + 1], rows, 0))
+            flat[k + 1].copy_(_pick(row, uniform[k + 1]))
+    return bonds.squeeze(-1)
 
 
 def _states(weights: Tensor, emissions: Tensor, rows: Tensor, bonds: Tensor, uniform: Tensor) -> Tensor:
     """States given their bonds: ``(D_g, N_g, B)``, ``(D_g, N_g, m)``, ``(n,)``, ``(D_g, n)`` -> ``(D_g, n)``"""
-    variable = torch.arange(len(bonds), device=bonds.device)[:, None]
-    if weights.shape[-1] == 1 and len(rows) > emissions.shape[-1] // 4:
-        table = _table((emissions * weights).mT)  # (D_g, m, N_g)
-        chosen = table[variable, bonds]
+    rank = emissions.shape[-1]
+    places = bonds + rank * torch.arange(len(bonds), device=bonds.device)[:, None]
+    same = weights.shape[-1] == 1 and MANY * len(rows) > rank
+    table = _table((emissions * weights).mT) if same else emissions.mT
+    chosen = table.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, places.shape)  # (D_g, n, N_g)
+    if same:
         return torch.searchsorted(chosen, _below_one(uniform).unsqueeze(-1), right=True).squeeze(-1)
-    return _pick(emissions.mT[variable, bonds].mul_(_of(weights, rows, 2).mT), uniform)
+    return _pick(chosen.mul_(_of(weights, rows, 2).mT), uniform)
 
 
 def _table(weights: Tensor) -> Tensor:
-    """Sums up to each category over the sum of all; ones where all are zero: the first is drawn then."""
-    mass = weights.cumsum(-1)
-    total = mass[..., -1:]
-    return torch.where(total > 0, mass / total, 1.0)
+    """Sums up to each category over the sum of all, in their room; the last one where all are zero."""
+    torch.cumsum(weights, -1, out=weights)
+    weights.div_(weights[..., -1:].clamp(min=torch.finfo(weights.dtype).tiny))
+    weights[..., -1] = 1
+    return weights
 
 
 def _below_one(uniform: Tensor) -> Tensor:
