@@ -17,6 +17,7 @@ from pyro_priors.metrics.clustering import (
     category_decomposition,
     clusters,
 )
+from pyro_priors.metrics.dependence import dependence_figure
 from pyro_priors.metrics.disentanglement import mutual_information_gap
 from pyro_priors.metrics.frechet import frechet_distance
 from pyro_priors.metrics.gradients import GradientMoments, gradient_moments
@@ -45,6 +46,7 @@ __all__ = [
     "calibration",
     "category_decomposition",
     "clusters",
+    "dependence_figure",
     "evaluate_bounds",
     "frechet_distance",
     "gradient_moments",
