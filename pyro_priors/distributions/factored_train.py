@@ -61,6 +61,7 @@ class FactoredTrain(ChainLaw):
         tensor(0.8200)
     """
 
+    _chain: FactoredChain
     arg_constraints: ClassVar = {  # pyright: ignore (torch declares a property, its own laws do this)
         "initial": constraints.simplex,
         "transitions": constraints.independent(constraints.simplex, 2),
@@ -81,7 +82,8 @@ class FactoredTrain(ChainLaw):
         chain = FactoredChain(initial, emissions, transitions, variables.num_states, order)
         given = [emissions] if isinstance(emissions, Tensor) else getattr(emissions, "groups", emissions)
         tables = {"emissions" if len(given) == 1 else f"emissions[{k}]": table for k, table in enumerate(given)}
-        super().__init__(chain, variables, {"initial": initial, "transitions": transitions, **tables}, validate_args)
+        tables = {"initial": initial, "transitions": transitions, **tables}
+        super().__init__(chain, variables, tables, validate_args)
 
     def _check_tables(self, tables: dict[str, Tensor]) -> None:
         initial, emissions, transitions, _ = self._chain.factored

@@ -34,6 +34,28 @@ def check_codes(z: Any, latent_dim: int, name: str = "z") -> Tensor:
     return full_precision(z.detach()) if z.is_floating_point() else z.to(torch.get_default_dtype())
 
 
+def codes_and_attributes(prior: Any, z: Any, y: Tensor | None) -> tuple[Any, Tensor | None]:
+    """Both of them, where one alone was given of a law that has only such columns.
+
+    Raises:
+        ValueError: neither, or z is missing where there are latents.
+    """
+    attributes = len(getattr(prior, "attributes", ()))
+    rows_alone = isinstance(z, Tensor) and y is None and prior.latent_dim == 0 and z.dim() == 2
+    if rows_alone and z.shape[1] == attributes:
+        y, z = z, None
+    if z is None and isinstance(y, Tensor) and prior.latent_dim == 0:
+        return torch.empty(
+            len(y),
+            0,
+            dtype=full_precision(y.new_empty(0)).dtype if y.is_floating_point() else torch.get_default_dtype(),
+            device=y.device,
+        ), y
+    if z is None:
+        raise ValueError(f"z: expected codes of {prior.latent_dim} latents, got None")
+    return z, y
+
+
 def check_laws(z: Distribution, latent_dim: int, name: str = "z") -> None:
     """`ValueError` unless the batch shape is ``(n,)`` with n >= 1 and the event shape ``(latent_dim,)``."""
     if z.event_shape != (latent_dim,) or len(z.batch_shape) != 1 or z.batch_shape[0] == 0:

@@ -12,12 +12,13 @@ from torch.distributions import Distribution
 from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions.flow_normal import forgetful
+from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.couplings import affine_coupling, spline_coupling
+from pyro_priors.modules.forms import Init
 from pyro_priors.modules.ownership import freeze
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts, knob
 from pyro_priors.modules.prior import Prior, check_dims
-from pyro_priors.modules.ring import Boundary, Init
 from pyro_priors.modules.standard_normal import StandardNormal
 from pyro_priors.modules.trip import TRIPKnobs
 

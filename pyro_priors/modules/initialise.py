@@ -1,13 +1,4 @@
-"""Starting points for the parameters of a tensor ring: from noise, near the diagonal, and from data.
-
-Products of near-uniform positive matrices forget exponentially fast along the chain, so that noise cores cannot learn
-that distant variables depend on each other. A ring with near-diagonal cores is a mixture of m product laws,
-
-    p(x) ~ sum_i pi_i prod_k sum_s p_k(s | i) f_k(x_k | s),
-
-which forgets almost nothing and can be fitted to data by EM before the gradient takes over. Where many attributes vary
-by themselves a mixture would need a cluster for each combination: then part of every bond is left to the neighbours.
-"""
+"""Mixtures of product laws, fitted to data by EM: what the tables of a chain start from."""
 
 from typing import NamedTuple
 
@@ -18,70 +9,6 @@ from pyro_priors.distributions import Variables
 from pyro_priors.modules.fitting import fit_clusters, fit_mixture
 from pyro_priors.ops import full_precision
 from pyro_priors.ops.layout import layout_of
-
-LOCAL_TILT = 1.5  # standard deviation of the log-preferences that neighbours share at the start
-
-
-def noise_cores(columns: int, states: int, rank: int) -> Tensor:
-    """The papers' start: entries are squares of N(0, 1) / (N m^2) noise. ``-> (D, N, m, m)``
-
-    As all functions of cores here, of variables with as many states as each other.
-    """
-    noise = torch.randn(columns, states, rank, rank).abs().clamp(min=1e-6)
-    return 2 * (noise.log() - torch.tensor(float(states * rank**2)).log())
-
-
-def near_diagonal_cores(log_probs: Tensor, log_mix: Tensor, local: int = 1, length: int | None = None) -> Tensor:
-    """Cores of a mixture of product laws that leak a little between the clusters, so that they can move apart.
-
-    An entry between two clusters is at most 1 / (10 m D) of what each of the two keeps to itself: then even after D
-    variables most of the weight has stayed in its cluster. The cluster weights are spread evenly over the variables.
-
-    With `local` = L > 1 each cluster has L values of every bond, chosen afresh from bond to bond, and what a variable
-    prefers depends a little on those at its two sides, differently for each variable, while its own law stays what it
-    was. What two neighbours share need not be shared by all: a mixture would need a cluster for every combination.
-
-    Takes the length of the whole chain, D by default.
-
-    Shapes:
-        ``log_probs (D, N, G)`` = log p_k(s | cluster i), ``log_mix (G,)`` -> ``(D, N, G L, G L)``
-    """
-    clusters = log_probs.shape[-1]
-    columns = length or len(log_probs)
-    rank = clusters * local
-    diagonal = (log_probs + log_mix / columns).repeat_interleave(local, -1)
-    leak = -torch.tensor(10.0 * rank * columns).log()
-    smaller = torch.minimum(diagonal.unsqueeze(-1), diagonal.unsqueeze(-2))
-    between = smaller + leak - 0.1 * torch.randn_like(smaller).abs()
-    bond = torch.arange(rank, device=between.device)
-    cluster, value = bond // local, bond % local
-    within = diagonal.unsqueeze(-1)
-    if local > 1:
-        within = within + _tilt(log_probs, local).log()[:, :, cluster[:, None], value[:, None], value]
-    return torch.where(cluster[:, None] == cluster, within, between)
-
-
-def _tilt(log_probs: Tensor, local: int, rounds: int = 100) -> Tensor:
-    """What a state's weight is multiplied with between two values of its bonds, at random, ``(D, N, G, L, L)``.
-
-    Each has a mean of 1 / L, and in the mean over the states rows and columns sum to one: values that are uniform at
-    one end of a variable are so at the other, and p_k(s | cluster) is what it was. Found by scaling in turns.
-    """
-    columns, states, _ = log_probs.shape
-    probs = log_probs.softmax(1)[..., None, None]
-    tilt = (LOCAL_TILT * torch.randn(columns, states, 1, local, local)).to(probs).exp()
-    for _ in range(rounds):
-        for side in (-1, -2):
-            tilt = tilt / (probs * tilt).sum((1, side), keepdim=True)
-        tilt = tilt * local / tilt.sum((-1, -2), keepdim=True)
-    return tilt
-
-
-def random_mixture_cores(columns: int, states: int, rank: int, local: int = 1, length: int | None = None) -> Tensor:
-    """Near-diagonal cores before any data is seen: each cluster prefers states of its own. ``-> (D, N, m, m)``"""
-    clusters = rank // local
-    log_probs = torch.randn(columns, states, clusters).log_softmax(1)
-    return near_diagonal_cores(log_probs, torch.zeros(clusters), local, length)
 
 
 class ProductMixture(NamedTuple):
@@ -99,7 +26,7 @@ class ProductMixture(NamedTuple):
 def fit_product_mixture(
     value: Tensor, variables: Variables, clusters: int, steps: int = 30, shrinkage: float = 5.0
 ) -> ProductMixture:
-    """Fit the diagonal ring to data: 1-D mixtures per column, k-means clusters, then EM on all of it.
+    """Fit a mixture of product laws to data: 1-D mixtures per column, k-means clusters, then EM on all of it.
 
     Args:
         value: data ``(n, D)``, NaN = missing; columns without any entry keep their parameters.

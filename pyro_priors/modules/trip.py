@@ -1,7 +1,7 @@
 """The tensor-ring induced prior over latent codes."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -9,20 +9,24 @@ from torch.distributions import Distribution
 
 from pyro_priors.checks import check_count
 from pyro_priors.distributions import Continuous, Variables
+from pyro_priors.distributions.full_chain import Boundary
+from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
+from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank, local_of
+from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
-from pyro_priors.modules.ring import Boundary, Init, RingPrior
 
 
-class TRIP(RingPrior):
+class TRIP(ChainPrior):
     """Tensor-ring induced prior: components ** latent_dim Gaussians on a lattice, weighted by a tensor ring.
 
     p(z) = 1/Z tr prod_k sum_s exp(log_cores[k, s]) N(z_k | loc[k, s], exp(log_scale[k, s]))
 
-    Cost: O(d m^2 (N + m)) a row (ring), O(d m^2 N) (train); d N m^2 parameters and a few.
+    Cost: O(d m^2 (N + m)) a row (ring), O(d m^2 N) (train), O(d m (N + m)) (factored); d N m^2 parameters and a few,
+    or d m (N + m).
 
     Shapes:
-        calling it returns a `TensorRing` with event ``(d,)``; its columns are the block ``z``.
+        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d,)``; its columns are the block ``z``.
 
     References:
         Kuznetsov et al., "A Prior of a Googol Gaussians", 2019, eq. 3-4, arXiv:1910.13148.
@@ -31,15 +35,22 @@ class TRIP(RingPrior):
         latent_dim: number of latent variables d.
         components: Gaussians per dimension, N.
         rank: size of the cores, m.
-        boundary: ``"ring"`` or ``"train"``.
+        boundary: ``"ring"`` or ``"train"``; None: the ring, which factored cores do not close.
         init: ``"mixture"`` (a mixture of product laws, the clusters: dependence reaches along the whole chain) or
             ``"noise"`` (the paper's).
+        cores: ``"full"`` (the paper's, a matrix for every state) or ``"factored"`` (`FactoredTrain`: the bond's state
+            emits the variable's, then moves on, so that ranks of hundreds are in reach).
+        order: of the variables in the chain: ``"declared"``, ``"random"``, ``"data"`` (neighbours depend on each other:
+            laid at the first `reinitialize` or `fit_prior`, declared until then) or a permutation; kept in the buffer
+            ``order``.
         fixed: keep everything at its random initialisation, as buffers.
-        local: bond dimension within a cluster of ``init="mixture"``, a divisor of the rank, of which m / local clusters
-            are made. With more than 1 neighbours in the chain can share what the other variables do not.
+        local: states of a bond within a cluster of ``init="mixture"``, a divisor of the rank, of which m / local
+            clusters are made. With more than 1 neighbours in the chain can share what the other variables do not.
+            None: 1 with full cores, the largest divisor of the rank up to 4 with factored ones.
 
     Raises:
-        ValueError: a size below 1, an unknown boundary or init, local not a divisor of the rank.
+        ValueError: a size below 1, an unknown boundary, init, form or order, a ring of factored cores, local not a
+            divisor of the rank.
 
     See Also:
         `TTLP` for latents together with attributes.
@@ -56,20 +67,23 @@ class TRIP(RingPrior):
         latent_dim: int,
         components: int = 10,
         rank: int = 20,
-        boundary: Boundary = "ring",
+        boundary: Boundary | None = None,
         init: Init = "mixture",
+        cores: CoreForm = "full",
         *,
+        order: Order = "declared",
         fixed: bool = False,
-        local: int = 1,
+        local: int | None = None,
     ):
         check_count("latent_dim", latent_dim)
         check_count("components", components)
         kinds = {"z": [Continuous(components)] * latent_dim}
         variables = Variables(kinds, *random_leaves([components] * latent_dim, init))
-        super().__init__(variables, rank, boundary, None, init, fixed, local)
+        chain = None if order == "declared" else order
+        super().__init__(variables, rank, cores, boundary, chain, init, fixed, local)
         self.latent_dim = latent_dim
 
-    def reinitialize(self, z: Tensor | Distribution, *, force: bool = False) -> bool:
+    def reinitialize(self, z: Tensor | Distribution, *, force: bool = False, new_order: bool = False) -> bool:
         """Set the parameters from encoded data, in place; a fixed prior is left alone.
 
         With ``init="mixture"``: 1-D mixtures per dimension, clusters, EM; taken only where it explains held-out codes
@@ -82,6 +96,7 @@ class TRIP(RingPrior):
             z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn;
                 about 2,000 are enough.
             force: take the new parameters whatever they score (``init="noise"`` always does).
+            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays.
 
         Returns:
             Whether the parameters changed.
@@ -92,7 +107,7 @@ class TRIP(RingPrior):
         Warns:
             UserWarning: codes that vary far less than the prior, as means of q(z given x) do.
         """
-        return self._reinitialize(check_codes(z, self.latent_dim), force, isinstance(z, Tensor))
+        return self._reinitialize(check_codes(z, self.latent_dim), force, isinstance(z, Tensor), new_order)
 
 
 def random_leaves(components: list[int], init: Init) -> tuple[Tensor, Tensor]:
@@ -111,30 +126,30 @@ class TRIPKnobs(PriorKnobs):
     """Those of the tensor ring of latents."""
 
     init: Init = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
-    boundary: Boundary = "ring"  # How TRIP's chain closes.
+    boundary: Boundary | None = None  # How TRIP's chain closes: a ring of full cores, else a train.
     components: int = 10  # Gaussians per latent dimension.
     rank: int = 20  # Size of TRIP's cores.
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
-    local: int = 1  # Bond dimension within a cluster, a divisor of the rank.
+    local: int | None = None  # States of a bond within a cluster, a divisor of the rank.
+    cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
+    order: OrderName = "declared"  # Of the latents in the chain.
 
     title: ClassVar[str] = "TRIP"
 
     def __post_init__(self):
-        check_counts(self, "components", "rank", "local")
-        check_local(self.local, self.rank, self.init)
+        check_knobs(self)
 
     @property
     def reinitializes(self) -> bool:
         return self.learns
 
     def build(self, setting: Setting) -> TRIP:
-        how = {"fixed": self.fixed, "local": self.local}
+        how = {"cores": self.cores, "order": self.order, "fixed": self.fixed, "local": self.local}
         return TRIP(setting.latent_dim, self.components, self.rank, self.boundary, self.init, **how)
 
 
-def check_local(local: int, rank: int, init: Init) -> None:
-    """`ValueError` where clusters cannot have bonds of this size."""
-    if rank % local:
-        raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
-    if local > 1 and init == "noise":
-        raise ValueError(f"local: expected 1 with init noise, got {local}")
+def check_knobs(knobs: Any) -> None:
+    """`ValueError` where the knobs of a chain do not fit each other."""
+    check_counts(knobs, "components", "rank")
+    check_rank(knobs.rank, local_of(knobs.local, knobs.rank, knobs.cores), knobs.init)
+    check_boundary(knobs.boundary, knobs.cores)

@@ -2,33 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pyro_priors.checks import check_count, check_permutation
+from pyro_priors.checks import check_count
 from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.evidence import check_width
+from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Kind
-from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
-from pyro_priors.modules.ring import Boundary, Init, RingPrior
-from pyro_priors.modules.trip import check_local, random_leaves
+from pyro_priors.modules.chain_prior import ChainPrior
+from pyro_priors.modules.codes import check_codes, codes_and_attributes
+from pyro_priors.modules.forms import CoreForm, Init
+from pyro_priors.modules.orders import Order, OrderName
+from pyro_priors.modules.plugins import PriorKnobs, Setting
+from pyro_priors.modules.trip import check_knobs, random_leaves
 
-Order = Literal["random", "declared"]
 
-
-class TTLP(RingPrior):
+class TTLP(ChainPrior):
     """Joint law of latents and attributes on a tensor train: every conditional and marginal of it is exact.
 
     p(z, y) = 1/Z 1^T prod_k Q_k 1, with Q_k a mixture over components of z_k or the matrix of the attribute's value
 
-    Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring) for D = d + number of attributes.
+    Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring), O(D m (N + m)) (factored) for D = d + number of attributes.
 
     Shapes:
-        calling it returns a `TensorRing` with event ``(d + n_attributes,)``, latents first; blocks ``z`` (latents) and
+        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n_attributes,)``, latents first; blocks ``z`` (latents) and
         ``y`` (all attributes), and each attribute under its own name.
 
     References:
@@ -40,16 +41,17 @@ class TTLP(RingPrior):
         attributes: name -> `Discrete` or `Continuous`.
         components: Gaussians per latent dimension, N.
         rank: size of the cores, m.
-        boundary: ``"train"`` or ``"ring"``.
-        order: of the variables in the chain: ``"random"``, ``"declared"`` or a permutation of all columns; kept in the
-            buffer ``order``.
+        boundary: ``"train"`` or ``"ring"`` (of full cores).
+        order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all columns,
+            see `TRIP`.
         init: ``"mixture"`` or ``"noise"``, see `TRIP`.
+        cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
         local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
 
     Raises:
-        ValueError: a size out of range, an unknown boundary, init or order, local not a divisor of the rank, an
-            attribute called z, y or self, no variable at all.
+        ValueError: a size out of range, an unknown boundary, init, form or order, a ring of factored cores, local not
+            a divisor of the rank, an attribute called z, y or self, no variable at all.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -66,12 +68,13 @@ class TTLP(RingPrior):
         attributes: Mapping[str, Kind],
         components: int = 10,
         rank: int = 20,
-        boundary: Boundary = "train",
-        order: Order | Sequence[int] = "random",
+        boundary: Boundary | None = "train",
+        order: Order = "random",
         init: Init = "mixture",
+        cores: CoreForm = "full",
         *,
         fixed: bool = False,
-        local: int = 1,
+        local: int | None = None,
     ):
         check_count("latent_dim", latent_dim, least=0)
         check_count("components", components)
@@ -83,11 +86,17 @@ class TTLP(RingPrior):
         counts = [components] * latent_dim + [k.components for k in attributes.values() if isinstance(k, Continuous)]
         groups = {"y": tuple(attributes)} if attributes else {}
         variables = Variables(kinds, *random_leaves(counts, init), groups=groups)
-        chain = _chain_order(order, len(variables))
-        super().__init__(variables, rank, boundary, chain, init, fixed, local)
+        super().__init__(variables, rank, cores, boundary or "train", order, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
-    def reinitialize(self, z: Tensor | Distribution, y: Tensor | None = None, *, force: bool = False) -> bool:
+    def reinitialize(
+        self,
+        z: Tensor | Distribution | None = None,
+        y: Tensor | None = None,
+        *,
+        force: bool = False,
+        new_order: bool = False,
+    ) -> bool:
         """Set the parameters from encoded data and observed attributes, in place, by the rules of `TRIP.reinitialize`.
 
         What was learned stays where it explains held-out rows better; with ``init="noise"`` it is thrown away. An
@@ -96,8 +105,10 @@ class TTLP(RingPrior):
 
         Args:
             z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn.
+                Where there are no latents, the rows of attributes may stand here.
             y: attributes, ``(n, n_attributes)``, NaN = missing; all missing by default.
             force: take the new parameters whatever they score.
+            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays.
 
         Returns:
             Whether the parameters changed.
@@ -108,6 +119,7 @@ class TTLP(RingPrior):
         Warns:
             UserWarning: codes that vary far less than the prior, as means of q(z given x) do.
         """
+        z, y = codes_and_attributes(self, z, y)
         codes = check_codes(z, self.latent_dim)
         if y is None:
             y = codes.new_full((len(codes), len(self.attributes)), torch.nan)
@@ -117,7 +129,7 @@ class TTLP(RingPrior):
         check_width(self._variables, y, tuple(range(codes.shape[1], codes.shape[1] + y.shape[1])))
         value = torch.cat([codes, y.detach().to(codes)], -1)
         self._variables.check(value, tuple(range(value.shape[-1])))
-        return self._reinitialize(value, force, isinstance(z, Tensor))
+        return self._reinitialize(value, force, isinstance(z, Tensor), new_order)
 
 
 def _check_attributes(attributes: Mapping[str, Kind]):
@@ -130,31 +142,23 @@ def _check_attributes(attributes: Mapping[str, Kind]):
             raise ValueError(f"attributes[{name!r}]: expected Discrete or Continuous, got {kind!r}")
 
 
-def _chain_order(order: Order | Sequence[int], columns: int) -> Tensor:
-    if isinstance(order, str):
-        if order not in ("random", "declared"):
-            raise ValueError(f"order: expected 'random', 'declared' or a permutation, got {order!r}")
-        return torch.randperm(columns) if order == "random" else torch.arange(columns)
-    return torch.tensor(check_permutation("order", order, columns))
-
-
 @dataclass(frozen=True)
 class TTLPKnobs(PriorKnobs):
     """Those of the joint law of latents and attributes."""
 
     init: Init = "mixture"  # How the cores start: as a mixture, or from noise (the papers').
     boundary: Boundary = "train"  # How the chain closes.
-    order: Order = "random"  # Of the variables in the chain.
+    order: OrderName = "random"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 20  # Size of the cores.
-    local: int = 1  # Bond dimension within a cluster: more than 1 for many attributes.
+    local: int | None = None  # States of a bond within a cluster: more than 1 for many attributes.
+    cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
 
     title: ClassVar[str] = "TTLP"
     joint: ClassVar[bool] = True
 
     def __post_init__(self):
-        check_counts(self, "components", "rank", "local")
-        check_local(self.local, self.rank, self.init)
+        check_knobs(self)
 
     @property
     def reinitializes(self) -> bool:
@@ -164,4 +168,4 @@ class TTLPKnobs(PriorKnobs):
         every = Continuous(self.components)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
         size = setting.latent_dim, kinds, self.components, self.rank
-        return TTLP(*size, self.boundary, self.order, self.init, local=self.local)
+        return TTLP(*size, self.boundary, self.order, self.init, self.cores, local=self.local)

@@ -69,7 +69,7 @@ def test_mistakes():
     for name, values, message in (
         ("trip", {"rank": 0}, "rank: expected at least 1, got 0"),
         ("trip", {"local": 3}, "local: expected a divisor of the rank 20, got 3"),
-        ("ttlp", {"local": 2, "init": "noise"}, "local: expected 1 with init noise, got 2"),
+        ("ttlp", {"local": 2, "init": "noise"}, "local: expected 1 with init='noise', which knows no clusters, got 2"),
         ("ttlp", {"components": 0}, "components: expected at least 1, got 0"),
         ("gmm", {"components": 0}, "components: expected at least 1, got 0"),
         ("vamp", {"pseudo_inputs": 0}, "pseudo_inputs: expected at least 1, got 0"),

@@ -240,7 +240,10 @@ BAD = {
         lambda x, v: TensorRing([x[0], x[1][:3]], v),
         r"log_cores\[1\]: expected shape \(4, m, n\) with m, n >= 1, got \(3, 2, 2\)",
     ),
-    "another rank": (lambda x, v: TensorRing([x[0], x[1][:, :1, :1]], v), r"log_cores\[1\]: expected 2 rows, as many as"),
+    "another rank": (
+        lambda x, v: TensorRing([x[0], x[1][:, :1, :1]], v),
+        r"log_cores\[1\]: expected 2 rows, as many as",
+    ),
     "another dtype": (lambda x, v: TensorRing([x[0], x[1].double()], v), r"log_cores\[1\]: expected floats of one"),
     "integers": (lambda x, v: TensorRing([x[0].long(), x[1].long()], v), r"log_cores\[0\]: expected floats of one"),
     "not finite": (lambda x, v: TensorRing([x[0], x[1] / 0], v), "log_cores: expected finite values"),

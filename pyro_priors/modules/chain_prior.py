@@ -1,0 +1,145 @@
+"""What TRIP and TTLP share: ownership of the parameters of a chain, its order, and how both are set from data."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from pyro_priors.distributions import Variables
+from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions.full_chain import Boundary
+from pyro_priors.distributions.kinds import order_text, variables_text
+from pyro_priors.modules.codes import inliers, warn_if_narrow
+from pyro_priors.modules.dependence import measure_dependence
+from pyro_priors.modules.forms import CoreForm, FullForm, Init, Tables, form_of
+from pyro_priors.modules.initialise import fit_leaves, fit_product_mixture
+from pyro_priors.modules.orders import Order, first_order
+from pyro_priors.modules.ownership import improves, own, split_rows
+from pyro_priors.modules.prior import Prior, check_dims
+from pyro_priors.ops import Cores, full_precision
+from pyro_priors.ops.layout import layout_of
+
+
+class ChainPrior(Prior):
+    """Owner of the tables of a chain, and of ``loc, log_scale (C, N)`` of the continuous columns.
+
+    Full cores: ``log_cores``, ``(D, N, m, m)`` where all variables have N states; otherwise they stand one state after
+    the other, ``(S, m, m)`` with S the sum of the numbers of states, so that a variable costs its own size:
+    `core_groups` says which are whose. Files of before, ``(D, N, m, m)`` with padding, still load. Factored cores:
+    ``initial_logits (m,)``, ``emission_logits (S, m)``, ``transition_logits (D - 1, m, m)``.
+
+    Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
+    """
+
+    if TYPE_CHECKING:
+        __call__: Callable[[], ChainLaw]
+    log_cores: Tensor
+    loc: Tensor | None
+    log_scale: Tensor | None
+    order: Tensor | None
+    order_laid: Tensor | None  # whether the data have decided the order; None where they are not asked
+
+    def __init__(
+        self,
+        variables: Variables,
+        rank: int,
+        cores: CoreForm,
+        boundary: Boundary | None,
+        order: Order | None,
+        init: Init,
+        fixed: bool,
+        local: int | None,
+    ):
+        super().__init__()
+        self._variables, self._layout = variables, layout_of(variables.num_states)
+        chain = first_order(order, len(variables))
+        self.form = form_of(cores, boundary, self._layout, rank, init, local)
+        self.cores, self.boundary, self.rank = cores, self.form.boundary, rank
+        self.init, self.fixed, self.local = init, fixed, self.form.local
+        for name, table in self.form.random().items():
+            own(self, name, table, fixed)
+        own(self, "loc", variables.loc, fixed)
+        own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
+        self.register_buffer("order", chain)
+        self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
+
+    def forward(self) -> ChainLaw:
+        """The prior at the present parameters, to be built afresh at every optimizer step."""
+        return self.form.build(self._tables(), self._bound(), self.order)
+
+    def core_groups(self) -> list[Tensor]:
+        """Views of the full cores of all variables with as many states as each other, ``(D_g, N_g, m, m)`` each."""
+        assert isinstance(self.form, FullForm)
+        return self.form.groups(self.log_cores)
+
+    def _tables(self) -> Tables:
+        return {name: getattr(self, name) for name in self.form.names}
+
+    def former(self, name: str, tensor: Tensor) -> Tensor:
+        """Cores (or an optimizer's moments of them) that versions of before padded to the widest, without padding."""
+        sizes = self._layout.sizes
+        padded = (len(sizes), max(sizes), self.rank, self.rank)
+        if name != "log_cores" or len(self._layout.groups) == 1 or tuple(tensor.shape) != padded:
+            return tensor
+        return Cores.from_padded(tensor, sizes).flat()
+
+    def _bound(self) -> Variables:
+        if self.loc is None or self.log_scale is None:
+            return self._variables
+        return self._variables.bind(self.loc, full_precision(self.log_scale).exp())
+
+    def schema(self) -> dict[str, Any]:
+        # The order is a buffer beside it, and is loaded: random ones may differ.
+        variables = [list(variable) for variable in self._variables.described()]
+        law = self.form.law.__name__
+        return {"law": law, "variables": variables, "rank": self.rank, "boundary": self.boundary}
+
+    def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
+        check_dims(dims, self.latent_dim)
+        return law if law.event_shape == (2,) else law.marginal(dims)
+
+    @torch.no_grad()
+    def _reinitialize(self, value: Tensor, force: bool, unsure: bool, relay: bool) -> bool:
+        """`unsure`: whether the codes may be means of q(z given x); `relay`: whether the order is laid anew."""
+        if self.fixed:
+            return False
+        value = value.to(full_precision(next(iter(self._tables().values()))))
+        value = value[inliers(value[:, list(self._variables.continuous)])]
+        if unsure and self.latent_dim:
+            latents = list(range(self.latent_dim))
+            warn_if_narrow(value[:, latents], self().marginal(latents).variance)
+        variables, order = self._bound(), self.order
+        if self.order_laid is not None and (relay or not self.order_laid):
+            order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
+        if self.init == "noise":
+            (loc, scale), tables = fit_leaves(value, variables), self.form.noise()
+        else:
+            fit_rows, held_out = split_rows(value)
+            missing = value.isnan().all(0)
+            if missing.any():  # or the fit would forget what was learned of these columns
+                fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
+            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.form.clusters)
+            tables = self.form.of_mixture(log_probs, log_mix)
+            fitted = self.form.build(tables, variables.bind(loc, scale), order)
+            if not force and not improves(fitted, self(), held_out):
+                return False
+        for name, table in tables.items():
+            getattr(self, name).copy_(table)
+        if self.loc is not None and self.log_scale is not None and loc is not None and scale is not None:
+            self.loc.copy_(loc)
+            self.log_scale.copy_(scale.log())
+        if self.order_laid is not None and self.order is not None and order is not None:
+            self.order.copy_(order)
+            self.order_laid.fill_(True)
+        return True
+
+    def extra_repr(self) -> str:
+        full = isinstance(self.form, FullForm)
+        return (
+            f"{variables_text(self._variables.described())}, rank={self.rank}, "
+            + (f"boundary={self.boundary}, " if full else "cores=factored, ")
+            + f"order={order_text(self.order)}, init={self.init}, fixed={self.fixed}"
+            + (f", local={self.local}" if self.local > 1 else "")
+        )

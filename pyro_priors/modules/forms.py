@@ -1,0 +1,175 @@
+"""The two forms of the chain as a prior keeps them: which parameters there are, how they start, what law they make."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from pyro_priors.checks import check_choice, check_count
+from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
+from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions.full_chain import Boundary
+from pyro_priors.modules.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
+from pyro_priors.ops import Cores, full_precision
+from pyro_priors.ops.layout import Layout
+
+CoreForm = Literal["full", "factored"]
+Init = Literal["mixture", "noise"]
+Tables = dict[str, Tensor]  # parameters by name
+
+
+class Form(ABC):
+    """How the tables of a prior are made, for variables of a layout.
+
+    Args:
+        layout: the numbers of states of the variables.
+        rank: states of a bond, m.
+        init: ``"mixture"`` or ``"noise"``.
+        local: states of a bond within a cluster.
+    """
+
+    law: ClassVar[type[ChainLaw]]
+    names: ClassVar[tuple[str, ...]]  # of the tables
+    boundary: Boundary
+
+    def __init__(self, layout: Layout, rank: int, init: Init, local: int):
+        check_rank(rank, local, init)
+        self.layout, self.rank, self.init, self.local = layout, rank, init, local
+        self.clusters, self.length = rank // local, len(layout.sizes)
+
+    def random(self) -> Tables:
+        """Tables before any data are seen: noise, or a mixture whose clusters prefer states of their own."""
+        if self.init == "noise":
+            return self.noise()
+        return self.of_mixture(self.by_group(random_clusters, self.clusters), torch.zeros(self.clusters))
+
+    def by_group(self, make: Callable[..., Tensor], *args: int) -> list[Tensor]:
+        """What a function of the number of variables and of their states makes for each group."""
+        return [make(len(columns), states, *args) for states, columns in self.layout.groups]
+
+    @abstractmethod
+    def noise(self) -> Tables:
+        """The papers' start."""
+
+    @abstractmethod
+    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
+        """Tables of a mixture of G product laws: log p(state given cluster), ``(D_g, N_g, G)`` each, ``(G,)``."""
+
+    @abstractmethod
+    def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> ChainLaw:
+        """The law at these tables."""
+
+
+class FullForm(Form):
+    """A matrix for every state: ``log_cores (D, N, m, m)``, or ``(S, m, m)`` where numbers of states differ."""
+
+    law = TensorRing
+    names = ("log_cores",)
+
+    def __init__(self, layout: Layout, rank: int, init: Init, local: int, boundary: Boundary):
+        check_choice("boundary", boundary, ("ring", "train"))
+        super().__init__(layout, rank, init, local)
+        self.boundary = boundary
+
+    def random(self) -> Tables:
+        if self.init == "noise":
+            return self.noise()
+        none = torch.zeros(self.clusters)
+
+        def cores(columns: int, states: int) -> Tensor:
+            return near_diagonal_cores(random_clusters(columns, states, self.clusters), none, self.local, self.length)
+
+        return self._stored(self.by_group(cores))
+
+    def noise(self) -> Tables:
+        return self._stored(self.by_group(noise_cores, self.rank))
+
+    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
+        return self._stored([near_diagonal_cores(part, log_mix, self.local, self.length) for part in log_probs])
+
+    def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> TensorRing:
+        groups = self.groups(tables["log_cores"])
+        cores = groups[0] if len(groups) == 1 else Cores(groups, self.layout)
+        return TensorRing(cores, variables, self.boundary, order)
+
+    def groups(self, log_cores: Tensor) -> list[Tensor]:
+        """Views of the cores of all variables with as many states as each other, ``(D_g, N_g, m, m)`` each."""
+        return [log_cores] if len(self.layout.groups) == 1 else self.layout.split(log_cores, 0)
+
+    def _stored(self, groups: list[Tensor]) -> Tables:
+        """Groups of cores as they are kept."""
+        return {"log_cores": groups[0] if len(groups) == 1 else Cores(groups, self.layout).flat()}
+
+
+class FactoredForm(Form):
+    """Logits of the first bond ``(m,)``, of emissions ``(S, m)``, group by group, and transitions ``(D - 1, m, m)``."""
+
+    law = FactoredTrain
+    names = ("initial_logits", "emission_logits", "transition_logits")
+    boundary: Boundary = "train"
+
+    def noise(self) -> Tables:
+        emissions = self.by_group(torch.randn, self.rank)
+        return self._stored(torch.zeros(self.rank), emissions, torch.randn(self.length - 1, self.rank, self.rank))
+
+    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
+        return self._stored(*sticky_tables(log_probs, log_mix, self.local, self.length))
+
+    def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> FactoredTrain:
+        initial, emissions, transitions = (tables[name] for name in self.names)
+        groups = [part.softmax(1) for part in self.layout.split(full_precision(emissions), 0)]
+        initial, transitions = full_precision(initial).softmax(0), full_precision(transitions).softmax(-1)
+        return FactoredTrain(initial, Cores(groups, self.layout), transitions, variables, order)
+
+    def _stored(self, initial: Tensor, emissions: list[Tensor], transitions: Tensor) -> Tables:
+        return dict(
+            zip(self.names, (initial, torch.cat([part.flatten(0, 1) for part in emissions]), transitions), strict=True)
+        )
+
+
+def form_of(
+    cores: CoreForm, boundary: Boundary | None, layout: Layout, rank: int, init: Init, local: int | None
+) -> Form:
+    """The form of a name.
+
+    Raises:
+        ValueError: an unknown form, boundary or init, a ring of factored cores, local not a divisor of the rank.
+    """
+    boundary = check_boundary(boundary, cores)
+    local = local_of(local, rank, "full" if init == "noise" else cores)
+    if cores == "full":
+        return FullForm(layout, rank, init, local, boundary)
+    return FactoredForm(layout, rank, init, local)
+
+
+def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:
+    """How a chain closes: None is the ring of full cores, the train of factored ones.
+
+    Raises:
+        ValueError: an unknown form or boundary, a ring of factored cores.
+    """
+    check_choice("cores", cores, ("full", "factored"))
+    boundary = boundary or ("ring" if cores == "full" else "train")
+    check_choice("boundary", boundary, ("ring", "train"))
+    if (cores, boundary) == ("factored", "ring"):
+        raise ValueError("boundary: expected 'train' with cores='factored' (a ring has cores='full'), got 'ring'")
+    return boundary
+
+
+def local_of(local: int | None, rank: int, cores: CoreForm) -> int:
+    """The states of a bond within a cluster, where nobody has decided."""
+    if local is not None:
+        return local
+    return 1 if cores == "full" else next(size for size in (4, 3, 2, 1) if rank % size == 0)
+
+
+def check_rank(rank: int, local: int, init: str) -> None:
+    """`ValueError` where clusters cannot have bonds of this size."""
+    check_count("rank", rank)
+    if check_count("local", local) > rank or rank % local:
+        raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
+    check_choice("init", init, ("mixture", "noise"))
+    if init == "noise" and local > 1:
+        raise ValueError(f"local: expected 1 with init='noise', which knows no clusters, got {local}")
