@@ -42,7 +42,9 @@ class Case(NamedTuple):
         """The law of the same variables in the same chain with other `parts`, or with other tables alone."""
         tables, leaves = tuple(parts[: len(self.tables)]), parts[len(self.tables) :]
         variables = self.variables.bind(*leaves) if leaves else self.variables
-        return Case(build(tables, variables, self.form, self.order, **options), tables, variables, self.form, self.order)
+        return Case(
+            build(tables, variables, self.form, self.order, **options), tables, variables, self.form, self.order
+        )
 
 
 def build(

@@ -1,7 +1,7 @@
 """Every prior as data: what the laws are checked on."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import oracles
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 import pyro_priors as pp
 from pyro_priors.distributions import Continuous, Discrete
+from pyro_priors.ops import Cores
+from pyro_priors.ops.layout import layout_of
 
 NAN = math.nan
 
@@ -48,21 +50,34 @@ class Entry(NamedTuple):
         return self.make()
 
 
+def padded(tables: Sequence[Tensor]) -> Tensor:
+    """Tables ``(N_k, m, ..)`` of all variables, as wide as the widest: ``(D, N, m, ..)``."""
+    widest, behind = max(map(len, tables)), [0, 0] * (tables[0].dim() - 1)
+    return torch.stack([nn.functional.pad(table.detach(), (*behind, 0, widest - len(table))) for table in tables])
+
+
 def padded_cores(prior: Any) -> Tensor:
     """The cores of a tensor ring prior, as wide as the widest: ``(D, N, m, m)``."""
-    cores = [core.detach() for core in prior().log_cores]
-    widest = max(map(len, cores))
-    return torch.stack([nn.functional.pad(core, (0, 0, 0, 0, 0, widest - len(core))) for core in cores])
+    return padded(prior().log_cores)
 
 
-def by_enumeration(prior: Any, value: Tensor) -> Tensor:
-    """Of a tensor ring: all states summed."""
+def as_case(prior: Any) -> Case:
+    """A prior on a chain as the oracles want it."""
     variables = prior().variables
     order = range(len(variables)) if prior.order is None else prior.order.tolist()
     if prior.loc is not None:
         variables = variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    case = Case(prior(), (padded_cores(prior),), variables, prior.boundary, tuple(order))
-    return oracles.log_prob(case, value)
+    if prior.cores == "full":
+        return Case(prior(), (padded_cores(prior),), variables, prior.boundary, tuple(order))
+    layout = layout_of(variables.num_states)
+    emissions = padded(Cores.from_flat(prior.emission_logits.detach(), layout.sizes))
+    tables = (prior.initial_logits.detach(), emissions, prior.transition_logits.detach())
+    return Case(prior(), tables, variables, "factored", tuple(order))
+
+
+def by_enumeration(prior: Any, value: Tensor) -> Tensor:
+    """Of a law on a chain: all states summed."""
+    return oracles.log_prob(as_case(prior), value)
 
 
 def by_components(log_weights: Tensor, loc: Tensor, scale: Tensor, value: Tensor) -> Tensor:
@@ -110,6 +125,10 @@ PRIORS = {
     "TRIP train": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, boundary="train")),
     "TRIP noise": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, init="noise")),
     "TRIP fixed": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, fixed=True), learns=False),
+    "TRIP factored": ring_prior(lambda: pp.TRIP(3, components=4, rank=4, cores="factored")),
+    "TRIP factored fixed": ring_prior(
+        lambda: pp.TRIP(3, components=4, rank=3, cores="factored", init="noise", fixed=True), learns=False
+    ),
     "FlowNormal": Entry(lambda: pp.FlowNormal(3, layers=3, hidden=(8,)), by_jacobians),
     "FlowNormal spline": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), transform="spline"), by_jacobians),
     "FlowNormal fixed": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), fixed=True), by_jacobians, learns=False),
@@ -127,6 +146,12 @@ JOINT_PRIORS = {
     ),
     "TTLP noise": ring_prior(
         lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, components=3, rank=2, init="noise")
+    ),
+    "TTLP factored": ring_prior(
+        lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=4, cores="factored")
+    ),
+    "TTLP factored, of attributes": ring_prior(
+        lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="factored")
     ),
     "TTLP fixed": ring_prior(
         lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True), learns=False

@@ -12,7 +12,9 @@ from pyro.optim.clipped_adam import ClippedAdam
 import pyro_priors as pp
 from pyro_priors.distributions import FactoredTrain, GaussianMixture, TensorRing, Variables, versions
 
-MESSAGE = r": expected .*(log_cores|emissions).* as it was when the law was built, got other numbers .*; build the law afresh"
+MESSAGE = (
+    r": expected .*(log_cores|emissions).* as it was when the law was built, got other numbers .*; build the law afresh"
+)
 
 
 def prior():
