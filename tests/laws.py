@@ -66,6 +66,18 @@ def check_moments(case: Case):
     close(case.law.variance, variance[0], case.dtype)
 
 
+def check_gradients(case: Case, rows: int = 5, missing: float = 0.3):
+    """Gradients with respect to tables, locs and scales are those of the enumeration."""
+    value = random_value(case, rows, missing)
+    leaves = case.leaves()
+    moved = case.of(leaves)
+    ours = torch.autograd.grad(moved.law.log_prob(value).sum(), leaves, allow_unused=True, materialize_grads=True)
+    theirs = oracles.log_prob(moved, value).sum()
+    theirs = torch.autograd.grad(theirs, leaves, allow_unused=True, materialize_grads=True)
+    for actual, expected in zip(ours, theirs, strict=True):
+        close(actual, expected, value.dtype)
+
+
 def check_samples(case: Case, draws: torch.Tensor):
     """Every column fits its law given all the others: transforms are uniform, states as often as predicted."""
     for column, n in enumerate(case.variables.num_states):

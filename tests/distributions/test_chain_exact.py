@@ -62,6 +62,11 @@ def test_moments(name):
     laws.check_moments(make_case(*CASES[name]))
 
 
+@every_case
+def test_gradients(name):
+    laws.check_gradients(make_case(*CASES[name]))
+
+
 @pytest.mark.parametrize("name", [name for name in CASES if len(CASES[name][0]) > 1])
 def test_marginals_and_conditions(name):
     case = make_case(*CASES[name])

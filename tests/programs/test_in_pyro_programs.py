@@ -1,6 +1,7 @@
 """The distributions inside Pyro: guides, NUTS, conditioning, prediction, enumeration as an oracle."""
 
 import laws
+import oracles
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -214,6 +215,29 @@ def test_infer_discrete_takes_the_categorical(form):
 
     holes = torch.stack([z[:, 0], torch.full((2000,), NAN), z[:, 1]], -1)
     assert torch.equal(classify().float(), law.most_probable(holes)[:, 1])
+
+
+@every_form
+def test_a_label_that_is_enumerated_is_summed_out(form):
+    """SVI with TraceEnum over the `Categorical` of a label given z: its bound is the sum over labels, written out."""
+    case = make_case("cDc", 3, form, dtype=torch.float64)
+    leaves, z, x = case.leaves(), torch.randn(6, 2).double(), torch.randn(6).double()
+
+    def model():
+        with pyro.plate("data", 6):
+            label = case.of(leaves).law.condition(v0=z[:, 0], v2=z[:, 1]).categorical("v1")
+            chosen = pyro.sample("digit", label, infer={"enumerate": "parallel"})
+            pyro.sample("x", dist.Normal(chosen.double(), 1.0), obs=x)
+
+    loss = TraceEnum_ELBO(max_plate_nesting=1).differentiable_loss(model, lambda: None)
+    ours = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
+    rows = torch.stack([z[:, 0].expand(4, 6), torch.arange(4.0)[:, None].expand(4, 6), z[:, 1].expand(4, 6)], -1)
+    joint = oracles.log_prob(case.of(leaves), rows.flatten(0, 1)).view(4, 6)
+    given = joint.log_softmax(0) + dist.Normal(torch.arange(4.0)[:, None].double(), 1.0).log_prob(x)
+    theirs = torch.autograd.grad(-given.logsumexp(0).sum(), leaves, allow_unused=True, materialize_grads=True)
+    laws.close(loss.detach(), -given.detach().logsumexp(0).sum())
+    for actual, expected in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize("cores", ["full", "factored"])
