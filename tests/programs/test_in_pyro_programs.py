@@ -14,7 +14,6 @@ from pyro.optim import ClippedAdam
 
 import pyro_priors as pp
 
-
 every_form = pytest.mark.parametrize("form", ["ring", "factored"])
 
 
