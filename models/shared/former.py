@@ -65,8 +65,9 @@ def _renamed(model, values):
         values |= {"components": values["gmm_components"], "weights": "equal" if equal else "learned"}
     if values.get("pseudo_inputs", 0) is None:
         values["pseudo_inputs"] = 500
-    if values.get("local", 0) is None:
-        values["local"] = 1
+    if "cores" not in values and prior in ("trip", "ttlp"):  # before there was a choice
+        values["cores"] = "full"
+        values |= {"local": values.get("local") or 1}
     if isinstance(values.get("pretrained"), bool):  # results say whether there was a run
         values["pretrained"] = "RUN" if values["pretrained"] else None
     return {name: value for name, value in values.items() if name not in ("gmm_components", "gmm_equal")}

@@ -1,7 +1,7 @@
 """What TRIP and TTLP share: ownership of the parameters of a chain, its order, and how both are set from data."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,10 +14,10 @@ from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.modules.codes import inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence
 from pyro_priors.modules.forms import CoreForm, FullForm, Init, Tables, form_of
-from pyro_priors.modules.initialise import fit_leaves, fit_product_mixture
+from pyro_priors.modules.initialise import fit_leaves
 from pyro_priors.modules.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
-from pyro_priors.modules.prior import Prior, check_dims
+from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import layout_of
 
@@ -33,6 +33,7 @@ class ChainPrior(Prior):
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
+    before: ClassVar = {"cores": "full"}  # arguments of files that were written before there was a choice
     if TYPE_CHECKING:
         __call__: Callable[[], ChainLaw]
     log_cores: Tensor
@@ -96,6 +97,22 @@ class ChainPrior(Prior):
         law = self.form.law.__name__
         return {"law": law, "variables": variables, "rank": self.rank, "boundary": self.boundary}
 
+    def fitting(self) -> Fitting:
+        return self.form.fitting
+
+    @torch.no_grad()
+    def usual_states(self) -> Tensor:
+        """How probable each state of each variable is, ``(S,)``, variable by variable of each number of states."""
+        law = self()
+        return law._posterior(law._evidence.log_weights)
+
+    def log_smoothness(self, usual: Tensor) -> Tensor:
+        """Log density of the tables, up to a constant, under Dirichlet laws that count as a row a bond state.
+
+        That row has a variable's states as often as is `usual`, ``(S,)``, and leads to all bond states alike.
+        """
+        return self.form.log_smoothness(self._tables(), usual)
+
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)
         return law if law.event_shape == (2,) else law.marginal(dims)
@@ -120,7 +137,7 @@ class ChainPrior(Prior):
             missing = value.isnan().all(0)
             if missing.any():  # or the fit would forget what was learned of these columns
                 fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
-            loc, scale, log_probs, log_mix = fit_product_mixture(fit_rows, variables, self.form.clusters)
+            loc, scale, log_probs, log_mix = self.form.fit_mixture(fit_rows, variables, self.form.clusters)
             tables = self.form.of_mixture(log_probs, log_mix)
             fitted = self.form.build(tables, variables.bind(loc, scale), order)
             if not force and not improves(fitted, self(), held_out):

@@ -11,7 +11,10 @@ from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.full_chain import Boundary
+from pyro_priors.modules.initialise import fit_product_mixture
+from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
+from pyro_priors.modules.stepwise_mixture import stepwise_mixture
 from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import Layout
 
@@ -32,6 +35,8 @@ class Form(ABC):
 
     law: ClassVar[type[ChainLaw]]
     names: ClassVar[tuple[str, ...]]  # of the tables
+    fitting: ClassVar[Fitting] = Fitting()
+    fit_mixture = staticmethod(fit_product_mixture)
     boundary: Boundary
 
     def __init__(self, layout: Layout, rank: int, init: Init, local: int):
@@ -56,6 +61,10 @@ class Form(ABC):
     @abstractmethod
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
         """Tables of a mixture of G product laws: log p(state given cluster), ``(D_g, N_g, G)`` each, ``(G,)``."""
+
+    def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
+        """See `ChainPrior.log_smoothness`; full cores have none."""
+        return next(iter(tables.values())).new_zeros(())
 
     @abstractmethod
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> ChainLaw:
@@ -109,6 +118,8 @@ class FactoredForm(Form):
     law = FactoredTrain
     names = ("initial_logits", "emission_logits", "transition_logits")
     boundary: Boundary = "train"
+    fitting = Fitting(lr=0.05, betas=(0.9, 0.99), decay=True, epochs=None, steps=2000, patience=20, pseudo=1.0)
+    fit_mixture = staticmethod(stepwise_mixture)
 
     def noise(self) -> Tables:
         emissions = self.by_group(torch.randn, self.rank)
@@ -124,6 +135,11 @@ class FactoredForm(Form):
         law = FactoredTrain(initial, Cores(groups, self.layout), transitions, variables, order)
         law._chain.dtype = emissions.dtype  # draws are what the parameters are, though probabilities have 32 bits
         return law
+
+    def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
+        initial, emissions, transitions = (full_precision(tables[name]) for name in self.names)
+        of_states = torch.cat([part.log_softmax(1).sum(-1).flatten() for part in self.layout.split(emissions, 0)])
+        return initial.log_softmax(0).mean() + transitions.log_softmax(-1).mean(-1).sum() + usual @ of_states
 
     def _stored(self, initial: Tensor, emissions: list[Tensor], transitions: Tensor) -> Tables:
         return dict(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,18 @@ from torch.distributions import Distribution
 from pyro_priors.recorded import Recorded
 
 STATE = "_extra_state"  # torch's name, in a state_dict, for what is no parameter and no buffer
+
+
+class Fitting(NamedTuple):
+    """How `pyro_priors.training.fit_prior` trains a prior where nobody says."""
+
+    lr: float = 1e-2  # Adam's
+    betas: tuple[float, float] = (0.9, 0.999)
+    decay: bool = False  # of the rate, to 0
+    epochs: int | None = 50  # None: as many as make the steps
+    steps: int = 0
+    patience: int = 3
+    pseudo: float = 0.0  # rows that are added to what each of its states has seen, see `log_smoothness`
 
 
 class Prior(Recorded):
@@ -34,6 +46,10 @@ class Prior(Recorded):
         """
         check_dims(dims, law.event_shape[0])
         return law if law.event_shape == (2,) else None
+
+    def fitting(self) -> Fitting:
+        """How it is best trained alone."""
+        return Fitting()
 
     def former(self, name: str, tensor: Tensor) -> Tensor:
         """What versions of before kept for a parameter or buffer, as it is kept now; anything else as it is."""

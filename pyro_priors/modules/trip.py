@@ -12,7 +12,7 @@ from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank, local_of
+from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 
@@ -130,7 +130,7 @@ class TRIPKnobs(PriorKnobs):
     components: int = 10  # Gaussians per latent dimension.
     rank: int = 20  # Size of TRIP's cores.
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
-    local: int | None = None  # States of a bond within a cluster, a divisor of the rank.
+    local: int = 1  # States of a bond within a cluster, a divisor of the rank.
     cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
     order: OrderName = "declared"  # Of the latents in the chain.
 
@@ -151,5 +151,5 @@ class TRIPKnobs(PriorKnobs):
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
     check_counts(knobs, "components", "rank")
-    check_rank(knobs.rank, local_of(knobs.local, knobs.rank, knobs.cores), knobs.init)
+    check_rank(knobs.rank, knobs.local, knobs.init)
     check_boundary(knobs.boundary, knobs.cores)

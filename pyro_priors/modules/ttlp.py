@@ -29,8 +29,8 @@ class TTLP(ChainPrior):
     Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring), O(D m (N + m)) (factored) for D = d + number of attributes.
 
     Shapes:
-        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n_attributes,)``, latents first; blocks ``z`` (latents) and
-        ``y`` (all attributes), and each attribute under its own name.
+        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n_attributes,)``, latents first;
+        blocks ``z`` (latents) and ``y`` (all attributes), and each attribute under its own name.
 
     References:
         Kuznetsov et al., "Subset-Conditioned Generation Using Variational Autoencoder With A Learnable Tensor-Train
@@ -151,7 +151,7 @@ class TTLPKnobs(PriorKnobs):
     order: OrderName = "random"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 20  # Size of the cores.
-    local: int | None = None  # States of a bond within a cluster: more than 1 for many attributes.
+    local: int = 1  # States of a bond within a cluster: more than 1 for many attributes.
     cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
 
     title: ClassVar[str] = "TTLP"

@@ -1,64 +1,80 @@
-"""Fit a prior alone, to the codes of any encoder."""
+"""Fit a prior alone: to the codes of any encoder, or to the rows of a table."""
 
+import math
 import warnings
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
-import pyro
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 from torch.utils.data import DataLoader, TensorDataset
 
-from pyro_priors.checks import check_count
-from pyro_priors.modules.codes import check_laws, means_and_scales
+from pyro_priors.checks import check_choice, check_count
+from pyro_priors.modules.prior import Fitting
 from pyro_priors.objectives.bounds import LogLikelihood
-from pyro_priors.ops import full_precision
 from pyro_priors.training.callbacks import CosineDecay
 from pyro_priors.training.fitting import FitResult, OptimizationStep, fit
+from pyro_priors.training.prior_rows import Observed, SmoothedLikelihood, rows_of
 from pyro_priors.training.schedules import EarlyStopping
+from pyro_priors.training.stepwise_em import StepwiseEM
 
 
 def fit_prior(
     prior: Any,
-    z: Tensor | Distribution,
+    z: Tensor | Distribution | None = None,
     y: Tensor | None = None,
     *,
     scale: Tensor | None = None,
-    epochs: int = 50,
+    validation: Tensor | None = None,
+    method: Literal["adam", "em"] | None = None,
+    epochs: int | None = None,
     batch_size: int = 256,
-    lr: float = 1e-2,
-    decay: bool = False,
-    patience: int = 3,
+    lr: float | None = None,
+    decay: bool | None = None,
+    patience: int | None = None,
+    run_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
     progress: bool = False,
+    seed: int | None = None,
 ) -> FitResult:
-    """Maximise the mean of log p(z), or of log p(z, y_ob), over codes; in place.
+    """Maximise the mean of log p(z), or of log p(z, y_ob), over codes or rows of a table; in place.
 
     The rest of the ELBO does not depend on the prior: this is the ELBO's own maximum over the prior, the encoder and
-    decoder held as they are. It serves a VAE that was trained without labels (TTLP Table 1), and the end of a joint
-    training, which leaves the prior behind the encoder.
+    decoder held as they are. It serves a VAE that was trained without labels (TTLP Table 1), the end of a joint
+    training, which leaves the prior behind the encoder, and a law of attributes alone, ``TTLP(0, attributes)``.
 
-    A tenth of the codes is held out. The prior is set from the others where that is better (`reinitialize`), then
-    trained by Adam until the likelihood of the held-out ones no longer rises; the best state, the start included, is
-    kept. It stays on its device.
+    A tenth of the rows is held out, or those of `validation` are. The prior is set from the others where that is better
+    (`reinitialize`), then trained by Adam until the likelihood of the held-out ones no longer rises; the best state,
+    the start included, is kept. It stays on its device. What is None below is the prior's own choice, measured: a
+    chain of factored cores makes 2,000 steps with a rate that falls from 0.05, with one pseudo row a bond state.
 
     Args:
         prior: a prior module; with `y`, one over latents and attributes such as `pyro_priors.TTLP`.
         z: codes ``(n, d)``, n >= 10: one draw of q(z given x) for each example, or with `scale` its mean. Or q(z given
             x) itself, batch ``(n,)``, event ``(d,)``: a Gaussian is drawn from afresh at every step, another law once.
+            Of a prior without latents the rows of attributes may stand here.
         y: attributes ``(n, n_attributes)``, NaN = missing; all missing by default.
         scale: standard deviations ``(n, d)`` of a Gaussian q(z given x), drawn from afresh at every step.
+        validation: rows ``(n, d + n_attributes)`` to choose by, instead of a tenth.
+        method: ``"adam"``, or ``"em"`` for stepwise EM (`StepwiseEM`) of factored cores.
         epochs: at most so many passes over the codes.
         batch_size: codes per step.
-        lr: Adam's learning rate.
-        decay: let the learning rate fall to 0 over the epochs, along half a cosine.
+        lr: Adam's learning rate, or EM's step size.
+        decay: let the rate fall to 0 over the epochs, along half a cosine.
         patience: epochs without a better likelihood after which it stops.
+        run_dir, checkpoint_every, resume, seed: as in `fit`.
         progress: show a progress bar.
 
     Returns:
         as `fit`; the losses are mean negative log-likelihoods in nats, best_epoch 0 is the start
 
     Raises:
-        ValueError: too few codes, shapes that do not fit, a prior without parameters.
+        ValueError: too few codes, shapes that do not fit, a prior without parameters, EM of another prior.
+
+    References:
+        Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, arXiv:0712.4273.
 
     Example:
         >>> import pyro_priors as pp
@@ -69,31 +85,47 @@ def fit_prior(
         >>> bool((prior().mean - 3).abs().max() < 0.1)
         True
     """
-    value, scale = _checked(prior, z, y, scale, epochs, batch_size, lr, patience)
+    for name, count in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
+        check_count(name, 1 if count is None else count)
+    if lr is not None and not lr > 0:
+        raise ValueError(f"lr: expected a positive number, got {lr!r}")
+    value, scale = rows_of(prior, z, y, scale)
+    ways: Fitting = prior.fitting() if hasattr(prior, "fitting") else Fitting()
+    check_choice("method", method or "adam", ("adam", "em"))
+    if seed is not None:
+        torch.manual_seed(seed)
     order = torch.randperm(len(value), device=value.device)
-    held_out, train = order.tensor_split([len(value) // 10])
-    observed = _Observed(prior)
-    validation = observed.draw(value[held_out], scale[held_out])
-    start = _Start(prior, validation)
-    if hasattr(prior, "reinitialize"):
-        attributes = len(getattr(prior, "attributes", ()))
-        drawn = observed.draw(value[train], scale[train])
-        with warnings.catch_warnings():  # it goes on to train, whatever the codes are
-            warnings.filterwarnings("ignore", "z: expected draws of q")
-            prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
-        start = min(start, _Start(prior, validation), key=lambda candidate: candidate.loss)
-        prior.load_state_dict(start.state)
+    held_out, train = order.tensor_split([0 if validation is not None else len(value) // 10])
+    observed = Observed(prior)
+    if validation is None:
+        validation = observed.draw(value[held_out], scale[held_out])
+    elif validation.dim() != 2 or validation.shape[1] != value.shape[1] or len(validation) == 0:
+        raise ValueError(f"validation: expected shape (n, {value.shape[1]}) with n >= 1, got {tuple(validation.shape)}")
+    validation = validation.to(value)
     batches = DataLoader(TensorDataset(value[train], scale[train]), batch_size, shuffle=True)
+    epochs = epochs or ways.epochs or max(10, math.ceil(ways.steps / len(batches)))
+    if method == "em":
+        optimizer = StepwiseEM(prior, len(train), lr=lr or 0.5, pseudo=ways.pseudo)
+    else:
+        optimizer = torch.optim.Adam(prior.parameters(), lr=lr or ways.lr, betas=ways.betas)
+    start = _start(prior, observed, value[train], scale[train], validation)
+    objective = LogLikelihood()
+    if method != "em" and ways.pseudo:
+        objective = SmoothedLikelihood(prior, ways.pseudo / len(train))
     result = fit(
-        OptimizationStep(LogLikelihood(), torch.optim.Adam(prior.parameters(), lr=lr)),
+        OptimizationStep(objective, optimizer),
         observed,
         batches,
         epochs=epochs,
         validation=DataLoader(TensorDataset(validation, torch.zeros_like(validation)), 1000),
-        callbacks=[CosineDecay(epochs * len(batches))] if decay else [],
-        early_stopping=EarlyStopping(patience),
+        callbacks=[CosineDecay(epochs * len(batches))] if (ways.decay if decay is None else decay) else [],
+        early_stopping=EarlyStopping(patience or ways.patience),
+        run_dir=run_dir,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
         accelerator=value.device.type,
         progress=progress,
+        seed=seed,
     )
     if result.best_loss >= start.loss:
         prior.load_state_dict(start.state)
@@ -110,57 +142,16 @@ class _Start:
         self.loss = -torch.cat([prior().log_prob(part) for part in held_out.split(1000)]).mean().item()
 
 
-def _checked(prior, z, y, scale, epochs, batch_size, lr, patience) -> tuple[Tensor, Tensor]:
-    """Codes and attributes side by side on the prior's device, ``(n, d + n_attributes)``, and their scales."""
-    for name, count in (("epochs", epochs), ("batch_size", batch_size), ("patience", patience)):
-        check_count(name, count)
-    if not lr > 0:
-        raise ValueError(f"lr: expected a positive number, got {lr!r}")
-    if getattr(prior, "takes_encoder", False):
-        raise ValueError(f"prior: expected one that takes no encoder, got {prior}")
-    parameters = list(prior.parameters())
-    if not parameters:
-        raise ValueError(f"prior: expected one with parameters, got {prior}")
-    if isinstance(z, Distribution):
-        if scale is not None:
-            raise ValueError("scale: expected None beside laws, which have their own")
-        check_laws(z, prior.latent_dim)
-        z, scale = means_and_scales(z) or (z.sample(), None)
-    z = z if z.is_floating_point() else z.to(parameters[0])
-    if z.dim() != 2 or z.shape[1] != prior.latent_dim or len(z) < 10:
-        raise ValueError(f"z: expected shape (n, {prior.latent_dim}) with n >= 10, got {tuple(z.shape)}")
+def _start(prior: Any, observed: Observed, value: Tensor, scale: Tensor, validation: Tensor) -> _Start:
+    """The better of what the prior is and what `reinitialize` makes of the rows; the prior is left at it."""
+    start = _Start(prior, validation)
+    if not hasattr(prior, "reinitialize"):
+        return start
     attributes = len(getattr(prior, "attributes", ()))
-    if y is None:
-        y = z.new_full((len(z), attributes), torch.nan)
-    if y.shape != (len(z), attributes):
-        raise ValueError(f"y: expected shape ({len(z)}, {attributes}), got {tuple(y.shape)}")
-    if scale is None:
-        scale = torch.zeros_like(z)
-    if scale.shape != z.shape or not (scale >= 0).all():
-        got = tuple(scale.shape) if scale.shape != z.shape else "negative or NaN entries"
-        raise ValueError(f"scale: expected shape {tuple(z.shape)} and no negative entries, got {got}")
-    value, spread = (
-        torch.cat([part.detach(), more.to(full_precision(part))], -1).to(full_precision(parameters[0]))
-        for part, more in ((z, y), (scale, torch.zeros_like(y)))
-    )
-    return value, spread
-
-
-class _Observed(nn.Module):
-    """The prior as a program whose only site is observed, at codes drawn afresh."""
-
-    def __init__(self, prior: nn.Module) -> None:
-        super().__init__()
-        self.prior = prior
-
-    @staticmethod
-    def draw(value: Tensor, scale: Tensor) -> Tensor:
-        """Attributes have a scale of 0."""
-        return value + scale * torch.randn_like(value)
-
-    def model(self, value: Tensor, scale: Tensor) -> None:
-        with pyro.plate("data", len(value)):
-            pyro.sample("value", self.prior(), obs=self.draw(value, scale))
-
-    def guide(self, value: Tensor, scale: Tensor) -> None:
-        """Nothing is latent."""
+    drawn = observed.draw(value, scale)
+    with warnings.catch_warnings():  # it goes on to train, whatever the codes are
+        warnings.filterwarnings("ignore", "z: expected draws of q")
+        prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
+    start = min(start, _Start(prior, validation), key=lambda candidate: candidate.loss)
+    prior.load_state_dict(start.state)
+    return start

@@ -179,7 +179,7 @@ class _Maker:
         arguments = {key: self.value(value) for key, value in described["arguments"].items()}
         make = _class_of(described["class"])
         try:
-            self.made[place] = make(**arguments)
+            self.made[place] = make(**{**getattr(make, "before", {}), **arguments})
         except TypeError as error:
             raise ValueError(f"folder: {described['class']} cannot be made so ({error})") from error
         return self.made[place]
