@@ -1,5 +1,6 @@
 """How the queries of a law on a chain reach its contraction: each is that contraction under other weights."""
 
+import warnings
 from typing import Self
 
 import torch
@@ -31,6 +32,7 @@ class WeightedChain(TorchDistribution):
         self, chain: OrderedChain, variables: Variables, tables: dict[str, Tensor], validate_args: bool | None
     ):
         self.variables, self._chain = variables, chain
+        self.notices: list[str] = []  # said where a density first has gradients; the prior's own list
         self._evidence = Evidence(variables, chain.layout, torch.empty((), dtype=chain.dtype, device=chain.device))
         self._versions = Versions(type(self).__name__, **tables, loc=variables.loc, scale=variables.scale)
         self.has_rsample = self._evidence.all_continuous
@@ -92,6 +94,8 @@ class WeightedChain(TorchDistribution):
         The normaliser is never kept: one row more costs little, and tables can change where nobody sees it.
         """
         self._versions.check()
+        if self.notices and torch.is_grad_enabled() and self._learns():
+            warnings.warn(self.notices.pop(), stacklevel=3)
         own = self._evidence.log_weights
         if self._chain.normalised and not self._evidence.is_weighed:
             return self._chain.contract(evidence), own.new_zeros(())

@@ -21,6 +21,11 @@ from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import layout_of
 
+UNLAID = (
+    "order: expected `reinitialize` or `fit_prior` before training, which lay the chain along the data, got gradients "
+    "in declared order (with order='declared' this is no mistake)"
+)
+
 
 class ChainPrior(Prior):
     """Owner of the tables of a chain, and of ``loc, log_scale (C, N)`` of the continuous columns.
@@ -65,10 +70,26 @@ class ChainPrior(Prior):
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         self.register_buffer("order", chain)
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
+        self._notices = [UNLAID] if order == "data" and not fixed else []
+
+    def _load_from_state_dict(self, *args):
+        super()._load_from_state_dict(*args)
+        if self.order_laid is not None and self.order_laid:
+            self._notices.clear()
 
     def forward(self) -> ChainLaw:
-        """The prior at the present parameters, to be built afresh at every optimizer step."""
-        return self.form.build(self._tables(), self._bound(), self.order)
+        """The prior at the present parameters, to be built afresh at every optimizer step.
+
+        Warns:
+            UserWarning: once, where a density has gradients before the data have decided the order.
+        """
+        law = self.form.build(self._tables(), self._bound(), self.order)
+        law.notices = self._notices
+        return law
+
+    def expect_rows(self) -> None:
+        """Something will call `reinitialize`: a training before it needs no warning."""
+        self._notices.clear()
 
     def core_groups(self) -> list[Tensor]:
         """Views of the full cores of all variables with as many states as each other, ``(D_g, N_g, m, m)`` each."""
@@ -128,8 +149,11 @@ class ChainPrior(Prior):
             latents = list(range(self.latent_dim))
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         variables, order = self._bound(), self.order
-        if self.order_laid is not None and (relay or not self.order_laid):
-            order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
+        if self.order_laid is not None:
+            if relay or not self.order_laid:
+                order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
+            self.order_laid.fill_(True)  # also where the present law is better, in the order that it has
+            self._notices.clear()
         if self.init == "noise":
             (loc, scale), tables = fit_leaves(value, variables), self.form.noise()
         else:
@@ -149,7 +173,6 @@ class ChainPrior(Prior):
             self.log_scale.copy_(scale.log())
         if self.order_laid is not None and self.order is not None and order is not None:
             self.order.copy_(order)
-            self.order_laid.fill_(True)
         return True
 
     def extra_repr(self) -> str:

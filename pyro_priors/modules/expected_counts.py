@@ -30,6 +30,7 @@ class Counts(NamedTuple):
         return Counts(*moved)  # pyright: ignore[reportArgumentType] (only moments can be None)
 
 
+@torch.no_grad()
 def expected_counts(prior: Any, gradients: Mapping[str, Tensor], origin: Tensor | None = None) -> Counts:
     """Those of a `ChainPrior` of factored cores, from gradients of the mean of log p(x) over rows.
 

@@ -126,7 +126,7 @@ class TRIPKnobs(PriorKnobs):
     """Those of the tensor ring of latents."""
 
     init: Init = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
-    boundary: Boundary | None = None  # How TRIP's chain closes: a ring of full cores, else a train.
+    boundary: Boundary = "ring"  # How TRIP's chain closes; one of factored cores as a train.
     components: int = 10  # Gaussians per latent dimension.
     rank: int = 20  # Size of TRIP's cores.
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).

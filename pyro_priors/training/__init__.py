@@ -20,6 +20,7 @@ from pyro_priors.training.reports import Draw, TensorBoard
 from pyro_priors.training.saving import load, save
 from pyro_priors.training.schedules import EarlyStopping, LinearWarmup, Until
 from pyro_priors.training.signals import Terminated
+from pyro_priors.training.stepwise_em import StepwiseEM
 
 __all__ = [
     "CHECKPOINT",
@@ -36,6 +37,7 @@ __all__ = [
     "LinearWarmup",
     "OptimizationStep",
     "Reinitialize",
+    "StepwiseEM",
     "TensorBoard",
     "Terminated",
     "Until",

@@ -219,6 +219,8 @@ class Reinitialize(Callback):
 
     def on_fit_start(self, state: FitState) -> None:
         forget_workers(self.data)
+        if hasattr(self.prior, "expect_rows"):
+            self.prior.expect_rows()
 
     def on_epoch_start(self, state: FitState) -> None:
         since = state.epoch - 1 - self.first
