@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyro_priors.ops.chain_sample import _of, _pick
 from pyro_priors.ops.factored_weights import Factored, by_position, scale_leaves
-from pyro_priors.ops.layout import inverse, take
+from pyro_priors.ops.layout import holds, inverse, take
 
 MANY = 4  # bond states for each draw up to which a table of all sums is worth its making
 
@@ -51,7 +51,7 @@ def _following(weights: Tensor, transitions: Tensor) -> Tensor:
     """
     tiny = torch.finfo(weights.dtype).tiny
     following, sums = _swept(weights, transitions, 4)
-    if not sums.amin() > tiny**0.5:  # NaN too
+    if not holds((sums > tiny**0.5).all()):  # NaN too, and where a transform hides it
         following, sums = _swept(weights, transitions, 1)
     return following.div_(sums.clamp_(min=tiny))
 
