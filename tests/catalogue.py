@@ -1,73 +1,21 @@
-"""Every distribution and prior as data: what the laws are checked on."""
+"""Every prior as data: what the laws are checked on."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import oracles
 import torch
+from cases import Case
 from pyro.distributions import Normal
 from torch import Tensor, nn
 
 import pyro_priors as pp
-from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
+from pyro_priors.distributions import Continuous, Discrete
+from pyro_priors.ops import Cores
+from pyro_priors.ops.layout import layout_of
 
 NAN = math.nan
-
-
-class Ring(NamedTuple):
-    """A tensor ring together with everything that `oracles` needs."""
-
-    ring: TensorRing
-    log_cores: Tensor
-    variables: Variables
-    boundary: str
-    order: tuple[int, ...]
-
-
-def make_ring(
-    kinds: str = "cdc",
-    rank: int = 3,
-    boundary: str = "ring",
-    *,
-    seed: int = 0,
-    dtype: torch.dtype = torch.float64,
-    order: tuple[int, ...] | None = None,
-) -> Ring:
-    """A random ring; ``kinds`` has a letter per variable: c, C continuous (2, 3 states), b, d, D discrete (2, 3, 4)."""
-    generator = torch.Generator().manual_seed(seed)
-    kind = {"c": Continuous(2), "C": Continuous(3), "b": Discrete(2), "d": Discrete(3), "D": Discrete(4)}
-    table = {f"v{k}": kind[letter] for k, letter in enumerate(kinds)}
-    states = max(v.components if isinstance(v, Continuous) else v.categories for v in table.values())
-    rows = sum(isinstance(v, Continuous) for v in table.values())
-    widest = max((v.components for v in table.values() if isinstance(v, Continuous)), default=1)
-
-    def random(*shape):
-        return torch.rand(*shape, generator=generator, dtype=torch.float64).to(dtype)
-
-    variables = Variables(table, random(rows, widest) * 4 - 2, random(rows, widest) + 0.3)
-    # Bonds that stay or move on by one, and states that tell the bond they come from: laws about dependence and
-    # direction could not fail without any.
-    stay, move = torch.eye(rank), torch.eye(rank).roll(1, 1)
-    match = (torch.arange(states)[:, None] % rank == torch.arange(rank)).float()
-    log_cores = random(len(kinds), states, rank, rank) + 3 * stay + 2 * move + 4 * match[:, :, None]
-    log_cores = log_cores.to(dtype)
-    order = order or tuple(torch.randperm(len(kinds), generator=generator).tolist())
-    return Ring(TensorRing(log_cores, variables, boundary, order), log_cores, variables, boundary, order)
-
-
-def random_value(ring: Ring, rows: int, missing: float = 0.0, seed: int = 1) -> Tensor:
-    """Values that the ring can take, some of them NaN."""
-    generator = torch.Generator().manual_seed(seed)
-    columns = []
-    for kind in ring.variables.kinds:
-        if isinstance(kind, Discrete):
-            columns.append(torch.randint(kind.categories, (rows,), generator=generator).double())
-        else:
-            columns.append(torch.randn(rows, generator=generator, dtype=torch.float64) * 1.5)
-    value = torch.stack(columns, -1)
-    value[torch.rand(value.shape, generator=generator) < missing] = NAN
-    return value.to(ring.log_cores.dtype)
 
 
 class EncodedVamp(nn.Module):
@@ -102,21 +50,34 @@ class Entry(NamedTuple):
         return self.make()
 
 
+def padded(tables: Sequence[Tensor]) -> Tensor:
+    """Tables ``(N_k, m, ..)`` of all variables, as wide as the widest: ``(D, N, m, ..)``."""
+    widest, behind = max(map(len, tables)), [0, 0] * (tables[0].dim() - 1)
+    return torch.stack([nn.functional.pad(table.detach(), (*behind, 0, widest - len(table))) for table in tables])
+
+
 def padded_cores(prior: Any) -> Tensor:
     """The cores of a tensor ring prior, as wide as the widest: ``(D, N, m, m)``."""
-    cores = [core.detach() for core in prior().log_cores]
-    widest = max(map(len, cores))
-    return torch.stack([nn.functional.pad(core, (0, 0, 0, 0, 0, widest - len(core))) for core in cores])
+    return padded(prior().log_cores)
 
 
-def by_enumeration(prior: Any, value: Tensor) -> Tensor:
-    """Of a tensor ring: all states summed."""
+def as_case(prior: Any) -> Case:
+    """A prior on a chain as the oracles want it."""
     variables = prior().variables
     order = range(len(variables)) if prior.order is None else prior.order.tolist()
     if prior.loc is not None:
         variables = variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    ring = Ring(prior(), padded_cores(prior), variables, prior.boundary, tuple(order))
-    return oracles.log_prob(ring, value)
+    if prior.cores == "full":
+        return Case(prior(), (padded_cores(prior),), variables, prior.boundary, tuple(order))
+    layout = layout_of(variables.num_states)
+    emissions = padded(Cores.from_flat(prior.emission_logits.detach(), layout.sizes))
+    tables = (prior.initial_logits.detach(), emissions, prior.transition_logits.detach())
+    return Case(prior(), tables, variables, "factored", tuple(order))
+
+
+def by_enumeration(prior: Any, value: Tensor) -> Tensor:
+    """Of a law on a chain: all states summed."""
+    return oracles.log_prob(as_case(prior), value)
 
 
 def by_components(log_weights: Tensor, loc: Tensor, scale: Tensor, value: Tensor) -> Tensor:
@@ -152,17 +113,6 @@ def ring_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
     return Entry(make, by_enumeration, missing=True, **kwargs)
 
 
-RINGS = {
-    "ring of latents": ("ccc", 3, "ring"),
-    "train of latents": ("cCc", 3, "train"),
-    "mixed ring": ("cdCb", 2, "ring"),
-    "mixed train": ("DcbC", 3, "train"),
-    "ring of labels": ("bdD", 3, "ring"),
-    "one variable": ("C", 2, "ring"),
-    "rank one": ("cDc", 1, "ring"),
-    "rank one train": ("cDc", 1, "train"),
-}
-
 PRIORS = {
     "StandardNormal": Entry(lambda: pp.StandardNormal(3), of_normal, learns=False, random=False),
     "GaussianMixture": Entry(lambda: pp.GaussianMixture(3, 4), of_mixture),
@@ -175,6 +125,10 @@ PRIORS = {
     "TRIP train": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, boundary="train")),
     "TRIP noise": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, init="noise")),
     "TRIP fixed": ring_prior(lambda: pp.TRIP(3, components=4, rank=3, fixed=True), learns=False),
+    "TRIP factored": ring_prior(lambda: pp.TRIP(3, components=4, rank=4, cores="factored")),
+    "TRIP factored fixed": ring_prior(
+        lambda: pp.TRIP(3, components=4, rank=3, cores="factored", init="noise", fixed=True), learns=False
+    ),
     "FlowNormal": Entry(lambda: pp.FlowNormal(3, layers=3, hidden=(8,)), by_jacobians),
     "FlowNormal spline": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), transform="spline"), by_jacobians),
     "FlowNormal fixed": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), fixed=True), by_jacobians, learns=False),
@@ -192,6 +146,12 @@ JOINT_PRIORS = {
     ),
     "TTLP noise": ring_prior(
         lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, components=3, rank=2, init="noise")
+    ),
+    "TTLP factored": ring_prior(
+        lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=4, cores="factored")
+    ),
+    "TTLP factored, of attributes": ring_prior(
+        lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="factored")
     ),
     "TTLP fixed": ring_prior(
         lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True), learns=False

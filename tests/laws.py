@@ -1,8 +1,9 @@
-"""What every tensor ring obeys, written once; a law raises AssertionError where it is broken."""
+"""What every law on a chain obeys, written once; a law raises AssertionError where it is broken."""
 
 import oracles
 import torch
-from catalogue import NAN, Ring, random_value
+from cases import Case, random_value
+from catalogue import NAN
 from scipy import stats
 
 ALPHA = 1e-4
@@ -14,73 +15,85 @@ def close(actual, expected, dtype=torch.float64):
     torch.testing.assert_close(actual.double(), expected.double(), **tolerance, equal_nan=True)
 
 
-def check_log_prob(ring: Ring, rows: int = 8, missing: float = 0.4):
+def check_log_prob(case: Case, rows: int = 8, missing: float = 0.4):
     """Every row's density with its own NaN pattern equals enumeration; an all-NaN row scores exactly 0."""
-    value = random_value(ring, rows, missing)
+    value = random_value(case, rows, missing)
     value[0] = NAN
-    score = ring.ring.log_prob(value)
-    close(score, oracles.log_prob(ring, value), value.dtype)
+    score = case.law.log_prob(value)
+    close(score, oracles.log_prob(case, value), value.dtype)
     assert score[0] == 0
-    complete = random_value(ring, rows)
-    close(ring.ring.log_prob(complete), oracles.log_prob(ring, complete), value.dtype)
+    complete = random_value(case, rows)
+    close(case.law.log_prob(complete), oracles.log_prob(case, complete), value.dtype)
 
 
-def check_marginal(ring: Ring, columns: list[int]):
-    value = random_value(ring, 5)
+def check_marginal(case: Case, columns: list[int]):
+    value = random_value(case, 5)
     observed = torch.full_like(value, NAN)
     observed[:, columns] = value[:, columns]
-    marginal = ring.ring.marginal(columns[::-1])
+    marginal = case.law.marginal(columns[::-1])
     assert marginal.event_shape == (len(columns),)
-    close(marginal.log_prob(value[:, sorted(columns)]), oracles.log_prob(ring, observed), value.dtype)
+    close(marginal.log_prob(value[:, sorted(columns)]), oracles.log_prob(case, observed), value.dtype)
 
 
-def check_condition(ring: Ring, columns: list[int], missing: float = 0.3):
+def check_condition(case: Case, columns: list[int], missing: float = 0.3):
     """log p(rest given some) = log p(all observed) - log p(given), with NaN on either side."""
-    value = random_value(ring, 6, missing)
+    value = random_value(case, 6, missing)
     rest = [c for c in range(value.shape[-1]) if c not in columns]
     given = torch.full_like(value, NAN)
     given[:, columns] = value[:, columns]
-    conditioned = ring.ring.condition(**{f"v{c}": value[:, c] for c in columns})
+    conditioned = case.law.condition(**{f"v{c}": value[:, c] for c in columns})
     assert conditioned.batch_shape == (6,)
     assert conditioned.event_shape == (len(rest),)
-    expected = oracles.log_prob(ring, value) - oracles.log_prob(ring, given)
+    expected = oracles.log_prob(case, value) - oracles.log_prob(case, given)
     close(conditioned.log_prob(value[:, rest]), expected, value.dtype)
-    mean, variance = oracles.moments(ring, given)
+    mean, variance = oracles.moments(case, given)
     close(conditioned.mean, mean[:, rest], value.dtype)
     close(conditioned.variance, variance[:, rest], value.dtype)
 
 
-def check_state_probs(ring: Ring):
-    value = random_value(ring, 6, 0.5)
-    probs = ring.ring.state_probs(value)
-    for column, expected in enumerate(oracles.state_probs(ring, value)):
+def check_state_probs(case: Case):
+    value = random_value(case, 6, 0.5)
+    probs = case.law.state_probs(value)
+    for column, expected in enumerate(oracles.state_probs(case, value)):
         close(probs[:, column, : expected.shape[-1]], expected, value.dtype)
         assert (probs[:, column, expected.shape[-1] :] == 0).all()
 
 
-def check_moments(ring: Ring):
-    nothing = torch.full((1, len(ring.variables)), NAN)
-    mean, variance = oracles.moments(ring, nothing)
-    close(ring.ring.mean, mean[0], ring.log_cores.dtype)
-    close(ring.ring.variance, variance[0], ring.log_cores.dtype)
+def check_moments(case: Case):
+    nothing = torch.full((1, len(case.variables)), NAN)
+    mean, variance = oracles.moments(case, nothing)
+    close(case.law.mean, mean[0], case.dtype)
+    close(case.law.variance, variance[0], case.dtype)
 
 
-def check_samples(ring: Ring, draws: torch.Tensor):
+def check_gradients(case: Case, rows: int = 5, missing: float = 0.3):
+    """Gradients with respect to tables, locs and scales are those of the enumeration."""
+    value = random_value(case, rows, missing)
+    leaves = case.leaves()
+    moved = case.of(leaves)
+    ours = torch.autograd.grad(moved.law.log_prob(value).sum(), leaves, allow_unused=True, materialize_grads=True)
+    theirs = oracles.log_prob(moved, value).sum()
+    theirs = torch.autograd.grad(theirs, leaves, allow_unused=True, materialize_grads=True)
+    for actual, expected in zip(ours, theirs, strict=True):
+        close(actual, expected, value.dtype)
+
+
+def check_samples(case: Case, draws: torch.Tensor):
     """Every column fits its law given all the others: transforms are uniform, states as often as predicted."""
-    for column, n in enumerate(ring.variables.num_states):
-        if ring.variables.is_continuous[column]:
-            uniform = oracles.conditional_cdf(ring, draws, column)
+    for column, n in enumerate(case.variables.num_states):
+        if case.variables.is_continuous[column]:
+            uniform = oracles.conditional_cdf(case, draws, column)
             assert stats.kstest(uniform.numpy(), "uniform").pvalue > ALPHA, f"column {column}"
             continue
         others = draws.clone()
         others[:, column] = NAN
-        predicted = oracles.state_probs(ring, others)[column]
+        predicted = oracles.state_probs(case, others)[column]
         hits = (draws[:, column, None] == torch.arange(n)).double()
         spread = (predicted * (1 - predicted)).sum(0).sqrt().clamp(min=1e-9)
         z = (hits - predicted).sum(0).abs() / spread
         assert (z < stats.norm.isf(ALPHA / 2 / n)).all(), f"column {column}"
-    if not any(ring.variables.is_continuous):
-        check_counts(draws.long(), oracles.log_table(ring).exp())
+    if not any(case.variables.is_continuous):
+        check_counts(draws.long(), oracles.log_table(case).exp())
 
 
 def check_counts(cells: torch.Tensor, table: torch.Tensor):

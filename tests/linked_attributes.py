@@ -3,11 +3,12 @@
 import laws
 import oracles
 import torch
-from catalogue import NAN, Ring, padded_cores
+from catalogue import NAN, as_case
 from scipy import stats
 from torch import Tensor
 
 import pyro_priors as pp
+from pyro_priors.ops import Cores
 
 ATTRIBUTES = {"digit": pp.Discrete(3), "sex": pp.Discrete(2), "age": pp.Continuous(2), "hat": pp.Discrete(2)}
 COLUMNS = {"z": [0, 1], "digit": [2], "sex": [3], "age": [4], "hat": [5]}
@@ -15,23 +16,22 @@ LIKELY = torch.tensor([[0, 1, 2, 1], [2, 0, 2, 0], [0, 1, 2, 2], [0, 1, 0, 1], [
 """The state of each column that goes with each of four hidden kinds: no column alone tells which kind it is."""
 
 
-def linked_prior(boundary: str) -> pp.TTLP:
-    """In float64; its order in the chain is random."""
-    prior = pp.TTLP(2, ATTRIBUTES, components=3, rank=4, boundary=boundary).double()
-    likely = (torch.arange(3)[:, None] == LIKELY[:, None]).double()  # (D, N, m)
+def linked_prior(form: str) -> pp.TTLP:
+    """A ring or train of full cores, or a factored one, in float64; its order in the chain is random."""
+    how = {"cores": "factored"} if form == "factored" else {"boundary": form}
+    prior = pp.TTLP(2, ATTRIBUTES, components=3, rank=4, order="random", **how).double()
+    likely = 2.5 * (torch.arange(3)[:, None] == LIKELY[:, None]).double()  # (D, N, m)
     kinds_change = -3 * (1 - torch.eye(4)) + torch.rand(6, 3, 4, 4)
     with torch.no_grad():
-        prior.log_cores.copy_(prior.former("log_cores", 2.5 * likely.unsqueeze(-1) + kinds_change))
+        if form == "factored":
+            each = [table[:states] for table, states in zip(likely, prior().variables.num_states, strict=True)]
+            prior.emission_logits.copy_(Cores.from_each(each).flat())
+            prior.transition_logits.copy_(kinds_change[1:, 0])
+        else:
+            prior.log_cores.copy_(prior.former("log_cores", likely.unsqueeze(-1) + kinds_change))
         prior.loc.copy_(torch.linspace(-2, 2, 3).expand(3, 3))
         prior.log_scale.fill_(-0.7)
     return prior
-
-
-def as_case(prior: pp.TTLP) -> Ring:
-    """The prior as the oracles want it."""
-    law = prior()
-    variables = law.variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
-    return Ring(law, padded_cores(prior), variables, prior.boundary, tuple(prior.order.tolist()))
 
 
 def check_codes(prior: pp.TTLP, codes: Tensor, **given: Tensor | float):

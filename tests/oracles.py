@@ -1,4 +1,4 @@
-"""Brute force for tensor rings: enumeration of all states in float64 log space, without code of the library."""
+"""Brute force for laws on a chain: enumeration of all states in float64 log space, without code of the library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:  # the catalogue names oracles
-    from catalogue import Ring
+    from cases import Case
 
 
 def log_matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -31,14 +31,25 @@ def log_chain(log_weights: Tensor, log_cores: Tensor, boundary: str) -> Tensor:
     return log_close(product, boundary)
 
 
-def log_leaves(ring: Ring, value: Tensor) -> list[Tensor]:
+def log_factored_chain(log_weights: Tensor, initial: Tensor, emissions: Tensor, transitions: Tensor) -> Tensor:
+    """`log_chain` of logits of factored cores, position by position: ``(B, D, N), (m,), (D, N, m), (D - 1, m, m)``"""
+    state = initial.double().log_softmax(0).expand(len(log_weights), -1)
+    emissions, transitions = emissions.double().log_softmax(1), transitions.double().log_softmax(-1)
+    for position, weights in enumerate(log_weights.double().unbind(1)):
+        if position:
+            state = log_matmul(state.unsqueeze(1), transitions[position - 1]).squeeze(1)
+        state = state + (weights[:, :, None] + emissions[position]).logsumexp(1)
+    return state.logsumexp(-1)
+
+
+def log_leaves(case: Case, value: Tensor) -> list[Tensor]:
     """Log densities of the entries under each state of their column, 0 where missing: D times ``(B, n)``."""
     leaves = []
-    for column, n in enumerate(ring.variables.num_states):
+    for column, n in enumerate(case.variables.num_states):
         x = value[:, column, None].double()
-        if ring.variables.is_continuous[column]:
-            row = ring.variables.continuous.index(column)
-            loc, scale = ring.variables.loc[row, :n].double(), ring.variables.scale[row, :n].double()
+        if case.variables.is_continuous[column]:
+            row = case.variables.continuous.index(column)
+            loc, scale = case.variables.loc[row, :n].double(), case.variables.scale[row, :n].double()
             leaf = -0.5 * ((x.nan_to_num() - loc) / scale) ** 2 - scale.log() - 0.5 * math.log(2 * math.pi)
         else:
             leaf = torch.where(x == torch.arange(n), 0.0, -math.inf)
@@ -46,55 +57,76 @@ def log_leaves(ring: Ring, value: Tensor) -> list[Tensor]:
     return leaves
 
 
-def log_table(ring: Ring) -> Tensor:
+def log_table(case: Case) -> Tensor:
     """log p(s_1, ..., s_D), one axis per column."""
-    cores, sizes = ring.log_cores.double(), ring.variables.num_states
-    product = None
-    for column in ring.order:
-        core = cores[column, : sizes[column]]
-        product = core if product is None else log_matmul(product.unsqueeze(-3), core)
-    table = log_close(product, ring.boundary)  # axes in chain order
-    table = table.permute([ring.order.index(column) for column in range(len(sizes))])
+    sizes = case.variables.num_states
+    table = _log_factored(case) if case.form == "factored" else _log_full(case)  # axes in chain order
+    table = table.permute([case.order.index(column) for column in range(len(sizes))])
+    if case.log_weights is not None:
+        for column, n in enumerate(sizes):
+            shape = [n if c == column else 1 for c in range(len(sizes))]
+            table = table + case.log_weights[column, :n].double().reshape(shape)
     return table - table.flatten().logsumexp(0)
 
 
-def log_joint(ring: Ring, value: Tensor) -> Tensor:
+def _log_full(case: Case) -> Tensor:
+    cores = case.tables[0] if len(case.tables) == 1 and case.tables[0].dim() == 4 else case.tables
+    product = None
+    for column in case.order:
+        core = cores[column][: case.variables.num_states[column]].double()
+        product = core if product is None else log_matmul(product.unsqueeze(-3), core)
+    return log_close(product, case.form)
+
+
+def _log_factored(case: Case) -> Tensor:
+    """Bond states of all places are axes too, until no more places follow."""
+    initial, emissions, transitions = (table.double() for table in case.tables)
+    joint = initial.log_softmax(0)  # (n_1, ..., n_j, m)
+    for position, column in enumerate(case.order):
+        if position:
+            joint = log_matmul(joint.unsqueeze(-2), transitions[position - 1].log_softmax(-1)).squeeze(-2)
+        emission = emissions[column, : case.variables.num_states[column]].log_softmax(0)
+        joint = joint.unsqueeze(-2) + emission
+    return joint.logsumexp(-1)
+
+
+def log_joint(case: Case, value: Tensor) -> Tensor:
     """log p(s, observed entries), ``(B, n_1, ..., n_D)``"""
-    joint = log_table(ring).unsqueeze(0)
-    for column, leaf in enumerate(log_leaves(ring, value)):
+    joint = log_table(case).unsqueeze(0)
+    for column, leaf in enumerate(log_leaves(case, value)):
         joint = joint + leaf.reshape([len(value), *(n if c == column else 1 for c, n in enumerate(joint.shape[1:]))])
     return joint
 
 
-def log_prob(ring: Ring, value: Tensor) -> Tensor:
-    return log_joint(ring, value).flatten(1).logsumexp(1)
+def log_prob(case: Case, value: Tensor) -> Tensor:
+    return log_joint(case, value).flatten(1).logsumexp(1)
 
 
-def state_probs(ring: Ring, value: Tensor) -> list[Tensor]:
+def state_probs(case: Case, value: Tensor) -> list[Tensor]:
     """p(s_k given the observed entries) of each column, D times ``(B, n)``."""
-    joint = log_joint(ring, value)
+    joint = log_joint(case, value)
     joint = (joint - joint.flatten(1).logsumexp(1).reshape(-1, *[1] * (joint.dim() - 1))).exp()
     axes = range(1, joint.dim())
     return [joint.sum([a for a in axes if a != k]) if joint.dim() > 2 else joint for k in axes]
 
 
-def moments(ring: Ring, value: Tensor) -> tuple[Tensor, Tensor]:
+def moments(case: Case, value: Tensor) -> tuple[Tensor, Tensor]:
     """Posterior mean and variance of each column given the observed entries, NaN for discrete ones: ``(B, D)`` each."""
     mean, variance = torch.full((2, *value.shape), math.nan, dtype=torch.float64)
-    for row, column in enumerate(ring.variables.continuous):
-        p = state_probs(ring, value)[column]
+    for row, column in enumerate(case.variables.continuous):
+        p = state_probs(case, value)[column]
         n = p.shape[-1]
-        loc, scale = ring.variables.loc[row, :n].double(), ring.variables.scale[row, :n].double()
+        loc, scale = case.variables.loc[row, :n].double(), case.variables.scale[row, :n].double()
         mean[:, column] = (p * loc).sum(-1)
         variance[:, column] = (p * (scale**2 + loc**2)).sum(-1) - mean[:, column] ** 2
     return mean, variance
 
 
-def conditional_cdf(ring: Ring, value: Tensor, column: int) -> Tensor:
+def conditional_cdf(case: Case, value: Tensor, column: int) -> Tensor:
     """F(x_k given the other entries) of a continuous column, ``(B,)``."""
     others = value.clone()
     others[:, column] = math.nan
-    p = state_probs(ring, others)[column]
-    row, n = ring.variables.continuous.index(column), p.shape[-1]
-    standard = (value[:, column, None].double() - ring.variables.loc[row, :n]) / ring.variables.scale[row, :n]
+    p = state_probs(case, others)[column]
+    row, n = case.variables.continuous.index(column), p.shape[-1]
+    standard = (value[:, column, None].double() - case.variables.loc[row, :n]) / case.variables.scale[row, :n]
     return (p * torch.special.ndtr(standard)).sum(-1)

@@ -224,8 +224,10 @@ def repr_says_what_it_is(entry: Entry):
     assert repr(prior).startswith(type(prior).__name__)
     assert repr(prior()).startswith(type(prior()).__name__)
     if hasattr(prior, "rank"):
-        assert all(word in repr(prior) for word in ("rank=", "boundary=", "order=", "init=", "fixed="))
-        assert all(word in repr(prior()) for word in ("rank=", "boundary=", "order=", "batch_shape="))
+        closing = "boundary=" if prior.cores == "full" else "rank="  # a factored chain is always a train
+        assert all(word in repr(prior) for word in ("rank=", closing, "order=", "init=", "fixed="))
+        assert prior.cores == "full" or "cores=factored" in repr(prior)
+        assert all(word in repr(prior()) for word in ("rank=", closing, "order=", "batch_shape="))
 
 
 def the_density_is_that_of_the_parameters(entry: Entry):

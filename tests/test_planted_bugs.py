@@ -3,18 +3,20 @@
 import laws
 import pytest
 import torch
-from catalogue import make_ring
+from cases import make_case
 
-from pyro_priors.distributions import TensorRing, Variables
+from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.evidence import Evidence
-from pyro_priors.ops import chain, chain_sample, sweeps, two_sided
+from pyro_priors.distributions.factored_chain import FactoredChain
+from pyro_priors.ops import chain, chain_sample, factored, factored_sample, factored_two_sided, sweeps, two_sided
+from pyro_priors.ops.factored_weights import scale_leaves
 from pyro_priors.ops.layout import Layout
 from pyro_priors.ops.scaling import scale_chain
 
 
 def check_draws(case):
     torch.manual_seed(0)
-    laws.check_samples(case, case.ring.sample((40_000,)))
+    laws.check_samples(case, case.law.sample((40_000,)))
 
 
 def without_suffix(matrices, end):
@@ -24,24 +26,24 @@ def without_suffix(matrices, end):
 
 def check_imputations(case):
     torch.manual_seed(0)
-    draws = case.ring.sample((20_000,))
-    laws.check_samples(case, case.ring.impute(torch.where(torch.rand(draws.shape) < 0.5, torch.nan, draws)))
+    draws = case.law.sample((20_000,))
+    laws.check_samples(case, case.law.impute(torch.where(torch.rand(draws.shape) < 0.5, torch.nan, draws)))
 
 
 def check_conditional_draws(case):
     torch.manual_seed(0)
-    draws = case.ring.sample((4000,))
-    draws[:, 1:] = case.ring.condition(v0=draws[:, 0]).sample()
+    draws = case.law.sample((4000,))
+    draws[:, 1:] = case.law.condition(v0=draws[:, 0]).sample()
     laws.check_samples(case, draws)
 
 
-def forgetful_draw(ring, evidence, shape):
-    nothing_said = Evidence(ring.variables, ring._cores).log_weights
-    return draw(ring, nothing_said.expand_as(evidence), shape)
+def forgetful_draw(law, evidence, shape):
+    nothing_said = Evidence(law.variables, law._chain.layout, evidence).log_weights
+    return draw(law, nothing_said.expand_as(evidence), shape)
 
 
-def without_normalizer(ring, evidence):
-    return ring._chain.contract(evidence), torch.zeros(())
+def without_normalizer(law, evidence):
+    return law._chain.contract(evidence), torch.zeros(())
 
 
 def as_declared(log_weights, cores, order):
@@ -78,23 +80,86 @@ BUGS = {
     "ring closed as a train": (
         two_sided,
         "boundaries",
-        lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
+        lambda cores, law: cores.new_ones(1, cores.shape[-1]),
         laws.check_log_prob,
     ),
     "sampler closed as a train": (
         chain_sample,
         "boundaries",
-        lambda cores, ring: cores.new_ones(1, cores.shape[-1]),
+        lambda cores, law: cores.new_ones(1, cores.shape[-1]),
         check_draws,
     ),
 }
 
 
+def check_conditions(case):
+    laws.check_condition(case, [1])
+
+
+def with_tables(change):
+    """The factored chain as it would be with other tables."""
+    return lambda chain, rows: chain_of(chain, rows)._replace(**change(chain_of(chain, rows)))
+
+
+def leaves_as_declared(log_weights, chain, order):
+    return scale_leaves(log_weights, chain, None)
+
+
+def nothing_follows(weights, transitions):
+    return weights
+
+
+def never_moved(way, returned, factor):
+    return factored_two_sided.transition_usage(way, returned, factor).mT
+
+
+def drawn_by_place(weights, emissions, rows, bonds, uniform):
+    """States of other bonds than the variable's own."""
+    return states_of_bonds(weights, emissions, rows, bonds.flip(0), uniform)
+
+
+chain_of, states_of_bonds = FactoredChain._of, factored_sample._states
+
+FACTORED_BUGS = {
+    "normaliser left out": (FactoredTrain, "_contract", without_normalizer, check_conditions),
+    "initial forgotten": (
+        FactoredChain,
+        "_of",
+        with_tables(lambda chain: {"initial": torch.full_like(chain.initial, 1 / len(chain.initial))}),
+        laws.check_log_prob,
+    ),
+    "transitions turned": (
+        FactoredChain,
+        "_of",
+        with_tables(lambda chain: {"transitions": chain.transitions.mT}),
+        laws.check_log_prob,
+    ),
+    "transitions the other way round": (
+        FactoredChain,
+        "_of",
+        with_tables(lambda chain: {"transitions": chain.transitions.flip(0)}),
+        laws.check_log_prob,
+    ),
+    "order ignored": (factored, "scale_leaves", leaves_as_declared, laws.check_log_prob),
+    "order undone wrongly": BUGS["order undone wrongly"],
+    "gradient of transitions turned": (factored, "transition_usage", never_moved, laws.check_gradients),
+    "order of the sampler ignored": (factored_sample, "scale_leaves", leaves_as_declared, check_draws),
+    "order of the sampler not undone": (factored_sample, "inverse", lambda order: list(range(len(order))), check_draws),
+    "what follows left out of the sampler": (factored_sample, "_following", nothing_follows, check_imputations),
+    "states of other bonds drawn": (factored_sample, "_states", drawn_by_place, check_draws),
+    "imputation ignores what is observed": (FactoredTrain, "_draw", forgetful_draw, check_imputations),
+    "sampling ignores what is given": (FactoredTrain, "_draw", forgetful_draw, check_conditional_draws),
+    "NaN read as zero": BUGS["NaN read as zero"],
+}
+PLANTED = [("ring", bug) for bug in BUGS] + [("factored", bug) for bug in FACTORED_BUGS]
+
+
 @pytest.mark.parametrize("kinds", ["cdCb", "bdDb"])
-@pytest.mark.parametrize("bug", BUGS)
-def test_laws_notice(bug, kinds, monkeypatch):
-    owner, name, broken, law = BUGS[bug]
-    law(make_ring(kinds, 3, "ring"))
+@pytest.mark.parametrize(("form", "bug"), PLANTED)
+def test_laws_notice(form, bug, kinds, monkeypatch):
+    owner, name, broken, law = (BUGS if form == "ring" else FACTORED_BUGS)[bug]
+    order = (1, 0, 3, 2) if form == "ring" else (2, 0, 3, 1)
+    law(make_case(kinds, 3, form, order=order))
     monkeypatch.setattr(owner, name, broken)
     with pytest.raises(AssertionError):
-        law(make_ring(kinds, 3, "ring"))
+        law(make_case(kinds, 3, form, order=order))

@@ -180,8 +180,7 @@ class ChainLaw(WeightedChain):
         wrong = [holds((part.isnan() | (part == torch.inf)).any()) for _, part in parts] if self._validate_args else []
         if any(wrong):
             raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
-        evidence = self._evidence.plus(parts)
-        return self._derive(log_weights=self._evidence.check_possible(evidence) if self._validate_args else evidence)
+        return self._derive(log_weights=self._not_excluded(self._evidence.plus(parts)))
 
     def impute(self, value: Tensor, sample_shape: Sequence[int] = ()) -> Tensor:
         """``value`` with its NaNs filled by a joint draw from p(missing given observed); the rest bit for bit.

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pyro_priors import ops
 from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.ops import Cores, Factored
+from pyro_priors.ops import Cores, Factored, full_precision
 from pyro_priors.ops.layout import layout_of
 
 
@@ -25,8 +25,6 @@ class FactoredChain(OrderedChain):
         ValueError: another shape or dtype, an order that is no permutation.
     """
 
-    normalised = True
-
     def __init__(
         self,
         initial: Tensor,
@@ -43,6 +41,8 @@ class FactoredChain(OrderedChain):
         if initial.dim() != 1 or len(initial) < 1:
             raise ValueError(f"initial: expected shape (m,) with m >= 1, got {tuple(initial.shape)}")
         self.rank, self.dtype, self.device = len(initial), initial.dtype, initial.device
+        # Sums of probabilities of 16 bits are off by a hundredth, and a chain multiplies them.
+        self.normalised = full_precision(initial).dtype == initial.dtype
         expected = (len(sizes) - 1, self.rank, self.rank)
         if transitions.shape != expected or transitions.dtype != initial.dtype:
             got = f"{tuple(transitions.shape)}, {transitions.dtype}"
@@ -79,9 +79,11 @@ class FactoredChain(OrderedChain):
 
 def emissions_of(emissions: Tensor | Sequence[Tensor], sizes: tuple[int, ...], initial: Tensor) -> Cores:
     """The emissions of variables with so many states each; `ValueError` where shapes or dtypes do not fit."""
-    if isinstance(emissions, Cores) and emissions.layout.sizes == sizes:
-        return emissions
     rank, dtype = len(initial), initial.dtype
+    if isinstance(emissions, Cores) and emissions.layout.sizes == sizes and emissions.rank == rank:
+        if emissions.dtype != dtype:
+            raise ValueError(f"emissions: expected {dtype}, got {emissions.dtype}")
+        return emissions
     if isinstance(emissions, Tensor):
         shape, columns, states = tuple(emissions.shape), len(sizes), max(sizes)
         fits = len(shape) == 3 and shape[0] == columns and shape[1] >= states and shape[2] == rank

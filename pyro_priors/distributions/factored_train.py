@@ -10,7 +10,7 @@ from torch.distributions import constraints
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_chain import FactoredChain
 from pyro_priors.distributions.variables import Variables
-from pyro_priors.ops import holds
+from pyro_priors.ops import full_precision, holds
 
 
 class FactoredTrain(ChainLaw):
@@ -87,14 +87,21 @@ class FactoredTrain(ChainLaw):
 
     def _check_tables(self, tables: dict[str, Tensor]) -> None:
         initial, emissions, transitions, _ = self._chain.factored
-        _check_probabilities("initial", initial, 0)
-        _check_probabilities("transitions", transitions, -1)
-        for group in emissions:
-            _check_probabilities("emissions", group, 1)
+        _check_probabilities(["initial"], initial[None], 1)
+        _check_probabilities([f"transitions[{j}]" for j in range(len(transitions))], transitions, 2)
+        for (_, columns), group in zip(self._chain.layout.groups, emissions, strict=True):
+            _check_probabilities([f"emissions[{c}]" for c in columns], group, 1)
+        self._chain.excludes = any(holds((table == 0).any()) for table in (initial, transitions, *emissions))
 
 
-def _check_probabilities(name: str, table: Tensor, dim: int) -> None:
-    """`ValueError` where entries are negative or do not sum to one, up to what their precision allows."""
-    slack = max(1e-6, 8 * torch.finfo(table.dtype).eps * table.shape[dim] ** 0.5) if table.numel() else 0.0
-    if holds(~((table >= 0).all() & ((table.sum(dim) - 1).abs() <= slack).all())):
-        raise ValueError(f"{name}: expected probabilities that sum to one over dimension {dim}, got others")
+def _check_probabilities(names: Sequence[str], tables: Tensor, dim: int) -> None:
+    """`ValueError` where entries are negative or do not sum to one over a dimension, as far as their precision goes."""
+    slack = max(1e-6, 8 * torch.finfo(tables.dtype).eps * tables.shape[dim] ** 0.5)
+    tables = full_precision(tables.detach())
+    total = tables.sum(dim)
+    uneven, negative = ~((total - 1).abs() <= slack), ~(tables >= 0)  # NaN is wrong too
+    for wrong, value, got in ((negative, tables, "an entry of"), (uneven, total, "a sum of")):
+        if holds(wrong.any()):
+            place = tuple(wrong.nonzero()[0].tolist())
+            expected = f"probabilities that sum to one over dimension {dim - 1}"
+            raise ValueError(f"{names[place[0]]}: expected {expected}, got {got} {value[place].item():.6g}")

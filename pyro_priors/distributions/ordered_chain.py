@@ -29,6 +29,7 @@ class OrderedChain(ABC):
     device: torch.device
     width: int  # how many states tables of all variables have room for
     normalised = False  # whether the chain without evidence sums to one by itself
+    excludes = False  # whether tables that hold zeros may make evidence impossible
 
     def __init__(self, layout: Layout, order: Sequence[int] | Tensor | None):
         self.layout, self.order, length = layout, None, len(layout.sizes)

@@ -11,6 +11,7 @@ from pyro_priors.distributions.evidence import Evidence, as_floats, fits
 from pyro_priors.distributions.ordered_chain import OrderedChain
 from pyro_priors.distributions.variables import Variables
 from pyro_priors.distributions.versions import Versions
+from pyro_priors.ops import holds
 
 
 class WeightedChain(TorchDistribution):
@@ -71,8 +72,18 @@ class WeightedChain(TorchDistribution):
 
     def _possible(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         self._versions.check()
-        evidence = self._evidence.given(value, columns)
-        return self._evidence.check_possible(evidence) if self._validate_args else evidence
+        return self._not_excluded(self._evidence.given(value, columns))
+
+    def _not_excluded(self, evidence: Tensor) -> Tensor:
+        """The same evidence; `ValueError` where it cannot be."""
+        if not self._validate_args:
+            return evidence
+        self._evidence.check_possible(evidence)
+        if self._chain.excludes:
+            with torch.no_grad():
+                if holds((self._chain.contract(evidence) == -torch.inf).any()):
+                    raise ValueError("contradictory evidence: the tables give it probability zero")
+        return evidence
 
     def _validate_sample(self, value: Tensor):
         self._checked(value)

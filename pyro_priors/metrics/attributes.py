@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.chain_law import ChainLaw
 
 
 class Imputation(NamedTuple):
@@ -123,8 +123,8 @@ def accuracy_coverage(probs: Tensor, truth: Tensor) -> Coverage:
 
 
 @torch.no_grad()
-def mutual_information(joint: TensorRing) -> tuple[tuple[str, ...], Tensor]:
-    r"""Mutual information between discrete variables of a tensor ring in nats, exact: how attributes hang together.
+def mutual_information(joint: ChainLaw) -> tuple[tuple[str, ...], Tensor]:
+    r"""Mutual information between discrete variables of a law on a chain in nats, exact: how attributes hang together.
 
     .. math:: I(a, b) = \sum_{s, t} p(a = s, b = t) \log \frac{p(a = s, b = t)}{p(a = s) p(b = t)}
 
@@ -141,22 +141,22 @@ def mutual_information(joint: TensorRing) -> tuple[tuple[str, ...], Tensor]:
         ValueError: another type, a batch, no discrete variable.
 
     Example:
-        >>> from pyro_priors.distributions import Discrete, Variables
+        >>> from pyro_priors.distributions import Discrete, TensorRing, Variables
         >>> ring = TensorRing(torch.zeros(2, 2, 1, 1), Variables({"a": Discrete(2), "b": Discrete(2)}))
         >>> names, information = mutual_information(ring)
         >>> names, information.float()  # independent, log 2 nats each
         (('a', 'b'), tensor([[0.6931, 0.0000],
                              [0.0000, 0.6931]]))
     """
-    if not isinstance(joint, TensorRing):
-        raise ValueError(f"joint: expected a TensorRing, such as prior(), got {type(joint).__name__}")
+    if not isinstance(joint, ChainLaw):
+        raise ValueError(f"joint: expected a TensorRing or FactoredTrain, such as prior(), got {type(joint).__name__}")
     if joint.batch_shape:
         raise ValueError(f"joint: expected a law without batch dimensions, got batch shape {tuple(joint.batch_shape)}")
     names = tuple(name for name in joint.variables.names if _is_open_and_discrete(joint, name))
     if not names:
         raise ValueError(f"joint: expected a law with a discrete variable, got {joint.variables}")
     law, count = joint.marginal(names), len(names)
-    nothing = torch.full((1, count), torch.nan, dtype=torch.float64, device=joint.log_cores[0].device)
+    nothing = torch.full((1, count), torch.nan, dtype=torch.float64, device=joint._chain.device)
     alone = law.state_probs(nothing)[0]  # (A, N)
     rows, states = alone.nonzero().unbind(-1)  # a state of probability 0 adds nothing, and cannot be given
     given = nothing.repeat(len(rows), 1).scatter(1, rows.unsqueeze(-1), states.unsqueeze(-1).to(nothing.dtype))
@@ -167,7 +167,7 @@ def mutual_information(joint: TensorRing) -> tuple[tuple[str, ...], Tensor]:
     return names, ((information + information.T) / 2).clamp(min=0).cpu()
 
 
-def _is_open_and_discrete(joint: TensorRing, name: str) -> bool:
+def _is_open_and_discrete(joint: ChainLaw, name: str) -> bool:
     """Whether a name is that of one discrete variable that has been neither given nor summed out."""
     variables = joint.variables
     if not variables.is_single(name) or variables.is_continuous[variables.columns(name)[0]]:

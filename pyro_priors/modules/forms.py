@@ -132,7 +132,9 @@ class FactoredForm(Form):
         initial, emissions, transitions = (tables[name] for name in self.names)
         groups = [part.softmax(1) for part in self.layout.split(full_precision(emissions), 0)]
         initial, transitions = full_precision(initial).softmax(0), full_precision(transitions).softmax(-1)
-        return FactoredTrain(initial, Cores(groups, self.layout), transitions, variables, order)
+        law = FactoredTrain(initial, Cores(groups, self.layout), transitions, variables, order)
+        law._chain.dtype = emissions.dtype  # draws are what the parameters are, though probabilities have 32 bits
+        return law
 
     def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
         initial, emissions, transitions = (full_precision(tables[name]) for name in self.names)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from pyro_priors.ops.chain_sample import _of, _pick
 from pyro_priors.ops.factored_weights import Factored, by_position, scale_leaves
-from pyro_priors.ops.layout import inverse, take
+from pyro_priors.ops.layout import holds, inverse, take
+
+MANY = 4  # bond states for each draw up to which a table of all sums is worth its making
 
 
 @torch.no_grad()
@@ -43,14 +45,31 @@ def sample_states_factored(
 
 
 def _following(weights: Tensor, transitions: Tensor) -> Tensor:
-    """Weights of a position times what follows it, for every bond state; each row of a sum of one: ``(D, B, m)``."""
+    """Weights of a position times what follows it, for every bond state: ``(D, B, m)``, rows of a sum of one or zero.
+
+    Sums are set to one at every fourth step, and where one came near the smallest float, once more at every step.
+    """
     tiny = torch.finfo(weights.dtype).tiny
-    here = weights.unbind()
-    here[-1].div_(here[-1].sum(-1, keepdim=True).clamp_(min=tiny))
-    for k, transition in reversed(list(enumerate(transitions.unbind()))):
-        here[k].mul_(here[k + 1] @ transition.T)
-        here[k].div_(here[k].sum(-1, keepdim=True).clamp_(min=tiny))
-    return weights
+    following, sums = _swept(weights, transitions, 4)
+    if not holds((sums > tiny**0.5).all()):  # NaN too, and where a transform hides it
+        following, sums = _swept(weights, transitions, 1)
+    return following.div_(sums.clamp_(min=tiny))
+
+
+def _swept(weights: Tensor, transitions: Tensor, every: int) -> tuple[Tensor, Tensor]:
+    """What `_following` says before the last division, and sums of rows ``(D, B, 1)``."""
+    following, message = torch.empty_like(weights), torch.empty_like(weights[0])
+    scale = torch.empty_like(message[:, :1])
+    here, rooms, steps = weights.unbind(), following.unbind(), transitions.mT.unbind()
+    rooms[-1].copy_(here[-1])
+    for k in range(len(steps) - 1, -1, -1):
+        after = rooms[k + 1]
+        torch.mm(after, steps[k], out=message)
+        if k % every == 0:
+            torch.sum(message, -1, keepdim=True, out=scale)
+            message.div_(scale.clamp_(min=torch.finfo(weights.dtype).tiny))
+        torch.mul(here[k], message, out=rooms[k])
+    return following, following.sum(-1, keepdim=True)
 
 
 def _bonds(first: Tensor, following: Tensor, transitions: Tensor, rows: Tensor, uniform: Tensor) -> Tensor:
@@ -59,34 +78,46 @@ def _bonds(first: Tensor, following: Tensor, transitions: Tensor, rows: Tensor, 
     Where all draws have the same weights and are many, each transition is summed along its rows once for all.
     """
     count, batch, rank = len(rows), len(first), first.shape[-1]
-    bonds = [_pick(_of(first, rows, 0).expand(count, -1), uniform[0])]
-    if batch == 1 and count > rank // 4:
-        tables = _table(transitions * following[1:])
-        chances = _below_one(uniform[1:]).unsqueeze(-1)
-        for table, chance in zip(tables.unbind(), chances.unbind(), strict=True):
-            bonds.append(torch.searchsorted(table.index_select(0, bonds[-1]), chance, right=True).squeeze(-1))
-        return torch.stack(bonds)
-    steps = zip(transitions.unbind(), following[1:].unbind(), uniform[1:].unbind(), strict=True)
-    for transition, follow, chance in steps:
-        bonds.append(_pick(transition.index_select(0, bonds[-1]).mul_(_of(follow, rows, 0)), chance))
-    return torch.stack(bonds)
+    bonds = rows.new_empty(len(following), count)
+    bonds[0] = _pick(_of(first, rows, 0).expand(count, -1), uniform[0])
+    drawn = bonds.unbind()
+    if batch == 1 and MANY * count > rank:
+        row, ones, passed = first.new_empty(count, rank), first.new_ones(rank), first.new_empty(count)
+        chances = _below_one(uniform).unsqueeze(-1).unbind()
+        for k, table in enumerate(_table(transitions * following[1:]).unbind()):
+            torch.index_select(table, 0, drawn[k], out=row)
+            torch.le(row, chances[k + 1], out=row)
+            drawn[k + 1].copy_(torch.mv(row, ones, out=passed))
+    else:
+        for k, transition in enumerate(transitions.unbind()):
+            row = transition.index_select(0, drawn[k]).mul_(_of(following[k + 1], rows, 0))
+            drawn[k + 1].copy_(_pick(row, uniform[k + 1]))
+    return bonds
 
 
 def _states(weights: Tensor, emissions: Tensor, rows: Tensor, bonds: Tensor, uniform: Tensor) -> Tensor:
     """States given their bonds: ``(D_g, N_g, B)``, ``(D_g, N_g, m)``, ``(n,)``, ``(D_g, n)`` -> ``(D_g, n)``"""
-    variable = torch.arange(len(bonds), device=bonds.device)[:, None]
-    if weights.shape[-1] == 1 and len(rows) > emissions.shape[-1] // 4:
-        table = _table((emissions * weights).mT)  # (D_g, m, N_g)
-        chosen = table[variable, bonds]
-        return torch.searchsorted(chosen, _below_one(uniform).unsqueeze(-1), right=True).squeeze(-1)
-    return _pick(emissions.mT[variable, bonds].mul_(_of(weights, rows, 2).mT), uniform)
+    rank = emissions.shape[-1]
+    places = bonds + rank * torch.arange(len(bonds), device=bonds.device)[:, None]
+    same = weights.shape[-1] == 1 and MANY * len(rows) > rank
+    table = _table((emissions * weights).mT.contiguous()) if same else emissions.mT
+    chosen = table.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, places.shape)  # (D_g, n, N_g)
+    if same:
+        passed = torch.le(chosen, _below_one(uniform).unsqueeze(-1), out=chosen) @ chosen.new_ones(chosen.shape[-1])
+        return passed.long()
+    return _pick(chosen.mul_(_of(weights, rows, 2).mT), uniform)
 
 
 def _table(weights: Tensor) -> Tensor:
-    """Sums up to each category over the sum of all; ones where all are zero: the first is drawn then."""
-    mass = weights.cumsum(-1)
-    total = mass[..., -1:]
-    return torch.where(total > 0, mass / total, 1.0)
+    """Sums up to each category over the sum of all, in their room; the last one where all are zero.
+
+    How many of them a number in [0, 1) passes is a draw. To compare with all and count by a product takes half as long
+    as a binary search of each row.
+    """
+    torch.cumsum(weights, -1, out=weights)
+    weights.div_(weights[..., -1:].clamp(min=torch.finfo(weights.dtype).tiny))
+    weights[..., -1] = 1
+    return weights
 
 
 def _below_one(uniform: Tensor) -> Tensor:

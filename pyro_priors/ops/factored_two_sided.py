@@ -18,6 +18,8 @@ from torch import Tensor
 
 from pyro_priors.ops.scaling import log_product, wide
 
+CHUNK = 8  # positions whose transitions' gradients are worked out together
+
 
 class Way(NamedTuple):
     """What the way to the middle leaves for the way back."""
@@ -111,19 +113,31 @@ def transition_usage(way: Way, returned: Tensor, factor: Tensor) -> Tensor:
     """
     length, left, moves = len(way.weights), way.left, len(way.factors)
     factor = factor.unsqueeze(-2)  # may be a batch of them, under vmap: nothing is written in place
-    after, before = returned[1 : moves + 1] * factor[:moves], returned[-1 - moves : -1] * factor[length - moves :]
-    parts = [torch.bmm(left[:moves], after.mT), torch.bmm(before, left[length - moves :].mT)]
+    parts = []
+    for some in chunks(0, moves):
+        after = returned[some.start + 1 : some.stop + 1] * factor[some]
+        parts.append(torch.bmm(left[some], after.mT))
     if length % 2 == 0:
         half = length // 2
         before = left[half - 1] * (factor[half - 1] * _inverse(way.overlap))
-        parts.insert(1, (before @ left[half].mT).unsqueeze(0))
-    return torch.cat(parts)
+        parts.append((before @ left[half].mT).unsqueeze(0))
+    extra = len(returned) - length
+    for some in chunks(length - moves, length):
+        before = returned[some.start + extra - 1 : some.stop + extra - 1] * factor[some]
+        parts.append(torch.bmm(before, left[some].mT))
+    return torch.cat(parts) if parts else way.turned
+
+
+def chunks(start: int, stop: int) -> list[slice]:
+    """A range in parts of at most `CHUNK`."""
+    return [slice(first, min(first + CHUNK, stop)) for first in range(start, stop, CHUNK)]
 
 
 def pairs(x: Tensor, count: int) -> list[Tensor]:
     """The first entry with the last, the second with the last but one, and so on: ``(n, *) -> (2, *)`` each, views."""
+    step, shape, strides, start = x.stride(0), (2, *x.shape[1:]), x.stride()[1:], x.storage_offset()
     last = len(x) - 1
-    return [x[t : last - t + 1 : last - 2 * t] for t in range(count)]
+    return [x.as_strided(shape, ((last - 2 * t) * step, *strides), start + t * step) for t in range(count)]
 
 
 def _inverse(overlap: Tensor) -> Tensor:

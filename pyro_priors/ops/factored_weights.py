@@ -83,7 +83,7 @@ def scale_leaves(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | 
         part = take(part, columns, 0) + top.log().unsqueeze(-1)  # (D_g, N_g, B)
         shift = part.detach().amax(1, keepdim=True)
         shift = shift.masked_fill(shift == -torch.inf, 0.0)  # contradictory evidence: Z = 0 rather than NaN
-        weights.append((part - shift).exp())
+        weights.append((part - shift).exp_())
         emissions.append(linear / top.unsqueeze(-1))
         tops.append(top)
         shifts.append(shift[:, 0])

@@ -22,16 +22,28 @@ class Layout:
         self.sizes, self.total = sizes, sum(sizes)
         self.groups = tuple((states, tuple(columns)) for states, columns in members.items())
         self.grouped = tuple(column for _, columns in self.groups for column in columns)
+        self._ordered: dict[tuple[int, ...], Layout] = {}
+        self._members: dict[tuple[int, ...] | None, list[list[int]]] = {}
 
     def ordered(self, order: tuple[int, ...] | None) -> "Layout":
         """That of the variables as they stand in a chain; its groups follow each other as these do."""
         if order is None or len(self.groups) == 1:
             return self
-        return layout_of(tuple(self.sizes[column] for column in order), tuple(states for states, _ in self.groups))
+        if order not in self._ordered:
+            sizes = tuple(self.sizes[column] for column in order)
+            self._ordered[order] = Layout(sizes, tuple(states for states, _ in self.groups))
+        return self._ordered[order]
 
-    @lru_cache(maxsize=64)  # noqa: B019 (layouts are few)
     def members(self, order: tuple[int, ...] | None) -> list[list[int]]:
-        """For each group its variables as they follow each other in the chain: places in the group."""
+        """For each group its variables as they follow each other in the chain: places in the group.
+
+        Remembered in a dictionary, which `torch.compile` follows; it warns of `functools.lru_cache`.
+        """
+        if order not in self._members:
+            self._members[order] = self._find_members(order)
+        return self._members[order]
+
+    def _find_members(self, order: tuple[int, ...] | None) -> list[list[int]]:
         if order is None:
             return [list(range(len(columns))) for _, columns in self.groups]
         place = {column: i for _, columns in self.groups for i, column in enumerate(columns)}
@@ -197,8 +209,11 @@ def _index(entries: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 def transformed() -> bool:
-    """Whether `torch.func` or `torch.jit.trace` looks on: then only ordinary operations, without a look at a value."""
-    return torch._C._are_functorch_transforms_active() or tracing()
+    """Whether `torch.func`, `torch.compile` or `torch.jit.trace` looks on.
+
+    Then only ordinary operations, without a look at a value.
+    """
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or tracing()
 
 
 def tracing() -> bool:
@@ -216,8 +231,8 @@ def rows_first(x: Tensor) -> Tensor:
 
 
 def holds(condition: Tensor) -> bool:
-    """Whether a condition holds; no where a transform hides its value (`torch.func.vmap`, `torch.jit.trace`)."""
-    if tracing():
+    """Whether a condition holds; no where its value is hidden (`torch.func.vmap`, `torch.jit.trace`, `torch.compile`)."""
+    if tracing() or torch.compiler.is_compiling():
         return False
     try:
         return bool(condition)

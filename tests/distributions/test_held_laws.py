@@ -10,14 +10,30 @@ import torch
 from pyro.optim.clipped_adam import ClippedAdam
 
 import pyro_priors as pp
-from pyro_priors.distributions import GaussianMixture, TensorRing, Variables, versions
+from pyro_priors.distributions import FactoredTrain, GaussianMixture, TensorRing, Variables, versions
 
-MESSAGE = r": expected .*log_cores.* as it was when the law was built, got other numbers .*; build the law afresh"
+MESSAGE = (
+    r": expected .*(log_cores|emissions).* as it was when the law was built, got other numbers .*; build the law afresh"
+)
 
 
 def prior():
     torch.manual_seed(0)
     return pp.TTLP(2, {"digit": pp.Discrete(3)}, components=3, rank=2)
+
+
+class Tables(torch.nn.Module):
+    """A factored train whose tables are parameters themselves, whatever they sum to."""
+
+    def __init__(self):
+        super().__init__()
+        tables = {"initial": (2,), "emissions": (3, 3, 2), "transitions": (2, 2, 2), "loc": (2, 3), "scale": (2, 3)}
+        for name, shape in tables.items():
+            self.register_parameter(name, torch.nn.Parameter(torch.rand(shape) / 2 + 0.25))
+
+    def forward(self):
+        variables = Variables({"z": [pp.Continuous(3)] * 2, "digit": pp.Discrete(3)}, self.loc, self.scale)
+        return FactoredTrain(self.initial, self.emissions, self.transitions, variables, validate_args=False)
 
 
 def derived(law):
@@ -56,9 +72,9 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_law_held_over_a_change_refuses(change):
-    module = prior()
+@pytest.mark.parametrize(("make", "change"), [(prior, c) for c in CHANGES] + [(Tables, c) for c in CHANGES][:-1])
+def test_a_law_held_over_a_change_refuses(make, change):
+    module = make()
     laws = derived(module())
     for law in laws.values():
         law.log_prob(torch.zeros(law.event_shape))  # some know their normaliser
@@ -81,11 +97,12 @@ OPTIMIZERS = {
 }
 
 
+@pytest.mark.parametrize("make", [prior, Tables])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_every_optimizer_is_seen(optimizer):
+def test_every_optimizer_is_seen(optimizer, make):
     """Fused ones, and Pyro's, do not count their writes as torch does."""
-    module = prior()
-    optimizer, others = OPTIMIZERS[optimizer](module.parameters()), torch.optim.SGD(prior().parameters(), lr=0.1)
+    module = make()
+    optimizer, others = OPTIMIZERS[optimizer](module.parameters()), torch.optim.SGD(make().parameters(), lr=0.1)
     law = module()
     law.log_prob(torch.zeros(3)).backward()
     others.step()  # of another module: nothing to this one
@@ -150,18 +167,27 @@ def test_a_density_of_a_held_law_no_longer_integrates_to_something_else():
         assert float(module().log_prob(side).exp().sum() * 24 / 4000) == pytest.approx(1, abs=1e-4)
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda law: pickle.loads(pickle.dumps(law))])
-def test_copies_are_laws_of_their_own(copied):
-    cores = torch.randn(2, 3, 2, 2).add_(0.1)  # has been written to before
+def two_latents(form):
+    """A law of tables that have been written to, and one of these, by name."""
     loc, scale = torch.zeros(2, 3).add_(0.5), torch.ones(2, 3)
-    law = TensorRing(cores, Variables({"z": [pp.Continuous(3)] * 2}, loc, scale))
+    variables = Variables({"z": [pp.Continuous(3)] * 2}, loc, scale)
+    if form == "full":
+        return TensorRing(torch.randn(2, 3, 2, 2).add_(0.1), variables), "log_cores"
+    tables = [torch.ones(shape).mul_(share) for shape, share in (((2,), 0.5), ((2, 3, 2), 1 / 3), ((1, 2, 2), 0.5))]
+    return FactoredTrain(*tables, variables), "emissions"
+
+
+@pytest.mark.parametrize("form", ["full", "factored"])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda law: pickle.loads(pickle.dumps(law))])
+def test_copies_are_laws_of_their_own(copied, form):
+    law, name = two_latents(form)
     twin = copied(law)
     expected = law.log_prob(torch.zeros(2))
-    cores.add_(1.0)
+    getattr(law, name).add_(1.0)
     assert torch.equal(twin.log_prob(torch.zeros(2)), expected)
     with pytest.raises(ValueError, match=MESSAGE):
         copied(law).log_prob(torch.zeros(2))
-    twin.log_cores.add_(1.0)
+    getattr(twin, name).add_(1.0)
     with pytest.raises(ValueError, match=MESSAGE):
         twin.log_prob(torch.zeros(2))
 

@@ -8,10 +8,11 @@ from itertools import permutations
 import laws
 import pytest
 import torch
-from catalogue import NAN
-from linked_attributes import ATTRIBUTES, COLUMNS, as_case, check_codes, linked_prior
+from cases import FORMS
+from catalogue import NAN, as_case
+from linked_attributes import ATTRIBUTES, COLUMNS, check_codes, linked_prior
 
-both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
+every_form = pytest.mark.parametrize("form", FORMS)
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +37,10 @@ def subsets():
 # ---- densities, exactly
 
 
-@both_boundaries
-def test_one_go_and_the_chain_rule_agree_in_any_order(boundary):
+@every_form
+def test_one_go_and_the_chain_rule_agree_in_any_order(form):
     """p(rest given a, b), and p(a) p(b given a) p(rest given a, b) = p(all): six full rows, six with their own gaps."""
-    joint = linked_prior(boundary)()
+    joint = linked_prior(form)()
     value = joint.sample((12,))
     value[6:][torch.rand(6, value.shape[-1]) < 0.4] = NAN
     effect, whole = torch.zeros(12), joint.log_prob(value)
@@ -62,9 +63,9 @@ def rest_of(first, second):
     return [name for name in COLUMNS if name not in first + second]
 
 
-@both_boundaries
-def test_a_block_is_its_attributes_one_by_one(boundary):
-    joint = linked_prior(boundary)()
+@every_form
+def test_a_block_is_its_attributes_one_by_one(form):
+    joint = linked_prior(form)()
     value = joint.sample((5,))
     y, names = value[:, 2:].clone(), list(ATTRIBUTES)
     y[torch.rand(y.shape) < 0.3] = NAN
@@ -76,9 +77,9 @@ def test_a_block_is_its_attributes_one_by_one(boundary):
         laws.close(law.log_prob(value[:, :2]), block.log_prob(value[:, :2]))
 
 
-@both_boundaries
-def test_every_other_answer_agrees_too(boundary):
-    joint = linked_prior(boundary)()
+@every_form
+def test_every_other_answer_agrees_too(form):
+    joint = linked_prior(form)()
     value = joint.sample((5,))
     one_go = joint.condition(**pick(value, ("digit", "age")))
     chained = joint.condition(**pick(value, ("age",))).condition(**pick(value, ("digit",)))
@@ -91,10 +92,10 @@ def test_every_other_answer_agrees_too(boundary):
     laws.close(chained.categorical("hat").probs, one_go.categorical("hat").probs)
 
 
-@both_boundaries
-def test_an_average_over_what_is_not_given_is_not_giving_it(boundary):
+@every_form
+def test_an_average_over_what_is_not_given_is_not_giving_it(form):
     """p(z given digit) = sum over sex of p(sex given digit) p(z given digit, sex), and over hat likewise."""
-    joint = linked_prior(boundary)()
+    joint = linked_prior(form)()
     z = joint.marginal("z").sample((7,))
     law = joint.condition(digit=2.0)
     for name in ("sex", "hat"):
@@ -104,9 +105,9 @@ def test_an_average_over_what_is_not_given_is_not_giving_it(boundary):
         assert (parts[0] - parts[1]).abs().max() > 0.1
 
 
-@both_boundaries
-def test_nothing_given_is_the_marginal(boundary):
-    joint = linked_prior(boundary)()
+@every_form
+def test_nothing_given_is_the_marginal(form):
+    joint = linked_prior(form)()
     value = joint.sample((5,))
     y_nothing, z = torch.full((4,), NAN).double(), value[:, :2]
     expected = joint.marginal("z").log_prob(z)
@@ -122,10 +123,10 @@ def test_nothing_given_is_the_marginal(boundary):
 # ---- samples
 
 
-@both_boundaries
+@every_form
 @pytest.mark.parametrize("how", ["one go", "sex first", "digit first", "beside a gap"])
-def test_draws_of_z_given_two_attributes(boundary, how):
-    prior = linked_prior(boundary)
+def test_draws_of_z_given_two_attributes(form, how):
+    prior = linked_prior(form)
     joint = prior()
     law = {
         "one go": lambda: joint.condition(digit=2.0, sex=0.0),
@@ -139,10 +140,10 @@ def test_draws_of_z_given_two_attributes(boundary, how):
         check_codes(prior, less, digit=2.0, sex=0.0)
 
 
-@both_boundaries
-def test_draws_by_the_chain_rule_are_draws_of_the_joint(boundary):
+@every_form
+def test_draws_by_the_chain_rule_are_draws_of_the_joint(form):
     """Attributes one after the other, each given all before it, and z last."""
-    prior = linked_prior(boundary)
+    prior = linked_prior(form)
     joint, draws = prior(), torch.empty(4000, 6).double()
     law = joint.expand((4000,))
     for name in ("hat", "age", "digit", "sex"):

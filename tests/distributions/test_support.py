@@ -9,14 +9,16 @@ from torch.distributions import constraints
 import pyro_priors as pp
 
 NAN = math.nan
+both_forms = pytest.mark.parametrize("cores", ["full", "factored"])
 
 
-def law():
-    return pp.TTLP(2, {"digit": pp.Discrete(3), "age": pp.Continuous(2)}, components=2, rank=2, order="declared")()
+def law(cores="full"):
+    return pp.TTLP(2, {"digit": pp.Discrete(3), "age": pp.Continuous(2)}, components=2, rank=2, order="declared", cores=cores)()
 
 
-def test_numbers_and_states_mixed():
-    support = law().support
+@both_forms
+def test_numbers_and_states_mixed(cores):
+    support = law(cores).support
     rows = torch.tensor(
         [
             [0.0, -5.0, 2.0, 7.5],
@@ -32,8 +34,9 @@ def test_numbers_and_states_mixed():
     assert (support.event_dim, support.is_discrete) == (1, False)
 
 
-def test_it_is_that_of_the_columns_left():
-    joint = law()
+@both_forms
+def test_it_is_that_of_the_columns_left(cores):
+    joint = law(cores)
     only = joint.marginal("digit").support
     assert only.check(torch.tensor([[2.0], [3.0], [NAN]])).tolist() == [True, False, True]
     assert only.is_discrete
@@ -44,9 +47,10 @@ def test_it_is_that_of_the_columns_left():
     assert not moved.is_discrete
 
 
+@both_forms
 @pytest.mark.parametrize("bad", [3.0, 0.5, math.inf])
-def test_a_density_refuses_what_the_support_does_not_hold(bad):
+def test_a_density_refuses_what_the_support_does_not_hold(bad, cores):
     value = torch.zeros(4)
     value[2] = bad
     with pytest.raises(ValueError, match="expected"):
-        law().log_prob(value)
+        law(cores).log_prob(value)

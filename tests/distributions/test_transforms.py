@@ -6,6 +6,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from cases import make_case
 from catalogue import JOINT_PRIORS, NAN, PRIORS
 from pyro.infer import JitTrace_ELBO, Trace_ELBO
 from pyro.util import ignore_jit_warnings
@@ -106,11 +107,14 @@ def test_over_parameters(name):
     close(ensemble[1], other().log_prob(value).detach())
 
 
-@pytest.mark.parametrize("boundary", ["ring", "train"])
-def test_queries_of_many_rows_at_once(boundary):
+FORMS = {"ring": {"boundary": "ring", "cores": "full"}, "train": {"cores": "full"}, "factored": {"cores": "factored"}}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_queries_of_many_rows_at_once(form):
     """Conditions, posteriors and moments of rows mapped over, as those of a batch."""
     torch.manual_seed(0)
-    prior = pp.TTLP(2, {"digit": pp.Discrete(5), "age": pp.Continuous(2)}, 3, 3, boundary=boundary).double()
+    prior = pp.TTLP(2, {"digit": pp.Discrete(5), "age": pp.Continuous(2)}, 3, 3, **FORMS[form]).double()
     law, value = prior(), prior().sample((4,)).detach()
     value[1, 2] = NAN
     close(
@@ -186,21 +190,20 @@ def test_the_traced_bound_is_right_for_other_data(name):
 
 
 @IGNORED
-def test_a_draw_is_traced():
+@pytest.mark.parametrize("form", ["ring", "factored"])
+def test_a_draw_is_traced(form):
     """Draws differ from run to run, and follow parameters that were not there when they were traced."""
     torch.manual_seed(0)
-    prior = pp.TRIP(3, components=4, rank=3)
-    variables, scale = prior().variables, prior.log_scale.detach().exp()
+    case = make_case("CCC", 3, form, dtype=torch.float32)
 
-    def draw(log_cores, loc):
+    def draw(*parts):
         with ignore_jit_warnings():
-            bound = variables.bind(loc, scale)
-            return pp.distributions.TensorRing(log_cores, bound, validate_args=False).sample((500,))
+            return case.of(parts, validate_args=False).law.sample((500,))
 
     with pyro.validation_enabled(False):
-        traced = torch.jit.trace(draw, (prior.log_cores, prior.loc), check_trace=False)
-    inputs = [torch.randn_like(prior.log_cores).requires_grad_(), 3 * torch.randn_like(prior.loc)]
+        traced = torch.jit.trace(draw, case.parts(), check_trace=False)
+    *tables, loc, scale = case.parts()
+    inputs = [*(torch.randn_like(table).requires_grad_() for table in tables), 3 * torch.randn_like(loc), scale]
     first, second = traced(*inputs), traced(*inputs)
     assert not torch.equal(first, second)
-    law = pp.distributions.TensorRing(inputs[0], variables.bind(inputs[1], scale))
-    torch.testing.assert_close(second.mean(0), law.mean.detach(), atol=0.4, rtol=0)
+    torch.testing.assert_close(second.mean(0), case.of(inputs).law.mean.detach(), atol=0.4, rtol=0)

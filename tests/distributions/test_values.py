@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from catalogue import NAN, make_ring
+from cases import FORMS, make_case
+from catalogue import NAN
 
 from pyro_priors.distributions import (
     CategoricalGaussian,
     Continuous,
     Discrete,
+    FactoredTrain,
     GumbelSoftmax,
     TensorRing,
     TruncatedCategorical,
@@ -123,12 +125,18 @@ def test_a_value_that_16_bits_may_have_rounded_is_refused(dtype):
 
 
 @pytest.mark.parametrize("dtype", HALF)
-@pytest.mark.parametrize("boundary", ["ring", "train"])
-def test_queries_of_16_bits_are_those_of_32(dtype, boundary):
-    """The cores and leaves rounded once, everything else in 32 bits."""
-    case = make_ring("cdCb", 3, boundary, dtype=dtype)
+@pytest.mark.parametrize("form", FORMS)
+def test_queries_of_16_bits_are_those_of_32(dtype, form):
+    """The tables and leaves rounded once, everything else in 32 bits."""
+    case = make_case("cdCb", 3, form, dtype=dtype)
     wide = case.variables.bind(case.variables.loc.float(), case.variables.scale.float())
-    law, same = case.ring, TensorRing(case.log_cores.float(), wide, boundary, case.order)
+    law = case.law
+    if form == "factored":
+        emissions = [table.float() for table in law.emissions]
+        given = (law.initial.float(), emissions, law.transitions.float(), wide, case.order)
+        same = FactoredTrain(*given, validate_args=False).weigh(torch.zeros(4, 3))  # sums are not quite one
+    else:
+        same = TensorRing(case.tables[0].float(), wide, form, case.order)
     value = torch.tensor([[0.5, 1, NAN, NAN], [NAN, NAN, 2.25, 1]])
     for x in (value, value.to(dtype)):
         torch.testing.assert_close(law.log_prob(x), same.log_prob(value))

@@ -6,7 +6,8 @@ import laws
 import oracles
 import pytest
 import torch
-from catalogue import NAN, make_ring
+from cases import FORMS, make_case
+from catalogue import NAN
 from sklearn.metrics import accuracy_score, log_loss
 
 import pyro_priors as pp
@@ -125,14 +126,14 @@ def discrete_table(case):
     return tuple(f"v{c}" for c in discrete), table.sum(rest) if rest else table
 
 
-@pytest.mark.parametrize("boundary", ["ring", "train"])
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("kinds", ["bdDb", "cdCb", "DcbC", "d"])
 @pytest.mark.parametrize("seed", [0, 1, 2])  # each with an order of its own
-def test_mutual_information_is_that_of_enumeration(kinds, boundary, seed):
-    case = make_ring(kinds, 3, boundary, seed=seed)
+def test_mutual_information_is_that_of_enumeration(kinds, form, seed):
+    case = make_case(kinds, 3, form, seed=seed)
     names, table = discrete_table(case)
     expected = enumerated_information(table)
-    variables, information = mutual_information(case.ring)
+    variables, information = mutual_information(case.law)
     assert variables == names
     laws.close(information, expected)
     if len(names) > 1:
@@ -140,29 +141,30 @@ def test_mutual_information_is_that_of_enumeration(kinds, boundary, seed):
 
 
 def test_mutual_information_of_single_precision_parameters_is_exact_too():
-    case = make_ring("bdD", 3, "train", dtype=torch.float32)
-    information = mutual_information(case.ring)[1]
+    case = make_case("bdD", 3, "train", dtype=torch.float32)
+    information = mutual_information(case.law)[1]
     laws.close(information, enumerated_information(discrete_table(case)[1]))
     assert torch.equal(information, information.T)
 
 
-def test_mutual_information_given_something():
-    case = make_ring("bdDc", 3, "ring")
+@pytest.mark.parametrize("form", FORMS)
+def test_mutual_information_given_something(form):
+    case = make_case("bdDc", 3, form)
     table = oracles.log_table(case).exp()[:, 2].sum(-1)
-    names, information = mutual_information(case.ring.condition(v1=torch.tensor(2.0)))
+    names, information = mutual_information(case.law.condition(v1=torch.tensor(2.0)))
     assert names == ("v0", "v2")
     laws.close(information, enumerated_information(table / table.sum()))
-    assert mutual_information(case.ring.marginal(["v3", "v2"]))[0] == ("v2",)
+    assert mutual_information(case.law.marginal(["v3", "v2"]))[0] == ("v2",)
 
 
 def test_mutual_information_where_states_are_excluded():
-    case = make_ring("bdD", 3, "ring")
+    case = make_case("bdD", 3, "ring")
     weights = torch.zeros(3, 4).double()
     weights[1, 0] = weights[2, 3] = -torch.inf
     table = oracles.log_table(case).exp()
     table[:, 0], table[:, :, 3] = 0, 0
     expected = enumerated_information(table[:, 1:, :3] / table.sum())
-    laws.close(mutual_information(case.ring.weigh(weights))[1], expected)
+    laws.close(mutual_information(case.law.weigh(weights))[1], expected)
 
 
 def test_mutual_information_of_a_prior_has_names_and_no_gradient():
@@ -211,14 +213,14 @@ BAD = {
     "half a bin": (lambda: calibration(HALVES, ZEROS, 1.5), "bins: expected an integer of at least 1, got 1.5"),
     "a prior that was not called": (
         lambda: mutual_information(pp.TTLP(1, {"a": pp.Discrete(2)})),
-        r"joint: expected a TensorRing, such as prior\(\), got TTLP",
+        r"joint: expected a TensorRing or FactoredTrain, such as prior\(\), got TTLP",
     ),
     "a batch": (
-        lambda: mutual_information(make_ring("bd").ring.condition(v0=torch.zeros(3))),
+        lambda: mutual_information(make_case("bd").law.condition(v0=torch.zeros(3))),
         r"joint: expected a law without batch dimensions, got batch shape \(3,\)",
     ),
     "nothing discrete": (
-        lambda: mutual_information(make_ring("cdc").ring.marginal(["v0", "v2"])),
+        lambda: mutual_information(make_case("cdc").law.marginal(["v0", "v2"])),
         "joint: expected a law with a discrete variable",
     ),
 }

@@ -8,8 +8,9 @@ import oracles
 import pyro
 import pytest
 import torch
-from catalogue import NAN
-from linked_attributes import ATTRIBUTES, as_case, check_codes, linked_prior, same_law
+from cases import FORMS
+from catalogue import NAN, as_case
+from linked_attributes import ATTRIBUTES, check_codes, linked_prior, same_law
 from pyro import poutine
 from pyro.infer import Predictive
 
@@ -18,7 +19,7 @@ from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 
 SHAPE = (1, 4, 4)
-both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
+every_form = pytest.mark.parametrize("form", FORMS)
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +28,9 @@ def _fresh():
     pyro.set_rng_seed(0)
 
 
-def make_vae(boundary="train"):
+def make_vae(form="train"):
     """A joint VAE in float64 whose pictures are the codes themselves."""
-    prior = linked_prior(boundary)
+    prior = linked_prior(form)
     vae = JointVAE(GatedMLPEncoder(SHAPE, 2, (8,)), GatedMLPDecoder(2, SHAPE, (8,)), prior).double()
     vae.decoder, vae.likelihood = torch.nn.Identity(), Means()
     return vae
@@ -53,10 +54,10 @@ class Excluding(torch.nn.Module):
         return self.prior().weigh(weights)
 
 
-@both_boundaries
-def test_generated_pictures_given_two_attributes(boundary):
+@every_form
+def test_generated_pictures_given_two_attributes(form):
     """Here a picture is its code."""
-    vae = make_vae(boundary)
+    vae = make_vae(form)
     y = torch.tensor([0.0, NAN, NAN, 1.0]).double().expand(4000, 4)
     conditioned = poutine.condition(vae.model, {"y": y})
     for codes in (
@@ -68,10 +69,10 @@ def test_generated_pictures_given_two_attributes(boundary):
         check_codes(vae.prior, codes, digit=0.0, hat=1.0)
 
 
-@both_boundaries
-def test_generating_by_the_chain_rule(boundary):
+@every_form
+def test_generating_by_the_chain_rule(form):
     """p(x given digit) has the same pictures as a hat drawn given the digit, then pictures given both."""
-    vae = make_vae(boundary)
+    vae = make_vae(form)
     one_go = queries.generate(vae, 20_000, {"digit": 2})
     hats = vae.prior().condition(digit=2.0).categorical("hat").sample((20_000,))
     assert same_law(queries.generate(vae, 20_000, {"digit": 2, "hat": hats}), one_go)
@@ -94,10 +95,10 @@ def test_generating_given_nothing():
     assert not same_law(queries.generate(vae, 4000, {"digit": 0}), marginal)
 
 
-@both_boundaries
-def test_classification_is_consistent(boundary):
+@every_form
+def test_classification_is_consistent(form):
     """At one draw of z: p(digit) = sum over hat of p(hat) p(digit given hat), and given nothing is no y at all."""
-    vae, x = make_vae(boundary), torch.rand(5, *SHAPE).double()
+    vae, x = make_vae(form), torch.rand(5, *SHAPE).double()
     nothing = torch.full((5, 4), NAN).double()
 
     def classify(y=None):
@@ -116,10 +117,10 @@ def test_classification_is_consistent(boundary):
     assert all(torch.equal(probs, alone[name]) for name, probs in classify(nothing).items())
 
 
-@both_boundaries
-def test_imputing_all_at_once_and_one_after_the_other(boundary):
+@every_form
+def test_imputing_all_at_once_and_one_after_the_other(form):
     """For codes that are certain: q(z given x) knows nothing of y, so that a second call draws z afresh."""
-    vae, x = make_vae(boundary), torch.rand(1, *SHAPE).double().expand(8000, *SHAPE)
+    vae, x = make_vae(form), torch.rand(1, *SHAPE).double().expand(8000, *SHAPE)
     vae.encoder = Certain(vae.encoder)
     nothing = torch.full((8000, 4), NAN).double()
     at_once = queries.impute(vae, x, nothing)[0]

@@ -5,14 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from catalogue import make_ring
+from cases import FORMS, make_case
 
 import pyro_priors as pp
 from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
-
-
-def ring():
-    return make_ring("cdc", 2, "ring").ring
 
 
 def latents(count=2, components=3):
@@ -29,41 +25,106 @@ def joint(**options):
     return pp.TTLP(2, {"digit": Discrete(3)}, rank=2, **options)
 
 
-def excluding():
-    """A ring that was told that its label is not 1."""
+def excluding(law):
+    """A law of three variables that was told that its label is not 1."""
     weights = torch.zeros(3, 3)
     weights[1, 1] = -math.inf
-    return ring().weigh(weights)
+    return law.weigh(weights)
 
 
 def excluded_row():
     return torch.tensor([math.nan, 1.0, math.nan])
 
 
-CASES = {
+QUERIES = {
     "complex value": (
-        lambda: ring().log_prob(torch.zeros(3) * 1j),
+        lambda law: law.log_prob(torch.zeros(3) * 1j),
         "expected a tensor of real numbers, got torch.c",
     ),
-    "condition on nothing said": (lambda: ring().condition(v1=None), "v1: expected a tensor or a number, got None"),
-    "condition on text": (lambda: ring().condition(v1="three"), "v1: expected a tensor or a number, got 'three'"),
-    "marginal of a fraction": (lambda: ring().marginal(1.5), "the name or the index of a variable, got 1.5"),
-    "marginal of None": (lambda: ring().marginal(None), "the name or the index of a variable, got None"),
-    "marginal of a truth value": (lambda: ring().marginal(True), "the name or the index of a variable, got True"),
-    "weigh with a list": (lambda: ring().weigh([0.0]), "log_weights: expected a tensor .*got list"),
+    "condition on nothing said": (lambda law: law.condition(v1=None), "v1: expected a tensor or a number, got None"),
+    "condition on text": (lambda law: law.condition(v1="three"), "v1: expected a tensor or a number, got 'three'"),
+    "marginal of a fraction": (lambda law: law.marginal(1.5), "the name or the index of a variable, got 1.5"),
+    "marginal of None": (lambda law: law.marginal(None), "the name or the index of a variable, got None"),
+    "marginal of a truth value": (lambda law: law.marginal(True), "the name or the index of a variable, got True"),
+    "weigh with a list": (lambda law: law.weigh([0.0]), "log_weights: expected a tensor .*got list"),
     "weigh with another batch": (
-        lambda: ring().condition(v1=torch.zeros(3)).weigh(torch.zeros(2, 2, 3)),
+        lambda law: law.condition(v1=torch.zeros(3)).weigh(torch.zeros(2, 2, 3)),
         "log_weights: expected batch shapes that fit each other",
     ),
-    "condition on an excluded state": (lambda: excluding().condition(v1=torch.tensor(1.0)), "contradictory evidence"),
-    "impute beside an excluded state": (lambda: excluding().impute(excluded_row()), "contradictory evidence"),
-    "state_probs beside an excluded state": (lambda: excluding().state_probs(excluded_row()), "contradictory evidence"),
-    "most_probable beside an excluded state": (lambda: excluding().most_probable(excluded_row()), "contradictory"),
+    "condition on an excluded state": (
+        lambda law: excluding(law).condition(v1=torch.tensor(1.0)),
+        "contradictory evidence",
+    ),
+    "impute beside an excluded state": (lambda law: excluding(law).impute(excluded_row()), "contradictory evidence"),
+    "state_probs beside an excluded state": (
+        lambda law: excluding(law).state_probs(excluded_row()),
+        "contradictory evidence",
+    ),
+    "most_probable beside an excluded state": (
+        lambda law: excluding(law).most_probable(excluded_row()),
+        "contradictory",
+    ),
     "expand to another shape": (
-        lambda: ring().expand((2,)).expand((3,)),
+        lambda law: law.expand((2,)).expand((3,)),
         r"cannot expand \(2,\) to \(3,\)",
     ),
-    "expand to fewer": (lambda: ring().expand((2,)).expand(()), r"batch_shape: cannot expand \(2,\) to \(\)"),
+    "expand to fewer": (lambda law: law.expand((2,)).expand(()), r"batch_shape: cannot expand \(2,\) to \(\)"),
+    "event size": (lambda law: law.log_prob(torch.zeros(4, 2)), r"last dimension of 3, got shape \(4, 2\)"),
+    "scalar value": (lambda law: law.log_prob(torch.tensor(0.0)), r"last dimension of 3, got shape \(\)"),
+    "not a tensor": (lambda law: law.log_prob([0.0, 0.0, 0.0]), "expected a tensor of real numbers, got list"),
+    "category too large": (
+        lambda law: law.log_prob(torch.tensor([0.0, 3.0, 0.0])),
+        r"one of 0..2 or NaN at index \(1,\), got 3",
+    ),
+    "category negative": (lambda law: law.impute(torch.tensor([0.0, -1.0, 0.0])), r"one of 0..2 or NaN .*got -1"),
+    "category fractional": (
+        lambda law: law.state_probs(torch.tensor([0.0, 0.5, 0.0])),
+        r"one of 0..2 or NaN .*got 0.5",
+    ),
+    "infinite value": (lambda law: law.log_prob(torch.tensor([math.inf, 0.0, 0.0])), "a finite value or NaN .*got inf"),
+    "infinite category": (lambda law: law.log_prob(torch.tensor([0.0, math.inf, 0.0])), "one of 0..2 or NaN .*got inf"),
+    "batch does not fit": (
+        lambda law: law.condition(v1=torch.zeros(3)).log_prob(torch.zeros(2, 2)),
+        r"value: expected batch shapes that fit each other, got \(2,\) and \(3,\)",
+    ),
+    "condition on unknown": (
+        lambda law: law.condition(w=torch.tensor(0.0)),
+        "unknown variable 'w'; .*'v0', 'v1', 'v2'",
+    ),
+    "condition again": (
+        lambda law: law.condition(v0=torch.tensor(0.0)).condition(v0=torch.tensor(1.0)),
+        "v0: not among the variables that are left",
+    ),
+    "condition on all": (
+        lambda law: law.condition(v0=torch.tensor(0.0), v1=torch.tensor(0.0), v2=torch.tensor(0.0)),
+        "nothing is left",
+    ),
+    "condition on an impossible state": (
+        lambda law: law.condition(v1=torch.tensor(7.0)),
+        r"one of 0..2 or NaN .*got 7",
+    ),
+    "condition on infinity": (lambda law: law.condition(v0=torch.tensor(-math.inf)), "a finite value or NaN"),
+    "condition with shapes that do not fit": (
+        lambda law: law.condition(v0=torch.zeros(2), v1=torch.zeros(3)),
+        r"given values: expected batch shapes that fit",
+    ),
+    "marginal of unknown": (lambda law: law.marginal("w"), "unknown variable 'w'"),
+    "marginal of a column that is not there": (lambda law: law.marginal([0, 5]), "expected a column below 3, got 5"),
+    "marginal twice": (lambda law: law.marginal(["v0", 0]), "each once"),
+    "marginal of nothing": (lambda law: law.marginal([]), "at least one variable"),
+    "weigh with another shape": (
+        lambda law: law.weigh(torch.zeros(3, 2)),
+        r"log_weights: .* shape \(\*, 3, 3\), got \(3, 2\)",
+    ),
+    "weigh with NaN": (
+        lambda law: law.weigh(torch.full((3, 3), math.nan)),
+        "log_weights: expected finite values or -inf",
+    ),
+    "contradictory evidence": (lambda law: law.weigh(torch.full((3, 3), -math.inf)), "contradictory evidence"),
+    "categorical of a continuous variable": (lambda law: law.categorical("v0"), "v0: expected one discrete variable"),
+}
+
+CASES = {
     "cores in a list": (lambda: TensorRing([[0.0]], latents()), "log_cores: expected a tensor of floats, got list"),
     "cores of integers": (
         lambda: TensorRing(cores().long(), latents()),
@@ -86,55 +147,11 @@ CASES = {
     "attributes in a list": (lambda: pp.TTLP(2, ["digit"]), "attributes: expected a mapping .*got list"),
     "codes in a list": (lambda: pp.TRIP(3).reinitialize([[0.0, 0.0, 0.0]]), r"z: expected shape \(n, 3\) .*got list"),
     "labels in a list": (lambda: joint().reinitialize(torch.zeros(1, 2), [[1.0]]), "y: expected a tensor .*got list"),
-    "event size": (lambda: ring().log_prob(torch.zeros(4, 2)), r"last dimension of 3, got shape \(4, 2\)"),
-    "scalar value": (lambda: ring().log_prob(torch.tensor(0.0)), r"last dimension of 3, got shape \(\)"),
-    "not a tensor": (lambda: ring().log_prob([0.0, 0.0, 0.0]), "expected a tensor of real numbers, got list"),
-    "category too large": (
-        lambda: ring().log_prob(torch.tensor([0.0, 3.0, 0.0])),
-        r"one of 0..2 or NaN at index \(1,\), got 3",
-    ),
-    "category negative": (lambda: ring().impute(torch.tensor([0.0, -1.0, 0.0])), r"one of 0..2 or NaN .*got -1"),
-    "category fractional": (lambda: ring().state_probs(torch.tensor([0.0, 0.5, 0.0])), r"one of 0..2 or NaN .*got 0.5"),
-    "infinite value": (lambda: ring().log_prob(torch.tensor([math.inf, 0.0, 0.0])), "a finite value or NaN .*got inf"),
-    "infinite category": (lambda: ring().log_prob(torch.tensor([0.0, math.inf, 0.0])), "one of 0..2 or NaN .*got inf"),
-    "batch does not fit": (
-        lambda: ring().condition(v1=torch.zeros(3)).log_prob(torch.zeros(2, 2)),
-        r"value: expected batch shapes that fit each other, got \(2,\) and \(3,\)",
-    ),
-    "condition on unknown": (lambda: ring().condition(w=torch.tensor(0.0)), "unknown variable 'w'; .*'v0', 'v1', 'v2'"),
     "condition twice": (lambda: joint()().condition(digit=torch.tensor(1.0), y=torch.ones(1)), "given twice"),
-    "condition again": (
-        lambda: ring().condition(v0=torch.tensor(0.0)).condition(v0=torch.tensor(1.0)),
-        "v0: not among the variables that are left",
-    ),
-    "condition on all": (
-        lambda: ring().condition(v0=torch.tensor(0.0), v1=torch.tensor(0.0), v2=torch.tensor(0.0)),
-        "nothing is left",
-    ),
-    "condition on an impossible state": (lambda: ring().condition(v1=torch.tensor(7.0)), r"one of 0..2 or NaN .*got 7"),
-    "condition on infinity": (lambda: ring().condition(v0=torch.tensor(-math.inf)), "a finite value or NaN"),
     "condition on a block of another size": (
         lambda: joint()().condition(z=torch.zeros(5, 3)),
         r"z: expected a last dimension of 2",
     ),
-    "condition with shapes that do not fit": (
-        lambda: ring().condition(v0=torch.zeros(2), v1=torch.zeros(3)),
-        r"given values: expected batch shapes that fit",
-    ),
-    "marginal of unknown": (lambda: ring().marginal("w"), "unknown variable 'w'"),
-    "marginal of a column that is not there": (lambda: ring().marginal([0, 5]), "expected a column below 3, got 5"),
-    "marginal twice": (lambda: ring().marginal(["v0", 0]), "each once"),
-    "marginal of nothing": (lambda: ring().marginal([]), "at least one variable"),
-    "weigh with another shape": (
-        lambda: ring().weigh(torch.zeros(3, 2)),
-        r"log_weights: .* shape \(\*, 3, 3\), got \(3, 2\)",
-    ),
-    "weigh with NaN": (
-        lambda: ring().weigh(torch.full((3, 3), math.nan)),
-        "log_weights: expected finite values or -inf",
-    ),
-    "contradictory evidence": (lambda: ring().weigh(torch.full((3, 3), -math.inf)), "contradictory evidence"),
-    "categorical of a continuous variable": (lambda: ring().categorical("v0"), "v0: expected one discrete variable"),
     "cores of another shape": (
         lambda: TensorRing(cores(3), latents()),
         r"log_cores: expected shape \(2, 3, m, m\).*got \(3, 3, 2, 2\)",
@@ -186,7 +203,7 @@ CASES = {
     "no variable at all": (lambda: pp.TTLP(0, {}), "attributes: expected at least one"),
     "order of a prior": (
         lambda: joint(order="sorted"),
-        "order: expected 'random', 'declared' or a permutation, got 'sorted'",
+        "order: expected 'data', 'random', 'declared' or a permutation, got 'sorted'",
     ),
     "order that is no permutation": (
         lambda: joint(order=[0, 1]),
@@ -209,6 +226,15 @@ CASES = {
 }
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("query", QUERIES)
+def test_bad_queries(query, form):
+    call, message = QUERIES[query]
+    law = make_case("cdc", 2, form).law
+    with pytest.raises(ValueError, match=message):
+        call(law)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_bad_input(case):
     call, message = CASES[case]
@@ -216,21 +242,23 @@ def test_bad_input(case):
         call()
 
 
-def test_validation_can_be_switched_off():
-    case = make_ring("cd", 2, "ring")
-    law = TensorRing(case.log_cores, case.variables, validate_args=False)
+@pytest.mark.parametrize("form", FORMS)
+def test_validation_can_be_switched_off(form):
+    case = make_case("cd", 2, form)
+    law = case.of(case.parts(), validate_args=False).law
     assert law.log_prob(torch.tensor([0.0, 9.0])) == -math.inf
 
 
-def test_an_excluded_value_has_density_zero_and_no_gradient():
-    case = make_ring("cdc", 2, "ring")
-    cores = case.log_cores.clone().requires_grad_()
+@pytest.mark.parametrize("form", FORMS)
+def test_an_excluded_value_has_density_zero_and_no_gradient(form):
+    case = make_case("cdc", 2, form)
+    leaves = case.leaves()
     weights = torch.zeros(3, 3).double()
     weights[1, 1] = -math.inf
-    score = TensorRing(cores, case.variables).weigh(weights).log_prob(torch.tensor([0.0, 1.0, 0.0]).double())
+    score = case.of(leaves).law.weigh(weights).log_prob(torch.tensor([0.0, 1.0, 0.0]).double())
     assert score == -math.inf
     score.backward()
-    assert cores.grad.isfinite().all()
+    assert all(leaf.grad.isfinite().all() for leaf in leaves)
 
 
 def test_padding_of_component_parameters_is_ignored():
@@ -240,4 +268,4 @@ def test_padding_of_component_parameters_is_ignored():
 
 
 def test_numpy_integers_are_indices():
-    assert ring().marginal([np.int64(0)]).event_shape == (1,)
+    assert make_case().law.marginal([np.int64(0)]).event_shape == (1,)
