@@ -12,16 +12,17 @@ from sklearn.metrics import mutual_info_score
 import pyro_priors as pp
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.dependence import (
+    FADE,
     Dependence,
     codes_of,
     data_order,
     information_of_codes,
     measure_dependence,
-    neighbour_information,
     order_names,
     pairwise_mutual_information,
 )
 from pyro_priors.modules.paths import greedy_path, heaviest_path, path_weight
+from pyro_priors.modules.settling import nearness, settled
 
 nan = torch.nan
 
@@ -256,9 +257,9 @@ def test_the_path_is_heavier_than_declared_and_greedy_ones():
         weights = (weights + weights.T).fill_diagonal_(0)
         order = data_order(weights)
         assert sorted(order) == list(range(count))
-        weight = float(neighbour_information(weights, order).sum())
+        weight = nearness(weights.numpy(), list(order), FADE)
         for other in (greedy_path(weights.numpy()), list(range(count))):
-            assert weight >= path_weight(weights.numpy(), other) - 1e-9
+            assert weight >= nearness(weights.numpy(), other, FADE)
         assert order == data_order(weights)
     noise = torch.rand(30, 30) * 1e-14
     assert data_order(torch.ones(30, 30) + noise + noise.T) == tuple(range(30))  # rounding lays no order
@@ -352,3 +353,29 @@ def test_many_columns_are_laid_in_seconds():
     start = time.process_time()
     assert len(data_order(weights + weights.T)) == 500
     assert time.process_time() - start < 5
+
+
+def test_columns_of_one_place_stand_together():
+    """Two columns of each place of a sequence: those of a place are nearly equal, and tell the next place alike."""
+    places = torch.arange(12) // 2
+    weights = 0.5 ** (places[:, None] - places).abs().double()
+    weights[places[:, None] == places] = 0.9
+    weights.fill_diagonal_(0)
+    shuffle = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    order = places[shuffle][list(data_order(weights[shuffle][:, shuffle]))].tolist()
+    assert order in (sorted(order), sorted(order, reverse=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_settling_only_raises_the_sum(count):
+    generator = torch.Generator().manual_seed(count)
+    weights = torch.rand(count, count, generator=generator).double() ** 4
+    weights = (weights + weights.T).fill_diagonal_(0).numpy()
+    path = torch.randperm(count, generator=generator).tolist()
+    after = settled(weights, path, FADE)
+    assert sorted(after) == list(range(count))
+    assert nearness(weights, after, FADE) >= nearness(weights, path, FADE)
+    by_hand = sum(
+        weights[a, b] * FADE ** (j - i - 1) for i, a in enumerate(after) for j, b in enumerate(after) if i < j
+    )
+    assert nearness(weights, after, FADE) == pytest.approx(by_hand, abs=1e-8)
