@@ -5,6 +5,7 @@ import math
 import time
 import tracemalloc
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import mutual_info_score
@@ -21,7 +22,7 @@ from pyro_priors.modules.dependence import (
     order_names,
     pairwise_mutual_information,
 )
-from pyro_priors.modules.paths import greedy_path, heaviest_path, path_weight
+from pyro_priors.modules.paths import _move, _turn, greedy_path, heaviest_path, improved, path_weight
 
 nan = torch.nan
 
@@ -260,8 +261,23 @@ def test_the_path_is_heavier_than_declared_and_greedy_ones():
         for other in (greedy_path(weights.numpy()), list(range(count))):
             assert weight >= path_weight(weights.numpy(), other) - 1e-9
         assert order == data_order(weights)
-    noise = torch.rand(30, 30) * 1e-14
+    noise = torch.rand(30, 30).double() * 1e-14
     assert data_order(torch.ones(30, 30) + noise + noise.T) == tuple(range(30))  # rounding lays no order
+
+
+def test_no_order_is_worse_than_the_declared_one():
+    """Where moves from the greedy path lead no further."""
+    rng = np.random.default_rng(0)
+    caught = 0
+    for _ in range(30):
+        weights = rng.random((12, 12)) * 0.5
+        weights = weights + weights.T
+        weights[np.arange(11), np.arange(1, 12)] = weights[np.arange(1, 12), np.arange(11)] = 0.85
+        np.fill_diagonal(weights, 0.0)
+        declared = path_weight(weights, list(range(12)))
+        assert path_weight(weights, heaviest_path(weights)) >= declared - 1e-9
+        caught += path_weight(weights, improved(weights, greedy_path(weights))) < declared - 1e-9
+    assert caught
 
 
 def test_a_greedy_path_grows_at_both_ends():
@@ -271,6 +287,36 @@ def test_a_greedy_path_grows_at_both_ends():
     assert greedy_path(weights.numpy()) == [1, 3, 4, 2, 0]
     weights[3, 4] = weights[4, 3] = 0.0
     assert greedy_path(weights.numpy()) == [2, 4, 1, 3, 0]
+    apart = torch.zeros(6, 6)
+    apart[(0, 1, 2, 3, 4, 5), (1, 0, 3, 2, 5, 4)] = torch.tensor([0.1, 0.1, 0.3, 0.3, 0.2, 0.2])
+    assert greedy_path(apart.numpy()) == [2, 3, 4, 5, 0, 1]
+
+
+def around(weights, tour):
+    return float(weights[tour, np.roll(tour, -1)].sum())
+
+
+def test_a_move_is_the_best_one_and_gains_what_it_says():
+    """Against all stretches, and all places for the first nodes of a tour."""
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        weights = rng.random((8, 8))
+        weights, tour = weights + weights.T, rng.permutation(8)
+        links, before = weights[tour, np.roll(tour, -1)], around(weights, tour)
+        turns = [np.r_[tour[:1], tour[j:0:-1], tour[j + 1 :]] for j in range(1, 8)]
+        results = [(_turn(weights, tour, links), turns)]
+        for length in (1, 2, 3):
+            rest = tour[length:]
+            moves = [
+                np.r_[rest[:k], piece, rest[k:]]
+                for k in range(1, len(rest))
+                for piece in (tour[:length], tour[:length][::-1])
+            ]
+            results.append((_move(weights, tour, links, length), moves))
+        for (gain, after), others in results:
+            assert sorted(after) == list(range(8))
+            assert around(weights, after) - before == pytest.approx(gain, abs=1e-12)
+            assert gain == pytest.approx(max(around(weights, other) for other in others) - before, abs=1e-12)
 
 
 def test_columns_without_information_stand_at_the_end():
