@@ -149,11 +149,9 @@ class ChainPrior(Prior):
             latents = list(range(self.latent_dim))
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         variables, order = self._bound(), self.order
-        if self.order_laid is not None:
-            if relay or not self.order_laid:
-                order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
-            self.order_laid.fill_(True)  # also where the present law is better, in the order that it has
-            self._notices.clear()
+        if self.order_laid is not None and (relay or not self.order_laid):
+            order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
+            force = True  # tables of another order cannot be compared: their training has not begun
         if self.init == "noise":
             (loc, scale), tables = fit_leaves(value, variables), self.form.noise()
         else:
@@ -173,6 +171,8 @@ class ChainPrior(Prior):
             self.log_scale.copy_(scale.log())
         if self.order_laid is not None and self.order is not None and order is not None:
             self.order.copy_(order)
+            self.order_laid.fill_(True)
+            self._notices.clear()
         return True
 
     def extra_repr(self) -> str:

@@ -96,7 +96,8 @@ class TRIP(ChainPrior):
             z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn;
                 about 2,000 are enough.
             force: take the new parameters whatever they score (``init="noise"`` always does).
-            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays.
+            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays. Whenever the chain is
+                laid the new parameters are taken: tables belong to an order.
 
         Returns:
             Whether the parameters changed.

@@ -108,7 +108,8 @@ class TTLP(ChainPrior):
                 Where there are no latents, the rows of attributes may stand here.
             y: attributes, ``(n, n_attributes)``, NaN = missing; all missing by default.
             force: take the new parameters whatever they score.
-            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays.
+            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays. Whenever the chain is
+                laid the new parameters are taken: tables belong to an order.
 
         Returns:
             Whether the parameters changed.

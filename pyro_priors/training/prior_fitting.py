@@ -152,6 +152,8 @@ def _start(prior: Any, observed: Observed, value: Tensor, scale: Tensor, validat
     with warnings.catch_warnings():  # it goes on to train, whatever the codes are
         warnings.filterwarnings("ignore", "z: expected draws of q")
         prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
-    start = min(start, _Start(prior, validation), key=lambda candidate: candidate.loss)
+    there = _Start(prior, validation)
+    laid = not torch.equal(*(s.state.get("order_laid", torch.tensor(0)) for s in (start, there)))
+    start = there if laid else min(start, there, key=lambda candidate: candidate.loss)
     prior.load_state_dict(start.state)
     return start

@@ -12,16 +12,17 @@ from sklearn.metrics import mutual_info_score
 import pyro_priors as pp
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.dependence import (
+    FADE,
     Dependence,
     codes_of,
     data_order,
     information_of_codes,
     measure_dependence,
-    neighbour_information,
     order_names,
     pairwise_mutual_information,
 )
 from pyro_priors.modules.paths import greedy_path, heaviest_path, path_weight
+from pyro_priors.modules.settling import nearness, settled
 
 nan = torch.nan
 
@@ -147,6 +148,14 @@ def test_rare_categories_beyond_a_thousand_share_a_code():
     assert len(codes_of(x[1000:2000], variables_of(3000)).unique()) == 1000
 
 
+def test_the_memory_for_tables_changes_nothing(monkeypatch):
+    value, variables = mixed()
+    information = pairwise_mutual_information(value, variables)
+    for cells in (1, 200, 3000):
+        monkeypatch.setattr("pyro_priors.modules.dependence.CELLS", cells)
+        torch.testing.assert_close(pairwise_mutual_information(value, variables), information, rtol=0, atol=1e-14)
+
+
 def test_codes_of_the_user_count_as_columns():
     """A vector's clusters stand beside columns."""
     value, variables = mixed()
@@ -164,6 +173,9 @@ def test_nothing_is_known_of_empty_and_constant_columns():
     assert torch.equal(pairwise_mutual_information(value, variables), torch.zeros(4, 4, dtype=torch.float64))
     for rows in (0, 1, 2):
         assert torch.equal(pairwise_mutual_information(value[:rows], variables), torch.zeros(4, 4).double())
+    torch.manual_seed(0)
+    beside = torch.cat([torch.randint(0, 7, (997, 40)), torch.ones(997, 1)], 1)
+    assert (pairwise_mutual_information(beside, variables_of(*[7] * 40, 2))[-1] == 0).all()
     apart = torch.tensor([[0.0, nan], [1.0, nan], [nan, 0.0], [nan, 1.0]]).repeat(50, 1)
     assert (pairwise_mutual_information(apart, variables_of(2, 2)) == 0).all()
 
@@ -245,11 +257,12 @@ def test_the_path_is_heavier_than_declared_and_greedy_ones():
         weights = (weights + weights.T).fill_diagonal_(0)
         order = data_order(weights)
         assert sorted(order) == list(range(count))
-        weight = float(neighbour_information(weights, order).sum())
+        weight = nearness(weights.numpy(), list(order), FADE)
         for other in (greedy_path(weights.numpy()), list(range(count))):
-            assert weight >= path_weight(weights.numpy(), other) - 1e-9
+            assert weight >= nearness(weights.numpy(), other, FADE)
         assert order == data_order(weights)
-        assert order == data_order(weights + 1e-14 * torch.ones(count, count))  # rounding
+    noise = torch.rand(30, 30) * 1e-14
+    assert data_order(torch.ones(30, 30) + noise + noise.T) == tuple(range(30))  # rounding lays no order
 
 
 def test_a_greedy_path_grows_at_both_ends():
@@ -340,3 +353,29 @@ def test_many_columns_are_laid_in_seconds():
     start = time.process_time()
     assert len(data_order(weights + weights.T)) == 500
     assert time.process_time() - start < 5
+
+
+def test_columns_of_one_place_stand_together():
+    """Two columns of each place of a sequence: those of a place are nearly equal, and tell the next place alike."""
+    places = torch.arange(12) // 2
+    weights = 0.5 ** (places[:, None] - places).abs().double()
+    weights[places[:, None] == places] = 0.9
+    weights.fill_diagonal_(0)
+    shuffle = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    order = places[shuffle][list(data_order(weights[shuffle][:, shuffle]))].tolist()
+    assert order in (sorted(order), sorted(order, reverse=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_settling_only_raises_the_sum(count):
+    generator = torch.Generator().manual_seed(count)
+    weights = torch.rand(count, count, generator=generator).double() ** 4
+    weights = (weights + weights.T).fill_diagonal_(0).numpy()
+    path = torch.randperm(count, generator=generator).tolist()
+    after = settled(weights, path, FADE)
+    assert sorted(after) == list(range(count))
+    assert nearness(weights, after, FADE) >= nearness(weights, path, FADE)
+    by_hand = sum(
+        weights[a, b] * FADE ** (j - i - 1) for i, a in enumerate(after) for j, b in enumerate(after) if i < j
+    )
+    assert nearness(weights, after, FADE) == pytest.approx(by_hand, abs=1e-8)

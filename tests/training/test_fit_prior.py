@@ -162,3 +162,66 @@ def test_bad_input(case):
     call, message = BAD[case]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def linked(rows=600, columns=6, seed=0):
+    """Binary columns, each like its neighbour, with gaps."""
+    generator = torch.Generator().manual_seed(seed)
+    flips = torch.rand(rows, columns, generator=generator) < 0.2
+    flips[:, 0] = torch.rand(rows, generator=generator) < 0.5
+    value = (flips.cumsum(1) % 2).float()
+    value[torch.rand(value.shape, generator=generator) < 0.1] = torch.nan
+    return value
+
+
+def binary_table(**how):
+    torch.manual_seed(0)
+    return pp.TTLP(0, {f"x{k}": pp.Discrete(2) for k in range(6)}, **{"rank": 4, "order": "data", **how})
+
+
+@pytest.mark.parametrize("method", ["adam", "em"])
+def test_rows_of_a_table_alone(method):
+    rows, held_out = linked(), linked(seed=1)
+    prior = binary_table(cores="factored")
+    with torch.no_grad():
+        start = prior().log_prob(held_out).mean()
+    result = fit_prior(prior, rows, validation=held_out, method=method, epochs=15, seed=0)
+    score = prior().log_prob(held_out).mean()
+    assert -result.best_loss == pytest.approx(score.item(), abs=1e-4)
+    assert score > start + 0.3
+    assert bool(prior.order_laid)
+    again = binary_table(cores="factored")
+    assert fit_prior(again, y=rows, validation=held_out, method=method, epochs=15, seed=0).best_loss == result.best_loss
+    assert all(torch.equal(a, b) for a, b in zip(prior.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("method", ["adam", "em"])
+def test_a_fit_that_was_cut_off_ends_as_if_it_had_not_been(method, tmp_path):
+    rows, how = linked(), {"method": method, "seed": 0, "patience": 100}
+    whole, parts = binary_table(cores="factored"), binary_table(cores="factored")
+    fit_prior(whole, rows, epochs=4, decay=False, **how)
+    fit_prior(parts, rows, epochs=2, decay=False, run_dir=tmp_path, **how)
+    parts = binary_table(cores="factored")
+    fit_prior(parts, rows, epochs=4, decay=False, run_dir=tmp_path, resume=True, **how)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), parts.parameters(), strict=True))
+
+
+def test_pseudo_rows_keep_small_data_apart_from_certainty():
+    rows = linked(rows=12)
+    prior = binary_table(cores="factored")
+    fit_prior(prior, rows, epochs=40, seed=0)
+    assert prior().state_probs(torch.full((6,), torch.nan)).min() > 0.01
+    assert min(part.min() for part in prior().emissions) > 1e-4
+
+
+def test_mistakes_of_tables():
+    with pytest.raises(ValueError, match=r"validation: expected shape \(n, 6\) with n >= 1, got \(3, 5\)"):
+        fit_prior(binary_table(), linked(), validation=torch.zeros(3, 5))
+    with pytest.raises(ValueError, match="prior: expected a learnable one with cores='factored', got TTLP"):
+        fit_prior(binary_table(), linked(), method="em")
+    with pytest.raises(ValueError, match="method: expected one of 'adam', 'em', got 'sgd'"):
+        fit_prior(binary_table(), linked(), method="sgd")
+    with pytest.raises(ValueError, match=r"x1: expected one of 0..1 or NaN at index \(\d+, 1\), got 2.0"):
+        rows = linked()
+        rows[4, 1] = 2
+        fit_prior(binary_table(), rows)
