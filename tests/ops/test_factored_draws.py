@@ -1,0 +1,134 @@
+"""Draws from factored chains: goodness of fit, what cannot be drawn, pathwise gradients."""
+
+import pytest
+import torch
+from factored_chains import close, full, grads, inputs_of, joint, problem
+
+from pyro_priors.ops import Factored, factored_sample, pathwise, pathwise_factored, sample_states_factored
+
+DRAWS = 20_000
+
+
+def statistic(draws, table):
+    """Chi square of counted states against a table of weights, in standard deviations from its mean."""
+    place = torch.zeros(len(draws), dtype=torch.long)
+    for column, states in enumerate(table.shape):
+        place = place * states + draws[:, column]
+    expected = len(draws) * (table / table.sum()).flatten()
+    counts = torch.bincount(place, minlength=len(expected)).double()
+    assert (counts[expected == 0] == 0).all()
+    common = expected > 5
+    rest = torch.stack([counts[~common].sum(), expected[~common].sum()])
+    square = ((counts - expected)[common].square() / expected[common]).sum() + (rest[0] - rest[1]) ** 2 / (rest[1] + 1)
+    return (square - common.sum()) / (2 * common.sum()) ** 0.5
+
+
+def check_draws(sizes, batch, draws=DRAWS, missing=True):
+    """Each row's draws: a failure of a right sampler is rarer than 1e-4 (five standard deviations of a chi square)."""
+    log_weights, chained, order = problem(sizes, batch=batch)
+    if missing:
+        log_weights[0, 0] = -torch.inf if sizes[0] > 1 else 0
+    tables = joint(log_weights, chained, order)
+    torch.manual_seed(0)
+    rows = torch.arange(batch).repeat_interleave(draws)
+    states = sample_states_factored(log_weights, chained, rows, order)
+    assert states.shape == (batch * draws, len(sizes))
+    assert states.dtype == torch.long
+    for row, table in enumerate(tables):
+        assert statistic(states[rows == row], table) < 5
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("sizes", [(4,), (3, 2), (2, 3, 2, 4), (3, 3, 3)])
+def test_goodness_of_fit(sizes, batch):
+    check_draws(sizes, batch)
+
+
+def test_goodness_of_fit_of_few_draws_at_a_time(monkeypatch):
+    """As those of one row whose draws are too few for tables of sums."""
+    monkeypatch.setattr(factored_sample, "MANY", 0)
+    check_draws((2, 3, 2), 1)
+
+
+BUGS = {
+    "what follows left out": ("_following", lambda whole: lambda weights, transitions: weights.clone()),
+    "numbers that are not uniform": ("_below_one", lambda whole: lambda uniform: whole(uniform) ** 1.2),
+    "a table without its last sum": (
+        "_table",
+        lambda whole: lambda weights: whole(weights.flip(-1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_planted_bugs_are_noticed(bug, monkeypatch):
+    name, broken = BUGS[bug]
+    monkeypatch.setattr(factored_sample, name, broken(getattr(factored_sample, name)))
+    with pytest.raises(AssertionError):
+        check_draws((2, 3, 2), 1)
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_has_no_weight_is_never_drawn(batch, dtype):
+    """A chain that has one path only, whatever the uniform numbers are, which lie at both ends of their range."""
+    log_weights, chained, order = problem((3,) * 6, batch=batch)
+    path = torch.randint(3, (6,), generator=torch.Generator().manual_seed(0))
+    for position, column in enumerate(order):
+        state = path[position]
+        chained.emissions[0][column] *= torch.nn.functional.one_hot(state, 3)[:, None]
+    chained = Factored.of([x.to(dtype) for x in chained.tensors], chained.layout)
+    rows = torch.zeros(50, dtype=torch.long)
+    largest = 1 - torch.finfo(dtype).eps / 2  # of numbers below 1
+    for extreme in (0.0, largest):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(torch, "rand", lambda *shape, extreme=extreme, **kind: torch.full(shape, extreme, **kind))
+            states = sample_states_factored(log_weights.to(dtype), chained, rows, order)
+        wanted = torch.zeros(6, dtype=torch.long)
+        wanted[torch.tensor(order)] = path
+        assert (states == wanted).all()
+
+
+def test_long_chains_lose_nothing_on_the_way():
+    """Where sums fall below what four steps may lose, each step sets them to one."""
+    log_weights, chained, order = problem((2,) * 40, rank=2, batch=1)
+    chained.emissions[0].copy_(torch.rand_like(chained.emissions[0]) * 1e-30)
+    chained = Factored.of([x.float() for x in chained.tensors], chained.layout)
+    log_weights = log_weights.float()
+    weights = torch.rand(40, 1, 2) * 1e-12
+    transitions = chained.transitions
+    single = factored_sample._following(weights, transitions)
+    double = factored_sample._following(weights.double(), transitions.double())
+    torch.testing.assert_close(single.double(), double, rtol=1e-4, atol=1e-7)
+    states = sample_states_factored(log_weights, chained, torch.zeros(10, dtype=torch.long), order)
+    assert states.shape == (10, 40)
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_nan_is_refused(place):
+    log_weights, chained, order = problem((3, 2, 3))
+    tensors = [log_weights, *chained.tensors]
+    tensors[place] = tensors[place].clone()
+    tensors[place].view(-1)[-1] = torch.nan
+    with pytest.raises(ValueError, match="expected numbers, got NaN"):
+        sample_states_factored(
+            tensors[0], Factored.of(tensors[1:], chained.layout), torch.zeros(2, dtype=torch.long) + 2, order
+        )
+
+
+@pytest.mark.parametrize("sizes", [(2,), (2, 3, 2, 4), (3,) * 5])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_pathwise_gradients_are_those_of_the_full_chain(sizes, batch):
+    log_weights, chained, order = problem(sizes, batch=batch)
+    generator = torch.Generator().manual_seed(1)
+    loc = [torch.randn(n, generator=generator).double().requires_grad_() for n in sizes]
+    scale = [(torch.rand(n, generator=generator).double() + 0.5).requires_grad_() for n in sizes]
+    draws, factor = (torch.randn(4, len(sizes), generator=generator).double() for _ in range(2))
+    inputs = inputs_of(log_weights, chained)
+    held, visible = Factored.of(inputs[1:], chained.layout), [column != 1 for column in range(len(sizes))]
+    ours = pathwise_factored(draws, visible, loc, scale, inputs[0], held, order)
+    theirs = pathwise(draws, visible, loc, scale, inputs[0], full(held, order), False, order)
+    torch.testing.assert_close(ours.detach(), draws * torch.tensor(visible), rtol=0, atol=1e-14)
+    everything = [*inputs, *loc, *scale]
+    for a, b in zip(grads((ours * factor).sum(), everything), grads((theirs * factor).sum(), everything), strict=True):
+        close(a, b)
