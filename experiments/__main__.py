@@ -54,6 +54,11 @@ COMMANDS = {
         "BenchTensorRingConfig",
         "speed of the contraction against the textbook",
     ),
+    "bench factored": (
+        "experiments.bench.factored",
+        "BenchFactoredConfig",
+        "speed of the factored chain against the full one",
+    ),
     "bench training-step": (
         "experiments.bench.training_step",
         "BenchTrainingStepConfig",

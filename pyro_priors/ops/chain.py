@@ -10,6 +10,7 @@ where a ring (trace) has o_r = c_r = e_r for r = 1..m and a train has one r with
 import torch
 from torch import Tensor
 
+from pyro_priors.ops.compiled import compiled
 from pyro_priors.ops.layout import Cores, transformed
 from pyro_priors.ops.scaling import boundaries, by_rows, scale_chain, wide
 from pyro_priors.ops.sweeps import sweep_plain
@@ -17,7 +18,12 @@ from pyro_priors.ops.two_sided import gradients, meet
 
 
 def log_contract(
-    log_weights: Tensor, log_cores: Tensor | Cores, ring: bool, order: tuple[int, ...] | None = None
+    log_weights: Tensor,
+    log_cores: Tensor | Cores,
+    ring: bool,
+    order: tuple[int, ...] | None = None,
+    *,
+    compile: bool = False,
 ) -> Tensor:
     """Log of the closed chain for every row of weights, in float64 where there is one; differentiable twice.
 
@@ -25,8 +31,8 @@ def log_contract(
     precision would spend its digits on the parts that cancel.
 
     The gradient with respect to ``log_weights`` is the posterior of the states, the one with respect to ``log_cores``
-    the expected number of times each core entry is used. Under `torch.func` and `torch.jit.trace` it is made of
-    ordinary operations, which those know how to transform.
+    the expected number of times each core entry is used. Under `torch.func`, `torch.compile` and `torch.jit.trace` it
+    is made of ordinary operations, which those know how to transform.
 
     Cost: ``O(sum_k (N_k m^2 + r m^2))`` a row.
 
@@ -35,6 +41,8 @@ def log_contract(
         log_cores: `Cores`, or ``(D, N, m, m)`` where there is one group.
         ring: closed with the trace, otherwise with vectors of ones.
         order: which variable stands at each position of the chain; None: as they come.
+        compile: take the plain form as `torch.compile` makes it at the first call of each size, differentiable once,
+            instead of the hand-written adjoint. Worth its minutes where chains are small.
 
     Shapes:
         ``-> (B,)``
@@ -43,6 +51,8 @@ def log_contract(
     with torch.autocast(cores.device.type, enabled=False):
         if transformed():
             return _log_contract_plain(log_weights, cores, ring, order)
+        if compile:
+            return compiled(_log_contract_plain, Cores, cores.layout, ring, order)(log_weights, list(cores.groups))
         if _recorded(log_weights, cores):
             return _LogContract.apply((cores.layout, ring, order), log_weights, *cores.groups)
         scaled = scale_chain(log_weights, cores, order)

@@ -1,15 +1,17 @@
 """Exact joint draws of the states of a weighted factored chain.
 
-One sweep of suffixes (without a batch where the weights have none), then a walk along the bonds that reads one row of
-one transition a step, then all states at once given their bond: ``O(D (m + N))`` a draw beside the sweep.
+Its bonds are a Markov chain. Both ends meet in the middle (`factored_two_sided`, without a batch where the weights have
+none); the bond there is drawn first, then those to its left and to its right, two at a time, from one row of one
+transition each, then all states at once given their bond: ``O(D (m + N))`` a draw beside the sweep.
 """
 
 import torch
 from torch import Tensor
 
 from pyro_priors.ops.chain_sample import _of, _pick
-from pyro_priors.ops.factored_weights import Factored, by_position, scale_leaves
-from pyro_priors.ops.layout import holds, inverse, take
+from pyro_priors.ops.factored_two_sided import Way, meet
+from pyro_priors.ops.factored_weights import Factored, bond_weights, by_position, scale_leaves
+from pyro_priors.ops.layout import inverse, take
 
 MANY = 4  # bond states for each draw up to which a table of all sums is worth its making
 
@@ -29,13 +31,11 @@ def sample_states_factored(
     chain, log_weights = chain.detach(), log_weights.detach()  # what `torch.jit.trace` writes down knows no `no_grad`
     with torch.autocast(chain.device.type, enabled=False):
         leaves = scale_leaves(log_weights.flatten(1), chain, order)
-        parts = [torch.bmm(w.mT, e) for w, e in zip(leaves.weights, leaves.emissions, strict=True)]
-        following = _following(by_position(parts, leaves.layout), chain.transitions)
-        first = following[0] * chain.initial
-        if first.isnan().any():
+        way = meet(bond_weights(leaves), chain.initial, chain.transitions)
+        if way.overlap.isnan().any():
             raise ValueError("initial, emissions, transitions, weights: expected numbers, got NaN")
-        uniform = torch.rand(2, len(chain.layout.sizes), len(rows), dtype=first.dtype, device=rows.device)
-        bonds = _bonds(first, following, chain.transitions, rows, uniform[0])
+        uniform = torch.rand(2, len(chain.layout.sizes), len(rows), dtype=chain.dtype, device=rows.device)
+        bonds = _bonds(way, rows, uniform[0])
         states = []
         for weights, emissions, (_, places) in zip(leaves.weights, leaves.emissions, leaves.layout.groups, strict=True):
             chances, bond = take(uniform[1], places, 0), take(bonds, places, 0)
@@ -44,55 +44,68 @@ def sample_states_factored(
         return along.T if order is None else take(along.T, inverse(order), 1)
 
 
-def _following(weights: Tensor, transitions: Tensor) -> Tensor:
-    """Weights of a position times what follows it, for every bond state: ``(D, B, m)``, rows of a sum of one or zero.
-
-    Sums are set to one at every fourth step, and where one came near the smallest float, once more at every step.
-    """
-    tiny = torch.finfo(weights.dtype).tiny
-    following, sums = _swept(weights, transitions, 4)
-    if not holds((sums > tiny**0.5).all()):  # NaN too, and where a transform hides it
-        following, sums = _swept(weights, transitions, 1)
-    return following.div_(sums.clamp_(min=tiny))
-
-
-def _swept(weights: Tensor, transitions: Tensor, every: int) -> tuple[Tensor, Tensor]:
-    """What `_following` says before the last division, and sums of rows ``(D, B, 1)``."""
-    following, message = torch.empty_like(weights), torch.empty_like(weights[0])
-    scale = torch.empty_like(message[:, :1])
-    here, rooms, steps = weights.unbind(), following.unbind(), transitions.mT.unbind()
-    rooms[-1].copy_(here[-1])
-    for k in range(len(steps) - 1, -1, -1):
-        after = rooms[k + 1]
-        torch.mm(after, steps[k], out=message)
-        if k % every == 0:
-            torch.sum(message, -1, keepdim=True, out=scale)
-            message.div_(scale.clamp_(min=torch.finfo(weights.dtype).tiny))
-        torch.mul(here[k], message, out=rooms[k])
-    return following, following.sum(-1, keepdim=True)
+def _bonds(way: Way, rows: Tensor, uniform: Tensor) -> Tensor:
+    """All bond states: ``(D, n)``."""
+    half, moves, count = len(uniform) // 2, len(way.factors), len(rows)
+    inner = _inner(way, rows, uniform[half - 1 : half + 1] if len(uniform) % 2 == 0 else uniform[half : half + 1])
+    if not moves:
+        return torch.stack(inner)
+    chances = torch.cat([uniform[:moves].flip(0), uniform[-moves:]], 1)  # (P, 2 n), from the middle outwards
+    start = torch.cat([inner[0], inner[-1]])
+    single = way.weights.shape[-1] == 1 and MANY * count > way.weights.shape[1]
+    outer = (_from_tables if single else _from_rows)(way, start, rows, chances)
+    return torch.cat([outer[:, :count].flip(0), torch.stack(inner), outer[:, count:]])
 
 
-def _bonds(first: Tensor, following: Tensor, transitions: Tensor, rows: Tensor, uniform: Tensor) -> Tensor:
-    """Bond states drawn one after the other: ``(D, n)``.
-
-    Where all draws have the same weights and are many, each transition is summed along its rows once for all.
-    """
-    count, batch, rank = len(rows), len(first), first.shape[-1]
-    bonds = rows.new_empty(len(following), count)
-    bonds[0] = _pick(_of(first, rows, 0).expand(count, -1), uniform[0])
-    drawn = bonds.unbind()
-    if batch == 1 and MANY * count > rank:
-        row, ones, passed = first.new_empty(count, rank), first.new_ones(rank), first.new_empty(count)
-        chances = _below_one(uniform).unsqueeze(-1).unbind()
-        for k, table in enumerate(_table(transitions * following[1:]).unbind()):
-            torch.index_select(table, 0, drawn[k], out=row)
-            torch.le(row, chances[k + 1], out=row)
-            drawn[k + 1].copy_(torch.mv(row, ones, out=passed))
+def _inner(way: Way, rows: Tensor, uniform: Tensor) -> list[Tensor]:
+    """The bond state in the middle (D odd), or the two beside it."""
+    half, count = len(way.weights) // 2, len(rows)
+    if len(uniform) == 1:
+        opening = (way.middle[0] * way.middle[1]).mul_(way.weights[half])
     else:
-        for k, transition in enumerate(transitions.unbind()):
-            row = transition.index_select(0, drawn[k]).mul_(_of(following[k + 1], rows, 0))
-            drawn[k + 1].copy_(_pick(row, uniform[k + 1]))
-    return bonds
+        opening = way.middle[0] * way.left[half - 1]
+    first = _pick(_of(opening.T, rows, 0).expand(count, -1), uniform[0])
+    if len(uniform) == 1:
+        return [first]
+    row = way.turned[half - 1].T.index_select(0, first).mul_(_of(way.left[half].T, rows, 0))
+    return [first, _pick(row, uniform[1])]
+
+
+def _from_tables(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
+    """Bond states from the middle outwards, where all draws have the same weights: ``(P, 2 n)``.
+
+    Each row of each transition is summed up once for all draws, and all tables are one, whose rows are numbered.
+    """
+    moves, rank, twice = len(chances), way.turned.shape[-1], len(start)
+    sides = [way.turned[some] * way.left[some].mT for some in (slice(moves), slice(-moves, None))]
+    table = _table(torch.cat(sides)).flatten(0, 1)
+    step = torch.arange(moves - 1, -1, -1, device=start.device)
+    first_rows = rank * torch.stack([step, 2 * moves - 1 - step], 1).repeat_interleave(twice // 2, 1)  # (P, 2 n)
+    places = start.new_empty(moves + 1, twice)
+    places[0] = start + first_rows[0]
+    offsets = torch.cat([first_rows[1:], torch.zeros_like(first_rows[:1])])
+    row, ones, passed = table.new_empty(twice, rank), table.new_ones(rank), table.new_empty(twice)
+    steps = zip(places.unbind(), _below_one(chances).unsqueeze(-1).unbind(), offsets.to(table).unbind(), strict=False)
+    following = places[1:].unbind()
+    for (place, chance, offset), there in zip(steps, following, strict=False):
+        torch.index_select(table, 0, place, out=row)
+        torch.le(row, chance, out=row)
+        there.copy_(torch.addmv(offset, row, ones, out=passed))
+    return places[1:] - offsets
+
+
+def _from_rows(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
+    """The same where weights differ from draw to draw, or draws are few."""
+    length, rank, batch = way.weights.shape
+    transitions, left = way.turned.flatten(0, 1), way.left.mT.reshape(length * batch, rank)
+    both = (torch.zeros_like(rows) if batch == 1 else rows).repeat(2)
+    side = torch.arange(2, device=rows.device).repeat_interleave(len(rows))
+    drawn = [start]
+    for t, chance in zip(range(len(chances) - 1, -1, -1), chances.unbind(), strict=True):
+        row = transitions.index_select(0, drawn[-1] + rank * (t + side * (length - 2 - 2 * t)))
+        row.mul_(left.index_select(0, both + batch * (t + side * (length - 1 - 2 * t))))
+        drawn.append(_pick(row, chance))
+    return torch.stack(drawn[1:])
 
 
 def _states(weights: Tensor, emissions: Tensor, rows: Tensor, bonds: Tensor, uniform: Tensor) -> Tensor:

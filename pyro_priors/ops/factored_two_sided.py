@@ -26,7 +26,7 @@ class Way(NamedTuple):
 
     log_total: Tensor  # (B,) log Z in float64
     weights: Tensor  # (D, m, B)
-    turned: Tensor  # (D - 1, m, m) transitions, those that the right end takes transposed
+    turned: Tensor  # (D - 1, m, m) transitions as each end takes them: those of the left one transposed
     came: Tensor  # (D, m, B) messages that came to each position
     left: Tensor  # (D, m, B) the same times its weights
     middle: Tensor  # (2, m, B) what comes to the middle (D odd), or what comes back to its two neighbours (D even)
@@ -42,7 +42,7 @@ def meet(weights: Tensor, initial: Tensor, transitions: Tensor, *, keep: bool = 
     """
     length, rank, batch = weights.shape
     half, moves = length // 2, (length - 1) // 2
-    turned = torch.cat([transitions[: length - 1 - moves], transitions[length - 1 - moves :].mT])
+    turned = torch.cat([transitions[: length - 1 - moves].mT, transitions[length - 1 - moves :]])
     came = weights.new_empty(length if keep else 4, rank, batch)
     left = weights.new_empty(length if keep else 2, rank, batch)
     if keep:
@@ -53,7 +53,7 @@ def meet(weights: Tensor, initial: Tensor, transitions: Tensor, *, keep: bool = 
     coming = [*coming[:half], middle]
     coming[0][0] = initial.unsqueeze(-1)
     coming[0][1] = 1
-    steps = zip(pairs(turned.mT, moves), leaving, coming[1:], strict=False)
+    steps = zip(pairs(turned, moves), leaving, coming[1:], strict=False)
     scales = weights.new_empty(moves, 2, 1, batch)
     tiny = torch.finfo(weights.dtype).tiny
     here = pairs(weights, half)
@@ -67,8 +67,8 @@ def meet(weights: Tensor, initial: Tensor, transitions: Tensor, *, keep: bool = 
     else:
         last, transition = leaving[-1], turned[half - 1]
         torch.mul(coming[half - 1], here[-1], out=last)
-        torch.mm(transition, last[1], out=middle[0])
-        torch.mm(transition.t(), last[0], out=middle[1])
+        torch.mm(transition.t(), last[1], out=middle[0])
+        torch.mm(transition, last[0], out=middle[1])
         overlap = (middle[0] * last[0]).sum(0)
     log_total = wide(overlap).log() - log_product(scales.squeeze(-2)).sum(0)
     return Way(log_total, weights, turned, came, left, middle, list(scales.unbind()), overlap)
@@ -99,7 +99,7 @@ def back(way: Way, *, keep: bool = True) -> Back:
         torch.mul(middle, here[-1], out=returning[half - 1])
     comes = torch.empty_like(middle)
     for t, transition in reversed(list(enumerate(pairs(turned, len(factors))))):
-        torch.bmm(transition, returning[t + 1].mul_(factors[t]), out=comes)
+        torch.bmm(transition.mT, returning[t + 1].mul_(factors[t]), out=comes)
         reached[t].mul_(comes)
         torch.mul(comes, here[t], out=returning[t])
     return Back(came, returned)

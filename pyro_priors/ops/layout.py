@@ -231,7 +231,7 @@ def rows_first(x: Tensor) -> Tensor:
 
 
 def holds(condition: Tensor) -> bool:
-    """Whether a condition holds; no where its value is hidden (`torch.func.vmap`, `torch.jit.trace`, `torch.compile`)."""
+    """Whether a condition holds; no where its value is hidden, under a transform (`transformed`)."""
     if tracing() or torch.compiler.is_compiling():
         return False
     try:

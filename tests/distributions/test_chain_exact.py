@@ -212,6 +212,18 @@ def test_expand_keeps_the_law(form):
 
 
 @every_form
+def test_masks_and_event_dimensions(form):
+    law = make_case("cd", 2, form).law.condition(v1=torch.tensor([0.0, 1.0, 2.0]))
+    value = torch.randn(3, 1).double()
+    score, seen = law.log_prob(value), torch.tensor([True, False, True])
+    laws.close(law.mask(seen).log_prob(value), score.where(seen, 0.0))
+    together = law.to_event(1)
+    assert (together.batch_shape, together.event_shape) == ((), (3, 1))
+    laws.close(together.log_prob(value), score.sum())
+    assert together.rsample((4,)).shape == (4, 3, 1)
+
+
+@every_form
 def test_gradients_to_second_order(form):
     case = make_case("cdC", 2, form)
     value = random_value(case, 3, 0.3)

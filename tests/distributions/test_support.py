@@ -13,7 +13,9 @@ both_forms = pytest.mark.parametrize("cores", ["full", "factored"])
 
 
 def law(cores="full"):
-    return pp.TTLP(2, {"digit": pp.Discrete(3), "age": pp.Continuous(2)}, components=2, rank=2, order="declared", cores=cores)()
+    return pp.TTLP(
+        2, {"digit": pp.Discrete(3), "age": pp.Continuous(2)}, components=2, rank=2, order="declared", cores=cores
+    )()
 
 
 @both_forms
