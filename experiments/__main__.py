@@ -65,6 +65,11 @@ COMMANDS = {
         "what `fit` adds to a bare torch loop",
     ),
     "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
+    "table density": (
+        "experiments.density.command",
+        "DensityConfig",
+        "binary tables under our chain, and rivals on the same rows",
+    ),
     "table": (
         "experiments.tables.runner",
         "TableConfig",

@@ -25,6 +25,7 @@ PAGES = {
     "bench-training-step-cpu": Page("bench.training_step", "bench training-step"),
     "category-gradients": Page("papers.category_gradients", "figure category-gradients"),
     "cp-vae-toy": Page("papers.cp_vae_toy", "figure cp-vae-toy"),
+    "density": Page("density.page", "table density"),
     "dpvae-moons": Page("papers.dpvae_moons", "figure dpvae-moons"),
     "estimators": Page("papers.estimators", "figure estimators"),
 }
