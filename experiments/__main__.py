@@ -49,6 +49,11 @@ COMMANDS = {
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
+    "figure chain-forms": (
+        "experiments.density.forms",
+        "ChainFormsConfig",
+        "cores, order and size of the chain on tables and codes",
+    ),
     "bench tensor-ring": (
         "experiments.bench.tensor_ring",
         "BenchTensorRingConfig",

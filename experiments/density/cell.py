@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from experiments.density.rows import ROWS
+from experiments.density.rows import MEASURES
+from experiments.density.sources import read
 from models.shared import runs
-from pyro_priors.data.binary_tables import read_binary_table
 
 
 def main(folder):
@@ -18,12 +18,12 @@ def main(folder):
     Minutes are those of the processor: the fit has one thread, and others may share the machine.
     """
     wanted = json.loads((Path(folder) / "cell.json").read_text())
-    table = read_binary_table(wanted["path"], wanted["set"])
+    table, measure = read(wanted["source"]), MEASURES[wanted["row"]]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     begin, passed = time.process_time(), time.monotonic()
     try:
-        result = ROWS[wanted["row"]].measure(table, wanted["seed"], wanted["place"], **wanted["settings"])
+        result = measure(table, wanted["seed"], wanted["place"], **wanted["settings"])
     finally:
         torch.set_num_threads(threads)
     seconds = {"seconds": time.process_time() - begin, "wall_seconds": time.monotonic() - passed}

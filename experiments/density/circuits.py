@@ -12,14 +12,12 @@ import numpy as np
 from pyro_priors.checks import UserError
 
 PROGRAM = Path(__file__).with_name("spflow_rival.py")
-# Its hidden Chow-Liu tree, the one of its models that is made for such tables, under both of its ways to train; its
-# EiNet; LearnSPN at its default size of a slice and with smaller ones.
+# Of 1.1.0: its hidden Chow-Liu tree, made for such tables, and its EiNet, both by its Adam. Its EM leaves NaN after
+# some batches; its LearnSPN stops at a column that is constant in a slice, and takes too long at a hundred columns.
 TRIALS = {
-    "hclt-16-em": {"kind": "hclt", "states": 16, "by": "em", "batch": 2048},
-    "hclt-16-adam": {"kind": "hclt", "states": 16, "by": "adam", "lr": 0.05},
-    "hclt-32-adam": {"kind": "hclt", "states": 32, "by": "adam", "lr": 0.05},
-    "einet-20-adam": {"kind": "einet", "states": 20, "repetitions": 5, "depth": 3, "by": "adam", "lr": 0.05},
-    "learnspn-100": {"kind": "learnspn", "rows": 100},
+    "hclt-16": {"kind": "hclt", "states": 16, "lr": 0.1},
+    "hclt-32": {"kind": "hclt", "states": 32, "lr": 0.1},
+    "einet-20": {"kind": "einet", "states": 20, "repetitions": 5, "depth": 3, "lr": 0.05},
 }
 
 

@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import pyro
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from models.shared import runs
 from pyro_priors.checks import UserError
 from pyro_priors.data import loading
+from pyro_priors.data.binary_tables import PARTS
 
 BATCH = 1000  # images encoded at a time
 
@@ -18,6 +20,7 @@ BATCH = 1000  # images encoded at a time
 class Codes(NamedTuple):
     """One draw of q(z given x) and the category of each image, ``(n, d + 1)``."""
 
+    name: str
     train: Tensor
     valid: Tensor
     test: Tensor
@@ -25,7 +28,12 @@ class Codes(NamedTuple):
     @property
     def categories(self):
         """How many there are."""
-        return int(max(part[:, -1].max() for part in self)) + 1
+        return int(max(part[:, -1].max() for part in self[1:])) + 1
+
+    @property
+    def width(self):
+        """Of all columns."""
+        return self.train.shape[1]
 
 
 def encode(folder, data_root=None, rows=20_000, seed=0):
@@ -49,7 +57,7 @@ def encode(folder, data_root=None, rows=20_000, seed=0):
     if len(data.attributes) != 1 or data.attributes[0].categories is None:
         raise UserError(f"data: expected one discrete attribute, got {len(data.attributes)} of {config.data}")
     pyro.set_rng_seed(seed)
-    return Codes(*(_drawn(model, part, rows if part is data.train else len(part)) for part in data[2:5]))
+    return Codes(config.data, *(_drawn(model, part, rows if part is data.train else len(part)) for part in data[2:5]))
 
 
 @torch.no_grad()
@@ -61,7 +69,8 @@ def _drawn(model, images, rows):
 
 def write(path, codes):
     """As a file of tensors."""
-    save_file({name: part.contiguous() for name, part in codes._asdict().items()}, Path(path))
+    parts = {name: getattr(codes, name).contiguous() for name in PARTS}
+    save_file(parts, Path(path), metadata={"name": codes.name})
 
 
 def read(path):
@@ -72,7 +81,11 @@ def read(path):
     """
     if not Path(path).is_file():
         raise UserError(f"codes: expected a file that --run made, got none at {Path(path).absolute()}")
-    parts = load_file(path)
-    if set(parts) != set(Codes._fields):
-        raise UserError(f"codes: expected {', '.join(Codes._fields)} in {path}, got {', '.join(sorted(parts))}")
-    return Codes(**parts)
+    try:
+        with safe_open(path, "pt") as file:
+            name, parts = (file.metadata() or {}).get("name"), {key: file.get_tensor(key) for key in list(file.keys())}
+    except SafetensorError as error:
+        raise UserError(f"codes: expected what --run writes in {path}, got a damaged file ({error})") from error
+    if name is None or set(parts) != set(PARTS):
+        raise UserError(f"codes: expected {', '.join(PARTS)} in {path}, got {', '.join(sorted(parts))}")
+    return Codes(name, **parts)

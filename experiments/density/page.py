@@ -3,15 +3,9 @@
 import statistics
 
 from experiments import pages
+from experiments.density.plan import best
 from experiments.density.published import PUBLISHED
 from experiments.density.rows import CUT, ROWS
-
-
-def best(cells, table, row):
-    """Which of a row's trials its first seed explains the validation part best with; None where none is there."""
-    tried = [cell for cell in cells if cell["set"] == table and cell["row"] == row]
-    first = [cell for cell in tried if cell["seed"] == min(cell["seed"] for cell in tried)]
-    return max(first, key=lambda cell: cell["valid"])["trial"] if first else None
 
 
 def chosen(cells, table, row):
@@ -47,7 +41,6 @@ def page(values, name):
 def _section(cells, table):
     """What each row cost, and what it was chosen from."""
     rows = [(row, own) for key, row in ROWS.items() if (own := chosen(cells, table, key))]
-    size = rows[0][1][0]
     columns = {
         "": lambda line: line[0].title,
         "test": lambda line: _nats(line[1], "test"),
@@ -57,8 +50,13 @@ def _section(cells, table):
         "parameters": lambda line: f"{line[1][0]['parameters']:,}",
         "chosen": lambda line: _choice(cells, table, line[1][0]),
     }
-    shape = f"{size['width']} columns; {size['counts'][0]:,} rows to fit to, {size['counts'][1]:,} to choose by"
-    return [f"## {table}", f"{shape}, {size['counts'][2]:,} to score.", pages.table(columns, rows)]
+    return [f"## {table}", shape(rows[0][1][0]), pages.table(columns, rows)]
+
+
+def shape(cell):
+    """Columns of a table, and rows in each of its parts."""
+    fitted, choosing, scored = cell["counts"]
+    return f"{cell['width']} columns; {fitted:,} rows to fit to, {choosing:,} to choose by, {scored:,} to score."
 
 
 def _choice(cells, table, cell):

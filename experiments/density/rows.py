@@ -1,6 +1,6 @@
 """The rows of the density page: who is scored, and the settings that each may choose from on the validation part."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from experiments.density import circuits, fits
@@ -11,25 +11,20 @@ class Row(NamedTuple):
 
     Args:
         title: for the page.
-        measure: function (table, seed, place, **settings) -> `test` and `valid`, nats a row, `parameters`, and more.
         trials: name -> settings. The first seed tries all, the others what is best on its validation part.
+        limited: whether the time that it may take decides its result.
     """
 
     title: str
-    measure: Callable
     trials: Mapping[str, Mapping[str, Any]]
+    limited: bool = False
 
 
-def _chain(table, seed, place, **knobs):
-    return fits.chain(table, seed, **knobs)
-
-
-CHAIN = {"default": {}}
-RANDOM = {"default": {"order": "random"}}
-
+# Row -> function (table, seed, place, **settings) -> `test` and `valid`, nats a row, `parameters`, and more.
+MEASURES = {"chain": fits.chain, "random": fits.chain, "spflow": circuits.measure}
 ROWS = {
-    "chain": Row("chain, order and size by default", _chain, CHAIN),
-    "random": Row("the same in random order", _chain, RANDOM),
-    "spflow": Row("SPFlow", circuits.measure, circuits.TRIALS),
+    "chain": Row("chain, order and size by default", {"default": {}}),
+    "random": Row("the same in random order", {"default": {"order": "random"}}),
+    "spflow": Row("SPFlow", circuits.TRIALS, limited=True),
 }
 CUT = "the first, every bond cut (product of its marginals)"  # read off the fits of `chain`

@@ -17,7 +17,7 @@ SCORED = 1000  # rows scored at a time
 
 
 class Enough(Exception):
-    """The time is over, or the circuit is broken (its EM can leave NaN where a state has died)."""
+    """The time is over, or the circuit no longer improves."""
 
 
 class Best:
@@ -50,30 +50,25 @@ def score(circuit, rows):
     import torch
 
     with torch.no_grad():
-        return torch.cat([circuit.log_likelihood(part).flatten() for part in rows.split(SCORED)]).double().mean().item()
+        return torch.cat([circuit.log_likelihood(part).flatten() for part in rows.split(SCORED)]).mean().item()
 
 
 def build(settings, train):
-    """An untrained circuit of a kind, or LearnSPN's, which is trained when it is there."""
-    from spflow.learn import learn_spn
+    """An untrained circuit."""
     from spflow.meta import Scope
     from spflow.modules.leaves import Bernoulli
     from spflow.zoo.einet import Einet
     from spflow.zoo.hclt.learn import learn_hclt_binary
 
-    width, kind = train.shape[1], settings["kind"]
-    if kind == "hclt":
-        # "random" gives sums of one state in 1.1.0; uniform ones are a saddle that noise leaves sooner.
-        circuit = learn_hclt_binary(train, num_hidden_cats=settings["states"], init="uniform")
+    size, width = settings["states"], train.shape[1]
+    if settings["kind"] == "hclt":
+        # init="random" gives sums of one state in 1.1.0; uniform ones are a saddle, which noise leaves sooner.
+        circuit = learn_hclt_binary(train, num_hidden_cats=size, init="uniform")
         jitter(circuit)
         return circuit
-    if kind == "einet":
-        size, repetitions = settings["states"], settings["repetitions"]
-        leaf = Bernoulli(scope=Scope(list(range(width))), out_channels=size, num_repetitions=repetitions)
-        depth = min(settings["depth"], int(math.log2(width)))
-        return Einet([leaf], num_sums=size, num_leaves=size, depth=depth, num_repetitions=repetitions)
-    leaf = Bernoulli(scope=Scope(list(range(width))), out_channels=1)
-    return learn_spn(train, leaf_modules=leaf, min_instances_slice=settings["rows"])
+    repetitions, depth = settings["repetitions"], min(settings["depth"], int(math.log2(width)))
+    leaf = Bernoulli(scope=Scope(list(range(width))), out_channels=size, num_repetitions=repetitions)
+    return Einet([leaf], num_sums=size, num_leaves=size, depth=depth, num_repetitions=repetitions)
 
 
 def jitter(circuit):
@@ -88,24 +83,20 @@ def jitter(circuit):
 
 
 def improve(circuit, settings, train, best, seconds):
-    """EM over batches, or Adam under SPFlow's own schedule over as many epochs as there is time for."""
+    """Adam under SPFlow's own schedule, over as many epochs as there is time for."""
     from spflow.learn import train_gradient_descent
-    from spflow.learn.expectation_maximization import expectation_maximization_batched
     from torch.utils.data import DataLoader, TensorDataset
 
-    by_em = settings["by"] == "em"
-    batches = DataLoader(TensorDataset(train), settings["batch"] if by_em else ROWS, shuffle=True)
-    if by_em:
-        while True:
-            expectation_maximization_batched(circuit, batches)
-            best.look()
     rows = train[: 2 * ROWS]
     for _ in range(2):  # the first step is slower
         begin = time.process_time()
         circuit.log_likelihood(rows).mean().neg().backward()
     circuit.zero_grad()
     epochs = int(0.9 * seconds / ((time.process_time() - begin) * len(train) / len(rows)))
-    train_gradient_descent(circuit, batches, epochs=min(max(epochs, 4), EPOCHS), lr=settings["lr"], callback_epoch=best.look)
+    batches = DataLoader(TensorDataset(train), ROWS, shuffle=True)
+    train_gradient_descent(
+        circuit, batches, epochs=min(max(epochs, 4), EPOCHS), lr=settings["lr"], callback_epoch=best.look
+    )
 
 
 def main(folder):
@@ -122,8 +113,7 @@ def main(folder):
     best = Best(circuit, parts["valid"], settings["seconds"] - (time.process_time() - begin))
     try:
         best.look()
-        if "by" in settings:
-            improve(circuit, settings, parts["train"], best, settings["seconds"])
+        improve(circuit, settings, parts["train"], best, settings["seconds"])
     except Enough:
         pass
     best.restore()

@@ -79,10 +79,9 @@ def read_binary_table(path: str | os.PathLike, name: str | None = None) -> Binar
     """
     root = Path(path)
     if name is None:
-        there = names(root)
-        if len(there) > 1:
-            raise UserError(f"name: expected one of {', '.join(there)}, got none")
-        name = there[0]
+        name, *more = names(root)
+        if more:
+            raise UserError(f"name: expected one of {', '.join((name, *more))}, got none")
     folder = root / name if (root / name).is_dir() else root
     files = [folder / f"{name}.{part}.data" for part in PARTS]
     if missing := [file for file in files if not file.is_file()]:

@@ -3,64 +3,42 @@
 import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 import torch
+from chain_pages import run_here, write_tables
 
 import pyro_priors as pp
 from experiments.__main__ import main
-from experiments.density import cell, circuits, command, fits, page, rows
+from experiments.density import cell, circuits, command, fits, page, plan, rows
 from experiments.density.published import PUBLISHED
-from models.shared import runs
 from pyro_priors.checks import UserError
-from pyro_priors.data.binary_tables import PARTS, read_binary_table
+from pyro_priors.data.binary_tables import read_binary_table
 
 
 @pytest.fixture
 def tables(tmp_path):
-    """Two tables whose neighbours depend on each other."""
-    generator = torch.Generator().manual_seed(0)
-    for name, width in (("left", 4), ("right", 5)):
-        for part, count in zip(PARTS, (60, 30, 30), strict=True):
-            steps = torch.rand(count, width, generator=generator) < 0.2
-            text = "\n".join(",".join(map(str, row)) for row in (steps.cumsum(1) % 2).tolist())
-            (tmp_path / "data").mkdir(exist_ok=True)
-            (tmp_path / "data" / f"{name}.{part}.data").write_text(text + "\n")
-    return tmp_path / "data"
+    return write_tables(tmp_path / "data", left=4, right=5)
 
 
 @pytest.fixture
 def here(monkeypatch):
-    """Fits run in this process -> their names in order."""
-    begun = []
-
-    def run(arguments, log, name):
-        assert arguments[:3] == [sys.executable, "-m", "experiments.density.cell"]
-        begun.append(name)
-        try:
-            cell.main(arguments[3])
-        except UserError as error:
-            log.write_text(f"Traceback\npyro_priors.checks.UserError: {error}\n")
-            return 1
-        return 0
-
-    monkeypatch.setattr("experiments.launch.run", run)
-    return begun
+    return run_here(monkeypatch)
 
 
 @pytest.fixture
-def told(monkeypatch):
+def made_up(monkeypatch):
     """Rows whose figures are made up: of two trials b is better on the validation part, a on the test part."""
 
     def measure(table, seed, place, score):
         value = -score - 0.1 * seed
         return {"valid": value, "test": -value - 10, "cut": -9.0, "parameters": 7}
 
-    trials = {"a": {"score": 3.0}, "b": {"score": 2.0}}
-    monkeypatch.setattr(rows, "ROWS", {"chain": rows.Row("ours", measure, trials)})
-    for module in (command, page, cell):
-        monkeypatch.setattr(module, "ROWS", rows.ROWS)
+    known = {"chain": rows.Row("ours", {"a": {"score": 3.0}, "b": {"score": 2.0}})}
+    for module in (command, page):
+        monkeypatch.setattr(module, "ROWS", known)
+    monkeypatch.setattr(cell, "MEASURES", {"chain": measure, "other": measure})
+    return known
 
 
 def flags(tables, *more):
@@ -73,9 +51,8 @@ def written(tables):
 
 
 def test_the_chain_is_scored_and_its_bonds_are_cut(tables, here, capsys, monkeypatch):
-    monkeypatch.setattr(fits, "fit_prior", lambda *_: None)
     priors = []
-    monkeypatch.setattr(fits, "read", lambda prior, table, read=fits.read: priors.append(prior) or read(prior, table))
+    monkeypatch.setattr(fits, "fit_prior", lambda prior, *_: priors.append(prior))
     assert main(flags(tables, "--rows", "chain", "random", "--seeds", "0", "1", "--sets", "right")) == 0
     assert here == [f"right-{row}-default-seed{seed}" for seed in (0, 1) for row in ("chain", "random")]
     table, cells = read_binary_table(tables, "right"), written(tables)["cells"]
@@ -94,7 +71,7 @@ def test_the_chain_is_scored_and_its_bonds_are_cut(tables, here, capsys, monkeyp
     assert not list((tables.parent / "runs" / "density").iterdir())
 
 
-def test_the_first_seed_chooses_by_the_validation_part(tables, here, told, capsys):
+def test_the_first_seed_chooses_by_the_validation_part(tables, here, made_up, capsys):
     assert main(flags(tables, "--sets", "left", "--rows", "chain")) == 0
     assert here == [f"left-chain-{name}" for name in ("a-seed0", "b-seed0", "b-seed1", "b-seed2")]
     assert "| ours | -7.90 +- 0.06 | -2.10 +- 0.06 | 3 | 0.0 | 7 | b of 2 |" in capsys.readouterr().out
@@ -105,14 +82,13 @@ def test_the_first_seed_chooses_by_the_validation_part(tables, here, told, capsy
     assert len(written(tables)["cells"]) == 6
 
 
-def test_what_fails_is_named_and_the_same_command_goes_on(tables, here, told, capsys, monkeypatch):
+def test_what_fails_is_named_and_the_same_command_goes_on(tables, here, made_up, capsys, monkeypatch):
     def broken(table, seed, place, score):
         raise UserError("score: expected luck, got none")
 
-    whole = rows.ROWS["chain"]
-    parts = {"chain": whole, "other": rows.Row("theirs", broken, {"only": {"score": 1.0}})}
-    for module in (command, page, cell):
-        monkeypatch.setattr(module, "ROWS", parts)
+    made_up["other"] = rows.Row("theirs", {"only": {"score": 1.0}})
+    whole = dict(cell.MEASURES)
+    monkeypatch.setitem(cell.MEASURES, "other", broken)
     everything = ("--sets", "left", "--rows", "chain", "other")
     assert main(flags(tables, *everything)) == 2
     said = capsys.readouterr()
@@ -120,16 +96,16 @@ def test_what_fails_is_named_and_the_same_command_goes_on(tables, here, told, ca
     assert "score: expected luck, got none" in said.err
     assert "| ours |" in said.out
     assert len(written(tables)["cells"]) == 2
-    parts["other"] = whole._replace(title="theirs", trials={"only": {"score": 1.0}})
+    monkeypatch.setitem(cell.MEASURES, "other", whole["chain"])
     before = len(here)
     assert main(flags(tables, *everything)) == 0
     assert here[before] == "left-other-only-seed0"
     assert "| theirs | -8.90" in capsys.readouterr().out
 
 
-def test_a_fit_that_ended_before_the_command_did_is_taken(tables, here, told, monkeypatch):
+def test_a_fit_that_ended_before_the_command_did_is_taken(tables, here, made_up, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(command.Plan, "add", lambda *_: 1 / 0)
+        patch.setattr(plan.Plan, "add", lambda *_: 1 / 0)
         assert main(flags(tables, "--sets", "left", "--rows", "chain", "--seeds", "0")) == 2
     assert not (tables.parent / "results" / "density.json").is_file()
     begun = len(here)
@@ -138,7 +114,7 @@ def test_a_fit_that_ended_before_the_command_did_is_taken(tables, here, told, mo
     assert len(written(tables)["cells"]) == 2
 
 
-def test_results_of_other_data_are_not_lost(tables, here, told, capsys):
+def test_results_of_other_data_are_not_lost(tables, here, made_up, capsys):
     assert main(flags(tables, "--sets", "left", "--rows", "chain", "--seeds", "0")) == 0
     path = tables / "left.train.data"
     path.write_text(path.read_text() + "0,0,0,0\n")
@@ -147,7 +123,7 @@ def test_results_of_other_data_are_not_lost(tables, here, told, capsys):
     assert len(here) == 2
 
 
-def test_a_page_is_made_anew_without_data(tables, here, told, capsys):
+def test_a_page_is_made_anew_without_data(tables, here, made_up, capsys):
     assert main(flags(tables, "--sets", "left", "--rows", "chain", "--seeds", "0")) == 0
     results = tables.parent / "results"
     text = (results / "density.md").read_text()
@@ -189,9 +165,9 @@ def test_a_broken_table_comes_out_before_any_fit(tables, here, capsys):
     assert not here
 
 
-def test_spflow_is_left_out_where_there_is_none(tables, here, told, capsys, monkeypatch):
+def test_spflow_is_left_out_where_there_is_none(tables, here, made_up, capsys, monkeypatch):
     monkeypatch.setattr(circuits, "python", lambda place: None)
-    monkeypatch.setattr(command, "ROWS", rows.ROWS | {"spflow": rows.Row("SPFlow", pytest.fail, {"only": {}})})
+    made_up["spflow"] = rows.Row("SPFlow", {"only": {}})
     assert main(flags(tables, "--sets", "left", "--rows", "chain", "spflow", "--seeds", "0")) == 0
     assert "spflow: left out, since this environment has no SPFlow (--spflow-python names" in capsys.readouterr().out
     assert len(here) == 2
@@ -231,7 +207,7 @@ def test_its_circuits_learn_something(tables, trial):
 
 def test_a_mixture_of_equal_size_has_about_as_many_parameters(tables):
     table = read_binary_table(tables, "right")
-    count = fits.parameters(pp.TTLP(0, fits.attributes(table), rank=4))
+    count = fits.parameters(pp.TTLP(*fits.schema(table), rank=4))
     components = fits.equal_components(table, rank=4)
     assert count - (2 * table.width + 1) < components * (2 * table.width + 1) <= count
     assert fits.equal_components(table, rank=40) == len(table.train)
@@ -242,13 +218,3 @@ def test_every_published_figure_says_where_it_was_read():
         assert published.source
         assert set(published.nats) <= {"nltcs", "plants", "accidents", "dna"}
         assert all(float(nats) < 0 for nats in published.nats.values())
-
-
-def test_files_of_a_fit_say_all_that_it_needs(tables, here, told):
-    plan = command.Plan(command.DensityConfig(path=tables, sets=("left",), results=tables.parent / "results"))
-    asked = plan.asked(plan.missing()[0])
-    folder = Path(tables.parent / "fit")
-    folder.mkdir()
-    runs.write_json(folder / "cell.json", asked)
-    cell.main(folder)
-    assert runs.read_json(folder / "result.json").keys() >= {"test", "valid", "seconds", "wall_seconds", "commit"}
