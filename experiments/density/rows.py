@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from experiments.density import circuits, fits
+from experiments.density.mixture import mixture
 
 
 class Row(NamedTuple):
@@ -21,10 +22,12 @@ class Row(NamedTuple):
 
 
 # Row -> function (table, seed, place, **settings) -> `test` and `valid`, nats a row, `parameters`, and more.
-MEASURES = {"chain": fits.chain, "random": fits.chain, "spflow": circuits.measure}
+MEASURES = {"chain": fits.chain, "random": fits.chain, "mixture": mixture, "spflow": circuits.measure}
+COMPONENTS = (64, 256, 1024, "equal")  # of the mixture; the last as many as the chain's parameters pay
 ROWS = {
     "chain": Row("chain, order and size by default", {"default": {}}),
     "random": Row("the same in random order", {"default": {"order": "random"}}),
+    "mixture": Row("mixture of product laws, at most of equal size", {f"{n}": {"components": n} for n in COMPONENTS}),
     "spflow": Row("SPFlow", circuits.TRIALS, limited=True),
 }
 CUT = "the first, every bond cut (product of its marginals)"  # read off the fits of `chain`
