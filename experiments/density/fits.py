@@ -26,6 +26,13 @@ def fit_chain(table, **knobs):
     return prior
 
 
+def form(table, **knobs):
+    """What of a `TTLP` over the columns its own defaults decide."""
+    prior = pp.TTLP(*schema(table), **knobs)
+    known = {name: getattr(prior, name, None) for name in ("cores", "boundary", "rank", "local", "init")}
+    return {"form": {name: value for name, value in known.items() if value is not None}}
+
+
 def chain(table, seed, place, **knobs):
     """Fit and score -> nats of validation and test rows, parameters, and more of a kind of table."""
     pyro.set_rng_seed(seed)

@@ -5,7 +5,7 @@ import itertools
 from pathlib import Path
 
 from experiments import pages
-from experiments.density import codes
+from experiments.density import codes, fits
 from experiments.density.page import shape
 from experiments.density.plan import Page, Plan
 from experiments.density.rows import Row
@@ -67,7 +67,7 @@ def main(config: ChainFormsConfig):
         codes.write(config.codes, codes.encode(config.run, config.data_root, config.images))
     if config.codes is not None:
         sources |= {f"codes of {codes.read(config.codes).name}": of_codes(config.codes)}
-    Plan(config, PAGE, {"chain": Row("chain", grid(config))}, sources, {}).carry_out()
+    Plan(config, PAGE, {"chain": Row("chain", grid(config), fits.form)}, sources, {}).carry_out()
 
 
 def grid(config):
@@ -110,8 +110,8 @@ def page(values, name):
 
 def columns(cells):
     """Titles, and what stands beneath them of the fits of one form."""
-    known = [axis for axis in AXES if any(axis in cell["settings"] for cell in cells)]
-    read = {axis: lambda fits, axis=axis: f"{fits[0]['settings'].get(axis, '')}" for axis in known}
+    known = [axis for axis in AXES if any(axis in cell["form"] | cell["settings"] for cell in cells)]
+    read = {axis: lambda fits, axis=axis: f"{(fits[0]['form'] | fits[0]['settings']).get(axis, '')}" for axis in known}
     read |= {
         title: lambda fits, key=key: _mean(fits, key) for title, key in (("test", "test"), ("validation", "valid"))
     }

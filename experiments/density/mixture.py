@@ -22,8 +22,7 @@ def mixture(table, seed, place, components):
     Args:
         components: how many, or "equal": as many parameters as the chain has.
     """
-    if components == "equal":
-        components = fits.equal_components(table)
+    components = count(table, components)["components"]
     torch.manual_seed(seed)
     rows = {name: states(getattr(table, name)) for name in ("train", "valid", "test")}
     law, best, since = start(rows["train"], components), (-math.inf, None), 0
@@ -34,8 +33,12 @@ def mixture(table, seed, place, components):
         if since >= PATIENCE:
             break
     valid, law = best
-    size = {"parameters": components * (2 * table.width + 1), "components": components}
-    return {"valid": valid, "test": nats(law, rows["test"]), **size}
+    return {"valid": valid, "test": nats(law, rows["test"]), "parameters": components * (2 * table.width + 1)}
+
+
+def count(table, components):
+    """Components as a number."""
+    return {"components": fits.equal_components(table) if components == "equal" else components}
 
 
 def states(values):

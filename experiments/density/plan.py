@@ -53,7 +53,14 @@ class Plan:
         self.config, self.page, self.rows, self.sources, self.place = config, page, rows, sources, place
         self.file, self.lock = config.results / f"{page.name}.json", threading.Lock()
         # All of them before any work: a mistake in the last must not come out after an hour.
-        self.tables = {name: described(read(source)) for name, source in sources.items()}
+        tables = {name: read(source) for name, source in sources.items()}
+        self.tables = {name: described(table) for name, table in tables.items()}
+        self.forms = {
+            (name, row, trial): rows[row].form(table, **settings)
+            for name, table in tables.items()
+            for row in rows
+            for trial, settings in rows[row].trials.items()
+        }
         self.cells = runs.read_json(self.file)["cells"] if self.file.is_file() else {}
         for wanted in self._every():
             self._check(wanted)
@@ -76,7 +83,8 @@ class Plan:
         own = {"set": wanted.table, "row": wanted.row, "trial": wanted.trial, "seed": wanted.seed}
         row = self.rows[wanted.row]
         limit = {"limit": self.place["seconds"]} if row.limited else {}
-        return {**own, "settings": dict(row.trials[wanted.trial]), **limit, **self.tables[wanted.table]}
+        settings, form = dict(row.trials[wanted.trial]), self.forms[wanted[:3]]
+        return {**own, "settings": settings, **form, **limit, **self.tables[wanted.table]}
 
     def asked(self, wanted):
         """What the process of a fit is told."""

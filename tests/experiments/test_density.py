@@ -10,10 +10,10 @@ from chain_pages import run_here, write_tables
 
 import pyro_priors as pp
 from experiments.__main__ import main
-from experiments.density import cell, circuits, command, fits, page, plan, rows
+from experiments.density import cell, circuits, command, fits, mixture, page, plan, rows
 from experiments.density.published import PUBLISHED
 from pyro_priors.checks import UserError
-from pyro_priors.data.binary_tables import read_binary_table
+from pyro_priors.data.binary_tables import BinaryTable, read_binary_table
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_a_page_is_made_anew_without_data(tables, here, made_up, capsys):
     ("more", "said"),
     [
         (("--sets", "left", "up"), "sets: expected some of left, right, got up"),
-        (("--rows", "chain", "nothing"), "rows: expected some of chain, random, spflow"),
+        (("--rows", "chain", "nothing"), "rows: expected some of chain, random, mixture, spflow"),
         (("--minutes", "0"), "minutes: expected a positive number"),
         (("--seeds", "-1"), "seed: expected 0 to"),
         (("--spflow-python", "/nowhere/python"), "spflow_python: expected an interpreter"),
@@ -211,6 +211,39 @@ def test_a_mixture_of_equal_size_has_about_as_many_parameters(tables):
     components = fits.equal_components(table, rank=4)
     assert count - (2 * table.width + 1) < components * (2 * table.width + 1) <= count
     assert fits.equal_components(table, rank=40) == len(table.train)
+    assert mixture.count(table, 5) == {"components": 5}
+    assert mixture.count(table, "equal") == {"components": fits.equal_components(table)}
+
+
+def test_a_mixture_learns_what_its_components_are():
+    """Two products of coins, some cells missing; no step of EM makes the training rows less likely but by its prior."""
+    generator = torch.Generator().manual_seed(0)
+    which = torch.rand(2000, 1, generator=generator) < 0.3
+    rows = torch.bernoulli(torch.where(which, 0.9, 0.2).expand(-1, 6), generator=generator)
+    truth = torch.stack([torch.full((6,), p) for p in (0.9, 0.2)]), torch.tensor([0.3, 0.7])
+    logs = torch.stack([mixture.states(rows) @ torch.stack([1 - p, p], 1).flatten().log() for p in truth[0]], 1)
+    best = (logs + truth[1].log()).logsumexp(1)[1600:].mean()
+    gaps = rows.masked_fill(torch.rand(rows.shape, generator=generator) < 0.1, torch.nan)
+    parts = gaps[:1200], rows[1200:1600], rows[1600:]
+    table = BinaryTable("coins", *parts)
+    result = mixture.mixture(table, 0, {}, 4)
+    assert result["test"] == pytest.approx(best.item(), abs=0.1)
+    assert result["parameters"] == 4 * 13
+    whole = mixture.states(rows[:1200])
+    law = mixture.start(whole, 4)
+    before = mixture.nats(law, whole)
+    for _ in range(20):
+        law = mixture.improved(law, whole)
+        now = mixture.nats(law, whole)
+        assert now > before - 1e-4
+        before = now
+
+
+def test_a_missing_cell_is_summed_out():
+    probs = mixture.normalised(torch.tensor([[1.0, 3.0, 1.0, 1.0], [3.0, 1.0, 1.0, 4.0]]))
+    law = probs.log(), torch.tensor([0.25, 0.75]).log()
+    (scored,) = mixture.scores(law, mixture.states(torch.tensor([[1.0, torch.nan]]))).exp()
+    assert scored.tolist() == pytest.approx([0.25 * 0.75, 0.75 * 0.25])
 
 
 def test_every_published_figure_says_where_it_was_read():
