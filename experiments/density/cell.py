@@ -1,6 +1,7 @@
 """A fit of the density page, in a process of its own: `python -m experiments.density.cell FOLDER`."""
 
 import json
+import signal
 import sys
 import time
 from pathlib import Path
@@ -32,4 +33,6 @@ def main(folder):
 
 
 if __name__ == "__main__":
+    # As an exception, which ends the process of a rival too.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     main(sys.argv[1])
