@@ -37,7 +37,7 @@ def made(rows=240):
 
 
 def test_a_grid_over_tables_and_codes(tmp_path, here, monkeypatch, capsys):
-    monkeypatch.setattr(fits, "fit_prior", lambda *_: None)
+    monkeypatch.setattr(fits, "fit_prior", lambda *_, **__: None)
     tables = write_tables(tmp_path / "data", right=5)
     codes.write(tmp_path / "codes.safetensors", made())
     flags = ["--path", str(tables), "--codes", str(tmp_path / "codes.safetensors"), "--rank", "2", "4"]

@@ -52,7 +52,7 @@ def written(tables):
 
 def test_the_chain_is_scored_and_its_bonds_are_cut(tables, here, capsys, monkeypatch):
     priors = []
-    monkeypatch.setattr(fits, "fit_prior", lambda prior, *_: priors.append(prior))
+    monkeypatch.setattr(fits, "fit_prior", lambda prior, *_, **__: priors.append(prior))
     assert main(flags(tables, "--rows", "chain", "random", "--seeds", "0", "1", "--sets", "right")) == 0
     assert here == [f"right-{row}-default-seed{seed}" for seed in (0, 1) for row in ("chain", "random")]
     table, cells = read_binary_table(tables, "right"), written(tables)["cells"]
