@@ -22,7 +22,7 @@ def fit_chain(table, **knobs):
     """A `TTLP` over the columns, fitted; `knobs` are those that are not at their defaults."""
     latents, attributes = schema(table)
     prior = pp.TTLP(latents, attributes, **knobs)
-    fit_prior(prior, *table.train.split([latents, len(attributes)], 1))
+    fit_prior(prior, *table.train.split([latents, len(attributes)], 1), validation=table.valid)
     return prior
 
 

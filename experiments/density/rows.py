@@ -24,11 +24,12 @@ class Row(NamedTuple):
 
 
 # Row -> function (table, seed, place, **settings) -> `test` and `valid`, nats a row, `parameters`, and more.
-MEASURES = {"chain": fits.chain, "random": fits.chain, "mixture": mixture, "spflow": circuits.measure}
+MEASURES = {"chain": fits.chain, "sized": fits.chain, "random": fits.chain, "mixture": mixture, "spflow": circuits.measure}
 COMPONENTS = (64, 256, 1024, "equal")  # of the mixture; the last as many as the chain's parameters pay
 ROWS = {
     "chain": Row("chain, order and size by default", {"default": {}}, fits.form),
-    "random": Row("the same in random order", {"default": {"order": "random"}}, fits.form),
+    "sized": Row("the same, rank chosen", {f"rank {rank}": {"rank": rank} for rank in (32, 64, 128)}, fits.form),
+    "random": Row("the first in random order", {"default": {"order": "random"}}, fits.form),
     "mixture": Row(
         "mixture of product laws, at most of equal size", {f"{n}": {"components": n} for n in COMPONENTS}, count
     ),
