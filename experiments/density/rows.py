@@ -24,7 +24,13 @@ class Row(NamedTuple):
 
 
 # Row -> function (table, seed, place, **settings) -> `test` and `valid`, nats a row, `parameters`, and more.
-MEASURES = {"chain": fits.chain, "sized": fits.chain, "random": fits.chain, "mixture": mixture, "spflow": circuits.measure}
+MEASURES = {
+    "chain": fits.chain,
+    "sized": fits.chain,
+    "random": fits.chain,
+    "mixture": mixture,
+    "spflow": circuits.measure,
+}
 COMPONENTS = (64, 256, 1024, "equal")  # of the mixture; the last as many as the chain's parameters pay
 ROWS = {
     "chain": Row("chain, order and size by default", {"default": {}}, fits.form),
