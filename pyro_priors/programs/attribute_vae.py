@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.programs.program import WithAttributes
 from pyro_priors.programs.vae import VAE
 
@@ -14,6 +14,6 @@ class AttributeVAE(WithAttributes, VAE):
     `queries.impute` and `queries.classify` are made.
     """
 
-    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
+    def attribute_law(self, x: Tensor, draws: int = 1) -> ChainLaw:
         """p(y given x) as `draws` laws whose mean it is: batch `(draws, batch)`, event `(n_attributes,)`."""
         raise NotImplementedError

@@ -8,7 +8,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.programs.attribute_vae import AttributeVAE
@@ -43,7 +43,7 @@ class CVAE(AttributeVAE):
             `image_shape`.
         decoder: takes latents `(*, latent_dim + F)`; says its `image_shape` and `latent_dim`.
         prior: `prior()` is a distribution with event `(latent_dim,)`; says its `latent_dim`.
-        attribute_prior: `attribute_prior()` is a `TensorRing` over the attributes, as of `TTLP(0, attributes)`.
+        attribute_prior: `attribute_prior()` is a law of the attributes on a chain, as that of `TTLP(0, attributes)`.
         predictor: such as `ConvClassifier`: `predictor(x)` is a `TensorRing` over the same attributes.
         likelihood, name: as in `VAE`.
 
@@ -169,7 +169,7 @@ class CVAE(AttributeVAE):
         """Mean of p(x given z, y) at the mean of q(z given x, y): `(batch, C, H, W)`."""
         return self.decode(self.encode(x, y).mean, self._filled(x, y)).mean
 
-    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
+    def attribute_law(self, x: Tensor, draws: int = 1) -> ChainLaw:
         """The predictor's law of the attributes given x, batch `(draws, batch)`; no latent is involved."""
         return self.predictor.attribute_law(x, draws)
 

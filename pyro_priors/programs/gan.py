@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.programs.pixels import SignedImages, check_pixels
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement
@@ -248,5 +248,5 @@ class ConditionalGAN(WithAttributes, GAN):
     @torch.no_grad()
     def generate(self, n: int, /, **given: Tensor | float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """n images given attributes by name, or the block `y`; as in `JointVAE.generate`."""
-        law: TensorRing = self.prior().condition(y=self._given(n, given)).marginal("z")
+        law: ChainLaw = self.prior().condition(y=self._given(n, given)).marginal("z")
         return self.unsigned(self.generator(law.sample()))

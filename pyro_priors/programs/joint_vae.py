@@ -6,7 +6,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.programs.attribute_vae import AttributeVAE
 from pyro_priors.programs.likelihoods import Likelihood
 
@@ -106,6 +106,6 @@ class JointVAE(AttributeVAE):
             raise ValueError(f"given: expected single values or {n} of each, got batch shape {tuple(law.batch_shape)}")
         return self.decode(law.expand((n,)).sample()).mean
 
-    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
+    def attribute_law(self, x: Tensor, draws: int = 1) -> ChainLaw:
         """p(y given z) for draws of z ~ q(z given x): batch `(draws, batch)`, event `(n_attributes,)`."""
         return self.prior().condition(z=self.encode(x).sample((draws,))).marginal("y")
