@@ -105,8 +105,8 @@ def leaves_as_declared(log_weights, chain, order):
     return scale_leaves(log_weights, chain, None)
 
 
-def nothing_follows(weights, transitions):
-    return weights
+def without_weights(weights, initial, transitions):
+    return factored_two_sided.meet(torch.ones_like(weights), initial, transitions)
 
 
 def never_moved(way, returned, factor):
@@ -145,7 +145,7 @@ FACTORED_BUGS = {
     "gradient of transitions turned": (factored, "transition_usage", never_moved, laws.check_gradients),
     "order of the sampler ignored": (factored_sample, "scale_leaves", leaves_as_declared, check_draws),
     "order of the sampler not undone": (factored_sample, "inverse", lambda order: list(range(len(order))), check_draws),
-    "what follows left out of the sampler": (factored_sample, "_following", nothing_follows, check_imputations),
+    "bonds drawn whatever is known": (factored_sample, "meet", without_weights, check_imputations),
     "states of other bonds drawn": (factored_sample, "_states", drawn_by_place, check_draws),
     "imputation ignores what is observed": (FactoredTrain, "_draw", forgetful_draw, check_imputations),
     "sampling ignores what is given": (FactoredTrain, "_draw", forgetful_draw, check_conditional_draws),
