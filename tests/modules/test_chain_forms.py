@@ -135,6 +135,6 @@ def test_rows_alone_are_attributes_where_there_are_no_latents():
     for prior, given in ((one, {"z": rows}), (two, {"y": rows})):
         torch.manual_seed(1)
         assert prior.reinitialize(**given)
-    assert torch.equal(one.log_cores, two.log_cores)
+    assert torch.equal(one.emission_logits, two.emission_logits)
     with pytest.raises(ValueError, match="z: expected codes of 2 latents, got None"):
         pp.TTLP(2, ATTRIBUTES).reinitialize(y=torch.zeros(4, 3))

@@ -74,10 +74,13 @@ def test_ttlp_names_and_blocks():
 
 
 def test_the_order_travels_with_the_state_dict():
-    first, second = (
-        pp.TTLP(4, {"digit": pp.Discrete(3)}, rank=2),
-        pp.TTLP(4, {"digit": pp.Discrete(3)}, rank=2, order="declared"),
+    first, second, third = (
+        pp.TTLP(4, {"digit": pp.Discrete(3)}, rank=2, order=order) for order in ("random", "declared", "data")
     )
-    second.load_state_dict(first.state_dict())
     value = first().sample((3,))
-    assert torch.equal(first().log_prob(value), second().log_prob(value))
+    for other in (second, third):
+        other.load_state_dict(first.state_dict())
+        assert torch.equal(first().log_prob(value), other().log_prob(value))
+    assert third.order_laid  # what was learned belongs to the order that it came with
+    second.load_state_dict(third.state_dict())
+    assert torch.equal(second.order, first.order)
