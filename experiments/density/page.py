@@ -30,8 +30,8 @@ def page(values, name):
     return [
         "# Densities of binary tables",
         "Mean log-density of the test rows in nats, higher is better; mean +- standard error over seeds, of published "
-        "rows as printed. Every row is fitted to the training part and chosen by the validation part alone. Minutes are "
-        "of one processor.",
+        "rows as printed. Every row is fitted to the training part and chosen by the validation part alone; "
+        "minutes are of one processor.",
         pages.table(columns, lines),
         *(part for table in sets for part in _section(cells, table)),
         "## Where the published figures were read" if known else "",
