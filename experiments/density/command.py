@@ -17,7 +17,7 @@ from experiments.trainings import check_rows
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.binary_tables import names
 
-PAGE = Page("density", ("table", "density"), page)
+PAGE = Page("density", ("table", "density", "--path", "DIR"), page)
 
 
 @dataclasses.dataclass(frozen=True)

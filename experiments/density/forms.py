@@ -126,4 +126,4 @@ def _mean(fits, key, digits=2):
     return pages.mean([fit[key] for fit in fits], digits)
 
 
-PAGE = Page("chain-forms", ("figure", "chain-forms"), page)
+PAGE = Page("chain-forms", ("figure", "chain-forms", "--path", "DIR", "--codes", "FILE"), page)

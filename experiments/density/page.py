@@ -30,7 +30,8 @@ def page(values, name):
     return [
         "# Densities of binary tables",
         "Mean log-density of the test rows in nats, higher is better; mean +- standard error over seeds, of published "
-        "rows as printed. Every row is fitted to the training part and chosen by the validation part alone.",
+        "rows as printed. Every row is fitted to the training part and chosen by the validation part alone; "
+        "minutes are of one processor.",
         pages.table(columns, lines),
         *(part for table in sets for part in _section(cells, table)),
         "## Where the published figures were read" if known else "",
@@ -63,8 +64,9 @@ def _choice(cells, table, cell):
     """The trial that was best on the validation part, and of how many."""
     own = (table, cell["row"], cell["seed"])
     count = len([other for other in cells if (other["set"], other["row"], other["seed"]) == own])
-    version = f" ({', '.join(f'{k} {v}' for k, v in cell['versions'].items())})" if "versions" in cell else ""
-    return f"{cell['trial']} of {count}{version}" if count > 1 else f"{cell['trial']}{version}"
+    more = [f"{package} {version}" for package, version in cell.get("versions", {}).items()]
+    more += [f"at most {cell['limit'] / 60:g} minutes"] if "limit" in cell else []
+    return f"{cell['trial']} of {count}" + (f" ({', '.join(more)})" if more else "")
 
 
 def _nats(cells, key):

@@ -16,12 +16,12 @@ PUBLISHED = (
     Published(
         "EiNet (Peharz et al. 2020), by EM",
         {"nltcs": "-6.02", "plants": "-13.68", "accidents": "-35.59", "dna": "-96.09"},
-        f"column sEM of {_TRANSCRIPT}",
+        f"column sEM of {_TRANSCRIPT}; that it is of EiNet is inferred from its neighbour",
     ),
     Published(
         "the same, by Adam",
         {"nltcs": "-6.04", "plants": "-13.74", "accidents": "-37.45", "dna": "-97.68"},
-        f"column Adam of {_TRANSCRIPT}",
+        f"column Adam of {_TRANSCRIPT}; results/einet.csv beside it has these figures a variable, under EiNet's name",
     ),
     Published(
         "RAT-SPN (Peharz et al. 2019)",
