@@ -13,7 +13,8 @@ from pyro_priors.checks import UserError
 
 PROGRAM = Path(__file__).with_name("spflow_rival.py")
 # Of 1.1.0: its hidden Chow-Liu tree, made for such tables, by its Adam. Its EiNet was worse by far (accidents -38.8,
-# plants -14.8 after a minute); its EM leaves NaN after some batches; its LearnSPN stops at a column that is constant in a slice, and takes too long at a hundred columns.
+# plants -14.8 after a minute); its EM leaves NaN after some batches; its LearnSPN stops at a column that is constant in
+# a slice, and takes too long at a hundred columns.
 TRIALS = {
     "hclt-16": {"kind": "hclt", "states": 16, "lr": 0.1},
     "hclt-32": {"kind": "hclt", "states": 32, "lr": 0.1},

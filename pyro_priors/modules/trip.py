@@ -46,7 +46,7 @@ class TRIP(ChainPrior):
         fixed: keep everything at its random initialisation, as buffers.
         local: states of a bond within a cluster of ``init="mixture"``, a divisor of the rank, of which m / local
             clusters are made. With more than 1 neighbours in the chain can share what the other variables do not.
-            None: 1 with full cores, the largest divisor of the rank up to 4 with factored ones.
+            None: 1 with full cores, up to 4 with factored ones, not more than there are clusters.
 
     Raises:
         ValueError: a size below 1, an unknown boundary, init, form or order, a ring of factored cores, local not a

@@ -70,8 +70,8 @@ def test_a_mixture_start_hardly_leaves_its_clusters():
     assert (laws - laws.mean(0)).abs().max() > 1e-2
 
 
-def test_states_of_a_cluster_are_four_where_the_rank_allows():
-    assert [pp.TRIP(2, rank=m, cores="factored").local for m in (8, 6, 10, 7)] == [4, 3, 2, 1]
+def test_states_of_a_cluster_are_up_to_four_and_not_more_than_clusters():
+    assert [pp.TRIP(2, rank=m, cores="factored").local for m in (64, 18, 10, 7, 8, 3, 1)] == [4, 3, 2, 1, 2, 1, 1]
     assert pp.TRIP(2, rank=8).local == 1
     assert pp.TRIP(2, rank=8, cores="factored", init="noise").local == 1
 

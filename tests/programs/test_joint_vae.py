@@ -32,9 +32,10 @@ def test_a_program_without_a_law_of_attributes_says_so():
         Silent.__new__(Silent).attribute_law(torch.zeros(1, 1, 4, 4))
 
 
-def make(boundary="train", **kwargs):
+def make(form="factored", **kwargs):
     """A joint VAE whose prior ties codes and attributes firmly together."""
-    prior = pp.TTLP(3, ATTRIBUTES, components=3, rank=3, boundary=boundary)
+    how = {"cores": form} if form == "factored" else {"cores": "full", "boundary": form}
+    prior = pp.TTLP(3, ATTRIBUTES, components=3, rank=3, **how)
     label = torch.randint(3, (3000,)).float()
     z = (label - 1).unsqueeze(-1) * 1.5 + 0.4 * torch.randn(3000, 3)
     prior.reinitialize(z, torch.stack([label, (label > 0).float(), label + 0.1 * torch.randn(3000)], -1))
@@ -46,10 +47,10 @@ def batch():
     return torch.rand(4, *SHAPE), y
 
 
-@pytest.mark.parametrize("boundary", ["ring", "train"])
-def test_the_bound_is_that_of_both_papers(boundary):
+@pytest.mark.parametrize("form", ["ring", "train", "factored"])
+def test_the_bound_is_that_of_both_papers(form):
     """TTLP eq. 6, log p(y_ob) + log p(z given y_ob), is TRIP eq. 14, log p(z) + log p(y_ob given z)."""
-    vae, (x, y) = make(boundary), batch()
+    vae, (x, y) = make(form), batch()
     guide = poutine.trace(vae.guide).get_trace(x, y)
     trace = poutine.trace(poutine.replay(vae.model, trace=guide)).get_trace(x, y)
     trace.compute_log_prob()
@@ -64,9 +65,9 @@ def test_the_bound_is_that_of_both_papers(boundary):
     assert (imputed.batch_shape, imputed.event_shape) == ((4,), (3,))
 
 
-@pytest.mark.parametrize("boundary", ["ring", "train"])
-def test_every_parameter_moves_after_one_step_on_partly_labelled_data(boundary):
-    vae = make(boundary)
+@pytest.mark.parametrize("form", ["ring", "train", "factored"])
+def test_every_parameter_moves_after_one_step_on_partly_labelled_data(form):
+    vae = make(form)
     before = {name: p.detach().clone() for name, p in vae.named_parameters()}
     SVI(vae.model, vae.guide, ClippedAdam({"lr": 0.01}), Trace_ELBO()).step(*batch())
     assert all(not torch.equal(p, before[name]) for name, p in vae.named_parameters())

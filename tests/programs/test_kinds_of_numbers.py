@@ -112,7 +112,7 @@ def test_a_prior_is_fitted_to_any_number():
         torch.manual_seed(0)
         prior = pp.TTLP(2, ATTRIBUTES, components=2, rank=2)
         fit_prior(prior, z, Y.repeat(10, 1).to(kind), epochs=1)
-        states.append(prior.log_cores.detach().clone())
+        states.append(prior.emission_logits.detach().clone())
     assert all(torch.equal(states[0], state) for state in states)
     fit_prior(pp.GaussianMixture(2, 2), torch.randint(5, (40, 2)), epochs=1)
 
