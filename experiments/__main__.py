@@ -49,6 +49,11 @@ COMMANDS = {
         "CategoryGradientsConfig",
         "bias and variance of CP-VAE's gradients",
     ),
+    "figure chain-forms": (
+        "experiments.density.forms",
+        "ChainFormsConfig",
+        "cores, order and size of the chain on tables and codes",
+    ),
     "bench tensor-ring": (
         "experiments.bench.tensor_ring",
         "BenchTensorRingConfig",
@@ -70,6 +75,11 @@ COMMANDS = {
         "what `fit` adds to a bare torch loop",
     ),
     "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
+    "table density": (
+        "experiments.density.command",
+        "DensityConfig",
+        "binary tables under our chain, and rivals on the same rows",
+    ),
     "table": (
         "experiments.tables.runner",
         "TableConfig",

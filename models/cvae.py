@@ -34,7 +34,8 @@ class Model(Attributes, BoundAutoencoder, Networks):
         encoder, decoder = self.networks(image_shape, programs.CVAE.attribute_features(known))
         check_size(image_shape)
         predictor = programs.ConvClassifier(image_shape, known, self.channels)
-        prior, law = StandardNormal(self.latent_dim), TTLP(0, known, self.components, self.rank)
+        law = TTLP(0, known, self.components, self.rank, order="random", cores="full")
+        prior = StandardNormal(self.latent_dim)
         return programs.CVAE(encoder, decoder, prior, law, predictor, self.make_likelihood())
 
     def evaluate(self, program, part, attributes, seed, particles=None):

@@ -24,7 +24,9 @@ PAGES = {
     "bench-training-loop": Page("bench.training_loop", "bench training-loop"),
     "bench-training-step-cpu": Page("bench.training_step", "bench training-step"),
     "category-gradients": Page("papers.category_gradients", "figure category-gradients"),
+    "chain-forms": Page("density.forms", "figure chain-forms"),
     "cp-vae-toy": Page("papers.cp_vae_toy", "figure cp-vae-toy"),
+    "density": Page("density.page", "table density"),
     "dpvae-moons": Page("papers.dpvae_moons", "figure dpvae-moons"),
     "estimators": Page("papers.estimators", "figure estimators"),
 }

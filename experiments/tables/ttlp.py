@@ -138,7 +138,8 @@ def table(name, line, made, weight, shared):
 
 
 # The classifier has knobs of its own.
-COMMON = {"binarize": "none", "network": "conv", "boundary": "train", "likelihood": "squared-error"}
+PAPER_FORM = {"joint-vae.cores": "full", "joint-vae.order": "random", "joint-vae.local": 1}
+COMMON = PAPER_FORM | {"binarize": "none", "network": "conv", "boundary": "train", "likelihood": "squared-error"}
 COMMON |= {"lr": 2e-3, "particles": 10}
 COMMON |= {"classifier.lr": 1e-3, "classifier.decay": True, "reinit_samples": 16_000}
 MNIST = {"epochs": 12, "latent_dim": 16, "likelihood": "bernoulli", "prior_epochs": 4, "rank": 48}

@@ -74,7 +74,8 @@ class Adversarial(Networks):
     positive: ClassVar[tuple[str, ...]] = (*Model.positive, "critic_lr", "prior_lr")
     prior_defaults: ClassVar[dict[str, dict]] = {
         "trip": {"init": "noise", "rank": 40},
-        "ttlp": {"init": "noise", "rank": 40, "boundary": "ring"},
+        # No encoder, no codes: the data cannot say in which order latents and attributes hang together.
+        "ttlp": {"init": "noise", "rank": 40, "boundary": "ring", "cores": "full", "local": 1, "order": "random"},
         "flow": {"init": "noise", "rank": 40},
     }
 

@@ -67,6 +67,7 @@ def _renamed(model, values):
         values["pseudo_inputs"] = 500
     if "cores" not in values and prior in ("trip", "ttlp"):  # before there was a choice
         values["cores"] = "full"
+        values.setdefault("order", "random" if prior == "ttlp" else "declared")
         values |= {"local": values.get("local") or 1}
     if isinstance(values.get("pretrained"), bool):  # results say whether there was a run
         values["pretrained"] = "RUN" if values["pretrained"] else None

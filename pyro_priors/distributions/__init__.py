@@ -1,6 +1,7 @@
 """Densities: cheap immutable functions of tensors, as Pyro distributions."""
 
 from pyro_priors.distributions.categorical_gaussian import CategoricalGaussian
+from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_train import FactoredTrain
 from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
@@ -12,6 +13,7 @@ from pyro_priors.distributions.variables import Variables
 
 __all__ = [
     "CategoricalGaussian",
+    "ChainLaw",
     "Continuous",
     "Discrete",
     "FactoredTrain",

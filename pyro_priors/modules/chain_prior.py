@@ -72,11 +72,6 @@ class ChainPrior(Prior):
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []
 
-    def _load_from_state_dict(self, *args):
-        super()._load_from_state_dict(*args)
-        if self.order_laid is not None and self.order_laid:
-            self._notices.clear()
-
     def forward(self) -> ChainLaw:
         """The prior at the present parameters, to be built afresh at every optimizer step.
 
@@ -84,7 +79,8 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
-        law.notices = self._notices
+        if self._notices and not self.order_laid:  # laid: by weights that were loaded
+            law.notices = self._notices
         return law
 
     def expect_rows(self) -> None:

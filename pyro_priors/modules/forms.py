@@ -118,7 +118,7 @@ class FactoredForm(Form):
     law = FactoredTrain
     names = ("initial_logits", "emission_logits", "transition_logits")
     boundary: Boundary = "train"
-    fitting = Fitting(lr=0.05, betas=(0.9, 0.99), decay=True, epochs=None, steps=2000, patience=20, pseudo=1.0)
+    fitting = Fitting(lr=0.05, betas=(0.9, 0.99), epochs=1000, plateau=True, pseudo=0.2)
     fit_mixture = staticmethod(stepwise_mixture)
 
     def noise(self) -> Tables:

@@ -18,11 +18,9 @@ class Fitting(NamedTuple):
 
     lr: float = 1e-2  # Adam's
     betas: tuple[float, float] = (0.9, 0.999)
-    decay: bool = False  # of the rate, to 0
-    epochs: int | None = 50  # None: as many as make the steps
-    steps: int = 0
-    patience: int = 3
-    pseudo: float = 0.0  # rows that are added to what each of its states has seen, see `log_smoothness`
+    epochs: int = 50
+    plateau: bool = False  # whether rates fall where the validation loss no longer does
+    pseudo: float = 0.0  # rows that are added to what each of its states has seen, see `ChainPrior.log_smoothness`
 
 
 class Prior(Recorded):

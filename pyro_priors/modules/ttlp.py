@@ -67,11 +67,11 @@ class TTLP(ChainPrior):
         latent_dim: int,
         attributes: Mapping[str, Kind],
         components: int = 10,
-        rank: int = 20,
+        rank: int = 64,
         boundary: Boundary | None = "train",
-        order: Order = "random",
+        order: Order = "data",
         init: Init = "mixture",
-        cores: CoreForm = "full",
+        cores: CoreForm = "factored",
         *,
         fixed: bool = False,
         local: int | None = None,
@@ -149,11 +149,11 @@ class TTLPKnobs(PriorKnobs):
 
     init: Init = "mixture"  # How the cores start: as a mixture, or from noise (the papers').
     boundary: Boundary = "train"  # How the chain closes.
-    order: OrderName = "random"  # Of the variables in the chain.
+    order: OrderName = "data"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
-    rank: int = 20  # Size of the cores.
-    local: int = 1  # States of a bond within a cluster: more than 1 for many attributes.
-    cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
+    rank: int = 64  # States of a bond.
+    local: int = 4  # Of these, how many a cluster has at the start.
+    cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
 
     title: ClassVar[str] = "TTLP"
     joint: ClassVar[bool] = True

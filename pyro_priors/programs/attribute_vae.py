@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions import ChainLaw
 from pyro_priors.programs.program import WithAttributes
 from pyro_priors.programs.vae import VAE
 

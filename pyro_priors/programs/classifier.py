@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors import TTLP, Discrete
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions import ChainLaw
 from pyro_priors.distributions.kinds import Kind, states_of
 from pyro_priors.networks.autoencoders import ConvFeatures
 from pyro_priors.ops import full_precision
@@ -43,14 +43,14 @@ class ConvClassifier(Recorded):
         super().__init__()
         if not attributes:
             raise ValueError("attributes: expected at least one, got none")
-        self.law = TTLP(0, attributes, rank=1, order="declared")
+        self.law = TTLP(0, attributes, rank=1, order="declared", cores="full")
         self.attributes, self.image_shape = self.law.attributes, tuple(image_shape)
         self.features = ConvFeatures(image_shape, channels, hidden)
         columns, states = len(self.attributes), max(map(states_of, self.attributes.values()))
         self.head = nn.Linear(hidden, columns * states)
         self._sizes = (columns, states)
 
-    def forward(self, x: Tensor) -> TensorRing:
+    def forward(self, x: Tensor) -> ChainLaw:
         """The law of the attributes given images `(*, C, H, W)`: batch `(*)`, event `(n_attributes,)`."""
         log_weights = full_precision(self.head(self.features(x)))
         return self.law().weigh(log_weights.unflatten(-1, self._sizes))
@@ -67,7 +67,7 @@ class ConvClassifier(Recorded):
             if isinstance(kind, Discrete)
         }
 
-    def attribute_law(self, x: Tensor, draws: int = 1) -> TensorRing:
+    def attribute_law(self, x: Tensor, draws: int = 1) -> ChainLaw:
         """The law of the attributes given x, `draws` times the same: batch `(draws, batch)`."""
         return self(x).expand((draws, len(x)))
 

@@ -8,7 +8,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions import ChainLaw
 from pyro_priors.distributions.kinds import Kind
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.programs.attribute_vae import AttributeVAE
@@ -43,8 +43,8 @@ class CVAE(AttributeVAE):
             `image_shape`.
         decoder: takes latents `(*, latent_dim + F)`; says its `image_shape` and `latent_dim`.
         prior: `prior()` is a distribution with event `(latent_dim,)`; says its `latent_dim`.
-        attribute_prior: `attribute_prior()` is a law of the attributes on a chain, as that of `TTLP(0, attributes)`.
-        predictor: such as `ConvClassifier`: `predictor(x)` is a `TensorRing` over the same attributes.
+        attribute_prior: `attribute_prior()` is a law on a chain over the attributes, as of `TTLP(0, attributes)`.
+        predictor: such as `ConvClassifier`: `predictor(x)` is a law on a chain over the same attributes.
         likelihood, name: as in `VAE`.
 
     Raises:

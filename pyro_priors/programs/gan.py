@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from pyro_priors.checks import check_count
-from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions import ChainLaw
 from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.programs.pixels import SignedImages, check_pixels
 from pyro_priors.programs.program import Program, WithAttributes, check_agreement

@@ -6,7 +6,7 @@ import pyro
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions import ChainLaw
 from pyro_priors.programs.attribute_vae import AttributeVAE
 from pyro_priors.programs.likelihoods import Likelihood
 

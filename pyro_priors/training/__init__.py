@@ -15,6 +15,7 @@ from pyro_priors.training.checkpoints import (
 from pyro_priors.training.files import replace_file, write_table
 from pyro_priors.training.fitting import OptimizationStep, fit
 from pyro_priors.training.loop import FitResult
+from pyro_priors.training.plateau import Plateau
 from pyro_priors.training.prior_fitting import fit_prior
 from pyro_priors.training.reports import Draw, TensorBoard
 from pyro_priors.training.saving import load, save
@@ -36,6 +37,7 @@ __all__ = [
     "FitState",
     "LinearWarmup",
     "OptimizationStep",
+    "Plateau",
     "Reinitialize",
     "StepwiseEM",
     "TensorBoard",

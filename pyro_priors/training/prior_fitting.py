@@ -1,6 +1,5 @@
 """Fit a prior alone: to the codes of any encoder, or to the rows of a table."""
 
-import math
 import warnings
 from pathlib import Path
 from typing import Any, Literal
@@ -8,16 +7,19 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.objectives.bounds import LogLikelihood
 from pyro_priors.training.callbacks import CosineDecay
 from pyro_priors.training.fitting import FitResult, OptimizationStep, fit
+from pyro_priors.training.plateau import Plateau
 from pyro_priors.training.prior_rows import Observed, SmoothedLikelihood, rows_of
 from pyro_priors.training.schedules import EarlyStopping
 from pyro_priors.training.stepwise_em import StepwiseEM
+
+LEAST_STEPS, MOST_STEPS = 25, 250  # of an epoch of rates that fall where the validation loss no longer does
 
 
 def fit_prior(
@@ -47,8 +49,9 @@ def fit_prior(
 
     A tenth of the rows is held out, or those of `validation` are. The prior is set from the others where that is better
     (`reinitialize`), then trained by Adam until the likelihood of the held-out ones no longer rises; the best state,
-    the start included, is kept. It stays on its device. What is None below is the prior's own choice, measured: a
-    chain of factored cores makes 2,000 steps with a rate that falls from 0.05, with one pseudo row a bond state.
+    the start included, is kept. It stays on its device. What is None below is the prior's own choice, measured: chains
+    of factored cores learn at rates that fall from 0.05 where the likelihood no longer rises (`Plateau`), until they
+    are spent, with a fifth of a pseudo row a bond state.
 
     Args:
         prior: a prior module; with `y`, one over latents and attributes such as `pyro_priors.TTLP`.
@@ -59,7 +62,7 @@ def fit_prior(
         scale: standard deviations ``(n, d)`` of a Gaussian q(z given x), drawn from afresh at every step.
         validation: rows ``(n, d + n_attributes)`` to choose by, instead of a tenth.
         method: ``"adam"``, or ``"em"`` for stepwise EM (`StepwiseEM`) of factored cores.
-        epochs: at most so many passes over the codes.
+        epochs: at most so many passes over the codes (of `Plateau`: of at least 25 steps, and at most 250).
         batch_size: codes per step.
         lr: Adam's learning rate, or EM's step size.
         decay: let the rate fall to 0 over the epochs, along half a cosine.
@@ -102,8 +105,13 @@ def fit_prior(
     elif validation.dim() != 2 or validation.shape[1] != value.shape[1] or len(validation) == 0:
         raise ValueError(f"validation: expected shape (n, {value.shape[1]}) with n >= 1, got {tuple(validation.shape)}")
     validation = validation.to(value)
-    batches = DataLoader(TensorDataset(value[train], scale[train]), batch_size, shuffle=True)
-    epochs = epochs or ways.epochs or max(10, math.ceil(ways.steps / len(batches)))
+    rows = TensorDataset(value[train], scale[train])
+    plateau = Plateau() if ways.plateau and decay is None and patience is None else None
+    batches = DataLoader(rows, batch_size, shuffle=True)
+    if plateau is not None:  # an epoch has enough steps to see whether they help, and no more
+        share = min(max(len(train), LEAST_STEPS * batch_size), MOST_STEPS * batch_size)
+        batches = DataLoader(rows, batch_size, sampler=RandomSampler(rows, num_samples=share))
+    epochs = epochs or ways.epochs
     if method == "em":
         optimizer = StepwiseEM(prior, len(train), lr=lr or 0.5, pseudo=ways.pseudo)
     else:
@@ -118,8 +126,8 @@ def fit_prior(
         batches,
         epochs=epochs,
         validation=DataLoader(TensorDataset(validation, torch.zeros_like(validation)), 1000),
-        callbacks=[CosineDecay(epochs * len(batches))] if (ways.decay if decay is None else decay) else [],
-        early_stopping=EarlyStopping(patience or ways.patience),
+        callbacks=[plateau] if plateau else [CosineDecay(epochs * len(batches))] if decay else [],
+        early_stopping=plateau.stopping if plateau else EarlyStopping(patience or 3),
         run_dir=run_dir,
         checkpoint_every=checkpoint_every,
         resume=resume,

@@ -23,6 +23,8 @@ def test_the_picture_shows_the_chain():
     np.testing.assert_allclose(bars, [float(information[a, b]) for a, b in ((2, 0), (0, 3), (3, 1))])
     labels = [label.get_text() for label in upper.get_yticklabels()]
     assert labels == ["z[0]", "$a$", "a name of very many let…", "_b"]
+    assert [label.get_text() for label in lower.get_xticklabels()] == labels
+    assert not any(label.get_parse_math() for label in (*upper.get_yticklabels(), *lower.get_xticklabels()))
     figure.canvas.draw()
 
 

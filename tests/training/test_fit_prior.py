@@ -221,7 +221,7 @@ def test_mistakes_of_tables():
         fit_prior(binary_table(), linked(), method="em")
     with pytest.raises(ValueError, match="method: expected one of 'adam', 'em', got 'sgd'"):
         fit_prior(binary_table(), linked(), method="sgd")
+    rows = linked()
+    rows[4, 1] = 2
     with pytest.raises(ValueError, match=r"x1: expected one of 0..1 or NaN at index \(\d+, 1\), got 2.0"):
-        rows = linked()
-        rows[4, 1] = 2
         fit_prior(binary_table(), rows)
