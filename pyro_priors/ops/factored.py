@@ -14,7 +14,7 @@ from torch import Tensor
 from pyro_priors.ops.compiled import compiled
 from pyro_priors.ops.factored_pathwise import pathwise_factored
 from pyro_priors.ops.factored_sample import sample_states_factored
-from pyro_priors.ops.factored_two_sided import Way, back, meet, transition_usage
+from pyro_priors.ops.factored_two_sided import Way, back, meet
 from pyro_priors.ops.factored_weights import (
     Factored,
     Leaves,
@@ -83,8 +83,9 @@ def state_posterior_factored(log_weights: Tensor, chain: Factored, order: tuple[
         if not _recorded(weights, chain):
             with torch.no_grad():
                 leaves = scale_leaves(weights, chain, order)
-                reached = back(meet(bond_weights(leaves), chain.initial, chain.transitions), keep=False).reached
-                posteriors, _ = leaf_usage(leaves, reached)
+                way = meet(bond_weights(leaves), chain.initial, chain.transitions)
+                found = back(way, torch.ones_like(way.overlap), transitions=False)
+                posteriors, _ = leaf_usage(leaves, found.reached)
                 return by_rows(chain.layout.declared(posteriors, order)).reshape(log_weights.shape)
         if not weights.requires_grad:
             weights = weights.detach().requires_grad_()
@@ -113,19 +114,15 @@ class _LogContract(torch.autograd.Function):
             # The largest tensors of a training step are not kept beyond it; the graph may have been retained.
             (leaves, way), ctx.way = ctx.way or _both_ends(ctx.where, *ctx.saved_tensors), None
             _, to_weights, to_initial, to_transitions, *to_emissions = ctx.needs_input_grad
-            reached, returned = back(way)
-            grad = grad.to(reached)
-            posteriors, norms = leaf_usage(leaves, reached)
-            factor = norms * grad  # (D, B)
+            grad = grad.to(way.overlap)
+            found = back(way, grad, transitions=to_transitions)
+            posteriors, norms = leaf_usage(leaves, found.reached)
             result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
             if to_weights:
                 result[1] = by_rows([part * grad for part in layout.declared(posteriors, order)])
-            if to_initial:
-                result[2] = returned[0] @ factor[0]
-            if to_transitions:
-                result[3] = transition_usage(way, returned, factor)
+            result[2], result[3] = found.to_initial if to_initial else None, found.to_transitions
             if any(to_emissions):
-                result[4:] = layout.declared(emission_usage(leaves, reached, factor), order)
+                result[4:] = layout.declared(emission_usage(leaves, found.reached, norms * grad), order)
             return tuple(result)
 
     @staticmethod

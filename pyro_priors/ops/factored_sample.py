@@ -47,37 +47,38 @@ def sample_states_factored(
 def _bonds(way: Way, rows: Tensor, uniform: Tensor) -> Tensor:
     """All bond states: ``(D, n)``."""
     half, moves, count = len(uniform) // 2, len(way.factors), len(rows)
-    inner = _inner(way, rows, uniform[half - 1 : half + 1] if len(uniform) % 2 == 0 else uniform[half : half + 1])
+    left = way.came * way.weights  # what leaves each position: at the right of the middle towards the left
+    inner = _inner(way, left, rows, uniform[half - 1 : half + 1] if len(uniform) % 2 == 0 else uniform[half : half + 1])
     if not moves:
         return torch.stack(inner)
     chances = torch.cat([uniform[:moves].flip(0), uniform[-moves:]], 1)  # (P, 2 n), from the middle outwards
     start = torch.cat([inner[0], inner[-1]])
     single = way.weights.shape[-1] == 1 and MANY * count > way.weights.shape[1]
-    outer = (_from_tables if single else _from_rows)(way, start, rows, chances)
+    outer = (_from_tables if single else _from_rows)(way, left, start, rows, chances)
     return torch.cat([outer[:, :count].flip(0), torch.stack(inner), outer[:, count:]])
 
 
-def _inner(way: Way, rows: Tensor, uniform: Tensor) -> list[Tensor]:
+def _inner(way: Way, left: Tensor, rows: Tensor, uniform: Tensor) -> list[Tensor]:
     """The bond state in the middle (D odd), or the two beside it."""
     half, count = len(way.weights) // 2, len(rows)
     if len(uniform) == 1:
         opening = (way.middle[0] * way.middle[1]).mul_(way.weights[half])
     else:
-        opening = way.middle[0] * way.left[half - 1]
+        opening = way.middle[0] * left[half - 1]
     first = _pick(_of(opening.T, rows, 0).expand(count, -1), uniform[0])
     if len(uniform) == 1:
         return [first]
-    row = way.turned[half - 1].T.index_select(0, first).mul_(_of(way.left[half].T, rows, 0))
+    row = way.turned[half - 1].T.index_select(0, first).mul_(_of(left[half].T, rows, 0))
     return [first, _pick(row, uniform[1])]
 
 
-def _from_tables(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
+def _from_tables(way: Way, left: Tensor, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
     """Bond states from the middle outwards, where all draws have the same weights: ``(P, 2 n)``.
 
     Each row of each transition is summed up once for all draws, and all tables are one, whose rows are numbered.
     """
     moves, rank, twice = len(chances), way.turned.shape[-1], len(start)
-    sides = [way.turned[some] * way.left[some].mT for some in (slice(moves), slice(-moves, None))]
+    sides = [way.turned[some] * left[some].mT for some in (slice(moves), slice(-moves, None))]
     table = _table(torch.cat(sides)).flatten(0, 1)
     step = torch.arange(moves - 1, -1, -1, device=start.device)
     first_rows = rank * torch.stack([step, 2 * moves - 1 - step], 1).repeat_interleave(twice // 2, 1)  # (P, 2 n)
@@ -94,10 +95,10 @@ def _from_tables(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tens
     return places[1:] - offsets
 
 
-def _from_rows(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
+def _from_rows(way: Way, left: Tensor, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
     """The same where weights differ from draw to draw, or draws are few."""
     length, rank, batch = way.weights.shape
-    transitions, left = way.turned.flatten(0, 1), way.left.mT.reshape(length * batch, rank)
+    transitions, left = way.turned.flatten(0, 1), left.mT.reshape(length * batch, rank)
     both = (torch.zeros_like(rows) if batch == 1 else rows).repeat(2)
     side = torch.arange(2, device=rows.device).repeat_interleave(len(rows))
     drawn = [start]

@@ -79,12 +79,12 @@ BUGS = {
     "weights left out on the way back": (
         factored,
         "back",
-        lambda whole: lambda way, **kind: whole(way._replace(weights=torch.ones_like(way.weights)), **kind),
+        lambda whole: lambda way, *a, **kind: whole(way._replace(weights=torch.ones_like(way.weights)), *a, **kind),
     ),
     "rows' own gradients left out of the transitions": (
         factored,
-        "transition_usage",
-        lambda whole: lambda way, returned, factor: whole(way, returned, torch.ones_like(factor)),
+        "back",
+        lambda whole: lambda way, grad, **kind: whole(way, torch.ones_like(grad), **kind),
     ),
     "the largest emission left in the gradient": (
         factored,
