@@ -6,7 +6,7 @@ that comes to a position is multiplied by its weights and leaves through a trans
 
     left to right  a[t + 1] = T[t]^T (a[t] W[t]),      right to left  b[p - 1] = T[p - 1] (b[p] W[p]).
 
-Every message is set to a sum of one: beside the products that costs less than to find out where it can be left out.
+Messages are set to a sum of one at every fourth step; where one drifted too far until then, at every step after all.
 All tensors have the batch last. Letters: h = D // 2 pairs of positions, P = (D - 1) // 2 pairs of transitions; where D
 is odd both messages come to the position in the middle, where it is even one transition stands between them.
 """
@@ -19,6 +19,7 @@ from torch import Tensor
 from pyro_priors.ops.scaling import log_product, wide
 
 CHUNK = 4  # pairs of positions that are worked out together on the way back, and stay in the cache
+SPARED = 4  # steps from one sum of one to the next
 
 
 class Way(NamedTuple):
@@ -29,7 +30,8 @@ class Way(NamedTuple):
     turned: Tensor  # (D - 1, m, m) transitions as each end takes them: those of the left one transposed
     came: Tensor  # (D, m, B) messages that came to each position
     middle: Tensor  # (2, m, B) what comes to the middle (D odd), or what comes back to its two neighbours (D even)
-    factors: list[Tensor]  # (2, 1, B) what each pair of messages was multiplied with
+    factors: list[Tensor | None]  # (2, 1, B) what each pair of messages was multiplied with, if with anything
+    scales: Tensor  # all of these
     overlap: Tensor  # (B,) Z of the scaled messages
 
 
@@ -39,6 +41,16 @@ def meet(weights: Tensor, initial: Tensor, transitions: Tensor, *, keep: bool = 
     Shapes:
         ``weights (D, m, B)`` by position, ``initial (m,)``, ``transitions (D - 1, m, m)``
     """
+    if weights.device.type == "cpu":  # others would have to be waited for
+        way = _meet(weights, initial, transitions, keep, SPARED)
+        least = torch.finfo(weights.dtype).tiny ** 0.2  # room below it for what is small beside a sum
+        low, high = (bound.item() for bound in way.scales.aminmax()) if way.scales.numel() else (1.0, 1.0)
+        if least < low and high < 1 / least:
+            return way
+    return _meet(weights, initial, transitions, keep, 1)
+
+
+def _meet(weights: Tensor, initial: Tensor, transitions: Tensor, keep: bool, spared: int) -> Way:
     length, rank, batch = weights.shape
     half, moves = length // 2, (length - 1) // 2
     turned = torch.cat([transitions[: length - 1 - moves].mT, transitions[length - 1 - moves :]])
@@ -48,14 +60,17 @@ def meet(weights: Tensor, initial: Tensor, transitions: Tensor, *, keep: bool = 
     coming, here = [*turns[:half], middle], pairs(weights, half)
     coming[0][0] = initial.unsqueeze(-1)
     coming[0][1] = 1
-    scales = weights.new_empty(moves, 2, 1, batch)
-    factors, tiny = scales.unbind(), torch.finfo(weights.dtype).tiny
-    for t, (transition, factor) in enumerate(zip(pairs(turned, moves), factors, strict=True)):
+    scales = weights.new_empty(-(-moves // spared), 2, 1, batch)
+    room, tiny = iter(scales.unbind()), torch.finfo(weights.dtype).tiny
+    factors: list[Tensor | None] = [None] * moves
+    for t, transition in enumerate(pairs(turned, moves)):
         there = coming[t + 1]
         torch.mul(coming[t], here[t], out=leaving)
         torch.bmm(transition, leaving, out=there)
-        torch.sum(there, -2, keepdim=True, out=factor)  # faster than the maximum
-        there.mul_(factor.clamp_(min=tiny).reciprocal_())
+        if (moves - 1 - t) % spared == 0:  # the last one too
+            factor = factors[t] = next(room)
+            torch.sum(there, -2, keepdim=True, out=factor)  # faster than the maximum
+            there.mul_(factor.clamp_(min=tiny).reciprocal_())
     if length % 2:
         overlap = (middle[0] * middle[1]).mul_(weights[half]).sum(0)
     else:
@@ -65,7 +80,7 @@ def meet(weights: Tensor, initial: Tensor, transitions: Tensor, *, keep: bool = 
         torch.mm(transition, leaving[0], out=middle[1])
         overlap = (middle[0] * leaving[0]).sum(0)
     log_total = wide(overlap).log() - log_product(scales.squeeze(-2)).sum(0)
-    return Way(log_total, weights, turned, came, middle, list(factors), overlap)
+    return Way(log_total, weights, turned, came, middle, factors, scales, overlap)
 
 
 class Back(NamedTuple):
@@ -84,7 +99,7 @@ def back(way: Way, grad: Tensor, *, transitions: bool = True) -> Back:
     Shapes:
         ``grad (B,)``
     """
-    _, weights, turned, came, middle, factors, overlap = way
+    _, weights, turned, came, middle, factors, _, overlap = way
     length, rank, batch = weights.shape
     half, moves = length // 2, len(factors)
     here, reached, steps = pairs(weights, half), pairs(came, half), pairs(turned, moves)
@@ -111,7 +126,10 @@ def back(way: Way, grad: Tensor, *, transitions: bool = True) -> Back:
         returning = pairs(some, stop - start + 1)
         returning[-1].copy_(returned)
         for t in range(stop - 1, start - 1, -1):
-            torch.bmm(steps[t].mT, returning[t - start + 1].mul_(factors[t]), out=comes)
+            factor = factors[t]
+            if factor is not None:
+                returning[t - start + 1].mul_(factor)
+            torch.bmm(steps[t].mT, returning[t - start + 1], out=comes)
             reached[t].mul_(comes)
             torch.mul(comes, here[t], out=returning[t - start])
         returned.copy_(returning[0])
