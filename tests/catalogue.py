@@ -135,26 +135,40 @@ PRIORS = {
     "FlowNormal over TRIP": Entry(
         lambda: pp.FlowNormal(3, layers=2, hidden=(8,), base=pp.TRIP(3, components=4, rank=3)), by_jacobians
     ),
-    "TTLP of latents": ring_prior(lambda: pp.TTLP(3, {}, components=4, rank=3)),
+    "TTLP of latents": ring_prior(lambda: pp.TTLP(3, {}, components=4, rank=3, cores="full", order="random")),
 }
 """Priors with an event of three real latents."""
 
 JOINT_PRIORS = {
-    "TTLP": ring_prior(lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=3)),
+    "TTLP": ring_prior(
+        lambda: pp.TTLP(
+            2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=3, cores="full", order="random"
+        )
+    ),
     "TTLP ring": ring_prior(
-        lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, boundary="ring", order="declared")
+        lambda: pp.TTLP(
+            2, {"digit": Discrete(3)}, components=3, rank=3, boundary="ring", order="declared", cores="full"
+        )
     ),
     "TTLP noise": ring_prior(
-        lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, components=3, rank=2, init="noise")
+        lambda: pp.TTLP(
+            1,
+            {"digit": Discrete(3), "sex": Discrete(2)},
+            components=3,
+            rank=2,
+            init="noise",
+            cores="full",
+            order="random",
+        )
     ),
-    "TTLP factored": ring_prior(
-        lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=4, cores="factored")
-    ),
+    "TTLP factored": ring_prior(lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=4)),
     "TTLP factored, of attributes": ring_prior(
         lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="factored")
     ),
     "TTLP fixed": ring_prior(
-        lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True), learns=False
+        lambda: pp.TTLP(2, {"digit": Discrete(3)}, components=3, rank=3, fixed=True, cores="full"), learns=False
     ),
-    "TTLP of attributes": ring_prior(lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2)),
+    "TTLP of attributes": ring_prior(
+        lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="full")
+    ),
 }

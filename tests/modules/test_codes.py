@@ -11,9 +11,9 @@ import pyro_priors as pp
 from pyro_priors.modules.codes import inliers
 
 PRIORS = {
-    "TRIP": lambda: pp.TRIP(6, components=4, rank=4),
+    "TRIP": lambda: pp.TRIP(6, components=4, rank=4, cores="full", order="random"),
     "TRIP noise": lambda: pp.TRIP(6, components=4, rank=4, init="noise"),
-    "TTLP": lambda: pp.TTLP(6, {"digit": pp.Discrete(3)}, components=4, rank=4),
+    "TTLP": lambda: pp.TTLP(6, {"digit": pp.Discrete(3)}, components=4, rank=4, cores="full", order="random"),
     "GaussianMixture": lambda: pp.GaussianMixture(6, 4),
     "CategoricalGaussian": lambda: pp.CategoricalGaussian(4, 6),
     "FlowNormal": lambda: pp.FlowNormal(6, layers=2, hidden=(4,), base=pp.GaussianMixture(6, 4)),
@@ -175,6 +175,6 @@ def test_labels_of_any_kind_of_number():
         laws.append(prior().categorical("digit").probs)
     assert torch.equal(laws[0], laws[1])
     assert torch.equal(laws[0], laws[2])
-    many = pp.TTLP(6, {"street": pp.Discrete(400)}, components=2, rank=2)
+    many = pp.TTLP(6, {"street": pp.Discrete(400)}, components=2, rank=2, cores="full", order="random")
     with pytest.raises(ValueError, match="street: expected float32, float64 or integers for states up to 399"):
         many.reinitialize(z, (y[:, None] + 300).to(torch.bfloat16))

@@ -25,6 +25,8 @@ KINDS = {
     "states of one": [Discrete(1), Continuous(3), Continuous(3)],
 }
 
+FULL = {"cores": "full", "order": "random"}
+
 
 def problem(kinds, boundary, dtype=torch.float64, rank=4, order=None):
     """A law on cores that have padding, and one on cores that have none; the padding would change everything."""
@@ -169,9 +171,9 @@ def test_every_variable_costs_its_own_size(many, boundary):
     torch.manual_seed(0)
     wide = {"wide": Discrete(many)}
     narrow = {f"n{k}": Discrete(2) for k in range(7)}
-    whole = pp.TTLP(16, wide | narrow, rank=8, boundary=boundary)
-    parts = [pp.TTLP(16, {}, rank=8, boundary=boundary)]
-    parts += [pp.TTLP(0, attributes, rank=8, boundary=boundary) for attributes in (wide, narrow)]
+    whole = pp.TTLP(16, wide | narrow, rank=8, boundary=boundary, **FULL)
+    parts = [pp.TTLP(16, {}, rank=8, boundary=boundary, **FULL)]
+    parts += [pp.TTLP(0, attributes, rank=8, boundary=boundary, **FULL) for attributes in (wide, narrow)]
     together, apart = cost(whole), cost(*parts)
     assert together[0] == apart[0] == (16 * 10 + many + 14) * 64 + 2 * 160
     answer = 32 * (16 + 1 + 7) * many  # what `state_probs` returns
@@ -187,7 +189,7 @@ def test_what_is_learned_is_learned_with_ragged_cores():
     y = torch.cat([label, label % 2, z[:, :1] ** 2], -1)
     y[torch.rand_like(y) < 0.2] = NAN
     kinds = {"wide": Discrete(40), "odd": Discrete(2), "square": Continuous(4)}
-    prior = pp.TTLP(3, kinds, components=3, rank=4)
+    prior = pp.TTLP(3, kinds, components=3, rank=4, **FULL)
     addresses = [p.data_ptr() for p in prior.parameters()]
     assert prior.reinitialize(z, y)
     assert addresses == [p.data_ptr() for p in prior.parameters()]
@@ -198,7 +200,7 @@ def test_what_is_learned_is_learned_with_ragged_cores():
     before = prior().log_prob(torch.cat([z, y], -1)).mean()
     fit_prior(prior, z, y, epochs=3)
     assert prior().log_prob(torch.cat([z, y], -1)).mean() > before - 1e-3  # the start may be the best that there is
-    noise = pp.TTLP(3, kinds, components=3, rank=4, init="noise")
+    noise = pp.TTLP(3, kinds, components=3, rank=4, init="noise", **FULL)
     cores = noise.log_cores.clone()
     assert noise.reinitialize(z, y)
     assert noise.log_cores.shape == cores.shape == (6 * 3 - 9 + 40 + 2 + 4, 4, 4)
@@ -214,9 +216,9 @@ def padded_state(prior):
 
 def test_files_with_padding_load(tmp_path):
     torch.manual_seed(0)
-    prior = pp.TTLP(2, {"wide": Discrete(9), "sex": Discrete(2)}, components=3, rank=2)
+    prior = pp.TTLP(2, {"wide": Discrete(9), "sex": Discrete(2)}, components=3, rank=2, **FULL)
     value, state = prior().sample((5,)), padded_state(prior)
-    other = pp.TTLP(2, {"wide": Discrete(9), "sex": Discrete(2)}, components=3, rank=2)
+    other = pp.TTLP(2, {"wide": Discrete(9), "sex": Discrete(2)}, components=3, rank=2, **FULL)
     kept = copy.copy(state)
     other.load_state_dict(state)
     assert all(state[name] is kept[name] for name in kept)

@@ -16,7 +16,7 @@ KINDS = {"digit": Discrete(3), "age": Continuous(2)}
 
 
 def ttlp(latent_dim=2, kinds=KINDS, components=4, **kwargs):
-    return pp.TTLP(latent_dim, kinds, components, **{"rank": 2, **kwargs})
+    return pp.TTLP(latent_dim, kinds, components, **{"rank": 2, "cores": "full", "order": "random", **kwargs})
 
 
 def flow(**kwargs):

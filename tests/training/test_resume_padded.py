@@ -28,7 +28,9 @@ class Rows(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.prior = pp.TTLP(2, {"wide": pp.Discrete(9), "narrow": pp.Discrete(2)}, components=3, rank=2)
+        self.prior = pp.TTLP(
+            2, {"wide": pp.Discrete(9), "narrow": pp.Discrete(2)}, components=3, rank=2, cores="full", order="random"
+        )
 
     def model(self, rows):
         pyro.module("rows", self)
