@@ -18,7 +18,7 @@ LIKELY = torch.tensor([[0, 1, 2, 1], [2, 0, 2, 0], [0, 1, 2, 2], [0, 1, 0, 1], [
 
 def linked_prior(form: str) -> pp.TTLP:
     """A ring or train of full cores, or a factored one, in float64; its order in the chain is random."""
-    how = {"cores": "factored"} if form == "factored" else {"boundary": form}
+    how = {"cores": "factored"} if form == "factored" else {"cores": "full", "boundary": form}
     prior = pp.TTLP(2, ATTRIBUTES, components=3, rank=4, order="random", **how).double()
     likely = 2.5 * (torch.arange(3)[:, None] == LIKELY[:, None]).double()  # (D, N, m)
     kinds_change = -3 * (1 - torch.eye(4)) + torch.rand(6, 3, 4, 4)

@@ -44,7 +44,7 @@ def test_each_column_starts_with_its_own_number_of_components():
 
 
 def test_copies_leave_device_indices_behind():
-    prior = pp.TTLP(1, {"digit": pp.Discrete(3)}, rank=2)
+    prior = pp.TTLP(1, {"digit": pp.Discrete(3)}, rank=2, order="random", cores="full")
     prior().log_prob(prior().sample((2,)))
     assert prior._variables._on_device
     assert not pickle.loads(pickle.dumps(prior))._variables._on_device
@@ -75,7 +75,7 @@ def test_ttlp_names_and_blocks():
 
 def test_the_order_travels_with_the_state_dict():
     first, second = (
-        pp.TTLP(4, {"digit": pp.Discrete(3)}, rank=2),
+        pp.TTLP(4, {"digit": pp.Discrete(3)}, rank=2, order="random"),
         pp.TTLP(4, {"digit": pp.Discrete(3)}, rank=2, order="declared"),
     )
     second.load_state_dict(first.state_dict())
