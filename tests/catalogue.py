@@ -18,6 +18,9 @@ from pyro_priors.ops.layout import layout_of
 NAN = math.nan
 
 
+FULL = {"cores": "full", "order": "random"}  # the papers' form of a TTLP
+
+
 class EncodedVamp(nn.Module):
     """A VampPrior with an encoder of its own, for the laws that call a prior with nothing."""
 
@@ -135,31 +138,17 @@ PRIORS = {
     "FlowNormal over TRIP": Entry(
         lambda: pp.FlowNormal(3, layers=2, hidden=(8,), base=pp.TRIP(3, components=4, rank=3)), by_jacobians
     ),
-    "TTLP of latents": ring_prior(lambda: pp.TTLP(3, {}, components=4, rank=3, cores="full", order="random")),
+    "TTLP of latents": ring_prior(lambda: pp.TTLP(3, {}, components=4, rank=3, **FULL)),
 }
 """Priors with an event of three real latents."""
 
 JOINT_PRIORS = {
-    "TTLP": ring_prior(
-        lambda: pp.TTLP(
-            2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=3, cores="full", order="random"
-        )
-    ),
+    "TTLP": ring_prior(lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, 3, rank=3, **FULL)),
     "TTLP ring": ring_prior(
-        lambda: pp.TTLP(
-            2, {"digit": Discrete(3)}, components=3, rank=3, boundary="ring", order="declared", cores="full"
-        )
+        lambda: pp.TTLP(2, {"digit": Discrete(3)}, 3, rank=3, boundary="ring", order="declared", cores="full")
     ),
     "TTLP noise": ring_prior(
-        lambda: pp.TTLP(
-            1,
-            {"digit": Discrete(3), "sex": Discrete(2)},
-            components=3,
-            rank=2,
-            init="noise",
-            cores="full",
-            order="random",
-        )
+        lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, 3, rank=2, init="noise", **FULL)
     ),
     "TTLP factored": ring_prior(lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=4)),
     "TTLP factored, of attributes": ring_prior(

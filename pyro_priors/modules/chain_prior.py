@@ -83,6 +83,18 @@ class ChainPrior(Prior):
             law.notices = self._notices
         return law
 
+    def _load_from_state_dict(
+        self, state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+    ):
+        laid = f"{prefix}order_laid"
+        if self.order_laid is None:
+            state_dict.pop(laid, None)  # the order itself is there; of load_state_dict's own copy
+        elif f"{prefix}order" in state_dict:
+            state_dict.setdefault(laid, torch.tensor(True))  # learned in an order of another origin
+        super()._load_from_state_dict(
+            state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
+        )
+
     def expect_rows(self) -> None:
         """Something will call `reinitialize`: a training before it needs no warning."""
         self._notices.clear()
