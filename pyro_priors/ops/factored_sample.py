@@ -42,7 +42,7 @@ def sample_states_factored(
             chances, bond = take(uniform[1], places, 0), take(bonds, places, 0)
             states.append(_states(weights, emissions, rows, bond, chances))
         along = by_position(states, leaves.layout)
-        return take(along.T, inverse(order), 1)
+        return take(along, inverse(order), 0).T
 
 
 def _bonds(way: Way, rows: Tensor, uniform: Tensor) -> Tensor:
