@@ -50,7 +50,9 @@ def log_contract_factored(
         chain: the chain.
         order: which variable stands at each position of the chain; None: as they come.
         compile: take the plain form as `torch.compile` makes it at the first call of each size, differentiable once,
-            instead of the hand-written adjoint. Worth its minutes where chains are small.
+            instead of the hand-written adjoint. Measured on one CPU thread, forward and backward: at D = 32, N = 10,
+            m = 16, batch 16 by hand 1.7 ms, compiled 1.1 ms; at D = 100, m = 64, batch 256 as long as each other, after
+            minutes of compilation.
 
     Shapes:
         ``-> (B,)``

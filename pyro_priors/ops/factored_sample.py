@@ -42,7 +42,7 @@ def sample_states_factored(
             chances, bond = take(uniform[1], places, 0), take(bonds, places, 0)
             states.append(_states(weights, emissions, rows, bond, chances))
         along = by_position(states, leaves.layout)
-        return take(along.T, inverse(order), 1)
+        return take(along, inverse(order), 0).T
 
 
 def _bonds(way: Way, rows: Tensor, uniform: Tensor) -> Tensor:
@@ -97,11 +97,11 @@ def _from_rows(way: Way, left: Tensor, start: Tensor, rows: Tensor, chances: Ten
     transitions, left = way.turned.flatten(0, 2), left.mT.reshape(-1, rank)
     side = torch.arange(2, device=rows.device).repeat_interleave(len(rows))
     bonds, weights = rank * side, batch * side + (torch.zeros_like(rows) if batch == 1 else rows).repeat(2)
-    drawn = [start]
+    drawn, chances = [start], _below_one(chances)
     for t in range(moves - 1, -1, -1):
         row = transitions.index_select(0, drawn[-1] + (bonds + 2 * rank * t))
         row.mul_(left.index_select(0, weights + 2 * batch * t))
-        drawn.append(_pick(row, chances[t]))
+        drawn.append(_counted(row, chances[t]))
     return torch.stack(drawn[:0:-1])
 
 
@@ -112,10 +112,17 @@ def _states(weights: Tensor, emissions: Tensor, rows: Tensor, bonds: Tensor, uni
     same = weights.shape[-1] == 1 and MANY * len(rows) > rank
     table = _table((emissions * weights).mT.contiguous()) if same else emissions.mT
     chosen = table.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, places.shape)  # (D_g, n, N_g)
-    if same:
-        passed = torch.le(chosen, _below_one(uniform).unsqueeze(-1), out=chosen) @ chosen.new_ones(chosen.shape[-1])
-        return passed.long()
-    return _pick(chosen.mul_(_of(weights, rows, 2).mT), uniform)
+    if not same:
+        return _counted(chosen.mul_(_of(weights, rows, 2).mT), _below_one(uniform))
+    return (torch.le(chosen, _below_one(uniform).unsqueeze(-1), out=chosen) @ chosen.new_ones(chosen.shape[-1])).long()
+
+
+def _counted(weights: Tensor, uniform: Tensor) -> Tensor:
+    """As `_pick`, in the room of the weights, by counting as with a table: ``(*, n), (*) -> (*)``."""
+    torch.cumsum(weights, -1, out=weights)
+    threshold = uniform.unsqueeze(-1) * weights[..., -1:]
+    torch.le(weights, threshold, out=weights)
+    return (weights @ weights.new_ones(weights.shape[-1])).long().clamp_(max=weights.shape[-1] - 1)
 
 
 def _table(weights: Tensor) -> Tensor:
