@@ -5,11 +5,11 @@ import pytest
 import torch
 from cases import make_case
 
+from pyro_priors import ops
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.evidence import Evidence
 from pyro_priors.distributions.factored_chain import FactoredChain
-from pyro_priors.ops import chain, chain_sample, factored, factored_sample, factored_two_sided, sweeps, two_sided
-from pyro_priors.ops.factored_weights import scale_leaves
+from pyro_priors.ops import chain, chain_sample, sweeps, two_sided
 from pyro_priors.ops.layout import Layout
 from pyro_priors.ops.scaling import scale_chain
 
@@ -101,24 +101,42 @@ def with_tables(change):
     return lambda chain, rows: chain_of(chain, rows)._replace(**change(chain_of(chain, rows)))
 
 
-def leaves_as_declared(log_weights, chain, order):
-    return scale_leaves(log_weights, chain, None)
+class Turned(torch.autograd.Function):
+    """Transitions as they are, whose gradient comes back turned."""
+
+    @staticmethod
+    def forward(ctx, transitions):
+        return transitions.clone()
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad.mT
 
 
-def without_weights(weights, initial, transitions):
-    return factored_two_sided.meet(torch.ones_like(weights), initial, transitions)
+def contract_as_declared(rows, chain, order):
+    return log_contract_factored(rows, chain)
 
 
-def never_moved(way, returned, factor):
-    return factored_two_sided.transition_usage(way, returned, factor).mT
+def drawn_as_declared(rows, chain, index, order):
+    return sample_states_factored(rows, chain, index)
 
 
-def drawn_by_place(weights, emissions, rows, bonds, uniform):
-    """States of other bonds than the variable's own."""
-    return states_of_bonds(weights, emissions, rows, bonds.flip(0), uniform)
+def drawn_along_the_chain(rows, chain, index, order):
+    return sample_states_factored(rows, chain, index, order)[:, list(order)]
 
 
-chain_of, states_of_bonds = FactoredChain._of, factored_sample._states
+def drawn_by_halves(rows, chain, index, order):
+    """Two draws that share nothing, each with its part of the columns."""
+    first, second = (sample_states_factored(rows, chain, index, order) for _ in range(2))
+    return torch.cat([first[:, :2], second[:, 2:]], 1)
+
+
+def known_rows_mixed_up(rows, chain, index, order):
+    return sample_states_factored(rows.flip(0), chain, index, order)
+
+
+chain_of = FactoredChain._of
+log_contract_factored, sample_states_factored = ops.log_contract_factored, ops.sample_states_factored
 
 FACTORED_BUGS = {
     "normaliser left out": (FactoredTrain, "_contract", without_normalizer, check_conditions),
@@ -140,13 +158,18 @@ FACTORED_BUGS = {
         with_tables(lambda chain: {"transitions": chain.transitions.flip(0)}),
         laws.check_log_prob,
     ),
-    "order ignored": (factored, "scale_leaves", leaves_as_declared, laws.check_log_prob),
+    "order ignored": (ops, "log_contract_factored", contract_as_declared, laws.check_log_prob),
     "order undone wrongly": BUGS["order undone wrongly"],
-    "gradient of transitions turned": (factored, "transition_usage", never_moved, laws.check_gradients),
-    "order of the sampler ignored": (factored_sample, "scale_leaves", leaves_as_declared, check_draws),
-    "order of the sampler not undone": (factored_sample, "inverse", lambda order: list(range(len(order))), check_draws),
-    "bonds drawn whatever is known": (factored_sample, "meet", without_weights, check_imputations),
-    "states of other bonds drawn": (factored_sample, "_states", drawn_by_place, check_draws),
+    "gradient of transitions turned": (
+        FactoredChain,
+        "_of",
+        with_tables(lambda chain: {"transitions": Turned.apply(chain.transitions)}),
+        laws.check_gradients,
+    ),
+    "order of the sampler ignored": (ops, "sample_states_factored", drawn_as_declared, check_draws),
+    "order of the sampler not undone": (ops, "sample_states_factored", drawn_along_the_chain, check_draws),
+    "columns drawn apart": (ops, "sample_states_factored", drawn_by_halves, check_draws),
+    "draws of another row": (ops, "sample_states_factored", known_rows_mixed_up, check_conditional_draws),
     "imputation ignores what is observed": (FactoredTrain, "_draw", forgetful_draw, check_imputations),
     "sampling ignores what is given": (FactoredTrain, "_draw", forgetful_draw, check_conditional_draws),
     "NaN read as zero": BUGS["NaN read as zero"],

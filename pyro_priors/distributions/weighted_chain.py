@@ -45,6 +45,10 @@ class WeightedChain(TorchDistribution):
             self._check_tables(tables)
             variables.check_parameters()
 
+    def watch(self, **tensors: Tensor) -> None:
+        """Refuse to answer once one of these parameters, by name, has been written to."""
+        self._versions = Versions(type(self).__name__, **{**self._versions.tensors, **tensors})
+
     def _check_tables(self, tables: dict[str, Tensor]) -> None:
         """`ValueError` where the values of the tables cannot be."""
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions import ChainLaw
 
 
 class Imputation(NamedTuple):

@@ -79,6 +79,7 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
+        law.watch(**self._tables())  # of which the law's own may be made
         if self._notices and not self.order_laid:  # laid: by weights that were loaded
             law.notices = self._notices
         return law

@@ -180,11 +180,8 @@ def local_of(local: int | None, rank: int, cores: CoreForm) -> int:
     """The states of a bond within a cluster, where nobody has decided: never more than there are clusters."""
     if local is not None:
         return local
-    return (
-        1
-        if cores == "full"
-        else next(size for size in (4, 3, 2, 1) if rank % size == 0 and size**2 <= rank or size == 1)
-    )
+    sizes = (size for size in (4, 3, 2) if rank % size == 0 and size**2 <= rank)
+    return 1 if cores == "full" else next(sizes, 1)
 
 
 def check_rank(rank: int, local: int, init: str) -> None:

@@ -42,7 +42,8 @@ def log_contract(
         ring: closed with the trace, otherwise with vectors of ones.
         order: which variable stands at each position of the chain; None: as they come.
         compile: take the plain form as `torch.compile` makes it at the first call of each size, differentiable once,
-            instead of the hand-written adjoint. Worth its minutes where chains are small.
+            instead of the hand-written adjoint. Measured on one CPU thread, forward and backward of a train: at
+            D = 32, N = 10, m = 16, batch 16 by hand 2.8 ms, compiled 1.3 ms, after a minute of compilation and more.
 
     Shapes:
         ``-> (B,)``

@@ -14,7 +14,7 @@ from torch import Tensor
 from pyro_priors.ops.compiled import compiled
 from pyro_priors.ops.factored_pathwise import pathwise_factored
 from pyro_priors.ops.factored_sample import sample_states_factored
-from pyro_priors.ops.factored_two_sided import Way, back, meet, transition_usage
+from pyro_priors.ops.factored_two_sided import Way, back, meet, meeting_order
 from pyro_priors.ops.factored_weights import (
     Factored,
     Leaves,
@@ -50,7 +50,9 @@ def log_contract_factored(
         chain: the chain.
         order: which variable stands at each position of the chain; None: as they come.
         compile: take the plain form as `torch.compile` makes it at the first call of each size, differentiable once,
-            instead of the hand-written adjoint. Worth its minutes where chains are small.
+            instead of the hand-written adjoint. Measured on one CPU thread, forward and backward: at D = 32, N = 10,
+            m = 16, batch 16 by hand 1.7 ms, compiled 1.1 ms; at D = 100, m = 64, batch 256 as long as each other, after
+            minutes of compilation.
 
     Shapes:
         ``-> (B,)``
@@ -63,8 +65,8 @@ def log_contract_factored(
             return compiled(_log_contract_plain, Factored.of, chain.layout, order)(log_weights, chain.tensors)
         if _recorded(log_weights, chain):
             return _LogContract.apply((chain.layout, order), log_weights, *chain.tensors)
-        leaves = scale_leaves(log_weights, chain, order)
-        return meet(bond_weights(leaves), chain.initial, chain.transitions, keep=False).log_total + leaves.log_scale
+        leaves, way = both_ends(log_weights, chain, meeting_order(len(chain.layout.sizes), order), keep=False)
+        return way.log_total + leaves.log_scale
 
 
 def state_posterior_factored(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | None = None) -> Tensor:
@@ -82,9 +84,10 @@ def state_posterior_factored(log_weights: Tensor, chain: Factored, order: tuple[
             return total(weights).reshape(log_weights.shape)
         if not _recorded(weights, chain):
             with torch.no_grad():
-                leaves = scale_leaves(weights, chain, order)
-                reached = back(meet(bond_weights(leaves), chain.initial, chain.transitions), keep=False).reached
-                posteriors, _ = leaf_usage(leaves, reached)
+                order = meeting_order(len(chain.layout.sizes), order)
+                leaves, way = both_ends(weights, chain, order)
+                found = back(way, torch.ones_like(way.overlap), transitions=False)
+                posteriors, _ = leaf_usage(leaves, found.reached)
                 return by_rows(chain.layout.declared(posteriors, order)).reshape(log_weights.shape)
         if not weights.requires_grad:
             weights = weights.detach().requires_grad_()
@@ -99,9 +102,10 @@ def _recorded(log_weights: Tensor, chain: Factored) -> bool:
 class _LogContract(torch.autograd.Function):
     @staticmethod
     def forward(ctx, where, *inputs):
+        layout, order = where
         ctx.save_for_backward(*inputs)
-        ctx.where, ctx.way = where, _both_ends(where, *inputs)
-        leaves, way = ctx.way
+        ctx.where, ctx.meeting = where, meeting_order(len(layout.sizes), order)
+        leaves, way = ctx.way = both_ends(inputs[0], Factored.of(inputs[1:], layout), ctx.meeting)
         return way.log_total + leaves.log_scale
 
     @staticmethod
@@ -109,23 +113,20 @@ class _LogContract(torch.autograd.Function):
         with torch.autocast(grad.device.type, enabled=False):
             if torch.is_grad_enabled() or transformed():
                 return None, *_LogContract.differentiable(ctx, grad)
-            layout, order = ctx.where
+            (layout, _), order = ctx.where, ctx.meeting
+            log_weights, *tensors = ctx.saved_tensors
             # The largest tensors of a training step are not kept beyond it; the graph may have been retained.
-            (leaves, way), ctx.way = ctx.way or _both_ends(ctx.where, *ctx.saved_tensors), None
+            (leaves, way), ctx.way = ctx.way or both_ends(log_weights, Factored.of(tensors, layout), order), None
             _, to_weights, to_initial, to_transitions, *to_emissions = ctx.needs_input_grad
-            reached, returned = back(way)
-            grad = grad.to(reached)
-            posteriors, norms = leaf_usage(leaves, reached)
-            factor = norms * grad  # (D, B)
+            grad = grad.to(way.overlap)
+            found = back(way, grad, transitions=to_transitions)
+            posteriors, norms = leaf_usage(leaves, found.reached)
             result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
             if to_weights:
                 result[1] = by_rows([part * grad for part in layout.declared(posteriors, order)])
-            if to_initial:
-                result[2] = returned[0] @ factor[0]
-            if to_transitions:
-                result[3] = transition_usage(way, returned, factor)
+            result[2], result[3] = found.to_initial if to_initial else None, found.to_transitions
             if any(to_emissions):
-                result[4:] = layout.declared(emission_usage(leaves, reached, factor), order)
+                result[4:] = layout.declared(emission_usage(leaves, found.reached, norms * grad), order)
             return tuple(result)
 
     @staticmethod
@@ -143,11 +144,10 @@ class _LogContract(torch.autograd.Function):
         return [next(grads) if needs else None for needs in wanted]
 
 
-def _both_ends(where: tuple, log_weights: Tensor, *tensors: Tensor) -> tuple[Leaves, Way]:
-    layout, order = where
-    chain = Factored.of(tensors, layout)
+def both_ends(log_weights: Tensor, chain: Factored, order: tuple[int, ...], *, keep: bool = True) -> tuple[Leaves, Way]:
+    """Leaves in meeting order, and the way from both ends to the middle."""
     leaves = scale_leaves(log_weights, chain, order)
-    return leaves, meet(bond_weights(leaves), chain.initial, chain.transitions)
+    return leaves, meet(bond_weights(leaves), chain.initial, chain.transitions, keep=keep)
 
 
 def _log_contract_plain(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | None) -> Tensor:

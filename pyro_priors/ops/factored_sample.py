@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.ops.chain_sample import _of, _pick
-from pyro_priors.ops.factored_two_sided import Way, meet
+from pyro_priors.ops.factored_two_sided import Way, meet, meeting_order
 from pyro_priors.ops.factored_weights import Factored, bond_weights, by_position, scale_leaves
 from pyro_priors.ops.layout import inverse, take
 
@@ -30,6 +30,7 @@ def sample_states_factored(
     """
     chain, log_weights = chain.detach(), log_weights.detach()  # what `torch.jit.trace` writes down knows no `no_grad`
     with torch.autocast(chain.device.type, enabled=False):
+        order = meeting_order(len(chain.layout.sizes), order)
         leaves = scale_leaves(log_weights.flatten(1), chain, order)
         way = meet(bond_weights(leaves), chain.initial, chain.transitions)
         if way.overlap.isnan().any():
@@ -41,71 +42,67 @@ def sample_states_factored(
             chances, bond = take(uniform[1], places, 0), take(bonds, places, 0)
             states.append(_states(weights, emissions, rows, bond, chances))
         along = by_position(states, leaves.layout)
-        return along.T if order is None else take(along.T, inverse(order), 1)
+        return take(along, inverse(order), 0).T
 
 
 def _bonds(way: Way, rows: Tensor, uniform: Tensor) -> Tensor:
-    """All bond states: ``(D, n)``."""
-    half, moves, count = len(uniform) // 2, len(way.factors), len(rows)
-    inner = _inner(way, rows, uniform[half - 1 : half + 1] if len(uniform) % 2 == 0 else uniform[half : half + 1])
+    """All bond states, in meeting order: ``(D, n)``."""
+    moves, count = len(way.factors), len(rows)
+    left = way.came * way.weights  # what leaves each position towards the middle
+    inner = _inner(way, left, rows, uniform[2 * moves :])
     if not moves:
         return torch.stack(inner)
-    chances = torch.cat([uniform[:moves].flip(0), uniform[-moves:]], 1)  # (P, 2 n), from the middle outwards
+    chances = uniform[: 2 * moves].view(moves, 2 * count)
     start = torch.cat([inner[0], inner[-1]])
     single = way.weights.shape[-1] == 1 and MANY * count > way.weights.shape[1]
-    outer = (_from_tables if single else _from_rows)(way, start, rows, chances)
-    return torch.cat([outer[:, :count].flip(0), torch.stack(inner), outer[:, count:]])
+    outer = (_from_tables if single else _from_rows)(way, left, start, rows, chances)
+    return torch.cat([outer.view(2 * moves, count), torch.stack(inner)])
 
 
-def _inner(way: Way, rows: Tensor, uniform: Tensor) -> list[Tensor]:
+def _inner(way: Way, left: Tensor, rows: Tensor, uniform: Tensor) -> list[Tensor]:
     """The bond state in the middle (D odd), or the two beside it."""
-    half, count = len(way.weights) // 2, len(rows)
-    if len(uniform) == 1:
-        opening = (way.middle[0] * way.middle[1]).mul_(way.weights[half])
-    else:
-        opening = way.middle[0] * way.left[half - 1]
-    first = _pick(_of(opening.T, rows, 0).expand(count, -1), uniform[0])
-    if len(uniform) == 1:
+    opening = (way.middle[0] * way.middle[1]).mul_(way.weights[-1]) if way.last is None else way.middle[0] * left[-2]
+    first = _pick(_of(opening.T, rows, 0).expand(len(rows), -1), uniform[0])
+    if way.last is None:
         return [first]
-    row = way.turned[half - 1].T.index_select(0, first).mul_(_of(way.left[half].T, rows, 0))
+    row = way.last.index_select(0, first).mul_(_of(left[-1].T, rows, 0))
     return [first, _pick(row, uniform[1])]
 
 
-def _from_tables(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
-    """Bond states from the middle outwards, where all draws have the same weights: ``(P, 2 n)``.
+def _from_tables(way: Way, left: Tensor, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
+    """Bond states of the pairs, from the middle outwards, where all draws have the same weights: ``(P, 2 n)``.
 
     Each row of each transition is summed up once for all draws, and all tables are one, whose rows are numbered.
     """
-    moves, rank, twice = len(chances), way.turned.shape[-1], len(start)
-    sides = [way.turned[some] * way.left[some].mT for some in (slice(moves), slice(-moves, None))]
-    table = _table(torch.cat(sides)).flatten(0, 1)
-    step = torch.arange(moves - 1, -1, -1, device=start.device)
-    first_rows = rank * torch.stack([step, 2 * moves - 1 - step], 1).repeat_interleave(twice // 2, 1)  # (P, 2 n)
-    places = start.new_empty(moves + 1, twice)
-    places[0] = start + first_rows[0]
-    offsets = torch.cat([first_rows[1:], torch.zeros_like(first_rows[:1])])
-    row, ones, passed = table.new_empty(twice, rank), table.new_ones(rank), table.new_empty(twice)
-    steps = zip(places.unbind(), _below_one(chances).unsqueeze(-1).unbind(), offsets.to(table).unbind(), strict=False)
-    following = places[1:].unbind()
-    for (place, chance, offset), there in zip(steps, following, strict=False):
-        torch.index_select(table, 0, place, out=row)
-        torch.le(row, chance, out=row)
-        there.copy_(torch.addmv(offset, row, ones, out=passed))
-    return places[1:] - offsets
+    moves, _, rank, _ = way.turned.shape
+    table = _table(way.turned * left[: 2 * moves].view(moves, 2, 1, rank)).flatten(0, 2)
+    first_rows = rank * torch.arange(2 * moves, device=start.device).repeat_interleave(len(rows)).view(moves, -1)
+    places = torch.empty_like(first_rows)  # rows of the table that are read: bond states of the next pair inwards
+    places[-1] = first_rows[-1] + start
+    offsets, chances = first_rows.to(table).unbind(), _below_one(chances).unsqueeze(-1).unbind()
+    row, ones, passed = table.new_empty(len(start), rank), table.new_ones(rank), table.new_empty(len(start))
+    drawn = places.unbind()
+    for t in range(moves - 1, -1, -1):
+        torch.index_select(table, 0, drawn[t], out=row)
+        torch.le(row, chances[t], out=row)
+        if t:
+            drawn[t - 1].copy_(torch.addmv(offsets[t - 1], row, ones, out=passed))
+    outermost = torch.mv(row, ones).long()
+    return torch.cat([outermost.unsqueeze(0), places[:-1] - first_rows[:-1]])
 
 
-def _from_rows(way: Way, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
+def _from_rows(way: Way, left: Tensor, start: Tensor, rows: Tensor, chances: Tensor) -> Tensor:
     """The same where weights differ from draw to draw, or draws are few."""
-    length, rank, batch = way.weights.shape
-    transitions, left = way.turned.flatten(0, 1), way.left.mT.reshape(length * batch, rank)
-    both = (torch.zeros_like(rows) if batch == 1 else rows).repeat(2)
+    (moves, _, rank, _), batch = way.turned.shape, left.shape[-1]
+    transitions, left = way.turned.flatten(0, 2), left.mT.reshape(-1, rank)
     side = torch.arange(2, device=rows.device).repeat_interleave(len(rows))
-    drawn = [start]
-    for t, chance in zip(range(len(chances) - 1, -1, -1), chances.unbind(), strict=True):
-        row = transitions.index_select(0, drawn[-1] + rank * (t + side * (length - 2 - 2 * t)))
-        row.mul_(left.index_select(0, both + batch * (t + side * (length - 1 - 2 * t))))
-        drawn.append(_pick(row, chance))
-    return torch.stack(drawn[1:])
+    bonds, weights = rank * side, batch * side + (torch.zeros_like(rows) if batch == 1 else rows).repeat(2)
+    drawn, chances = [start], _below_one(chances)
+    for t in range(moves - 1, -1, -1):
+        row = transitions.index_select(0, drawn[-1] + (bonds + 2 * rank * t))
+        row.mul_(left.index_select(0, weights + 2 * batch * t))
+        drawn.append(_counted(row, chances[t]))
+    return torch.stack(drawn[:0:-1])
 
 
 def _states(weights: Tensor, emissions: Tensor, rows: Tensor, bonds: Tensor, uniform: Tensor) -> Tensor:
@@ -115,10 +112,17 @@ def _states(weights: Tensor, emissions: Tensor, rows: Tensor, bonds: Tensor, uni
     same = weights.shape[-1] == 1 and MANY * len(rows) > rank
     table = _table((emissions * weights).mT.contiguous()) if same else emissions.mT
     chosen = table.flatten(0, 1).index_select(0, places.flatten()).unflatten(0, places.shape)  # (D_g, n, N_g)
-    if same:
-        passed = torch.le(chosen, _below_one(uniform).unsqueeze(-1), out=chosen) @ chosen.new_ones(chosen.shape[-1])
-        return passed.long()
-    return _pick(chosen.mul_(_of(weights, rows, 2).mT), uniform)
+    if not same:
+        return _counted(chosen.mul_(_of(weights, rows, 2).mT), _below_one(uniform))
+    return (torch.le(chosen, _below_one(uniform).unsqueeze(-1), out=chosen) @ chosen.new_ones(chosen.shape[-1])).long()
+
+
+def _counted(weights: Tensor, uniform: Tensor) -> Tensor:
+    """As `_pick`, in the room of the weights, by counting as with a table: ``(*, n), (*) -> (*)``."""
+    torch.cumsum(weights, -1, out=weights)
+    threshold = uniform.unsqueeze(-1) * weights[..., -1:]
+    torch.le(weights, threshold, out=weights)
+    return (weights @ weights.new_ones(weights.shape[-1])).long().clamp_(max=weights.shape[-1] - 1)
 
 
 def _table(weights: Tensor) -> Tensor:

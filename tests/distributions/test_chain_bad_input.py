@@ -22,7 +22,7 @@ def cores(count=2, components=3, rank=2):
 
 
 def joint(**options):
-    return pp.TTLP(2, {"digit": Discrete(3)}, rank=2, **options)
+    return pp.TTLP(2, {"digit": Discrete(3)}, rank=2, **{"order": "random", **options})
 
 
 def excluding(law):

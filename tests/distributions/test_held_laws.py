@@ -19,7 +19,7 @@ MESSAGE = (
 
 def prior():
     torch.manual_seed(0)
-    return pp.TTLP(2, {"digit": pp.Discrete(3)}, components=3, rank=2)
+    return pp.TTLP(2, {"digit": pp.Discrete(3)}, components=3, rank=2, order="random", cores="full")
 
 
 class Tables(torch.nn.Module):

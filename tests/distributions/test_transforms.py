@@ -114,7 +114,7 @@ FORMS = {"ring": {"boundary": "ring", "cores": "full"}, "train": {"cores": "full
 def test_queries_of_many_rows_at_once(form):
     """Conditions, posteriors and moments of rows mapped over, as those of a batch."""
     torch.manual_seed(0)
-    prior = pp.TTLP(2, {"digit": pp.Discrete(5), "age": pp.Continuous(2)}, 3, 3, **FORMS[form]).double()
+    prior = pp.TTLP(2, {"digit": pp.Discrete(5), "age": pp.Continuous(2)}, 3, 3, order="random", **FORMS[form]).double()
     law, value = prior(), prior().sample((4,)).detach()
     value[1, 2] = NAN
     close(

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pyro_priors as pp
 from experiments.__main__ import main
-from experiments.bench import floors, plain, tensor_ring
+from experiments.bench import factored, floors, plain, tensor_ring
 from experiments.bench.timing import interleaved, peak_memory
 
 both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
@@ -117,6 +117,24 @@ def test_bench_tensor_ring(tmp_path, monkeypatch, capsys):
     assert "| forward + backward |" in capsys.readouterr().out
 
 
+def test_bench_factored(tmp_path, monkeypatch, capsys):
+    small = {"m": ((3, 2, 2, 4), (3, 2, 3, 4)), "D": ((2, 2, 2, 4), (4, 2, 2, 4))}
+    for name, value in {"SCALING": small, "POSTERIOR": (3, 2, 2, 4), "MEMORY": (3, 2, 2, 4)}.items():
+        monkeypatch.setattr(factored, name, value)
+    flags = ["--sizes", "4,2,3,5", "--turns", "1", "--threads", "1", "--results", str(tmp_path)]
+    assert main(["bench", "factored", *flags]) == 0
+    values = json.loads((tmp_path / "bench-factored-cpu.json").read_text())
+    queries = values["sizes"][0]["queries"]
+    assert list(queries) == ["forward", "forward + backward", "state_probs", "sample", "conditional sample"]
+    assert all(row["ratios"]["full"] > 0 for row in queries.values())
+    assert set(values["scaling"]["m"]["seconds"]) == {"2", "3"}
+    assert values["posterior"]["ratio"] > 0
+    assert values["memory"]["bytes"] > 0
+    text = (tmp_path / "bench-factored-cpu.md").read_text()
+    assert "## D = 4, N = 2, m = 3, batch 5" in text
+    assert "| full / factored |" in capsys.readouterr().out
+
+
 def test_bench_training_step(tmp_path, capsys):
     flags = ["--batch", "4", "--latent-dim", "3", "--rank", "2", "--channels", "2", "--turns", "1", "--threads", "1"]
     assert main(["bench", "training-step", *flags, "--results", str(tmp_path)]) == 0
@@ -147,6 +165,7 @@ def test_bench_training_loop(tmp_path, capsys):
         ("tensor-ring --turns 0", "turns: expected at least 1, got 0"),
         ("tensor-ring --device nowhere", "device: expected one that is there, got nowhere"),
         ("tensor-ring --reference /nowhere", "reference: expected a checkout with core/learnable_priors/trip.py or"),
+        ("factored --sizes 1,2", "sizes: expected D,N,m,batch, got '1,2'"),
         ("training-step --rank 0", "rank: expected at least 1, got 0"),
         ("training-loop --batches 0", "batches: expected at least 2, between whose ends time is read, got 0"),
         ("training-loop --networks some", "networks: expected some of dense, convolutions, got some"),
