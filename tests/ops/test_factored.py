@@ -234,7 +234,7 @@ def test_extremes_in_single_precision(length, states, rank):
 
 
 def stuck(length=14):
-    """All weight stays at a bond state where each variable of the left half costs e^-50; the right half says nothing."""
+    """All weight stays where each variable of the left half costs e^-50; to a state out of reach it costs nothing."""
     emissions = torch.ones(length, 1, 2)
     emissions[: length // 2, 0, 0] = math.exp(-50)
     transitions = torch.eye(2).expand(length - 1, 2, 2)
