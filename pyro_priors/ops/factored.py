@@ -58,7 +58,7 @@ def log_contract_factored(
         ``-> (B,)``
     """
     log_weights = log_weights.flatten(1)
-    with torch.autocast(chain.device.type, enabled=False):
+    with torch.autocast(chain.initial.device.type, enabled=False):
         if transformed():
             return _log_contract_plain(log_weights, chain, order)
         if compile:
@@ -78,7 +78,7 @@ def state_posterior_factored(log_weights: Tensor, chain: Factored, order: tuple[
         as `log_contract_factored` ``-> (B, S)`` or ``(B, D, N)``, as the weights are
     """
     weights = log_weights.flatten(1)
-    with torch.autocast(chain.device.type, enabled=False):
+    with torch.autocast(chain.initial.device.type, enabled=False):
         if transformed():
             total = torch.func.grad(lambda x: _log_contract_plain(x, chain, order).sum())
             return total(weights).reshape(log_weights.shape)
@@ -154,7 +154,7 @@ def _log_contract_plain(log_weights: Tensor, chain: Factored, order: tuple[int, 
     """`log_contract_factored` out of ordinary operations."""
     leaves = scale_leaves(log_weights, chain, order)
     message = chain.initial.unsqueeze(-1)
-    tiny, log_scale = torch.finfo(chain.dtype).tiny, leaves.log_scale
+    tiny, log_scale = torch.finfo(chain.initial.dtype).tiny, leaves.log_scale
     here, *others = bond_weights(leaves).unbind()
     message = message * here  # (m, B)
     for transition, here in zip(chain.transitions.unbind(), others, strict=True):

@@ -27,7 +27,7 @@ def pathwise_factored(
         ``draws (n, D)``, ``loc``, ``scale`` ``(N_k,)`` of each variable, weights (of n rows or one) and chain as those
         of `log_contract_factored` -> ``(n, D)``, zero where not visible
     """
-    with torch.autocast(chain.device.type, enabled=False):
+    with torch.autocast(chain.initial.device.type, enabled=False):
         leaves = scale_leaves(log_weights.flatten(1), chain, order)
         parts = [torch.bmm(w.mT, e) for w, e in zip(leaves.weights, leaves.emissions, strict=True)]
         here, transitions = by_position(parts, leaves.layout).unbind(), chain.transitions.unbind()  # (B, m) each

@@ -29,13 +29,13 @@ def sample_states_factored(
         ValueError: a weight or a probability is NaN, of which a draw, a number like any other, would say nothing.
     """
     chain, log_weights = chain.detach(), log_weights.detach()  # what `torch.jit.trace` writes down knows no `no_grad`
-    with torch.autocast(chain.device.type, enabled=False):
+    with torch.autocast(chain.initial.device.type, enabled=False):
         order = meeting_order(len(chain.layout.sizes), order)
         leaves = scale_leaves(log_weights.flatten(1), chain, order)
         way = meet(bond_weights(leaves), chain.initial, chain.transitions)
         if way.overlap.isnan().any():
             raise ValueError("initial, emissions, transitions, weights: expected numbers, got NaN")
-        uniform = torch.rand(2, len(chain.layout.sizes), len(rows), dtype=chain.dtype, device=rows.device)
+        uniform = torch.rand(2, len(chain.layout.sizes), len(rows), dtype=chain.initial.dtype, device=rows.device)
         bonds = _bonds(way, rows, uniform[0])
         states = []
         for weights, emissions, (_, places) in zip(leaves.weights, leaves.emissions, leaves.layout.groups, strict=True):
@@ -79,12 +79,12 @@ def _from_tables(way: Way, left: Tensor, start: Tensor, rows: Tensor, chances: T
     first_rows = rank * torch.arange(2 * moves, device=start.device).repeat_interleave(len(rows)).view(moves, -1)
     places = torch.empty_like(first_rows)  # rows of the table that are read: bond states of the next pair inwards
     places[-1] = first_rows[-1] + start
-    offsets, chances = first_rows.to(table).unbind(), _below_one(chances).unsqueeze(-1).unbind()
+    offsets, thresholds = first_rows.to(table).unbind(), _below_one(chances).unsqueeze(-1).unbind()
     row, ones, passed = table.new_empty(len(start), rank), table.new_ones(rank), table.new_empty(len(start))
     drawn = places.unbind()
     for t in range(moves - 1, -1, -1):
         torch.index_select(table, 0, drawn[t], out=row)
-        torch.le(row, chances[t], out=row)
+        torch.le(row, thresholds[t], out=row)
         if t:
             drawn[t - 1].copy_(torch.addmv(offsets[t - 1], row, ones, out=passed))
     outermost = torch.mv(row, ones).long()

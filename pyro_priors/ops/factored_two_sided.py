@@ -124,7 +124,7 @@ def back(way: Way, grad: Tensor, *, transitions: bool = True) -> Back:
             parts.append(((left * (inverse * grad)) @ right.mT).unsqueeze(0))
         reached[-1].mul_(scaled)
         returned = scaled * here[-1]
-    comes = torch.empty_like(returned)
+    comes, most = torch.empty_like(returned), torch.finfo(returned.dtype).max ** 0.8
     room = weights.new_empty(min(CHUNK, moves) + 1, *returned.shape)
     steps = way.turned.mT.unbind()
     for stop in range(moves, 0, -CHUNK):
@@ -134,7 +134,9 @@ def back(way: Way, grad: Tensor, *, transitions: bool = True) -> Back:
         returning[-1].copy_(returned)
         for t in range(stop - 1, start - 1, -1):
             after, factor = returning[t - start + 1], way.factors[t]
-            torch.bmm(steps[t], after if factor is None else after.mul_(factor), out=comes)
+            if factor is not None:  # what no message reached may outgrow all numbers
+                after.mul_(factor).clamp_(max=most)
+            torch.bmm(steps[t], after, out=comes)
             reached[t].mul_(comes)
             torch.mul(comes, here[t], out=returning[t - start])
         returned.copy_(returning[0])

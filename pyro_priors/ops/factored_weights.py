@@ -76,7 +76,7 @@ def scale_leaves(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | 
     weights, emissions, tops, shifts = [], [], [], []
     parts = chain.layout.split(rows_last(log_weights), 0)
     # A state that no bond emits keeps the gradient of its emissions, which is not zero.
-    least = torch.finfo(chain.dtype).tiny ** 0.8
+    least = torch.finfo(chain.initial.dtype).tiny ** 0.8
     for part, linear, columns in zip(parts, chain.emissions, chain.layout.members(order), strict=True):
         linear = take(linear, columns, 0)
         top = linear.detach().amax(-1).clamp(min=least)  # (D_g, N_g)

@@ -233,6 +233,25 @@ def test_extremes_in_single_precision(length, states, rank):
     torch.testing.assert_close(posterior.sum(-1), torch.ones(3, length), rtol=0, atol=1e-6)
 
 
+def stuck(length=14):
+    """All weight stays where each variable of the left half costs e^-50; to a state out of reach it costs nothing."""
+    emissions = torch.ones(length, 1, 2)
+    emissions[: length // 2, 0, 0] = math.exp(-50)
+    transitions = torch.eye(2).expand(length - 1, 2, 2)
+    chained = Factored(torch.tensor([1.0, 0.0]), [emissions], transitions, layout_of((1,) * length))
+    total = log_contract_factored(torch.zeros(1, length), chained)
+    torch.testing.assert_close(total, torch.tensor([-25.0 * length]).double(), rtol=1e-6, atol=0)
+    torch.testing.assert_close(state_posterior_factored(torch.zeros(1, length), chained), torch.ones(1, length))
+
+
+def test_sums_are_set_to_one_before_they_leave_the_range(monkeypatch):
+    stuck()
+    whole = factored_two_sided._meet
+    monkeypatch.setattr(factored_two_sided, "_meet", lambda *a: whole(*a[:-1], 4))
+    with pytest.raises(AssertionError):
+        stuck()
+
+
 def test_half_precision_around_it_changes_nothing():
     log_weights, chained, order = problem((3, 2, 3, 2))
     log_weights, tensors = log_weights.float(), [x.float() for x in chained.tensors]
