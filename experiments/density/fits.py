@@ -18,15 +18,15 @@ def schema(table):
     return 0, {f"x{column}": pp.Discrete(2) for column in range(1, table.width + 1)}
 
 
-def fit_chain(table, **knobs):
-    """A `TTLP` over the columns, fitted; `knobs` are those that are not at their defaults."""
+def fit_chain(table, method=None, **knobs):
+    """A `TTLP` over the columns, fitted by a method of `fit_prior`; `knobs` are those not at their defaults."""
     latents, attributes = schema(table)
     prior = pp.TTLP(latents, attributes, **knobs)
-    fit_prior(prior, *table.train.split([latents, len(attributes)], 1), validation=table.valid)
+    fit_prior(prior, *table.train.split([latents, len(attributes)], 1), validation=table.valid, method=method)
     return prior
 
 
-def form(table, **knobs):
+def form(table, method=None, **knobs):
     """What of a `TTLP` over the columns its own defaults decide."""
     prior = pp.TTLP(*schema(table), **knobs)
     known = {name: getattr(prior, name, None) for name in ("cores", "boundary", "rank", "local", "init")}

@@ -27,6 +27,7 @@ class Row(NamedTuple):
 MEASURES = {
     "chain": fits.chain,
     "sized": fits.chain,
+    "em": fits.chain,
     "random": fits.chain,
     "mixture": mixture,
     "spflow": circuits.measure,
@@ -35,6 +36,7 @@ COMPONENTS = (64, 256, 1024, "equal")  # of the mixture; the last as many as the
 ROWS = {
     "chain": Row("chain, order and size by default", {"default": {}}, fits.form),
     "sized": Row("the same, rank chosen", {f"rank {rank}": {"rank": rank} for rank in (32, 64, 128)}, fits.form),
+    "em": Row("the first by stepwise EM", {"default": {"method": "em"}}, fits.form),
     "random": Row("the first in random order", {"default": {"order": "random"}}, fits.form),
     "mixture": Row(
         "mixture of product laws, at most of equal size", {f"{n}": {"components": n} for n in COMPONENTS}, count
