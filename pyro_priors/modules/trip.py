@@ -12,7 +12,7 @@ from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
+from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank, local_of
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 
@@ -152,5 +152,5 @@ class TRIPKnobs(PriorKnobs):
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
     check_counts(knobs, "components", "rank")
-    check_rank(knobs.rank, knobs.local, knobs.init)
+    check_rank(knobs.rank, local_of(knobs.local, knobs.rank, knobs.cores), knobs.init)
     check_boundary(knobs.boundary, knobs.cores)

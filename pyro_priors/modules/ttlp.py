@@ -152,7 +152,9 @@ class TTLPKnobs(PriorKnobs):
     order: OrderName = "data"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 64  # States of a bond.
-    local: int = 4  # Of these, how many a cluster has at the start.
+    local: int | None = (
+        None  # Of these, how many a cluster has at the start: up to 4 of factored cores, 1 of full ones.
+    )
     cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
 
     title: ClassVar[str] = "TTLP"

@@ -65,7 +65,7 @@ def test_the_chain_is_scored_and_its_bonds_are_cut(tables, here, capsys, monkeyp
         assert own["cut"] == pytest.approx(alone.mean().item(), abs=1e-5)
         assert own["parameters"] == sum(p.numel() for p in prior.parameters())
     shown = capsys.readouterr().out
-    for text in ("| the same in random order | -", "every bond cut", "5 columns; 60 rows to fit to, 30 to choose by"):
+    for text in ("| the first in random order | -", "every bond cut", "5 columns; 60 rows to fit to, 30 to choose by"):
         assert text in shown
     assert str(tables) not in (tables.parent / "results" / "density.json").read_text()
     assert not list((tables.parent / "runs" / "density").iterdir())
@@ -139,7 +139,7 @@ def test_a_page_is_made_anew_without_data(tables, here, made_up, capsys):
     ("more", "said"),
     [
         (("--sets", "left", "up"), "sets: expected some of left, right, got up"),
-        (("--rows", "chain", "nothing"), "rows: expected some of chain, random, mixture, spflow"),
+        (("--rows", "chain", "nothing"), "rows: expected some of chain, sized, em, random, mixture, spflow"),
         (("--minutes", "0"), "minutes: expected a positive number"),
         (("--seeds", "-1"), "seed: expected 0 to"),
         (("--spflow-python", "/nowhere/python"), "spflow_python: expected an interpreter"),

@@ -38,7 +38,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "in.csv").write_text("\n".join(lines) + "\n")
     pyro.set_rng_seed(0)
     attributes = (HAIRY, DIGIT, AGE)
-    prior = pp.TTLP(2, kinds(attributes, components=2), components=3, rank=2)
+    prior = pp.TTLP(2, kinds(attributes, components=2), components=3, rank=2, cores="full", order="random")
     model = JointVAE(GatedMLPEncoder((1, 8, 8), 2, (8,)), GatedMLPDecoder(2, (1, 8, 8), (8,)), prior).eval()
     config = SimpleNamespace(binarize="none", model="joint-vae", attributes=RECIPES, also_missing=())
     run = SimpleNamespace(folder=tmp_path, config=config, image_shape=(1, 8, 8), attributes=attributes, kinds={})

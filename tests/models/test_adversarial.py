@@ -249,7 +249,7 @@ def test_mistakes(command, message, capsys, tmp_path):
 def test_a_joint_prior_starts_with_latents_that_tell_the_labels(hidden):
     torch.manual_seed(0)
     attributes = {"digit": pp.Discrete(4), "shade": pp.Discrete(4), "age": pp.Continuous(2)}
-    prior = pp.TTLP(8, attributes, components=4, rank=4)
+    prior = pp.TTLP(8, attributes, components=4, rank=4, cores="full", order="random")
     digit = torch.randint(4, (800,)).float()
     y = torch.stack([digit, digit, torch.full((800,), torch.nan)], -1)
 

@@ -52,6 +52,7 @@ PARTS = {  # each public callback or schedule, as it is used
     training.EarlyStopping: lambda w, tmp_path: [training.EarlyStopping(1)],
     training.Anneal: anneal("kl_weight", training.LinearWarmup(4)),
     training.CosineDecay: lambda w, tmp_path: [training.CosineDecay(2, 7)],
+    training.Plateau: lambda w, tmp_path: [training.Plateau(0.5)],
     training.Reinitialize: reinitialize,
     training.ExponentialAverage: lambda w, tmp_path: [training.ExponentialAverage(w.model, 0.8)],
     training.TensorBoard: lambda w, tmp_path: [training.TensorBoard(tmp_path / "curves")],

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import pyro_priors as pp
-from pyro_priors.distributions import TensorRing
+from pyro_priors.distributions import ChainLaw
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder, MLPCritic
 from pyro_priors.objectives import ELBO, FactorELBO, SimilarityLoss
 from pyro_priors.programs import VAE, JointVAE
@@ -48,17 +48,17 @@ def train(name, precision, epochs=1):
     for module in model.modules():
         if isinstance(module, nn.Linear):
             module.register_forward_hook(lambda module, inputs, output: seen["networks"].add(output.dtype))
-    density = TensorRing.log_prob
+    density = ChainLaw.log_prob
 
     def log_prob(self, value):
         result = density(self, value)
-        seen["prior"] |= {value.dtype, self.log_cores.dtype, result.dtype, torch.is_autocast_enabled("cpu")}
+        seen["prior"] |= {value.dtype, self.mean.dtype, result.dtype, torch.is_autocast_enabled("cpu")}
         return result
 
     data = DataLoader(TensorDataset(x, y) if name == "joint" else TensorDataset(x), 16)
     step = OptimizationStep(Noted(seen), torch.optim.Adam(model.parameters(), lr=0.01))
     with pytest.MonkeyPatch.context() as patch, noise_of_images(model.encoder, LATENTS):
-        patch.setattr(TensorRing, "log_prob", log_prob)
+        patch.setattr(ChainLaw, "log_prob", log_prob)
         how = {"epochs": epochs, "precision": precision, "progress": False, "seed": 0}
         history = fit(step, model, data, validation=data, **how).history
     return [row["train_loss"] for row in history], seen
