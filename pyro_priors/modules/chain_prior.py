@@ -12,7 +12,7 @@ from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import order_text, variables_text
 from pyro_priors.modules.codes import inliers, warn_if_narrow
-from pyro_priors.modules.dependence import measure_dependence
+from pyro_priors.modules.dependence import measure_dependence, order_names
 from pyro_priors.modules.forms import CoreForm, FullForm, Init, Tables, form_of
 from pyro_priors.modules.initialise import fit_leaves
 from pyro_priors.modules.orders import Order, first_order
@@ -95,6 +95,12 @@ class ChainPrior(Prior):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+
+    @property
+    def order_names(self) -> tuple[str, ...]:
+        """What stands at each position of the chain: names of variables, latents as ``z[3]``."""
+        count = len(self._variables)
+        return order_names(self._variables, range(count) if self.order is None else self.order)
 
     def expect_rows(self) -> None:
         """Something will call `reinitialize`: a training before it needs no warning."""

@@ -8,7 +8,6 @@ from catalogue import NAN
 
 import pyro_priors as pp
 from pyro_priors.distributions import FactoredTrain, TensorRing
-from pyro_priors.modules.dependence import order_names
 from pyro_priors.training import load, save
 
 ATTRIBUTES = {"digit": pp.Discrete(4), "sex": pp.Discrete(2), "age": pp.Continuous(3)}
@@ -84,7 +83,7 @@ def test_the_first_rows_lay_the_chain(cores):
     assert prior.order.tolist() == list(range(8))
     assert prior.reinitialize(rows)
     assert prior.order.tolist() in (truth, truth[::-1])
-    assert order_names(prior().variables, prior.order)[0] == f"x{prior.order[0]}"
+    assert prior.order_names == tuple(f"x{column}" for column in prior.order)
     other, truth_of_other = chained(seed=1)
     prior.reinitialize(other, force=True)
     assert prior.order.tolist() in (truth, truth[::-1])  # what was learned belongs to the order that it has
@@ -138,3 +137,9 @@ def test_rows_alone_are_attributes_where_there_are_no_latents():
     assert torch.equal(one.emission_logits, two.emission_logits)
     with pytest.raises(ValueError, match="z: expected codes of 2 latents, got None"):
         pp.TTLP(2, ATTRIBUTES).reinitialize(y=torch.zeros(4, 3))
+
+
+def test_latents_stand_in_the_order_under_their_names():
+    prior = pp.TTLP(2, {"digit": pp.Discrete(3)}, rank=2, order=[2, 0, 1])
+    assert prior.order_names == ("digit", "z[0]", "z[1]")
+    assert pp.TRIP(2).order_names == ("z[0]", "z[1]")
