@@ -44,7 +44,6 @@ def main(config: Quickstart):
         likelihood="gaussian",
         latent_dim=16,
         components=5,
-        rank=40,
         epochs=config.epochs,
         batch_size=32,
         lr=3e-3,

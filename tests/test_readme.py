@@ -3,6 +3,7 @@
 import json
 import re
 import statistics
+import warnings
 from pathlib import Path
 
 import pyro
@@ -17,7 +18,9 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_python_block_runs(block, tmp_path, monkeypatch):
     pyro.clear_param_store()
     monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # also what small tests may do
+        exec(compile(block, "README.md", "exec"), {})
 
 
 def test_every_command_exists():

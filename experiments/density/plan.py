@@ -86,7 +86,7 @@ class Plan:
         settings, form = dict(row.trials[wanted.trial]), self.forms[wanted[:3]]
         return {**own, "settings": settings, **form, **limit, **self.tables[wanted.table]}
 
-    def asked(self, wanted):
+    def task(self, wanted):
         """What the process of a fit is told."""
         return {**self.identity(wanted), "source": self.sources[wanted.table], "place": self.place}
 
@@ -149,11 +149,11 @@ def fitted(plan):
 def made(plan, wanted):
     """A fit in a process of its own -> its result, which is written among the others."""
     folder = plan.config.runs_dir / plan.page.name / wanted.name
-    asked, ended = json.loads(json.dumps(plan.asked(wanted))), folder / "result.json"
-    if not (ended.is_file() and runs.read_json(folder / "cell.json") == asked):
+    task, ended = json.loads(json.dumps(plan.task(wanted))), folder / "result.json"
+    if not (ended.is_file() and runs.read_json(folder / "cell.json") == task):
         folder.mkdir(parents=True, exist_ok=True)
         ended.unlink(missing_ok=True)
-        runs.write_json(folder / "cell.json", asked)
+        runs.write_json(folder / "cell.json", task)
         run(folder, wanted.name)
     result = runs.read_json(ended)
     plan.add(wanted, result)

@@ -69,6 +69,8 @@ def _renamed(model, values):
         values["cores"] = "full"
         values.setdefault("order", "random" if prior == "ttlp" else "declared")
         values |= {"local": values.get("local") or 1}
+        if prior == "trip" and values.get("boundary") == "ring":
+            values["boundary"] = None
     if isinstance(values.get("pretrained"), bool):  # results say whether there was a run
         values["pretrained"] = "RUN" if values["pretrained"] else None
     return {name: value for name, value in values.items() if name not in ("gmm_components", "gmm_equal")}

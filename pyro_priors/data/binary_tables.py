@@ -49,10 +49,10 @@ def names(path: str | os.PathLike) -> tuple[str, ...]:
         raise UserError(f"path: expected a folder of {LAYOUT}, got {root.absolute()}, which is none")
     here = {file.name.removesuffix(f".{part}.data") for part in PARTS for file in root.glob(f"*.{part}.data")}
     beneath = {file.parent.name for part in PARTS for file in root.glob(f"*/*.{part}.data") if _is_own(file, part)}
-    found = sorted(name for name in here | beneath if not name.startswith("."))
-    if not found:
+    listed = sorted(name for name in here | beneath if not name.startswith("."))
+    if not listed:
         raise UserError(f"path: expected {LAYOUT} in {root.absolute()}, got none")
-    return tuple(found)
+    return tuple(listed)
 
 
 def read_binary_table(path: str | os.PathLike, name: str | None = None) -> BinaryTable:

@@ -11,7 +11,7 @@ from pyro_priors.distributions import Variables
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import order_text, variables_text
-from pyro_priors.modules.codes import inliers, warn_if_narrow
+from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence, order_names
 from pyro_priors.modules.forms import CoreForm, FullForm, Init, Tables, form_of
 from pyro_priors.modules.initialise import fit_leaves
@@ -137,17 +137,30 @@ class ChainPrior(Prior):
         return self.form.fitting
 
     @torch.no_grad()
-    def usual_states(self) -> Tensor:
-        """How probable each state of each variable is, ``(S,)``, variable by variable of each number of states."""
-        law = self()
-        return law._posterior(law._evidence.log_weights)
+    def usual_states(self) -> tuple[Tensor, Tensor]:
+        """How probable each state of each variable is, ``(S,)``, group by group, and the variances of the columns.
 
-    def log_smoothness(self, usual: Tensor) -> Tensor:
-        """Log density of the tables, up to a constant, under Dirichlet laws that count as a row a bond state.
-
-        That row has a variable's states as often as is `usual`, ``(S,)``, and leads to all bond states alike.
+        Those of continuous columns, ``(C, 1)``.
         """
-        return self.form.log_smoothness(self._tables(), usual)
+        law = self()
+        return law._posterior(law._evidence.log_weights), law.variance[list(self._variables.continuous), None]
+
+    def log_smoothness(self, usual: Tensor, variance: Tensor) -> Tensor:
+        """Log density of the parameters, up to a constant, under laws that count as a row a bond state.
+
+        That row has a variable's states as often as is `usual`, ``(S,)``, and leads to all bond states alike; and one a
+        component, at its mean with the column's `variance`, so that none narrows to a point where columns have ties.
+        """
+        tables = self.form.log_smoothness(self._tables(), usual)
+        if self.log_scale is None:
+            return tables
+        counts = [self._variables.num_states[column] for column in self._variables.continuous]
+        log_scale = full_precision(self.log_scale)
+        used = (
+            torch.arange(log_scale.shape[1], device=usual.device) < torch.tensor(counts, device=usual.device)[:, None]
+        )
+        narrow = -log_scale - 0.5 * variance * (-2 * log_scale).exp()
+        return tables + torch.where(used, narrow, 0.0).sum()
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)
@@ -164,7 +177,9 @@ class ChainPrior(Prior):
             latents = list(range(self.latent_dim))
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         variables, order = self._bound(), self.order
-        if self.order_laid is not None and (relay or not self.order_laid):
+        self._notices.clear()
+        seen = len(value) > FEW and not value.isnan().all(0).any()  # what has not been seen would stand anywhere
+        if self.order_laid is not None and (relay or (seen and not self.order_laid)):
             order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
             force = True  # tables of another order cannot be compared: their training has not begun
         if self.init == "noise":
@@ -186,8 +201,7 @@ class ChainPrior(Prior):
             self.log_scale.copy_(scale.log())
         if self.order_laid is not None and self.order is not None and order is not None:
             self.order.copy_(order)
-            self.order_laid.fill_(True)
-            self._notices.clear()
+            self.order_laid.fill_(seen or bool(self.order_laid))
         return True
 
     def extra_repr(self) -> str:

@@ -52,7 +52,8 @@ def codes_and_attributes(prior: Any, z: Any, y: Tensor | None) -> tuple[Any, Ten
             device=y.device,
         ), y
     if z is None:
-        raise ValueError(f"z: expected codes of {prior.latent_dim} latents, got None")
+        wanted = f"z: expected codes of {prior.latent_dim} latents" if prior.latent_dim else "y: expected rows"
+        raise ValueError(f"{wanted}, got None")
     return z, y
 
 

@@ -225,6 +225,8 @@ def data_order(information: Tensor) -> tuple[int, ...]:
         )
     pairs = weights.numpy().copy()
     np.fill_diagonal(pairs, 0.0)
+    if len(pairs) == 0:
+        return ()
     starts = heaviest_path(pairs), list(range(len(pairs)))
     return tuple(max((settled(pairs, path, FADE) for path in starts), key=lambda path: nearness(pairs, path, FADE)))
 

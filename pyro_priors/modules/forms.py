@@ -156,7 +156,7 @@ def form_of(
         ValueError: an unknown form, boundary or init, a ring of factored cores, local not a divisor of the rank.
     """
     boundary = check_boundary(boundary, cores)
-    local = local_of(local, rank, "full" if init == "noise" else cores)
+    local = local_of(local, rank, cores, init)
     if cores == "full":
         return FullForm(layout, rank, init, local, boundary)
     return FactoredForm(layout, rank, init, local)
@@ -176,12 +176,12 @@ def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:
     return boundary
 
 
-def local_of(local: int | None, rank: int, cores: CoreForm) -> int:
+def local_of(local: int | None, rank: int, cores: CoreForm, init: Init) -> int:
     """The states of a bond within a cluster, where nobody has decided: never more than there are clusters."""
     if local is not None:
         return local
     sizes = (size for size in (4, 3, 2) if rank % size == 0 and size**2 <= rank)
-    return 1 if cores == "full" else next(sizes, 1)
+    return next(sizes, 1) if (cores, init) == ("factored", "mixture") else 1
 
 
 def check_rank(rank: int, local: int, init: str) -> None:

@@ -12,7 +12,7 @@ from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank, local_of
+from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 
@@ -20,7 +20,8 @@ from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 class TRIP(ChainPrior):
     """Tensor-ring induced prior: components ** latent_dim Gaussians on a lattice, weighted by a tensor ring.
 
-    p(z) = 1/Z tr prod_k sum_s exp(log_cores[k, s]) N(z_k | loc[k, s], exp(log_scale[k, s]))
+    p(z) = 1/Z tr prod_k sum_s exp(log_cores[k, s]) N(z_k | loc[k, s], exp(log_scale[k, s])), or with factored cores as
+    `pyro_priors.distributions.FactoredTrain`, its tables the softmaxes of logits
 
     Cost: O(d m^2 (N + m)) a row (ring), O(d m^2 N) (train), O(d m (N + m)) (factored); d N m^2 parameters and a few,
     or d m (N + m).
@@ -46,7 +47,7 @@ class TRIP(ChainPrior):
         fixed: keep everything at its random initialisation, as buffers.
         local: states of a bond within a cluster of ``init="mixture"``, a divisor of the rank, of which m / local
             clusters are made. With more than 1 neighbours in the chain can share what the other variables do not.
-            None: 1 with full cores, up to 4 with factored ones, not more than there are clusters.
+            None: 1; of `TTLP` without latents and with factored cores up to 4, not more than there are clusters.
 
     Raises:
         ValueError: a size below 1, an unknown boundary, init, form or order, a ring of factored cores, local not a
@@ -80,7 +81,7 @@ class TRIP(ChainPrior):
         kinds = {"z": [Continuous(components)] * latent_dim}
         variables = Variables(kinds, *random_leaves([components] * latent_dim, init))
         chain = None if order == "declared" else order
-        super().__init__(variables, rank, cores, boundary, chain, init, fixed, local)
+        super().__init__(variables, rank, cores, boundary, chain, init, fixed, 1 if local is None else local)
         self.latent_dim = latent_dim
 
     def reinitialize(self, z: Tensor | Distribution, *, force: bool = False, new_order: bool = False) -> bool:
@@ -127,7 +128,7 @@ class TRIPKnobs(PriorKnobs):
     """Those of the tensor ring of latents."""
 
     init: Init = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
-    boundary: Boundary = "ring"  # How TRIP's chain closes; one of factored cores as a train.
+    boundary: Boundary | None = None  # How TRIP's chain closes; None: as a ring, one of factored cores as a train.
     components: int = 10  # Gaussians per latent dimension.
     rank: int = 20  # Size of TRIP's cores.
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
@@ -152,5 +153,5 @@ class TRIPKnobs(PriorKnobs):
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
     check_counts(knobs, "components", "rank")
-    check_rank(knobs.rank, local_of(knobs.local, knobs.rank, knobs.cores), knobs.init)
+    check_rank(knobs.rank, knobs.local or 1, knobs.init)
     check_boundary(knobs.boundary, knobs.cores)

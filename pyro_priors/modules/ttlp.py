@@ -86,6 +86,7 @@ class TTLP(ChainPrior):
         counts = [components] * latent_dim + [k.components for k in attributes.values() if isinstance(k, Continuous)]
         groups = {"y": tuple(attributes)} if attributes else {}
         variables = Variables(kinds, *random_leaves(counts, init), groups=groups)
+        local = 1 if local is None and latent_dim else local
         super().__init__(variables, rank, cores, boundary or "train", order, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
@@ -152,9 +153,7 @@ class TTLPKnobs(PriorKnobs):
     order: OrderName = "data"  # Of the variables in the chain.
     components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
     rank: int = 64  # States of a bond.
-    local: int | None = (
-        None  # Of these, how many a cluster has at the start: up to 4 of factored cores, 1 of full ones.
-    )
+    local: int | None = None  # Of these, how many a cluster has at the start; None: see `TTLP`.
     cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
 
     title: ClassVar[str] = "TTLP"

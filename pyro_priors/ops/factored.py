@@ -86,8 +86,8 @@ def state_posterior_factored(log_weights: Tensor, chain: Factored, order: tuple[
             with torch.no_grad():
                 order = meeting_order(len(chain.layout.sizes), order)
                 leaves, way = both_ends(weights, chain, order)
-                found = back(way, torch.ones_like(way.overlap), transitions=False)
-                posteriors, _ = leaf_usage(leaves, found.reached)
+                walk = back(way, torch.ones_like(way.overlap), transitions=False)
+                posteriors, _ = leaf_usage(leaves, walk.reached)
                 return by_rows(chain.layout.declared(posteriors, order)).reshape(log_weights.shape)
         if not weights.requires_grad:
             weights = weights.detach().requires_grad_()
@@ -119,14 +119,14 @@ class _LogContract(torch.autograd.Function):
             (leaves, way), ctx.way = ctx.way or both_ends(log_weights, Factored.of(tensors, layout), order), None
             _, to_weights, to_initial, to_transitions, *to_emissions = ctx.needs_input_grad
             grad = grad.to(way.overlap)
-            found = back(way, grad, transitions=to_transitions)
-            posteriors, norms = leaf_usage(leaves, found.reached)
+            walk = back(way, grad, transitions=to_transitions)
+            posteriors, norms = leaf_usage(leaves, walk.reached)
             result: list[Tensor | None] = [None] * len(ctx.needs_input_grad)
             if to_weights:
                 result[1] = by_rows([part * grad for part in layout.declared(posteriors, order)])
-            result[2], result[3] = found.to_initial if to_initial else None, found.to_transitions
+            result[2], result[3] = walk.to_initial if to_initial else None, walk.to_transitions
             if any(to_emissions):
-                result[4:] = layout.declared(emission_usage(leaves, found.reached, norms * grad), order)
+                result[4:] = layout.declared(emission_usage(leaves, walk.reached, norms * grad), order)
             return tuple(result)
 
     @staticmethod

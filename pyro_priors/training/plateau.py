@@ -38,7 +38,7 @@ class Plateau(Callback):
 
     def __init__(self, factor: float = 0.4, least: float = 0.02) -> None:
         for name, value in (("factor", factor), ("least", least)):
-            if not 0 < value < 1:
+            if not (isinstance(value, float) and 0 < value < 1):
                 raise ValueError(f"{name}: expected a number between 0 and 1, got {value!r}")
         self.factor, self.least = factor, least
         self.stopping = _Spent(self)
@@ -56,6 +56,8 @@ class Plateau(Callback):
     def on_row(self, state: FitState, row: dict[str, float]) -> None:
         if self._first is None:
             self._first = [group["lr"] for optimizer in state.optimizers for group in optimizer.param_groups]
+        if "validation_loss" not in row:
+            raise ValueError("validation: expected data beside a Plateau, got None")
         if row["validation_loss"] < self.best:
             self.best = row["validation_loss"]
             weights = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
@@ -97,14 +99,14 @@ def _moments(optimizer: Any) -> list[dict[str, Any]]:
     """What an optimizer keeps of each parameter, copied."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return [
-        {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in kept.items()}
-        for kept in (optimizer.state.get(parameter, {}) for parameter in parameters)
+        {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in held.items()}
+        for held in (optimizer.state.get(parameter, {}) for parameter in parameters)
     ]
 
 
 def _put_back(optimizer: Any, moments: list[dict[str, Any]]) -> None:
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for parameter, kept in zip(parameters, moments, strict=True):
+    for parameter, held in zip(parameters, moments, strict=True):
         optimizer.state[parameter] = {
-            name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in kept.items()
+            name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in held.items()
         }

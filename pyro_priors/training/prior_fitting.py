@@ -65,7 +65,7 @@ def fit_prior(
         epochs: at most so many passes over the codes (of `Plateau`: of at least 25 steps, and at most 250).
         batch_size: codes per step.
         lr: Adam's learning rate, or EM's step size.
-        decay: let the rate fall to 0 over the epochs, along half a cosine.
+        decay: let the rate fall to 0 over the epochs, along half a cosine; with it or `patience` there is no `Plateau`.
         patience: epochs without a better likelihood after which it stops.
         run_dir, checkpoint_every, resume, seed: as in `fit`.
         progress: show a progress bar.
@@ -97,7 +97,9 @@ def fit_prior(
     check_choice("method", method or "adam", ("adam", "em"))
     if seed is not None:
         torch.manual_seed(seed)
-    order = torch.randperm(len(value), device=value.device)
+    # Beside a checkpoint the same rows must be held out when it is resumed, whatever has been drawn before.
+    own = torch.Generator(value.device).manual_seed(0) if run_dir is not None else None
+    order = torch.randperm(len(value), device=value.device, generator=own)
     held_out, train = order.tensor_split([0 if validation is not None else len(value) // 10])
     observed = Observed(prior)
     if validation is None:
@@ -111,7 +113,7 @@ def fit_prior(
     if plateau is not None:  # an epoch has enough steps to see whether they help, and no more
         share = min(max(len(train), LEAST_STEPS * batch_size), MOST_STEPS * batch_size)
         batches = DataLoader(rows, batch_size, sampler=RandomSampler(rows, num_samples=share))
-    epochs = epochs or ways.epochs
+    epochs = epochs or (ways.epochs if plateau is not None else Fitting().epochs)
     if method == "em":
         optimizer = StepwiseEM(prior, len(train), lr=lr or 0.5, pseudo=ways.pseudo)
     else:

@@ -31,7 +31,10 @@ def rows_of(prior: Any, z: Any, y: Any, scale: Any) -> tuple[Tensor, Tensor]:
         z, scale = means_and_scales(z) or (z.sample(), None)
     z = z if z.is_floating_point() else z.to(parameters[0])
     if z.dim() != 2 or z.shape[1] != prior.latent_dim or len(z) < 10:
-        raise ValueError(f"z: expected shape (n, {prior.latent_dim}) with n >= 10, got {tuple(z.shape)}")
+        name, width, got = "z", prior.latent_dim, z
+        if not width and y is not None:
+            name, width, got = "y", len(prior.attributes), y
+        raise ValueError(f"{name}: expected shape (n, {width}) with n >= 10, got {tuple(got.shape)}")
     attributes = len(getattr(prior, "attributes", ()))
     if y is None:
         y = z.new_full((len(z), attributes), torch.nan)
@@ -83,5 +86,5 @@ class SmoothedLikelihood(LogLikelihood):
     def __call__(self, model: Any, guide: Any, *batch: Tensor) -> tuple[Tensor, LogLikelihoodTerms]:
         loss, terms = super().__call__(model, guide, *batch)
         if torch.is_grad_enabled():
-            loss = loss - self.weight * self.prior.log_smoothness(self.usual)
+            loss = loss - self.weight * self.prior.log_smoothness(*self.usual)
         return loss, cast(LogLikelihoodTerms, terms)

@@ -66,16 +66,16 @@ class StepwiseEM(torch.optim.Optimizer):
         named = dict(self.prior.named_parameters())
         if any(parameter.grad is None for parameter in named.values()):
             raise ValueError("gradients: expected those of a mean negative log-likelihood, got none")
-        kept = self.state[named["initial_logits"]]  # tensors of the parameters' dtype, as checkpoints hold them
-        if "origin" not in kept and self.prior.loc is not None:
-            kept["origin"] = self.prior.loc.detach().clone()
+        state = self.state[named["initial_logits"]]  # tensors of the parameters' dtype, as checkpoints hold them
+        if "origin" not in state and self.prior.loc is not None:
+            state["origin"] = self.prior.loc.detach().clone()
         gradients = {name: -parameter.grad for name, parameter in named.items()}
-        counts = expected_counts(self.prior, gradients, kept.get("origin"))
-        if "initial" in kept:
-            past = Counts(*(kept.get(name) for name in Counts._fields))
+        counts = expected_counts(self.prior, gradients, state.get("origin"))
+        if "initial" in state:
+            past = Counts(*(state.get(name) for name in Counts._fields))
             counts = past.towards(counts, self.param_groups[0]["lr"])
-        kept |= {name: count for name, count in counts._asdict().items() if count is not None}
-        self._maximise(counts, kept.get("origin"))
+        state |= {name: count for name, count in counts._asdict().items() if count is not None}
+        self._maximise(counts, state.get("origin"))
 
     def _maximise(self, counts: Counts, origin: Tensor | None) -> None:
         prior, pseudo = self.prior, self.pseudo / self.rows
@@ -105,7 +105,7 @@ def _components(mass: Tensor, first: Tensor, second: Tensor, origin: Tensor, pse
     centre = (mass * loc).sum(-1, keepdim=True) / total
     column = (mass * (spread + (loc - centre).square())).sum(-1, keepdim=True) / total
     variance = (mass * spread + pseudo * column) / (mass + pseudo)
-    return loc, variance.clamp(min=1e-6, max=None).maximum(FLOOR**2 * column).sqrt()
+    return loc, variance.maximum(FLOOR**2 * column).clamp_(min=TINY).sqrt()
 
 
 def _log_normalised(counts: Tensor, dim: int) -> Tensor:

@@ -70,9 +70,21 @@ def test_a_mixture_start_hardly_leaves_its_clusters():
 
 
 def test_states_of_a_cluster_are_up_to_four_and_not_more_than_clusters():
-    assert [pp.TRIP(2, rank=m, cores="factored").local for m in (64, 18, 10, 7, 8, 3, 1)] == [4, 3, 2, 1, 2, 1, 1]
-    assert pp.TRIP(2, rank=8).local == 1
-    assert pp.TRIP(2, rank=8, cores="factored", init="noise").local == 1
+    ranks = (64, 18, 10, 7, 8, 3, 1)
+    assert [table(rank=m).local for m in ranks] == [4, 3, 2, 1, 2, 1, 1]
+    assert table(rank=64, cores="full").local == table(rank=64, init="noise").local == 1
+    assert pp.TRIP(2, rank=64, cores="factored").local == pp.TTLP(1, ATTRIBUTES).local == 1  # latents are told apart
+
+
+def test_an_order_waits_for_columns_that_nobody_has_seen():
+    torch.manual_seed(0)
+    prior = pp.TTLP(2, ATTRIBUTES, components=3, rank=4)
+    z = torch.randn(300, 2)
+    prior.reinitialize(z)
+    assert not prior.order_laid
+    y = torch.stack([torch.randint(4, (300,)).float(), torch.randint(2, (300,)).float(), z[:, 0]], 1)
+    prior.reinitialize(z, y)
+    assert prior.order_laid
 
 
 @pytest.mark.parametrize("cores", ["full", "factored"])

@@ -218,10 +218,36 @@ def test_mistakes_of_tables():
     with pytest.raises(ValueError, match=r"validation: expected shape \(n, 6\) with n >= 1, got \(3, 5\)"):
         fit_prior(binary_table(), linked(), validation=torch.zeros(3, 5))
     with pytest.raises(ValueError, match="prior: expected a learnable one with cores='factored', got TTLP"):
-        fit_prior(binary_table(), linked(), method="em")
+        fit_prior(binary_table(cores="full"), linked(), method="em")
     with pytest.raises(ValueError, match="method: expected one of 'adam', 'em', got 'sgd'"):
         fit_prior(binary_table(), linked(), method="sgd")
     rows = linked()
     rows[4, 1] = 2
     with pytest.raises(ValueError, match=r"x1: expected one of 0..1 or NaN at index \(\d+, 1\), got 2.0"):
         fit_prior(binary_table(), rows)
+
+
+def test_columns_with_ties_and_constant_ones_keep_a_width():
+    """Densities of a point have no bound: a pseudo row a component has the column's own spread."""
+    torch.manual_seed(0)
+    whole = torch.randint(0, 5, (300,)).float()
+    prior = pp.TTLP(0, {"k": pp.Continuous(6), "c": pp.Continuous(2), "d": pp.Discrete(2)}, rank=8)
+    result = fit_prior(prior, torch.stack([whole, torch.full((300,), 3.0), (whole > 2).float()], -1), seed=0, epochs=60)
+    assert result.history
+    assert prior().variance[0] == pytest.approx(2.0, rel=0.3)
+    assert prior.log_scale.exp().min() > 1e-4
+
+
+def test_the_same_rows_are_held_out_when_a_fit_resumes(tmp_path, monkeypatch):
+    from pyro_priors.training import prior_fitting
+
+    held = []
+    whole = prior_fitting._Start.__init__
+    monkeypatch.setattr(
+        prior_fitting._Start, "__init__", lambda self, prior, rows: (held.append(rows), whole(self, prior, rows))[1]
+    )
+    rows = linked()
+    fit_prior(binary_table(), rows, epochs=1, run_dir=tmp_path)
+    torch.rand(3)
+    fit_prior(binary_table(), rows, epochs=2, run_dir=tmp_path, resume=True)
+    assert torch.equal(held[0].nan_to_num(7), held[-1].nan_to_num(7))
