@@ -19,6 +19,7 @@ class Page(NamedTuple):
 
 
 PAGES = {
+    "bench-factored-cpu": Page("bench.factored", "bench factored"),
     "bench-start": Page("bench.start", "bench start"),
     "bench-tensor-ring-cpu": Page("bench.report", "bench tensor-ring"),
     "bench-training-loop": Page("bench.training_loop", "bench training-loop"),
