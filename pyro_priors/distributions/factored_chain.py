@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pyro_priors import ops
 from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.ops import Cores, Factored, full_precision
+from pyro_priors.ops import Cores, Factored, full_precision, wide
 from pyro_priors.ops.layout import layout_of
 
 
@@ -55,6 +55,17 @@ class FactoredChain(OrderedChain):
     def learns(self) -> bool:
         initial, emissions, transitions, _ = self.factored
         return any(table.requires_grad for table in (initial, transitions, *emissions))
+
+    def posterior(self, evidence: Tensor) -> Tensor:
+        return super().posterior(evidence).to(self._dtype_of(evidence))
+
+    def _rows(self, evidence: Tensor) -> Tensor:
+        """In double precision where tables hold zeros.
+
+        A state that single precision loses beside one that cannot follow would be lost for good.
+        """
+        rows = super()._rows(evidence)
+        return wide(rows) if self.excludes else rows
 
     def _log_contract(self, rows: Tensor) -> Tensor:
         return ops.log_contract_factored(rows, self._of(rows), self.order)

@@ -68,8 +68,10 @@ class OrderedChain(ABC):
 
     def _rows(self, evidence: Tensor) -> Tensor:
         """Rows of evidence ``(B, S)``, at least as wide as the tables."""
-        dtype = torch.promote_types(torch.promote_types(evidence.dtype, self.dtype), torch.float32)
-        return evidence.reshape(-1, evidence.shape[-1]).to(dtype)
+        return evidence.reshape(-1, evidence.shape[-1]).to(self._dtype_of(evidence))
+
+    def _dtype_of(self, evidence: Tensor) -> torch.dtype:
+        return torch.promote_types(torch.promote_types(evidence.dtype, self.dtype), torch.float32)
 
     # ---- what a form of the chain brings along
 

@@ -266,3 +266,18 @@ def test_a_long_chain_of_rounded_tables_sums_to_one(dtype):
     torch.testing.assert_close(scores, law.log_prob(rest)[0], rtol=1e-4, atol=1e-3)
     one = law.marginal(f"v{last}").log_prob(torch.arange(3.0).unsqueeze(-1)).exp().sum()
     torch.testing.assert_close(one, torch.tensor(1.0), rtol=0, atol=1e-4)
+
+
+def test_a_mixture_of_product_laws_in_single_precision():
+    """Bonds that never change their state: what one half loses beside its best state the other half may need."""
+    count = 100
+    variables = Variables({f"x{k}": Discrete(2) for k in range(count)})
+    emissions = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).expand(count, 2, 2)
+    law = FactoredTrain(torch.full((2,), 0.5), emissions, torch.eye(2).expand(count - 1, 2, 2), variables)
+    value = torch.cat([torch.zeros(50), torch.ones(50)])
+    expected = 50 * math.log(0.9) + 50 * math.log(0.1)  # of either state
+    assert law.log_prob(value).item() == pytest.approx(expected, abs=1e-3)
+    assert law.log_prob(value).dtype == torch.float32
+    known = torch.where(torch.arange(count) == 3, torch.nan, value)
+    torch.testing.assert_close(law.state_probs(known)[3], torch.tensor([0.18, 0.82]), atol=1e-5, rtol=0)  # 9 to 1
+    assert law.impute(known).isfinite().all()
