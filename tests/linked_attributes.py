@@ -27,6 +27,7 @@ def linked_prior(form: str) -> pp.TTLP:
             each = [table[:states] for table, states in zip(likely, prior().variables.num_states, strict=True)]
             prior.emission_logits.copy_(Cores.from_each(each).flat())
             prior.transition_logits.copy_(kinds_change[1:, 0])
+            prior.initial_logits.copy_(torch.tensor([0.0, 0.0, 1.0, -1.0]))  # of kinds 2 and 3 one is rarer
         else:
             prior.log_cores.copy_(prior.former("log_cores", likely.unsqueeze(-1) + kinds_change))
         prior.loc.copy_(torch.linspace(-2, 2, 3).expand(3, 3))

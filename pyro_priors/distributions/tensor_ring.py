@@ -54,6 +54,7 @@ class TensorRing(ChainLaw):
         `pyro_priors.TRIP` and `pyro_priors.TTLP`, the modules that own such parameters.
 
     Example:
+        >>> import torch
         >>> from pyro_priors.distributions import Continuous, Discrete, TensorRing, Variables
         >>> loc, scale = torch.tensor([[-1.0, 1.0]]), torch.ones(1, 2)
         >>> variables = Variables({"z": Continuous(2), "digit": Discrete(3)}, loc, scale)
