@@ -191,6 +191,7 @@ def test_a_training_goes_on_once_a_damaged_image_is_mended(tmp_path, monkeypatch
     assert outcome(tmp_path / "streamed") == outcome(tmp_path / "memory")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("accelerator", "there", "pinned"),

@@ -37,6 +37,7 @@ def subsets():
 # ---- densities, exactly
 
 
+@pytest.mark.slow
 @every_form
 def test_one_go_and_the_chain_rule_agree_in_any_order(form):
     """p(rest given a, b), and p(a) p(b given a) p(rest given a, b) = p(all): six full rows, six with their own gaps."""

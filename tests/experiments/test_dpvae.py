@@ -193,6 +193,7 @@ def write_faces(root, monkeypatch):
         Image.new("RGB", (40, 40), (6 * index, 0, 99)).save(root / "images" / f"{index:02d}.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "write", "size"),
     [

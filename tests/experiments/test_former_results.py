@@ -48,6 +48,7 @@ def test_how_often_checkpoints_are_written_makes_no_other_result():
         training("vae", checkpoint_every=0)
 
 
+@pytest.mark.slow
 def test_the_results_of_the_checkout_are_recognised():
     """All of them know their configuration, with the knobs of today at their defaults."""
     seen = 0

@@ -21,6 +21,7 @@ def test_every_page_is_of_a_table():
     assert sorted([*NAMES, "README"]) == sorted(path.stem for path in pages.FOLDER.glob("*.md"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", catalogue.tables())
 def test_a_table_at_its_defaults_has_its_results(name, tmp_path, monkeypatch):
     """It trains nothing, and writes the page that is there, byte for byte."""

@@ -204,6 +204,7 @@ def test_mistakes(trained, arguments, message, capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_quickstart(tmp_path, monkeypatch, capsys):
     """With a smaller model than a user gets, trained for less long."""
 

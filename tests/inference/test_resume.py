@@ -48,6 +48,7 @@ def outcome(folder):
     return files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [VAE, GAN], ids=["vae", "gan"])
 def test_cut_off_four_times_it_ends_as_if_never(tmp_path, monkeypatch, flags):
     assert start(tmp_path / "whole", *flags) == 0

@@ -28,6 +28,7 @@ def newest(folder):
     return max(folder.glob("*/*/summary.json"), key=lambda path: path.stat().st_mtime_ns).parent
 
 
+@pytest.mark.slow
 def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
     where = [*DENSE, "--runs-dir", str(tmp_path), "--latent-dim", "3", "--batch-size", "600", "--critic-steps", "1"]
     for kind, flags in {
@@ -59,6 +60,7 @@ def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
     assert "categories_of: expected prior, or a run that infers categories" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_autoencoders_with_a_critic(tmp_path, capsys):
     where = [*DENSE, "--data", "digits", "--runs-dir", str(tmp_path), "--latent-dim", "3", "--particles", "2"]
     train("aae", *where, *TRIP, "--critic-hidden", "8")

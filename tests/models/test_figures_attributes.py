@@ -54,6 +54,7 @@ def texts(figure):
     return {text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))} - {""}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 3, 40])
 def test_every_figure_is_a_png(tmp_path, count):
     names = [f"name {index}" for index in range(count)]

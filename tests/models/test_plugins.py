@@ -45,6 +45,7 @@ def installed(tmp_path_factory):
     vars(models).pop("weighted_vae", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "learned"),
     [

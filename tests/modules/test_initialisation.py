@@ -240,6 +240,7 @@ def test_neighbours_share_what_others_do_not():
     assert of_one_cluster.diagonal(1).abs().max() < 1e-9
 
 
+@pytest.mark.slow
 def test_attributes_that_vary_by_themselves_are_learned_sooner_with_local_values():
     """Eight latents, each telling one attribute: of 2^8 combinations a mixture of six can hold few."""
     torch.manual_seed(0)

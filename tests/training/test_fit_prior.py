@@ -185,13 +185,13 @@ def test_rows_of_a_table_alone(method):
     prior = binary_table(cores="factored")
     with torch.no_grad():
         start = prior().log_prob(held_out).mean()
-    result = fit_prior(prior, rows, validation=held_out, method=method, epochs=15, seed=0)
+    result = fit_prior(prior, rows, validation=held_out, method=method, epochs=8, seed=0)
     score = prior().log_prob(held_out).mean()
     assert -result.best_loss == pytest.approx(score.item(), abs=1e-4)
     assert score > start + 0.3
     assert bool(prior.order_laid)
     again = binary_table(cores="factored")
-    assert fit_prior(again, y=rows, validation=held_out, method=method, epochs=15, seed=0).best_loss == result.best_loss
+    assert fit_prior(again, y=rows, validation=held_out, method=method, epochs=8, seed=0).best_loss == result.best_loss
     assert all(torch.equal(a, b) for a, b in zip(prior.parameters(), again.parameters(), strict=True))
 
 

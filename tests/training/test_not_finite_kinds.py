@@ -178,6 +178,7 @@ def as_rank(kind, where):
     return str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "where", "batch"),
     [

@@ -45,6 +45,7 @@ def whole(tmp_path_factory):
     return in_processes(2, trained, folder), outcome(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "reached", "hook"),
     [(signal.SIGTERM, 1, "step_start"), (signal.SIGINT, 0, "step_start"), (signal.SIGTERM, 1, "validation_start")],
