@@ -19,6 +19,7 @@ def train(tmp_path, words, *flags):
     return folder
 
 
+@pytest.mark.slow
 def test_figures_of_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(figures, "draw", lambda *_: None)  # the images of each run
     runs = [

@@ -154,6 +154,7 @@ def test_one_latent_is_moved_by_deviations_of_q():
     torch.testing.assert_close(codes, torch.tensor([[7.0, -7.0], [7.0, 8.0], [7.0, 23.0]]))
 
 
+@pytest.mark.slow
 def test_figures_of_runs(tmp_path, capsys):
     flags = ["--data", "digits", "--latent-dim", "2", "--hidden", "8", "--epochs", "1", "--no-progress"]
     flags += ["--particles", "2", "--runs-dir", str(tmp_path)]

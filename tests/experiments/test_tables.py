@@ -130,5 +130,6 @@ def test_bad_tables(values, message):
 
 
 @pytest.mark.parametrize("name", catalogue.tables())
+@pytest.mark.slow
 def test_of_a_table_at_its_defaults_nothing_is_missing(name):
     assert Plan(TableConfig(table=name), catalogue.table(name)).missing() == []

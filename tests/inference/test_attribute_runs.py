@@ -148,6 +148,7 @@ def test_sample_and_impute(trained, folder, word, tmp_path, capsys):
             assert bool(filled["side_probability"]) == (not given["side"])
 
 
+@pytest.mark.slow
 def test_from_a_vae_that_was_trained_without_labels(folder, tmp_path, monkeypatch, capsys):
     for module in (figures, figures_attributes):
         monkeypatch.setattr(module, "save", lambda figure, path: None)

@@ -66,6 +66,7 @@ def test_means_lack_the_noise_and_are_warned_of(name):
 
 
 @every
+@pytest.mark.slow
 def test_draws_are_not_warned_of(name):
     """Those of a trained encoder, of clusters, of few rows, and later ones under what was learned."""
     with warnings.catch_warnings():
