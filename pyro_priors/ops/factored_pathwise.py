@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.ops.factored_weights import Factored, by_position, scale_leaves
-from pyro_priors.ops.implicit import _implicit
+from pyro_priors.ops.implicit import _densities, _implicit
 from pyro_priors.ops.layout import inverse, take
 
 
@@ -44,8 +44,7 @@ def pathwise_factored(
                 probs = weights[k] * ((message * following[k]) @ emissions[k].mT)  # (n, N)
                 moved = _implicit(value, probs / probs.sum(-1, keepdim=True), a, b)
                 result.append(moved)
-                log_density = -0.5 * ((moved[:, None] - a) / b).square() - b.log()
-                density = (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
+                density = _densities(moved, a, b)
                 message = message * ((weights[k] * density) @ emissions[k])
             if k < len(transitions):
                 message = _rescaled(message) @ transitions[k]

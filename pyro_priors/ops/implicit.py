@@ -59,8 +59,7 @@ def pathwise(
                 probs = weights * (between @ core.mT)
                 moved = _implicit(value, probs / probs.sum(-1, keepdim=True), a, b)
                 result.append(moved)
-                log_density = -0.5 * ((moved[:, None] - a) / b).square() - b.log()
-                density = (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
+                density = _densities(moved, a, b)
                 state, taken = rescale(state @ ((weights * density) @ core).unflatten(-1, state.shape[-1:] * 2))
             log_scale = log_scale + taken
         together = torch.stack(result, -1)
@@ -80,6 +79,12 @@ def mixture_pathwise(draws: Tensor, logits: Tensor, loc: Tensor, scale: Tensor) 
             result.append(moved)
             log_weights = log_weights - 0.5 * ((moved[:, None] - a) / b).square() - b.log()
         return torch.stack(result, -1)
+
+
+def _densities(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """Of each component, over the largest of the row: (n,), (N,), (N,) -> (n, N)"""
+    log_density = -0.5 * ((value[:, None] - loc) / scale).square() - scale.log()
+    return (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
 
 
 def _implicit(value: Tensor, probs: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

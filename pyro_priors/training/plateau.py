@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from pyro_priors.training.callbacks import Callback, FitState
+from pyro_priors.training.callbacks import Callback, FitState, _groups
 from pyro_priors.training.schedules import EarlyStopping
 
 
@@ -55,7 +55,7 @@ class Plateau(Callback):
 
     def on_row(self, state: FitState, row: dict[str, float]) -> None:
         if self._first is None:
-            self._first = [group["lr"] for optimizer in state.optimizers for group in optimizer.param_groups]
+            self._first = [group["lr"] for group in _groups(state)]
         if "validation_loss" not in row:
             raise ValueError("validation: expected data beside a Plateau, got None")
         if row["validation_loss"] < self.best:
@@ -71,8 +71,9 @@ class Plateau(Callback):
         self._set_rates(state, self.share)
 
     def _set_rates(self, state: FitState, share: float) -> None:
-        groups = [group for optimizer in state.optimizers for group in optimizer.param_groups]
-        for group, first in zip(groups, self._first or [], strict=False):  # none before the first epoch has ended
+        for group, first in zip(
+            _groups(state), self._first or [], strict=False
+        ):  # none before the first epoch has ended
             group["lr"] = share * first
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,16 +98,17 @@ class _Spent(EarlyStopping):
 
 def _moments(optimizer: Any) -> list[dict[str, Any]]:
     """What an optimizer keeps of each parameter, copied."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    return [
-        {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in held.items()}
-        for held in (optimizer.state.get(parameter, {}) for parameter in parameters)
-    ]
+    return [_copied(optimizer.state.get(parameter, {})) for parameter in _parameters(optimizer)]
 
 
 def _put_back(optimizer: Any, moments: list[dict[str, Any]]) -> None:
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for parameter, held in zip(parameters, moments, strict=True):
-        optimizer.state[parameter] = {
-            name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in held.items()
-        }
+    for parameter, held in zip(_parameters(optimizer), moments, strict=True):
+        optimizer.state[parameter] = _copied(held)
+
+
+def _parameters(optimizer: Any) -> list[torch.Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _copied(held: dict[str, Any]) -> dict[str, Any]:
+    return {name: value.clone() if isinstance(value, torch.Tensor) else value for name, value in held.items()}
