@@ -106,10 +106,6 @@ class Gaussians(ABC):
     @abstractmethod
     def _check_scales(self, name: str) -> None: ...
 
-    def watched(self) -> dict[str, Tensor]:
-        """The tensors, of which a law asks whether they have been written to."""
-        return self.tensors
-
 
 class FullGaussians(Gaussians):
     r"""Gaussians with full covariance, given by factors of its inverse.
