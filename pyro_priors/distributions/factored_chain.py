@@ -96,8 +96,8 @@ class Emissions(NamedTuple):
 
 def _layout(emissions: Any, sizes: tuple[int, ...]) -> Layout:
     """That of variables with so many states each, of which some have None for emissions."""
-    absent = () if isinstance(emissions, Tensor | Cores) else (k for k, table in enumerate(emissions) if table is None)
-    return layout_of(sizes, frozenset(absent))
+    each = emissions if isinstance(emissions, Sequence) and not isinstance(emissions, Cores) else ()
+    return layout_of(sizes, frozenset(k for k, table in enumerate(each) if table is None))
 
 
 def emissions_of(emissions: Any, layout: Layout, initial: Tensor) -> Sequence[Tensor | None]:
