@@ -7,6 +7,7 @@ from pyro_priors.ops.factored_pathwise import pathwise_factored
 from pyro_priors.ops.factored_sample import sample_states_factored
 from pyro_priors.ops.factored_weights import Factored
 from pyro_priors.ops.implicit import Leaf, mixture_pathwise, pathwise
+from pyro_priors.ops.implicit_vector import pathwise_vector
 from pyro_priors.ops.layout import Cores, holds, transformed
 from pyro_priors.ops.scaling import full_precision, wide
 from pyro_priors.ops.splines import rational_spline
@@ -22,6 +23,7 @@ __all__ = [
     "mixture_pathwise",
     "pathwise",
     "pathwise_factored",
+    "pathwise_vector",
     "rational_spline",
     "sample_states",
     "sample_states_factored",
