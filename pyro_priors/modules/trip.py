@@ -40,8 +40,8 @@ class TRIP(ChainPrior):
         boundary: ``"ring"`` or ``"train"``; None: the ring, which factored cores do not close.
         init: ``"mixture"`` (a mixture of product laws, the clusters: dependence reaches along the whole chain) or
             ``"noise"`` (the paper's).
-        cores: ``"full"`` (the paper's, a matrix for every state; the default without vectors) or ``"factored"`` (`FactoredTrain`: the bond's state
-            emits the variable's, then moves on, so that ranks of hundreds are in reach).
+        cores: ``"full"`` (the paper's, a matrix for every state) or ``"factored"`` (`FactoredTrain`: the bond's state
+            emits the variable's, then moves on, so that ranks of hundreds are in reach); None: factored with vectors.
         order: of the variables in the chain: ``"declared"``, ``"random"``, ``"data"`` (neighbours depend on each other:
             laid at the first `reinitialize` or `fit_prior`, declared until then) or a permutation; kept in the buffer
             ``order``.

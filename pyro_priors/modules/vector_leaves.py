@@ -38,7 +38,7 @@ class VectorLeaf(nn.Module):
         own(self, "log_scale", torch.full(shape, scale).log(), fixed)
         full, low = kind.covariance == "full", kind.covariance == "low-rank"
         own(self, "coupling", torch.zeros(states, packed_size(kind.size)) if full else None, fixed)
-        own(self, "loadings", LOADING * torch.randn(*shape, kind.factors) if low else None, fixed)
+        own(self, "loadings", LOADING * torch.randn(*shape, kind.factors or 1) if low else None, fixed)
 
     def forward(self) -> Gaussians:
         if self.coupling is not None:
