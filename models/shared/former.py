@@ -71,6 +71,8 @@ def _renamed(model, values):
         values |= {"local": values.get("local") or 1}
         if prior == "trip" and values.get("boundary") == "ring":
             values["boundary"] = None
+    if prior in ("trip", "ttlp"):
+        values.setdefault("block_size", None)  # before there were vectors
     if isinstance(values.get("pretrained"), bool):  # results say whether there was a run
         values["pretrained"] = "RUN" if values["pretrained"] else None
     return {name: value for name, value in values.items() if name not in ("gmm_components", "gmm_equal")}

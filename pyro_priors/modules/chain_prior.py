@@ -38,7 +38,10 @@ class ChainPrior(Prior):
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
-    before: ClassVar = {"cores": "full"}  # arguments of files that were written before there was a choice
+    before: ClassVar = {
+        "cores": "full",
+        "block_size": None,
+    }  # arguments of files that were written before there was a choice
     if TYPE_CHECKING:
         __call__: Callable[[], ChainLaw]
     log_cores: Tensor

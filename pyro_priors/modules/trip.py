@@ -158,6 +158,7 @@ def check_knobs(knobs: Any) -> None:
     check_rank(knobs.rank, knobs.local or 1, knobs.init)
     cores = knobs.cores or ("full" if knobs.block_size is None else "factored")
     check_boundary(knobs.boundary, cores)
-    components = None if knobs.joint and knobs.block_size else knobs.components  # which attributes have too
-    sizes = components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank
-    latent_kinds(knobs.block_size or 1, *sizes)
+    if knobs.block_size != "auto":
+        components = None if knobs.joint and knobs.block_size else knobs.components  # which attributes have too
+        sizes = components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank
+        latent_kinds(knobs.block_size or 1, *sizes)

@@ -16,7 +16,7 @@ from pyro_priors.distributions.kinds import Covariance, Kind
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
-from pyro_priors.modules.latents import COMPONENTS, attribute_kinds, latent_kinds, random_leaves
+from pyro_priors.modules.latents import COMPONENTS, BlockSize, attribute_kinds, latent_kinds, random_leaves
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
 from pyro_priors.modules.trip import check_knobs
@@ -49,7 +49,9 @@ class TTLP(ChainPrior):
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
         local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
-        block_size, covariance, factors: see `TRIP`.
+        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components` are
+            given, and a lattice of scalars on full ones.
+        covariance, factors: see `TRIP`.
 
     Raises:
         ValueError: a size out of range, an unknown boundary, init, form or order, a ring of factored cores, local not
@@ -77,7 +79,7 @@ class TTLP(ChainPrior):
         *,
         fixed: bool = False,
         local: int | None = None,
-        block_size: int | None = None,
+        block_size: BlockSize = "auto",
         covariance: Covariance = "full",
         factors: int | None = None,
     ):
@@ -160,7 +162,7 @@ class TTLPKnobs(PriorKnobs):
     rank: int = 64  # States of a bond.
     local: int | None = None  # Of these, how many a cluster has at the start; None: see `TTLP`.
     cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
-    block_size: int | None = None  # Latents of a vector variable; None: each latent by itself (the papers').
+    block_size: BlockSize = "auto"  # Latents of a vector; None: each by itself (the papers'); auto: see `TTLP`.
     covariance: Covariance = "full"  # Of the Gaussians of a vector.
     factors: int | None = None  # Of a low-rank covariance; None: 8.
 
@@ -177,7 +179,8 @@ class TTLPKnobs(PriorKnobs):
     def build(self, setting: Setting) -> TTLP:
         every = Continuous(self.components or COMPONENTS)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
-        components = None if self.block_size and self.cores == "factored" else self.components
+        vectors = self.block_size not in (None, "auto") and self.cores == "factored"
+        components = None if vectors else self.components
         size = setting.latent_dim, kinds, components, self.rank
         how = {"local": self.local, "block_size": self.block_size, "covariance": self.covariance}
         return TTLP(*size, self.boundary, self.order, self.init, self.cores, **how, factors=self.factors)
