@@ -1,6 +1,6 @@
 """What TRIP and TTLP share: ownership of the parameters of a chain, its order, and how both are set from data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -38,13 +38,11 @@ class ChainPrior(Prior):
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
-    before: ClassVar = {
-        "cores": "full",
-        "block_size": None,
-    }  # arguments of files that were written before there was a choice
+    before: ClassVar = {"cores": "full", "block_size": None}  # arguments of files from before there was a choice
     if TYPE_CHECKING:
         __call__: Callable[[], ChainLaw]
     log_cores: Tensor
+    vectors: Sequence[VectorLeaf]
     loc: Tensor | None
     log_scale: Tensor | None
     order: Tensor | None
@@ -72,9 +70,8 @@ class ChainPrior(Prior):
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         vectors = [cast(Vector, variables.kinds[v]) for v in variables.vectors]
-        self.vectors = nn.ModuleList(
-            VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors
-        )
+        leaves = [VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors]
+        self.vectors = nn.ModuleList(leaves) if leaves else []
         self.register_buffer("order", chain)
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []
@@ -86,7 +83,7 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
-        law.watch(**self._tables(), **dict(self.vectors.named_parameters()))  # of which the law's own are made
+        law.watch(**self._tables(), **dict(nn.ModuleList(self.vectors).named_parameters()))  # of which the law's own are made
         if self._notices and not self.order_laid:  # laid: by weights that were loaded
             law.notices = self._notices
         return law

@@ -24,9 +24,7 @@ def latent_kinds(
     cores: CoreForm,
     rank: int,
 ) -> list[Kind]:
-    """Scalars, or vectors of so many latents (the last of what is left).
-
-    ``"auto"`` is one vector of all where its Gaussians can be those of the bond's states, else scalars.
+    """Scalars, or vectors of so many latents (the last of what is left); what ``"auto"`` is says `TTLP`.
 
     Raises:
         ValueError: sizes out of range, a covariance without vectors, components of vectors whose Gaussians are the

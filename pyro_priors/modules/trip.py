@@ -154,7 +154,7 @@ class TRIPKnobs(PriorKnobs):
 
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
-    check_counts(knobs, "rank")
+    check_counts(knobs, "rank", *(("components",) if knobs.components is not None else ()))
     check_rank(knobs.rank, knobs.local or 1, knobs.init)
     cores = knobs.cores or ("full" if knobs.block_size is None else "factored")
     check_boundary(knobs.boundary, cores)

@@ -49,8 +49,8 @@ class TTLP(ChainPrior):
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
         local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
-        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components` are
-            given, and a lattice of scalars on full ones.
+        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components` or
+            places for each latent in the order are given, and a lattice of scalars on full ones.
         covariance, factors: see `TRIP`.
 
     Raises:
@@ -86,6 +86,8 @@ class TTLP(ChainPrior):
         check_count("latent_dim", latent_dim, least=0)
         check_choice("cores", cores, ("full", "factored"))
         _check_attributes(attributes)
+        if block_size == "auto" and not isinstance(order, str) and len(order) > 1 + len(attributes):
+            block_size = None  # each latent has a place in that order
         block = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
         others = attribute_kinds(attributes, cores, rank)
         kinds: dict[str, Kind | Sequence[Kind]] = {**({"z": block} if block else {}), **others}
