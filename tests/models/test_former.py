@@ -22,7 +22,7 @@ FORMER = json.loads(Path(__file__).with_name("former.json").read_text())
 WORDS = {  # what stood under other names, or was None where it is a number now
     "vae-gmm-equal-fixed": {"components": 5, "weights": "equal", "fixed": True},
     "vae-vamp": {"pseudo_inputs": 20},
-    "vae-trip": {"components": 3, "rank": 4, "decay": True, "boundary": None, "cores": "full"},  # a ring
+    "vae-trip": {"components": 3, "rank": 4, "decay": True, "boundary": None, "cores": None},  # a ring
     "cp-vae": {"reads": "probabilities", "top": 2, "top_epochs": 1, "blind_epochs": 1},
     "joint-local": {"prior": "ttlp", "local": 2, "order": "declared", "label_weight": 3.0},
     "wgan": {"prior": "gmm", "components": 5, "weights": "learned", "clip": 0.05},
