@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import pyro.distributions as dist
 import torch
@@ -43,7 +44,10 @@ class PrecisionNormal(dist.TorchDistribution):
         tensor(-1.8379)
     """
 
-    arg_constraints = {"loc": constraints.real_vector, "factor": constraints.lower_cholesky}  # noqa: RUF012 (torch's)
+    arg_constraints: ClassVar = {  # pyright: ignore (torch declares a property, its own laws do this)
+        "loc": constraints.real_vector,
+        "factor": constraints.lower_cholesky,
+    }
     support = constraints.real_vector  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
     has_rsample = True
     loc: Tensor
