@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from pyro_priors.recorded import Recorded
 
+UNSAID = {"covariance": "diagonal"}  # what a schema means that says nothing
 STATE = "_extra_state"  # torch's name, in a state_dict, for what is no parameter and no buffer
 
 
@@ -130,7 +131,7 @@ def _differences(expected: Mapping[str, Any], got: Mapping[str, Any]) -> list[st
     """Every place in which two schemas differ, as text."""
     texts = []
     for key in dict.fromkeys([*expected, *got]):
-        ours, theirs = expected.get(key), got.get(key)
+        ours, theirs = (schema.get(key, UNSAID.get(key)) for schema in (expected, got))
         if ours == theirs:
             continue
         if key == "variables" and ours and theirs:
