@@ -12,7 +12,7 @@ from pyro_priors import distributions
 from pyro_priors.checks import check_count
 from pyro_priors.modules.codes import check_codes, check_laws, inliers, means_and_scales, warn_if_narrow
 from pyro_priors.modules.fitting import clusters_of
-from pyro_priors.modules.ownership import improves, own, split_rows
+from pyro_priors.modules.ownership import improves, own, rescale_leaves, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
 from pyro_priors.ops import full_precision
@@ -143,6 +143,9 @@ class CategoricalGaussian(Prior):
     def component(self, c: Tensor) -> dist.TorchDistribution:
         """p(z given c) for integers c ``(*)`` or a relaxed one-hot c ``(*, K)``."""
         return self().component(c)
+
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        rescale_leaves(self.loc, self.log_scale, shift, scale)
 
     def schema(self) -> dict[str, Any]:
         return {**super().schema(), "categories": self.num_categories}

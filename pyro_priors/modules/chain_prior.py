@@ -16,7 +16,7 @@ from pyro_priors.modules.dependence import measure_dependence, order_names
 from pyro_priors.modules.forms import CoreForm, FullForm, Init, Tables, form_of
 from pyro_priors.modules.initialise import fit_leaves
 from pyro_priors.modules.orders import Order, first_order
-from pyro_priors.modules.ownership import improves, own, split_rows
+from pyro_priors.modules.ownership import improves, own, rescale_leaves, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import layout_of
@@ -161,6 +161,10 @@ class ChainPrior(Prior):
         )
         narrow = -log_scale - 0.5 * variance * (-2 * log_scale).exp()
         return tables + torch.where(used, narrow, 0.0).sum()
+
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        if self.loc is not None and self.log_scale is not None:  # the latents' columns are the first
+            rescale_leaves(self.loc[: len(shift)], self.log_scale[: len(shift)], shift[:, None], scale[:, None])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)

@@ -12,7 +12,7 @@ from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.codes import check_codes, inliers, warn_if_narrow
 from pyro_priors.modules.fitting import fit_mixture
-from pyro_priors.modules.ownership import improves, own, split_rows
+from pyro_priors.modules.ownership import improves, own, rescale_leaves, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.prior import Prior
@@ -107,6 +107,9 @@ class GaussianMixture(Prior):
         self.logits.copy_(logits)
         return True
 
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        rescale_leaves(self.loc, self.log_scale, shift, scale)
+
     def schema(self) -> dict[str, Any]:
         return {**super().schema(), "components": len(self.loc), "weights": self.weights}
 
@@ -134,6 +137,10 @@ class GaussianMixtureKnobs(PriorKnobs):
     @property
     def reinitializes(self) -> bool:
         return self.learns
+
+    @property
+    def standardizes(self) -> bool:
+        return True
 
     def build(self, setting: Setting) -> GaussianMixture:
         return GaussianMixture(setting.latent_dim, self.components, self.weights, fixed=self.fixed)

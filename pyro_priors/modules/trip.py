@@ -145,6 +145,10 @@ class TRIPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
+    @property
+    def standardizes(self) -> bool:
+        return True
+
     def build(self, setting: Setting) -> TRIP:
         how = {"cores": self.cores, "order": self.order, "fixed": self.fixed, "local": self.local}
         return TRIP(setting.latent_dim, self.components, self.rank, self.boundary, self.init, **how)
