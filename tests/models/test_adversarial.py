@@ -97,40 +97,6 @@ def test_given_attributes_some_of_them_missing(tmp_path, capsys):
     assert "run: expected one that infers attributes, got a " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    ("model", "knobs"),
-    [
-        ("wgan-gp", {"prior": "trip"}),
-        ("wgan", {"prior": "trip", "cores": "factored", "init": "mixture"}),
-        ("gan", {"prior": "gmm", "fixed": True}),
-        ("info-gan", {"prior": "flow", "flow_base": "trip", "layers": 2, "flow_hidden": (4,)}),
-        ("gan", {"prior": "ttlp", "init": "mixture"}),
-        ("gan", {"prior": "ttlp", "init": "noise"}),
-    ],
-)
-def test_latents_start_with_mean_0_and_deviation_1(model, knobs):
-    small = {"components": 3, "latent_dim": 4, "hidden": (8,), "data": "digits", **knobs}
-    small |= {} if knobs["prior"] == "gmm" else {"rank": 2}
-
-    def moments(**more):
-        config = configure(model, **small, **more)
-        images = config.load_data()
-        prior = config.start(images).prior
-        law = (getattr(prior, "base", prior))()
-        return law.mean[:4], law.variance[:4].sqrt()
-
-    mean, deviation = moments()
-    torch.testing.assert_close(mean, torch.zeros(4), rtol=0, atol=1e-6)
-    torch.testing.assert_close(deviation, torch.ones(4), rtol=0, atol=1e-6)
-    mean, deviation = moments(standard_start=False)
-    assert (mean.abs() + (deviation - 1).abs()).max() > 0.02
-
-
-def test_a_start_belongs_to_priors_that_can_be_moved():
-    with pytest.raises(UserError, match="standard_start: expected only where the prior can be moved"):
-        configure("gan", prior="normal", standard_start=False)
-
-
 def test_points_and_modes(tmp_path):
     flags = [*DENSE, *TRIP, "--runs-dir", str(tmp_path), "--latent-dim", "2", "--batch-size", "5000"]
     train("gan", "--data", "ring", *flags)
