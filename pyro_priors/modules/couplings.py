@@ -38,7 +38,7 @@ def _network(inputs: int, hidden: list[int], outputs: list[int]) -> DenseNN:
 
 @torch.no_grad()
 def make_identity(coupling: nn.Module) -> None:
-    """Make a coupling the identity (a spline nearly), in place; its hidden layers learn once its last ones have moved."""
+    """Make a coupling the identity (a spline nearly), in place; hidden layers learn once its last ones have moved."""
     for network in coupling.modules():
         if isinstance(network, DenseNN):
             last = _last(network)
