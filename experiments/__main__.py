@@ -181,5 +181,14 @@ def usage():
     )
 
 
+def _leave_group():
+    """Leave the group of processes, if this is one of several: its threads may abort a Python that ends before them."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    status = main(sys.argv[1:])
+    _leave_group()
+    sys.exit(status)

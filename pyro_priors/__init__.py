@@ -1,7 +1,7 @@
 """Learnable priors for deep generative models, as ordinary Pyro distributions."""
 
 from pyro_priors import distributions, modules, ops
-from pyro_priors.distributions.kinds import Continuous, Discrete
+from pyro_priors.distributions.kinds import Continuous, Discrete, Vector
 from pyro_priors.modules import (
     TRIP,
     TTLP,
@@ -23,6 +23,7 @@ __all__ = [
     "GaussianMixture",
     "StandardNormal",
     "VampPrior",
+    "Vector",
     "distributions",
     "modules",
     "ops",

@@ -5,8 +5,9 @@ from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_train import FactoredTrain
 from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
+from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, LowRankGaussians
 from pyro_priors.distributions.gumbel_softmax import GumbelSoftmax
-from pyro_priors.distributions.kinds import Continuous, Discrete
+from pyro_priors.distributions.kinds import Continuous, Discrete, Vector
 from pyro_priors.distributions.tensor_ring import TensorRing
 from pyro_priors.distributions.truncated_categorical import TruncatedCategorical
 from pyro_priors.distributions.variables import Variables
@@ -15,12 +16,16 @@ __all__ = [
     "CategoricalGaussian",
     "ChainLaw",
     "Continuous",
+    "DiagonalGaussians",
     "Discrete",
     "FactoredTrain",
     "FlowNormal",
+    "FullGaussians",
     "GaussianMixture",
     "GumbelSoftmax",
+    "LowRankGaussians",
     "TensorRing",
     "TruncatedCategorical",
     "Variables",
+    "Vector",
 ]

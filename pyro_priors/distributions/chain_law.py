@@ -46,7 +46,7 @@ class ChainLaw(WeightedChain):
         return self._derive(batch_shape=batch_shape)
 
     def __repr__(self) -> str:
-        columns, every = self._evidence.columns, len(self.variables)
+        columns, every = self._evidence.columns, self.variables.width
         shown = variables_text(self.variables.described(columns))
         left = "" if len(columns) == every else f", {len(columns)} of {every} columns"
         return (
@@ -77,7 +77,7 @@ class ChainLaw(WeightedChain):
         return self._draw(self._evidence.log_weights, shape)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        """Draws with pathwise gradients to cores, loc, scale and evidence, to first order only.
+        """Draws with pathwise gradients to tables, component parameters and evidence, to first order only.
 
         Raises:
             NotImplementedError: a visible variable is discrete.
@@ -88,13 +88,15 @@ class ChainLaw(WeightedChain):
         draws = self.sample(sample_shape)
         if not torch.is_grad_enabled():
             return draws
-        index, every = self._evidence.index(), len(self.variables)
-        loc, scale = (self._by_column(leaf) for leaf in self.variables.leaves(*self._leaves()))
-        exact = full_precision(draws)
-        full = exact.new_zeros(*shape, every).index_copy(-1, index, exact)
-        visible = [c in self._evidence.columns for c in range(every)]
-        moved = self._chain.pathwise(full, visible, loc, scale, self._evidence.log_weights)
-        return moved.index_select(-1, index).to(draws.dtype)
+        exact, known = full_precision(draws), self._evidence
+        apart: list[Tensor | None] = [None] * len(self.variables)
+        for v in known.open:
+            places = [known.columns.index(c) for c in self.variables.columns_of[v] if c in known.columns]
+            part = exact.index_select(-1, known.index(places))
+            apart[v] = part if v in self.variables.vectors else part.squeeze(-1)
+        moved = self._chain.pathwise(apart, self._leaves(), known.log_weights, shape)
+        parts = [part if part.dim() > len(shape) else part.unsqueeze(-1) for part in moved if part is not None]
+        return torch.cat(parts, -1).to(draws.dtype)
 
     @property
     def mean(self) -> Tensor:
@@ -163,20 +165,20 @@ class ChainLaw(WeightedChain):
         """Soft evidence: each state of each visible variable multiplied by ``exp(log_weights)``.
 
         Shapes:
-            ``log_weights (*, D, N)``, N that of the widest; entries for states that a variable does not have are
-            ignored.
+            ``log_weights (*, V, N)`` for the V visible variables (a vector is one), N that of the widest; entries for
+            states that a variable does not have are ignored.
 
         Raises:
             ValueError: another shape, NaN or +infinity, a variable all of whose states are excluded.
         """
-        size = (len(self._evidence.columns), self._chain.width)
+        size = (len(self._evidence.open), self._chain.width)
         if not isinstance(log_weights, Tensor) or log_weights.shape[-2:] != size:
             got = tuple(log_weights.shape) if isinstance(log_weights, Tensor) else type(log_weights).__name__
             raise ValueError(f"log_weights: expected a tensor of shape (*, {size[0]}, {size[1]}), got {got}")
         if log_weights.dtype == torch.bool:
             raise ValueError("log_weights: expected logarithms of weights, got booleans")
         check_broadcast("log_weights", log_weights.shape[:-2], self.batch_shape)
-        parts = self._evidence.layout.unpadded(log_weights, self._evidence.columns)
+        parts = self._evidence.layout.unpadded(log_weights, self._evidence.open)
         wrong = [holds((part.isnan() | (part == torch.inf)).any()) for _, part in parts] if self._validate_args else []
         if any(wrong):
             raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
@@ -191,14 +193,15 @@ class ChainLaw(WeightedChain):
         value = self._checked(value)
         with torch.no_grad():
             shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
-            draw = self._draw(self._possible(value), torch.Size(sample_shape) + shape)
+            draw = self._draw(self._possible(value), torch.Size(sample_shape) + shape, value)
         return torch.where(value.isnan(), draw, value)
 
     def state_probs(self, value: Tensor) -> Tensor:
         """p(s_k given the observed entries), for every variable at once: class probabilities of discrete ones.
 
         Shapes:
-            ``(*, D) -> (*, D, N)``; states that a variable does not have get exactly 0
+            ``(*, D) -> (*, V, N)``, V visible variables (a vector is one); states that a variable does not have get
+            exactly 0
         """
         return self._state_probs(self._checked(value))
 
@@ -206,11 +209,11 @@ class ChainLaw(WeightedChain):
         """NaNs filled, each by itself: the most probable state, or the posterior mean. ``(*, D) -> (*, D)``"""
         value = self._checked(value)
         probs = self._posterior(self._possible(value))
-        mean, columns = self._expectation(probs)[0], self._evidence.columns
+        mean, columns = self._expectation(probs, value)[0], self._evidence.columns
         best = [group.argmax(-1) for group in self._evidence.layout.split(probs)]
         grouped = self._evidence.layout.grouped
         states = torch.cat(best, -1).index_select(
-            -1, self.variables.index([grouped.index(c) for c in columns], probs.device)
+            -1, self._evidence.index([grouped.index(self.variables.variable_of[c]) for c in columns])
         )
         best = torch.where(mean.isnan(), states.to(mean.dtype), mean).to(self._draws_dtype(probs))
         best = best.expand(torch.broadcast_shapes(best.shape, (*self.batch_shape, 1)))
@@ -225,6 +228,6 @@ class ChainLaw(WeightedChain):
         columns = self._evidence.resolve(name)
         if len(columns) != 1 or self.variables.is_continuous[columns[0]]:
             raise ValueError(f"{name}: expected one discrete variable")
-        probs = self._posterior(self._evidence.log_weights)
-        probs = self._evidence.layout.padded(probs, columns, self.variables.num_states[columns[0]])[..., 0, :]
+        probs, variables = self._posterior(self._evidence.log_weights), self.variables.among(columns)
+        probs = self._evidence.layout.padded(probs, variables, self.variables.num_states[variables[0]])[..., 0, :]
         return Categorical(probs=probs).expand(self.batch_shape)

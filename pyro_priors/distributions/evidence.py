@@ -1,4 +1,4 @@
-"""What a law on a chain knows: which columns are still open, and a log-weight for every column and state."""
+"""What a law on a chain knows: which columns are still open, and a log-weight for every variable and state."""
 
 import copy
 from collections.abc import Sequence
@@ -19,20 +19,21 @@ class Evidence:
     """Immutable bookkeeping between named variables and the weights of the contraction.
 
     Args:
-        variables: the columns.
+        variables: the variables and their columns.
         layout: where their states stand.
         like: of which dtype weights are, and where.
     """
 
     def __init__(self, variables: Variables, layout: Layout, like: Tensor):
         self.variables, self.layout = variables, layout
-        self.columns = tuple(range(len(variables)))  # the open ones
+        self.columns = tuple(range(variables.width))  # the open ones
+        self.open = tuple(range(len(variables)))  # variables that have open columns
         self.log_weights = full_precision(like.new_zeros(layout.total))  # (*, S), as the layout has them
         self.is_weighed = False
 
     def select(self, columns: tuple[int, ...]) -> "Evidence":
         """The same evidence with these columns open."""
-        return self._replace(columns=columns)
+        return self._replace(columns=columns, open=self.variables.among(columns))
 
     def weighed(self, log_weights: Tensor) -> "Evidence":
         """The same open columns under these weights."""
@@ -64,16 +65,42 @@ class Evidence:
     def given(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         """The weights so far times the densities of ``value``: ``(*, k) -> (*, S)``"""
         columns = self.columns if columns is None else columns
-        parts, every = [], columns == tuple(range(len(self.variables)))
+        parts, every = [], columns == tuple(range(self.variables.width))
         for states, members in self.layout.groups:
-            places = [j for j, column in enumerate(columns) if self.layout.sizes[column] == states]
-            chosen = tuple(columns[j] for j in places)
-            entries = value if len(places) == len(columns) else value.index_select(-1, self.index(places))
-            density = self.variables.log_evidence(entries, chosen, states) if places else None
-            parts.append(([members.index(column) for column in chosen], density))
+            chosen, density = self._densities(value, columns, states, members)
+            parts.append(([members.index(variable) for variable in chosen], density))
         if not self.is_weighed and every:
             return self.layout.join([density for _, density in parts])
         return self.plus(parts)
+
+    def _densities(
+        self, value: Tensor, columns: tuple[int, ...], states: int, members: tuple[int, ...]
+    ) -> tuple[tuple[int, ...], Tensor | None]:
+        """Of those members of a group that have columns here, in declared order: which, and ``(*, k, N)``."""
+        chosen = tuple(v for v in self.variables.among(columns) if v in members)
+        if not chosen:
+            return chosen, None
+        vectors = tuple(v for v in chosen if v in self.variables.vectors)
+        scalars = tuple(v for v in chosen if v not in vectors)
+        parts = [self.variables.log_vector(self.vector(value, columns, v), v) for v in vectors]
+        if scalars:
+            places = [columns.index(self.variables.columns_of[v][0]) for v in scalars]
+            entries = value if len(places) == len(columns) else value.index_select(-1, self.index(places))
+            parts = [self.variables.log_evidence(entries, scalars, states), *parts]
+        together = parts[0] if len(parts) == 1 else torch.cat(parts, -2)
+        if (*scalars, *vectors) == chosen:
+            return chosen, together
+        return chosen, together.index_select(-2, self.index([(*scalars, *vectors).index(v) for v in chosen]))
+
+    def vector(self, value: Tensor, columns: tuple[int, ...], variable: int) -> Tensor:
+        """The numbers of a vector among those of columns, NaN where its own are not there: ``(*, k) -> (*, n)``"""
+        own = self.variables.columns_of[variable]
+        places = [columns.index(c) for c in own if c in columns]
+        part = value.index_select(-1, self.index(places)) if len(places) < value.shape[-1] else value
+        if len(places) == len(own):
+            return part
+        there = self.index([own.index(c) for c in own if c in columns])
+        return value.new_full((*value.shape[:-1], len(own)), torch.nan).index_copy(-1, there, part)
 
     def plus(self, parts: Sequence[tuple[Sequence[int], Tensor | None]]) -> Tensor:
         """The weights so far times more of them for some columns, ``-> (*, S)``
@@ -128,7 +155,8 @@ def as_floats(value: Tensor, dtype: torch.dtype) -> Tensor:
 
 def fits(dtype: torch.dtype, variables: Variables, columns: Sequence[int]) -> bool:
     """Whether a type of floats holds every state of the columns exactly."""
-    states = max((variables.num_states[c] for c in columns if not variables.is_continuous[c]), default=1)
+    discrete = (variables.variable_of[c] for c in columns if not variables.is_continuous[c])
+    states = max((variables.num_states[v] for v in discrete), default=1)
     return states - 1 <= 2 / torch.finfo(dtype).eps
 
 
@@ -138,5 +166,5 @@ def check_width(variables: Variables, value: Tensor, columns: Sequence[int]):
         if not fits(value.dtype, variables, (column,)):
             raise ValueError(
                 f"{variables._label(column)}: expected float32, float64 or integers for states up to "
-                f"{variables.num_states[column] - 1}, got {value.dtype}, which rounds them"
+                f"{variables.num_states[variables.variable_of[column]] - 1}, got {value.dtype}, which rounds them"
             )

@@ -1,13 +1,15 @@
 """The chain of factored cores: a hidden Markov model with tables of its own at every place."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from pyro_priors import ops
 from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.ops import Cores, Factored, full_precision, wide
-from pyro_priors.ops.layout import layout_of
+from pyro_priors.ops import Cores, Factored, Leaf, full_precision, wide
+from pyro_priors.ops.layout import Layout, layout_of
 
 
 class FactoredChain(OrderedChain):
@@ -16,7 +18,7 @@ class FactoredChain(OrderedChain):
     Args:
         initial: ``(m,)``.
         emissions: ``(D, N, m)``, of which a variable uses what it has states for, or D tensors ``(N_k, m)``, declared
-            order.
+            order; None for a variable whose states are those of the bond.
         transitions: ``(D - 1, m, m)``, from each position of the chain to the next.
         sizes: how many states each variable has.
         order: ``order[j]`` is the column at position j, None for the declared order.
@@ -28,12 +30,12 @@ class FactoredChain(OrderedChain):
     def __init__(
         self,
         initial: Tensor,
-        emissions: Tensor | Sequence[Tensor],
+        emissions: "Tensor | Sequence[Tensor | None] | Emissions",
         transitions: Tensor,
         sizes: tuple[int, ...],
         order: Sequence[int] | Tensor | None,
     ):
-        super().__init__(layout_of(sizes), order)
+        super().__init__(emissions.layout if isinstance(emissions, Emissions) else _layout(emissions, sizes), order)
         for name, table, shape in (("initial", initial, "(m,)"), ("transitions", transitions, "(D - 1, m, m)")):
             if not isinstance(table, Tensor) or not table.is_floating_point():
                 got = table.dtype if isinstance(table, Tensor) else type(table).__name__
@@ -47,14 +49,13 @@ class FactoredChain(OrderedChain):
         if transitions.shape != expected or transitions.dtype != initial.dtype:
             got = f"{tuple(transitions.shape)}, {transitions.dtype}"
             raise ValueError(f"transitions: expected shape {expected} and {initial.dtype}, got {got}")
-        tables = emissions_of(emissions, sizes, initial)
-        self.factored = Factored(initial, tables.groups, transitions, self.layout)
+        groups = emissions_of(emissions, self.layout, initial)
+        self.factored = Factored(initial, groups, transitions, self.layout)
         self.width = emissions.shape[1] if isinstance(emissions, Tensor) else max(sizes)
 
     @property
     def learns(self) -> bool:
-        initial, emissions, transitions, _ = self.factored
-        return any(table.requires_grad for table in (initial, transitions, *emissions))
+        return self.factored.requires_grad
 
     def posterior(self, evidence: Tensor) -> Tensor:
         return super().posterior(evidence).to(self._dtype_of(evidence))
@@ -77,24 +78,42 @@ class FactoredChain(OrderedChain):
         return ops.sample_states_factored(rows, self._of(rows), index, self.order)
 
     def _pathwise(
-        self, draws: Tensor, visible: list[bool], loc: Sequence[Tensor], scale: Sequence[Tensor], rows: Tensor
-    ) -> Tensor:
-        return ops.pathwise_factored(draws, visible, loc, scale, rows, self._of(rows), self.order)
+        self, draws: Sequence[Tensor | None], leaves: Sequence[Leaf | None], rows: Tensor
+    ) -> list[Tensor | None]:
+        return ops.pathwise_factored(draws, leaves, rows, self._of(rows), self.order)
 
     def _of(self, rows: Tensor) -> Factored:
         """The tables in the dtype of the rows."""
-        initial, emissions, transitions, layout = self.factored
-        kind = rows.dtype
-        return Factored(initial.to(kind), tuple(group.to(kind) for group in emissions), transitions.to(kind), layout)
+        return Factored.of([table.to(rows.dtype) for table in self.factored.tensors], self.factored.layout)
 
 
-def emissions_of(emissions: Tensor | Sequence[Tensor], sizes: tuple[int, ...], initial: Tensor) -> Cores:
-    """The emissions of variables with so many states each; `ValueError` where shapes or dtypes do not fit."""
-    rank, dtype = len(initial), initial.dtype
+class Emissions(NamedTuple):
+    """Those of all variables, group by group as a layout has them, ``(D_g, N_g, m)`` each; None for the bond's own."""
+
+    groups: Sequence[Tensor | None]
+    layout: Layout
+
+
+def _layout(emissions: Any, sizes: tuple[int, ...]) -> Layout:
+    """That of variables with so many states each, of which some have None for emissions."""
+    each = emissions if isinstance(emissions, Sequence) and not isinstance(emissions, Cores) else ()
+    return layout_of(sizes, frozenset(k for k, table in enumerate(each) if table is None))
+
+
+def emissions_of(emissions: Any, layout: Layout, initial: Tensor) -> Sequence[Tensor | None]:
+    """The emissions of variables, group by group; `ValueError` where shapes or dtypes do not fit."""
+    rank, dtype, sizes = len(initial), initial.dtype, layout.sizes
+    for column in layout.bonds:
+        if sizes[column] != rank:
+            raise ValueError(
+                f"emissions[{column}]: expected a table, or as many states as the bond, {rank}, got {sizes[column]}"
+            )
+    if isinstance(emissions, Emissions):
+        return emissions.groups
     if isinstance(emissions, Cores) and emissions.layout.sizes == sizes and emissions.rank == rank:
         if emissions.dtype != dtype:
             raise ValueError(f"emissions: expected {dtype}, got {emissions.dtype}")
-        return emissions
+        return emissions.groups
     if isinstance(emissions, Tensor):
         shape, columns, states = tuple(emissions.shape), len(sizes), max(sizes)
         fits = len(shape) == 3 and shape[0] == columns and shape[1] >= states and shape[2] == rank
@@ -102,13 +121,16 @@ def emissions_of(emissions: Tensor | Sequence[Tensor], sizes: tuple[int, ...], i
             raise ValueError(
                 f"emissions: expected shape ({columns}, {states}, {rank}) and {dtype}, got {shape}, {emissions.dtype}"
             )
-        return Cores.from_padded(emissions, sizes)
-    if not isinstance(emissions, Sequence) or not all(isinstance(table, Tensor) for table in emissions):
+        return Cores.from_padded(emissions, sizes).groups
+    if not isinstance(emissions, Sequence) or not all(isinstance(table, Tensor | None) for table in emissions):
         raise ValueError(f"emissions: expected a tensor or a sequence of them, got {type(emissions).__name__}")
     if len(emissions) != len(sizes):
         raise ValueError(f"emissions: expected {len(sizes)} tensors, one for each variable, got {len(emissions)}")
     for column, (table, states) in enumerate(zip(emissions, sizes, strict=True)):
+        if table is None:
+            continue
         if table.shape != (states, rank) or table.dtype != dtype:
             got = f"{tuple(table.shape)}, {table.dtype}"
             raise ValueError(f"emissions[{column}]: expected shape ({states}, {rank}) and {dtype}, got {got}")
-    return Cores.from_each(emissions)
+    of_groups = [[emissions[column] for column in columns] for _, columns in layout.groups]
+    return [None if bond else torch.stack(part) for (_, bond), part in zip(layout.group_keys, of_groups, strict=True)]

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from pyro_priors.distributions.chain_law import ChainLaw
-from pyro_priors.distributions.factored_chain import FactoredChain
+from pyro_priors.distributions.factored_chain import Emissions, FactoredChain
 from pyro_priors.distributions.variables import Variables
 from pyro_priors.ops import full_precision, holds
 
@@ -39,7 +39,8 @@ class FactoredTrain(ChainLaw):
     Args:
         initial: probabilities of the first bond's states, ``(m,)``.
         emissions: p(state of a variable given its bond's), D tensors ``(N_k, m)`` that sum to one over the first
-            dimension, declared order; or one ``(D, N, m)``, where what a variable has no states for is left out.
+            dimension, declared order; or one ``(D, N, m)``, where what a variable has no states for is left out. None
+            for a variable, as a rule a vector, whose state is its bond's: Gaussian j belongs to state j of the bond.
         transitions: ``(D - 1, m, m)``, ``transitions[j]`` leads from position j of the chain to position j + 1; rows
             sum to one.
         variables: names, kinds and component parameters of the D columns.
@@ -70,7 +71,7 @@ class FactoredTrain(ChainLaw):
     def __init__(
         self,
         initial: Tensor,
-        emissions: Tensor | Sequence[Tensor],
+        emissions: Tensor | Sequence[Tensor | None] | Emissions,
         transitions: Tensor,
         variables: Variables,
         order: Sequence[int] | Tensor | None = None,
@@ -82,6 +83,7 @@ class FactoredTrain(ChainLaw):
         chain = FactoredChain(initial, emissions, transitions, variables.num_states, order)
         given = [emissions] if isinstance(emissions, Tensor) else getattr(emissions, "groups", emissions)
         tables = {"emissions" if len(given) == 1 else f"emissions[{k}]": table for k, table in enumerate(given)}
+        tables = {name: table for name, table in tables.items() if table is not None}
         tables = {"initial": initial, "transitions": transitions, **tables}
         super().__init__(chain, variables, tables, validate_args)
 
@@ -90,8 +92,9 @@ class FactoredTrain(ChainLaw):
         _check_probabilities(["initial"], initial[None], 1)
         _check_probabilities([f"transitions[{j}]" for j in range(len(transitions))], transitions, 2)
         for (_, columns), group in zip(self._chain.layout.groups, emissions, strict=True):
-            _check_probabilities([f"emissions[{c}]" for c in columns], group, 1)
-        self._chain.excludes = any(holds((table == 0).any()) for table in (initial, transitions, *emissions))
+            if group is not None:
+                _check_probabilities([f"emissions[{c}]" for c in columns], group, 1)
+        self._chain.excludes = any(holds((table == 0).any()) for table in self._chain.factored.tensors)
 
 
 def _check_probabilities(names: Sequence[str], tables: Tensor, dim: int) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from pyro_priors import ops
 from pyro_priors.checks import check_choice
 from pyro_priors.distributions.ordered_chain import OrderedChain
-from pyro_priors.ops import Cores
+from pyro_priors.ops import Cores, Leaf
 from pyro_priors.ops.layout import layout_of
 
 Boundary = Literal["ring", "train"]
@@ -57,10 +57,9 @@ class FullChain(OrderedChain):
         return ops.sample_states(rows, self.cores.to(rows.dtype), self.ring, index, self.order)
 
     def _pathwise(
-        self, draws: Tensor, visible: list[bool], loc: Sequence[Tensor], scale: Sequence[Tensor], rows: Tensor
-    ) -> Tensor:
-        cores = self.cores.to(rows.dtype)
-        return ops.pathwise(draws, visible, loc, scale, rows, cores, self.ring, self.order)
+        self, draws: Sequence[Tensor | None], leaves: Sequence[Leaf | None], rows: Tensor
+    ) -> list[Tensor | None]:
+        return ops.pathwise(draws, leaves, rows, self.cores.to(rows.dtype), self.ring, self.order)
 
 
 def cores_of(

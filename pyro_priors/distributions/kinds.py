@@ -1,12 +1,16 @@
 """What values a variable takes, and how that is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Literal, cast
 
 from torch import Tensor
 
-from pyro_priors.checks import check_count
+from pyro_priors.checks import check_choice, check_count
+
+Covariance = Literal["full", "diagonal", "low-rank"]
+FACTORS = 8  # of a low-rank covariance
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,68 @@ class Continuous:
         check_count("components", self.components)
 
 
-Kind = Discrete | Continuous
+@dataclass(frozen=True)
+class Vector:
+    """Several real numbers in one variable, whose law is a mixture of Gaussians over all of them.
+
+    Args:
+        size: how many numbers, at least 1.
+        covariance: of the Gaussians: ``"full"``, ``"diagonal"`` or ``"low-rank"`` (of a few factors that the numbers
+            share, plus a diagonal).
+        factors: how many, of ``"low-rank"``; 8 by default, not more than there are numbers.
+        components: number of Gaussians, at least 1. None: one for each state of a factored chain's bond, to which they
+            belong; of full cores 10.
+
+    Raises:
+        ValueError: a size below 1, an unknown covariance, factors of another one than low-rank.
+    """
+
+    size: int
+    covariance: Covariance = "full"
+    factors: int | None = None
+    components: int | None = None
+
+    def __post_init__(self):
+        check_count("size", self.size)
+        check_choice("covariance", self.covariance, ("full", "diagonal", "low-rank"))
+        if self.components is not None:
+            check_count("components", self.components)
+        if self.covariance == "low-rank":
+            factors = min(FACTORS, self.size) if self.factors is None else check_count("factors", self.factors)
+            if factors > self.size:
+                raise ValueError(f"factors: expected at most {self.size}, the size of the vector, got {factors}")
+            object.__setattr__(self, "factors", factors)
+        elif self.factors is not None:
+            raise ValueError(f"factors: expected none with covariance={self.covariance!r}, got {self.factors}")
+
+
+Kind = Discrete | Continuous | Vector
 
 
 def states_of(kind: Kind) -> int:
     """How many states a core needs for it."""
-    return kind.categories if isinstance(kind, Discrete) else kind.components
+    if isinstance(kind, Vector) and kind.components is None:
+        raise ValueError(f"{kind}: expected the number of its Gaussians, got None")
+    return kind.categories if isinstance(kind, Discrete) else cast(int, kind.components)
+
+
+def width_of(kinds: Iterable[Kind]) -> int:
+    """How many columns variables of these kinds have."""
+    return sum(kind.size if isinstance(kind, Vector) else 1 for kind in kinds)
+
+
+def kind_text(kind: Kind) -> str:
+    """A kind with what is not as usual.
+
+    Example:
+        >>> kind_text(Discrete(3)), kind_text(Vector(4, "low-rank", factors=2, components=5))
+        ('Discrete(3)', 'Vector(4, low-rank of 2, components=5)')
+    """
+    if not isinstance(kind, Vector):
+        return f"{type(kind).__name__}({states_of(kind)})"
+    covariance = {"full": "", "diagonal": ", diagonal", "low-rank": f", low-rank of {kind.factors}"}[kind.covariance]
+    components = "" if kind.components is None else f", components={kind.components}"
+    return f"Vector({kind.size}{covariance}{components})"
 
 
 def kinds_text(kinds: Sequence[Kind], single: bool) -> str:
@@ -55,7 +115,7 @@ def kinds_text(kinds: Sequence[Kind], single: bool) -> str:
         '8 x Continuous(5) + 1 x Discrete(3)'
     """
     runs = [(kind, len(list(run))) for kind, run in groupby(kinds)]
-    texts = [f"{type(kind).__name__}({states_of(kind)})" for kind, _ in runs]
+    texts = [kind_text(kind) for kind, _ in runs]
     if single:
         return texts[0]
     return " + ".join(f"{count} x {text}" for (_, count), text in zip(runs, texts, strict=True))

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_permutation
+from pyro_priors.ops import Leaf
 from pyro_priors.ops.layout import Layout
 
 
@@ -57,14 +58,19 @@ class OrderedChain(ABC):
         return self._sample(rows, index).reshape(*shape, len(self.layout.sizes))
 
     def pathwise(
-        self, draws: Tensor, visible: list[bool], loc: Sequence[Tensor], scale: Sequence[Tensor], evidence: Tensor
-    ) -> Tensor:
-        """``draws (*shape, D)`` with gradients to each ``loc, scale (N_k,)``, tables and ``evidence (*, S)``."""
-        shape = draws.shape
+        self,
+        draws: Sequence[Tensor | None],
+        leaves: Sequence[Leaf | None],
+        evidence: Tensor,
+        shape: Sequence[int],
+    ) -> list[Tensor | None]:
+        """Draws of each variable, ``(*shape)`` or ``(*shape, k)``, with gradients to leaves, tables and evidence."""
         if evidence.dim() > 1:
-            evidence = evidence.expand(*shape[:-1], evidence.shape[-1])
-        rows, draws = self._rows(evidence), draws.reshape(-1, shape[-1])
-        return self._pathwise(draws, visible, loc, scale, rows).reshape(shape)
+            evidence = evidence.expand(*shape, evidence.shape[-1])
+        flat = [None if draw is None else draw.reshape(-1, *draw.shape[len(shape) :]) for draw in draws]
+        moved = self._pathwise(flat, leaves, self._rows(evidence))
+        pairs = zip(moved, draws, strict=True)
+        return [None if part is None or draw is None else part.reshape(draw.shape) for part, draw in pairs]
 
     def _rows(self, evidence: Tensor) -> Tensor:
         """Rows of evidence ``(B, S)``, at least as wide as the tables."""
@@ -94,6 +100,6 @@ class OrderedChain(ABC):
 
     @abstractmethod
     def _pathwise(
-        self, draws: Tensor, visible: list[bool], loc: Sequence[Tensor], scale: Sequence[Tensor], rows: Tensor
-    ) -> Tensor:
-        """``(n, D) -> (n, D)``"""
+        self, draws: Sequence[Tensor | None], leaves: Sequence[Leaf | None], rows: Tensor
+    ) -> list[Tensor | None]:
+        """``(n,)`` or ``(n, k)`` each, as they come"""

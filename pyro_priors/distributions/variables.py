@@ -1,15 +1,19 @@
-"""Names, kinds and leaf densities of the variables of a tensor ring."""
+"""Names, kinds and leaf densities of the variables of a chain, and the columns in which their values stand."""
 
 import copy
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import (
     Continuous,
+    Discrete,
     Kind,
+    Vector,
     kinds_text,
     numbers_text,
     states_of,
@@ -21,18 +25,21 @@ INDICES = 256  # tensors of indices that are kept: queries of many subsets must 
 
 
 class Variables:
-    """The columns of a tensor ring: what they are called, what values they take, which densities their states have.
+    """The variables of a chain: what they are called, what values they take, which densities their states have.
+
+    A `Vector` is one variable of several columns; any other variable has one column of its own.
 
     Args:
-        kinds: for each name a `Discrete` or `Continuous` (one column) or a sequence of them (a block of columns);
-            columns stand in the order of the mapping.
-        loc: means of the components of the continuous columns, in their order, ``(C, N)``; padding is ignored.
+        kinds: for each name a `Discrete`, `Continuous` or `Vector`, or a sequence of them (a block); columns stand in
+            the order of the mapping.
+        loc: means of the components of the `Continuous` columns, in their order, ``(C, N)``; padding is ignored.
         scale: standard deviations of the same components, positive, ``(C, N)``.
         groups: further names for sets of the names above.
+        vectors: the Gaussians of each `Vector`, in their order.
 
     Raises:
-        ValueError: an empty mapping, a name twice or called self, a group of unknown names, loc or scale of another
-            shape.
+        ValueError: an empty mapping, a name twice or called self, a group of unknown names, loc, scale or vectors of
+            another shape.
 
     Example:
         >>> from pyro_priors import Continuous, Discrete
@@ -48,8 +55,12 @@ class Variables:
         loc: Tensor | None = None,
         scale: Tensor | None = None,
         groups: Mapping[str, Iterable[str]] | None = None,
+        vectors: Sequence[Gaussians] | None = None,
     ):
-        columns: list[Kind] = []
+        every: list[Kind] = []
+        self.columns_of: list[tuple[int, ...]] = []  # each variable
+        self.variable_of: list[int] = []  # each column
+        given = iter(vectors or ())
         self._groups = frozenset(groups or ())
         self._names: dict[str, tuple[int, ...]] = {}
         self._single: set[str] = set()
@@ -57,39 +68,62 @@ class Variables:
             block = list(kind) if isinstance(kind, Sequence) else [kind]
             if not block or not all(isinstance(k, Kind) for k in block):
                 raise ValueError(
-                    f"kinds[{name!r}]: expected Discrete or Continuous, or a sequence of them, got {kind!r}"
+                    f"kinds[{name!r}]: expected Discrete, Continuous or Vector, or a sequence of them, got {kind!r}"
                 )
             if name == "self":
                 raise ValueError("kinds: the name 'self' is taken; choose another")
-            if isinstance(kind, Kind):
+            if isinstance(kind, Kind) and not isinstance(kind, Vector):
                 self._single.add(name)
-            self._names[name] = tuple(range(len(columns), len(columns) + len(block)))
-            columns += block
-        if not columns:
+            first = len(self.variable_of)
+            for member in block:
+                if isinstance(member, Vector) and (own := next(given, None)) is not None:
+                    member = replace(member, components=len(own))
+                start = len(self.variable_of)
+                self.variable_of += [len(every)] * (member.size if isinstance(member, Vector) else 1)
+                self.columns_of.append(tuple(range(start, len(self.variable_of))))
+                every.append(member)
+            self._names[name] = tuple(range(first, len(self.variable_of)))
+        if not every:
             raise ValueError("kinds: expected at least one variable, got none")
         for name, members in (groups or {}).items():
             if name in self._names:
                 raise ValueError(f"groups: the name {name!r} is that of a variable; choose another")
             self._names[name] = tuple(sorted(c for member in members for c in self.columns(member)))
-        self.kinds = tuple(columns)
-        self.num_states = tuple(map(states_of, columns))
-        self.is_continuous = tuple(isinstance(k, Continuous) for k in columns)
-        self._row = dict(
-            zip((c for c, real in enumerate(self.is_continuous) if real), range(len(columns)), strict=False)
-        )
+        self.kinds = tuple(every)
+        self.num_states = tuple(map(states_of, every))
+        self.width = len(self.variable_of)  # columns of all
+        self.is_continuous = tuple(not isinstance(every[v], Discrete) for v in self.variable_of)  # each column
+        self.vectors = tuple(v for v, kind in enumerate(every) if isinstance(kind, Vector))
+        scalars = [v for v, kind in enumerate(every) if isinstance(kind, Continuous)]
+        self._row = dict(zip(scalars, range(len(scalars)), strict=True))
         self._on_device: dict = {}
-        self._bind(loc, scale)
+        self._bind(loc, scale, vectors)
 
-    def bind(self, loc: Tensor | None, scale: Tensor | None) -> "Variables":
+    def bind(self, loc: Tensor | None, scale: Tensor | None, vectors: Sequence[Gaussians] | None = None) -> "Variables":
         """The same variables with other component parameters."""
         bound = copy.copy(self)
         bound._on_device = self._on_device
-        bound._bind(loc, scale)
+        bound._bind(loc, scale, vectors)
         return bound
 
-    def _bind(self, loc: Tensor | None, scale: Tensor | None) -> None:
-        rows = sum(self.is_continuous)
-        states = max((n for n, real in zip(self.num_states, self.is_continuous, strict=True) if real), default=0)
+    def apart(self, variables: Iterable[int]) -> "Variables | None":
+        """Some of the variables by themselves, none of them a vector; None for none."""
+        chosen = tuple(variables)
+        if not chosen:
+            return None
+        rows = [self._row[v] for v in chosen if v in self._row]
+        leaves = [None if leaf is None or not rows else leaf[rows] for leaf in (self.loc, self.scale)]
+        return Variables({self.label(v): self.kinds[v] for v in chosen}, *leaves)
+
+    def _bind(self, loc: Tensor | None, scale: Tensor | None, vectors: Sequence[Gaussians] | None) -> None:
+        if vectors is not None:
+            sizes = [(self.num_states[v], len(self.columns_of[v])) for v in self.vectors]
+            if [(len(gaussians), gaussians.size) for gaussians in vectors] != sizes:
+                got = [(len(gaussians), gaussians.size) for gaussians in vectors]
+                raise ValueError(f"vectors: expected Gaussians of (states, numbers) {sizes}, got {got}")
+        self.gaussians = dict(zip(self.vectors, vectors or (), strict=vectors is not None))
+        rows = len(self._row)
+        states = max((self.num_states[v] for v in self._row), default=0)
         for name, value in (("loc", loc), ("scale", scale)):
             shape = tuple(value.shape) if isinstance(value, Tensor) else value
             if shape is not None and not isinstance(value, Tensor):
@@ -103,8 +137,8 @@ class Variables:
 
     @property
     def continuous(self) -> tuple[int, ...]:
-        """The continuous columns: those that have rows of ``loc`` and ``scale``."""
-        return tuple(c for c, real in enumerate(self.is_continuous) if real)
+        """The columns that have rows of ``loc`` and ``scale``: continuous ones by themselves."""
+        return tuple(self.columns_of[v][0] for v in self._row)
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -120,13 +154,15 @@ class Variables:
             >>> Variables({"pair": [Discrete(2), Discrete(2)], "digit": Discrete(10)}).described()
             [('pair', '2 x Discrete(2)'), ('digit', 'Discrete(10)')]
         """
-        chosen, described = set(range(len(self)) if columns is None else columns), []
+        chosen, described = set(range(self.width) if columns is None else columns), []
         for name, block in self._names.items():
             left = [c for c in block if c in chosen]
             if name in self._groups or not left:
                 continue
             places = "" if len(left) == len(block) else f"[{numbers_text([block.index(c) for c in left])}]"
-            described.append((name + places, kinds_text([self.kinds[c] for c in left], self.is_single(name))))
+            kinds = [self.kinds[v] for v in self.among(left)]
+            one = len(kinds) == 1 and isinstance(kinds[0], Vector)
+            described.append((name + places, kinds_text(kinds, one or self.is_single(name))))
         return described
 
     @property
@@ -143,19 +179,27 @@ class Variables:
         """Whether the name stands for one column, whose values then have no event dimension."""
         return name in self._single
 
-    def log_evidence(self, value: Tensor, columns: tuple[int, ...], states: int) -> Tensor:
-        """Log density of each entry under each state of its column; zero where the entry is NaN.
+    def among(self, columns: Iterable[int]) -> tuple[int, ...]:
+        """The variables of columns in declared order, each once."""
+        return tuple(dict.fromkeys(self.variable_of[c] for c in columns))
+
+    def log_vector(self, value: Tensor, variable: int) -> Tensor:
+        """Log density of a vector under each of its states, missing numbers summed out: ``(*, n) -> (*, 1, N)``"""
+        return self.gaussians[variable].log_density(value).unsqueeze(-2)
+
+    def log_evidence(self, value: Tensor, variables: tuple[int, ...], states: int) -> Tensor:
+        """Log density of each entry under each state of its variable, which is no vector; zero where it is NaN.
 
         Shapes:
-            ``value (*, k)`` for k columns -> ``(*, k, states)``
+            ``value (*, k)`` for k variables -> ``(*, k, states)``
         """
         value = full_precision(value)
         missing = value.isnan()
         parts, order = [], []
-        real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
-        whole = [j for j, c in enumerate(columns) if not self.is_continuous[c]]
+        real = [j for j, v in enumerate(variables) if v in self._row]
+        whole = [j for j, v in enumerate(variables) if v not in self._row]
         if real:
-            loc, scale = self.leaves(columns, states)
+            loc, scale = self.leaves(variables, states)
             x = self._pick(value, real).where(~self._pick(missing, real), loc.detach()[:, 0]).unsqueeze(-1)
             standard = (x - loc) / scale
             parts.append(torch.addcmul(-scale.log() - 0.5 * math.log(2 * math.pi), standard, standard, value=-0.5))
@@ -169,14 +213,14 @@ class Variables:
             evidence = evidence[..., self.index(sorted(range(len(order)), key=order.__getitem__), value.device), :]
         return evidence.masked_fill_(missing.unsqueeze(-1), 0.0)
 
-    def leaves(self, columns: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
-        """loc and scale of the continuous ones among the columns, ``(c, states)``, 0 and 1 where there is no state."""
-        rows = [self._row[c] for c in columns if self.is_continuous[c]]
+    def leaves(self, variables: tuple[int, ...], states: int) -> tuple[Tensor, Tensor]:
+        """loc and scale of the `Continuous` ones among variables, ``(c, states)``, 0 and 1 where there is no state."""
+        rows = [self._row[v] for v in variables if v in self._row]
         loc, scale = (x if x.shape[-1] <= states else x[:, :states] for x in map(full_precision, self._leaves()))
         if rows != list(range(len(loc))):
             index = self.index(rows, loc.device)
             loc, scale = loc[index], scale[index]
-        counts = [self.num_states[c] for c in columns if self.is_continuous[c]]
+        counts = [self.num_states[v] for v in variables if v in self._row]
         if any(count < loc.shape[-1] for count in counts):
             used = torch.arange(loc.shape[-1], device=loc.device) < self.index(counts, loc.device).unsqueeze(-1)
             loc, scale = torch.where(used, loc, 0.0), torch.where(used, scale, 1.0)
@@ -186,8 +230,8 @@ class Variables:
         return torch.nn.functional.pad(loc, pad), torch.nn.functional.pad(scale, pad, value=1.0)
 
     def leaf_width(self) -> int:
-        """How many components the widest continuous column has."""
-        return max((n for n, real in zip(self.num_states, self.is_continuous, strict=True) if real), default=1)
+        """How many components the widest `Continuous` column has."""
+        return max((self.num_states[v] for v in self._row), default=1)
 
     def _leaves(self) -> tuple[Tensor, Tensor]:
         """loc and scale where there is a continuous column."""
@@ -197,33 +241,49 @@ class Variables:
 
     def _used(self) -> Tensor | None:
         """Which entries of loc and scale belong to a state, ``(C, N)``; None where all do."""
-        counts, (loc, _) = [self.num_states[c] for c in self.continuous], self._leaves()
+        counts, (loc, _) = [self.num_states[v] for v in self._row], self._leaves()
         if all(count == loc.shape[-1] for count in counts):
             return None
         position = torch.arange(loc.shape[-1], device=loc.device)
         return position < self.index(counts, loc.device).unsqueeze(-1)
 
-    def draw(self, states: Tensor, columns: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """Values of the columns given their states, ``(*, k) -> (*, k)``."""
+    def draw(self, states: Tensor, variables: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Values of variables, of which none is a vector, given their states, ``(*, k) -> (*, k)``."""
         value = states.to(dtype)
-        real = [j for j, c in enumerate(columns) if self.is_continuous[c]]
+        real = [j for j, v in enumerate(variables) if v in self._row]
         if not real:
             return value
         index = self.index(real, states.device)
         chosen = states.index_select(-1, index)
         position = torch.arange(len(real), device=states.device)
-        loc, scale = self.leaves(columns, self.leaf_width())
+        loc, scale = self.leaves(variables, self.leaf_width())
         return value.index_copy(-1, index, torch.normal(loc[position, chosen], scale[position, chosen]).to(dtype))
 
-    def expectation(self, probs: Tensor, columns: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """Mean and variance of continuous columns given the probabilities of their states.
+    def expectation(self, probs: Tensor, variables: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+        """Mean and variance of `Continuous` variables given the probabilities of their states.
 
         Shapes:
             ``probs (*, k, N)`` -> ``(*, k)``, ``(*, k)``
         """
-        loc, scale = self.leaves(columns, probs.shape[-1])
-        centre = (probs * loc).sum(-1)
-        return centre, (probs * (scale.square() + (loc - centre.unsqueeze(-1)).square())).sum(-1)
+        return _moments(probs, *self.leaves(variables, probs.shape[-1]))
+
+    def vector_expectation(self, probs: Tensor, variable: int, value: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the numbers of a vector given the probabilities of its states.
+
+        With a value, ``(*, n)``, the mean of what is missing given what is not; what the variance is nobody asks.
+
+        Shapes:
+            ``probs (*, N)`` -> ``(*, n)``, ``(*, n)``
+        """
+        gaussians = self.gaussians[variable]
+        if value is None:
+            loc, variance = (x.mT for x in gaussians.moments())
+            return _moments(probs.unsqueeze(-2), loc, variance.sqrt())
+        lead = torch.broadcast_shapes(probs.shape[:-1], value.shape[:-1])
+        rows = full_precision(value).expand(*lead, -1).reshape(-1, value.shape[-1])
+        means = gaussians.conditional_mean(rows).unflatten(0, lead)  # (*, N, n)
+        mean = (probs.unsqueeze(-2) @ means.to(probs)).squeeze(-2)
+        return mean, mean
 
     def invalid(self, value: Tensor, columns: tuple[int, ...]) -> Tensor:
         """True where an entry is infinite or no state of its column, ``(*, k)``; NaN is valid."""
@@ -232,13 +292,15 @@ class Variables:
         whole = [j for j, c in enumerate(columns) if not self.is_continuous[c]]
         if whole:
             x = self._pick(value, whole)
-            limit = self.index([self.num_states[columns[j]] for j in whole], value.device)
+            limit = self.index([self.num_states[self.variable_of[columns[j]]] for j in whole], value.device)
             bad = (x < 0) | (x >= limit) | (x != x.floor()) & ~x.isnan()
             wrong = wrong.index_copy(-1, self.index(whole, value.device), bad)
         return wrong
 
     def check_parameters(self):
         """`ValueError` where loc or scale is not finite, or scale not positive."""
+        for variable, gaussians in self.gaussians.items():
+            gaussians.check(self.label(variable))
         if self.loc is None:
             return
         used, (loc, scale) = self._used(), self._leaves()
@@ -255,7 +317,7 @@ class Variables:
         if holds(wrong.any()):
             entry = tuple(wrong.nonzero()[0].tolist())
             column = columns[entry[-1]]
-            states = f"one of 0..{self.num_states[column] - 1}"
+            states = f"one of 0..{self.num_states[self.variable_of[column]] - 1}"
             expected = "a finite value" if self.is_continuous[column] else states
             raise ValueError(
                 f"{self._label(column)}: expected {expected} or NaN at index {entry}, got {value[entry].item()}"
@@ -265,6 +327,22 @@ class Variables:
         """What a column is called: a single variable's name, or a place in the block that was declared."""
         name, columns = min(((n, c) for n, c in self._names.items() if column in c), key=lambda item: len(item[1]))
         return name if self.is_single(name) else f"{name}[{columns.index(column)}]"
+
+    def label(self, variable: int) -> str:
+        """What a variable is called: as its column, or a vector as its columns among those of its block."""
+        columns = self.columns_of[variable]
+        if variable not in self.vectors:
+            return self._label(columns[0])
+        name, block = next((n, b) for n, b in self._names.items() if n not in self._groups and columns[0] in b)
+        first = block.index(columns[0])
+        return name if len(block) == len(columns) else f"{name}[{first}:{first + len(columns)}]"
+
+    def parameters(self) -> dict[str, Tensor | None]:
+        """All component parameters by name."""
+        of_vectors = {
+            f"{self.label(v)}.{name}": x for v, part in self.gaussians.items() for name, x in part.tensors.items()
+        }
+        return {"loc": self.loc, "scale": self.scale, **of_vectors}
 
     def _pick(self, value: Tensor, entries: list[int]) -> Tensor:
         if len(entries) == value.shape[-1]:
@@ -283,3 +361,9 @@ class Variables:
             with torch.inference_mode(False):
                 index = self._on_device[key] = torch.tensor(key[0], dtype=torch.long, device=device)
         return index
+
+
+def _moments(probs: Tensor, loc: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of mixtures of Gaussians: ``(*, k, N), (k, N), (k, N) -> (*, k), (*, k)``"""
+    centre = (probs * loc).sum(-1)
+    return centre, (probs * (scale.square() + (loc - centre.unsqueeze(-1)).square())).sum(-1)

@@ -11,7 +11,7 @@ from pyro_priors.distributions.evidence import Evidence, as_floats, fits
 from pyro_priors.distributions.ordered_chain import OrderedChain
 from pyro_priors.distributions.variables import Variables
 from pyro_priors.distributions.versions import Versions
-from pyro_priors.ops import holds
+from pyro_priors.ops import Leaf, holds
 
 
 class WeightedChain(TorchDistribution):
@@ -34,9 +34,9 @@ class WeightedChain(TorchDistribution):
         self.variables, self._chain = variables, chain
         self.notices: list[str] = []  # said where a density first has gradients; the prior's own list
         self._evidence = Evidence(variables, chain.layout, torch.empty((), dtype=chain.dtype, device=chain.device))
-        self._versions = Versions(type(self).__name__, **tables, loc=variables.loc, scale=variables.scale)
+        self._versions = Versions(type(self).__name__, **tables, **variables.parameters())
         self.has_rsample = self._evidence.all_continuous
-        super().__init__(torch.Size(), torch.Size((len(variables),)), validate_args=False)
+        super().__init__(torch.Size(), torch.Size((variables.width,)), validate_args=False)
         if validate_args is None:
             del self._validate_args  # as the default is
         else:
@@ -129,39 +129,91 @@ class WeightedChain(TorchDistribution):
     def _state_probs(self, value: Tensor) -> Tensor:
         """`state_probs` of a value that has been checked."""
         probs = self._evidence.layout.padded(
-            self._posterior(self._possible(value)), self._evidence.columns, self._chain.width
+            self._posterior(self._possible(value)), self._evidence.open, self._chain.width
         )
         return probs.expand(*torch.broadcast_shapes(probs.shape[:-2], self.batch_shape), *probs.shape[-2:])
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         return self._expectation(self._posterior(self._evidence.log_weights))
 
-    def _expectation(self, probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of the visible columns, NaN for discrete ones: ``(*, S) -> (*, k), (*, k)``"""
-        (real, width), shape = self._leaves(), (*probs.shape[:-1], len(self._evidence.columns))
-        nothing = probs.new_full(shape, torch.nan)
-        if not real:
-            return nothing, nothing
-        places = self.variables.index([self._evidence.columns.index(c) for c in real], probs.device)
-        moments = self.variables.expectation(self._evidence.layout.padded(probs, real, width), real)
-        mean, variance = (nothing.index_copy(-1, places, moment) for moment in moments)
+    def _expectation(self, probs: Tensor, value: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the visible columns, NaN for discrete ones: ``(*, S) -> (*, k), (*, k)``
+
+        With a value, ``(*, k)``, means of vectors are those of what is missing given what is not.
+        """
+        evidence, variables = self._evidence, self.variables
+        real, width = self._scalars()
+        vectors = self._vectors()
+        lead = probs.shape[:-1]
+        if value is not None and vectors:
+            lead = torch.broadcast_shapes(lead, value.shape[:-1])
+        mean = variance = probs.new_full((*lead, len(evidence.columns)), torch.nan)
+        if real:
+            places = self.variables.index(
+                [evidence.columns.index(variables.columns_of[v][0]) for v in real], probs.device
+            )
+            moments = variables.expectation(evidence.layout.padded(probs, real, width), real)
+            mean, variance = (mean.index_copy(-1, places, moment.expand(*lead, -1)) for moment in moments)
+        for v in vectors:
+            own = variables.columns_of[v]
+            given = None if value is None else evidence.vector(value, evidence.columns, v)
+            states = evidence.layout.padded(probs, (v,), variables.num_states[v]).squeeze(-2)
+            moments = variables.vector_expectation(states, v, given)
+            there = evidence.index([own.index(c) for c in own if c in evidence.columns])
+            places = evidence.index([evidence.columns.index(c) for c in own if c in evidence.columns])
+            parts = [moment.index_select(-1, there).expand(*lead, -1) for moment in moments]
+            mean, variance = mean.index_copy(-1, places, parts[0]), variance.index_copy(-1, places, parts[1])
         return mean, variance
 
-    def _leaves(self) -> tuple[tuple[int, ...], int]:
-        """The visible columns that are continuous, and how many components the widest has."""
-        real = tuple(c for c in self._evidence.columns if self.variables.is_continuous[c])
-        return real, max((self.variables.num_states[c] for c in real), default=1)
+    def _scalars(self) -> tuple[tuple[int, ...], int]:
+        """The visible `Continuous` variables, and how many components the widest has."""
+        vectors = self.variables.vectors
+        columns = (c for c in self._evidence.columns if self.variables.is_continuous[c])
+        real = tuple(v for v in self.variables.among(columns) if v not in vectors)
+        return real, max((self.variables.num_states[v] for v in real), default=1)
 
-    def _by_column(self, leaf: Tensor) -> list[Tensor]:
-        """What `Variables.leaves` returned of all visible columns as one ``(N_k,)`` for each variable there is."""
-        result = [leaf[0]] * len(self.variables)  # those that are not visible are not looked at
-        for column, of_column in zip(self._evidence.columns, leaf.unbind(), strict=True):
-            result[column] = of_column[: self.variables.num_states[column]]
+    def _vectors(self) -> list[int]:
+        """The visible vectors."""
+        return [v for v in self._evidence.open if v in self.variables.vectors] if self.variables.vectors else []
+
+    def _leaves(self) -> list[Leaf | None]:
+        """What densities of the visible variables, all continuous, are made of; None for those that are not visible."""
+        result: list[Leaf | None] = [None] * len(self.variables)
+        real, width = self._scalars()
+        if real:
+            for v, loc, scale in zip(
+                real, *(leaf.unbind() for leaf in self.variables.leaves(real, width)), strict=True
+            ):
+                count = self.variables.num_states[v]
+                result[v] = loc[:count], scale[:count]
+        for v in self._vectors():
+            own = self.variables.columns_of[v]
+            there = [own.index(c) for c in own if c in self._evidence.columns]
+            result[v] = self.variables.gaussians[v].triangular(there)
         return result
 
-    def _draw(self, evidence: Tensor, shape: torch.Size) -> Tensor:
-        """Joint draws of the visible variables, ``(*, S) -> (*shape, k)``"""
+    def _draw(self, evidence: Tensor, shape: torch.Size, value: Tensor | None = None) -> Tensor:
+        """Joint draws of the visible variables, ``(*, S) -> (*shape, k)``
+
+        With a value, ``(*, k)``, whose numbers the evidence has seen, those of a vector are drawn given each other.
+        """
         self._versions.check()
-        states = self._chain.sample(evidence, shape).index_select(-1, self._evidence.index())
-        draws = self.variables.draw(states, self._evidence.columns, self._dtype(evidence))
+        states, dtype, known = self._chain.sample(evidence, shape), self._dtype(evidence), self._evidence
+        vectors = self._vectors()
+        if not vectors:
+            draws = self.variables.draw(states.index_select(-1, known.index()), known.open, dtype)
+            return draws.to(self._draws_dtype(evidence))
+        draws = states.new_zeros((*shape, len(known.columns)), dtype=dtype)
+        others = tuple(v for v in known.open if v not in vectors)
+        if others:
+            places = known.index([known.columns.index(self.variables.columns_of[v][0]) for v in others])
+            part = self.variables.draw(states.index_select(-1, known.index(others)), others, dtype)
+            draws = draws.index_copy(-1, places, part)
+        for v in vectors:
+            own = self.variables.columns_of[v]
+            given = None if value is None else known.vector(value, known.columns, v)
+            part = self.variables.gaussians[v].draw(states[..., v], given).to(dtype)
+            part = part.index_select(-1, known.index([own.index(c) for c in own if c in known.columns]))
+            places = known.index([known.columns.index(c) for c in own if c in known.columns])
+            draws = draws.index_copy(-1, places, part)
         return draws.to(self._draws_dtype(evidence))

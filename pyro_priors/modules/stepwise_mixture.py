@@ -27,25 +27,28 @@ def stepwise_mixture(value: Tensor, variables: Variables, clusters: int) -> Prod
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, arXiv:0712.4273.
     """
     layout = layout_of(variables.num_states)
-    loc, scale = fit_leaves(value[_drawn(len(value), LEAF_ROWS)], variables)
-    value = value[_drawn(len(value), ROWS)]
-    count, leaves = len(value), _Leaves(variables.bind(loc, scale))
+    loc, scale = fit_leaves(value[drawn(len(value), LEAF_ROWS)], variables)
+    value = value[drawn(len(value), ROWS)]
+    count, leaves = len(value), Leaves(variables.bind(loc, scale))
     usual = leaves.usual(value)
-    probs = _normalised(OWN * leaves(value[torch.randint(count, (clusters,))]).T + (1 - OWN) * usual[:, None], layout)
+    probs = normalised(OWN * leaves(value[torch.randint(count, (clusters,))]).T + (1 - OWN) * usual[:, None], layout)
     log_mix = value.new_full((clusters,), -math.log(clusters))
     counts, sizes = torch.zeros_like(probs), torch.zeros_like(log_mix)
     batches = [rows for _ in range(EPOCHS) for rows in torch.randperm(count, device="cpu").split(BATCH)]
     for done, rows in enumerate(batches):
-        used, shares = leaves.expected(leaves(value[rows]), probs, log_mix)
+        weights = leaves(value[rows])
+        score, fits = leaves.score(weights, probs, log_mix)
+        shares = score.softmax(-1)
+        used = leaves.used(weights, probs, fits, shares)
         size = max(STEP * (1 - done / len(batches)), min(1.0, BATCH / count)) if done else 1.0
         counts.lerp_(used / len(rows), size)
-        sizes.lerp_(shares / len(rows), size)
-        probs = _normalised(counts + PSEUDO / count * usual[:, None], layout)
+        sizes.lerp_(shares.sum(0) / len(rows), size)
+        probs = normalised(counts + PSEUDO / count * usual[:, None], layout)
         log_mix = (sizes + 1 / (count * clusters)).log().log_softmax(0)
     return ProductMixture(loc, scale, [part.log() for part in layout.split(probs, 0)], log_mix)
 
 
-class _Leaves:
+class Leaves:
     """Rows as weights of all states ``(n, S)``: those of a variable sum to one, or to zero where it is missing."""
 
     def __init__(self, variables: Variables) -> None:
@@ -64,13 +67,16 @@ class _Leaves:
     def usual(self, value: Tensor) -> Tensor:
         """How often each state occurs, of each variable, ``(S,)``."""
         summed = torch.stack([self(part).sum(0) for part in value.split(BATCH)]).sum(0)
-        return _normalised(summed[:, None] + 1e-3, self.layout)[:, 0]
+        return normalised(summed[:, None] + 1e-3, self.layout)[:, 0]
 
-    def expected(self, weights: Tensor, probs: Tensor, log_mix: Tensor) -> tuple[Tensor, Tensor]:
-        """How often each cluster uses each state, and occurs: ``(n, S), (S, G), (G,) -> (S, G), (G,)``"""
-        groups = list(zip(self.layout.split(weights), self.layout.split(probs, 0), self.soft, strict=True))
+    def score(self, weights: Tensor, probs: Tensor, log_mix: Tensor) -> tuple[Tensor, list[Tensor | None]]:
+        """Log-weight of each cluster for each row, and how well it fits variables with components, for `used`.
+
+        Shapes:
+            ``weights (n, S), probs (S, G), log_mix (G,)`` -> ``(n, G)``, and of each group ``(n, D_g, G)`` or None
+        """
         score, fits = log_mix, []
-        for weight, prob, soft in groups:
+        for weight, prob, soft in self._groups(weights, probs):
             if soft:
                 fits.append(torch.einsum("nds,dsg->ndg", weight, prob))
                 missing = weight.sum(-1, keepdim=True) == 0
@@ -78,21 +84,27 @@ class _Leaves:
             else:
                 fits.append(None)
                 score = score + weight.flatten(1) @ prob.flatten(0, 1).log()
-        shares = score.softmax(-1)
+        return score, fits
+
+    def used(self, weights: Tensor, probs: Tensor, fits: list[Tensor | None], shares: Tensor) -> Tensor:
+        """How often each cluster uses each state, where rows belong to it by their ``shares (n, G)``. ``-> (S, G)``"""
         used = [
             (weight.flatten(1).mT @ shares).unflatten(0, prob.shape[:2])
             if fit is None
             else torch.einsum("nds,ndg->dsg", weight, shares[:, None] / fit.clamp(min=TINY)) * prob
-            for (weight, prob, _), fit in zip(groups, fits, strict=True)
+            for (weight, prob, _), fit in zip(self._groups(weights, probs), fits, strict=True)
         ]
-        return torch.cat([part.flatten(0, 1) for part in used]), shares.sum(0)
+        return torch.cat([part.flatten(0, 1) for part in used])
+
+    def _groups(self, weights: Tensor, probs: Tensor) -> list[tuple[Tensor, Tensor, bool]]:
+        return list(zip(self.layout.split(weights), self.layout.split(probs, 0), self.soft, strict=True))
 
 
-def _drawn(count: int, most: int) -> Tensor:
+def drawn(count: int, most: int) -> Tensor:
     return torch.randperm(count, device="cpu")[:most]
 
 
-def _normalised(counts: Tensor, layout: Layout) -> Tensor:
+def normalised(counts: Tensor, layout: Layout) -> Tensor:
     """``(S, G)``, each variable's sum one."""
     parts = [part / part.sum(1, keepdim=True) for part in layout.split(counts, 0)]
     return torch.cat([part.flatten(0, 1) for part in parts]).clamp_(min=TINY)

@@ -6,7 +6,8 @@ from pyro_priors.ops.factored import log_contract_factored, state_posterior_fact
 from pyro_priors.ops.factored_pathwise import pathwise_factored
 from pyro_priors.ops.factored_sample import sample_states_factored
 from pyro_priors.ops.factored_weights import Factored
-from pyro_priors.ops.implicit import mixture_pathwise, pathwise
+from pyro_priors.ops.implicit import Leaf, mixture_pathwise, pathwise
+from pyro_priors.ops.implicit_vector import pathwise_vector
 from pyro_priors.ops.layout import Cores, holds, transformed
 from pyro_priors.ops.scaling import full_precision, wide
 from pyro_priors.ops.splines import rational_spline
@@ -14,6 +15,7 @@ from pyro_priors.ops.splines import rational_spline
 __all__ = [
     "Cores",
     "Factored",
+    "Leaf",
     "full_precision",
     "holds",
     "log_contract",
@@ -21,6 +23,7 @@ __all__ = [
     "mixture_pathwise",
     "pathwise",
     "pathwise_factored",
+    "pathwise_vector",
     "rational_spline",
     "sample_states",
     "sample_states_factored",

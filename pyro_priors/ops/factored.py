@@ -23,7 +23,7 @@ from pyro_priors.ops.factored_weights import (
     leaf_usage,
     scale_leaves,
 )
-from pyro_priors.ops.layout import transformed
+from pyro_priors.ops.layout import inverse, take, transformed
 from pyro_priors.ops.scaling import by_rows, wide
 
 __all__ = [
@@ -126,7 +126,9 @@ class _LogContract(torch.autograd.Function):
                 result[1] = by_rows([part * grad for part in layout.declared(posteriors, order)])
             result[2], result[3] = walk.to_initial if to_initial else None, walk.to_transitions
             if any(to_emissions):
-                result[4:] = layout.declared(emission_usage(leaves, walk.reached, norms * grad), order)
+                used = emission_usage(leaves, walk.reached, norms * grad)
+                places = zip(used, layout.members(order), strict=True)
+                result[4:] = [take(part, inverse(members), 0) for part, members in places if part is not None]
             return tuple(result)
 
     @staticmethod

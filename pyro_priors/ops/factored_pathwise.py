@@ -5,51 +5,40 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.factored_weights import Factored, by_position, scale_leaves
-from pyro_priors.ops.implicit import _densities, _implicit
-from pyro_priors.ops.layout import inverse, take
+from pyro_priors.ops.factored_weights import Factored, bond_weights, scale_leaves
+from pyro_priors.ops.implicit import Leaf, moved_draw
 
 
 def pathwise_factored(
-    draws: Tensor,
-    visible: list[bool],
-    loc: Sequence[Tensor] | Tensor,
-    scale: Sequence[Tensor] | Tensor,
+    draws: Sequence[Tensor | None],
+    leaves: Sequence[Leaf | None],
     log_weights: Tensor,
     chain: Factored,
     order: tuple[int, ...] | None = None,
-) -> Tensor:
-    """``draws`` with first-order gradients to loc, scale, weights and chain; their values do not change.
-
-    ``visible[k]`` says which variables were drawn; the others are summed out under their weights.
-
-    Shapes:
-        ``draws (n, D)``, ``loc``, ``scale`` ``(N_k,)`` of each variable, weights (of n rows or one) and chain as those
-        of `log_contract_factored` -> ``(n, D)``, zero where not visible
-    """
+) -> list[Tensor | None]:
+    """As `pathwise`, of a factored chain: weights and chain as those of `log_contract_factored`."""
     with torch.autocast(chain.initial.device.type, enabled=False):
-        leaves = scale_leaves(log_weights.flatten(1), chain, order)
-        parts = [torch.bmm(w.mT, e) for w, e in zip(leaves.weights, leaves.emissions, strict=True)]
-        here, transitions = by_position(parts, leaves.layout).unbind(), chain.transitions.unbind()  # (B, m) each
+        scaled = scale_leaves(log_weights.flatten(1), chain, order)
+        here = [part.mT for part in bond_weights(scaled).unbind()]  # (B, m) each
+        transitions = chain.transitions.unbind()
         following = _following(here, transitions)
-        weights = leaves.of_positions([part.mT for part in leaves.weights])  # (B, N) each
-        emissions, columns = leaves.of_positions(leaves.emissions), draws.detach().unbind(-1)
-        message, result = chain.initial.expand(len(draws), -1), []
-        for k, column in enumerate(range(len(visible)) if order is None else order):
-            if not visible[column]:
-                result.append(torch.zeros_like(columns[column]))
+        weights = scaled.of_positions([part.mT for part in scaled.weights])  # (B, N) each
+        emissions = scaled.of_positions(scaled.emissions)
+        count = next(len(draw) for draw in draws if draw is not None)
+        message, result = chain.initial.expand(count, -1), list(draws)
+        for k, column in enumerate(range(len(draws)) if order is None else order):
+            draw, leaf, emission = draws[column], leaves[column], emissions[k]
+            if draw is None or leaf is None:
                 message = message * here[k]
             else:
-                value, a, b = columns[column], loc[column], scale[column]
-                probs = weights[k] * ((message * following[k]) @ emissions[k].mT)  # (n, N)
-                moved = _implicit(value, probs / probs.sum(-1, keepdim=True), a, b)
-                result.append(moved)
-                density = _densities(moved, a, b)
-                message = message * ((weights[k] * density) @ emissions[k])
+                reached = message * following[k]
+                probs = weights[k] * (reached if emission is None else reached @ emission.mT)  # (n, N)
+                result[column], density = moved_draw(draw.detach(), probs, leaf)
+                density = weights[k] * density
+                message = message * (density if emission is None else density @ emission)
             if k < len(transitions):
                 message = _rescaled(message) @ transitions[k]
-        together = torch.stack(result, -1)
-        return together if order is None else take(together, inverse(order), 1)
+        return result
 
 
 def _following(here: Sequence[Tensor], transitions: Sequence[Tensor]) -> list[Tensor]:

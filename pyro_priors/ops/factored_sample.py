@@ -40,7 +40,7 @@ def sample_states_factored(
         states = []
         for weights, emissions, (_, places) in zip(leaves.weights, leaves.emissions, leaves.layout.groups, strict=True):
             chances, bond = take(uniform[1], places, 0), take(bonds, places, 0)
-            states.append(_states(weights, emissions, rows, bond, chances))
+            states.append(bond if emissions is None else _states(weights, emissions, rows, bond, chances))
         along = by_position(states, leaves.layout)
         return take(along, inverse(order), 0).T
 

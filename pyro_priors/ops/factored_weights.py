@@ -8,7 +8,7 @@ Further letters in the shape comments of the factored chain: i and j bond states
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,11 +20,12 @@ from pyro_priors.ops.scaling import wide
 class Factored(NamedTuple):
     """A chain whose core k for state s is ``diag(emissions[k][s]) @ transitions[j]``, k the variable at position j.
 
-    The last variable has no transition. Probabilities, as a rule; no contraction asks that they sum to one.
+    The last variable has no transition. Probabilities, as a rule; no contraction asks that they sum to one. Variables
+    in the layout's `bonds` have the states of their bond: emissions that are the identity, and are not there.
     """
 
     initial: Tensor  # (m,)
-    emissions: Sequence[Tensor]  # (D_g, N_g, m) of each group, declared order
+    emissions: Sequence[Tensor | None]  # (D_g, N_g, m) of each group, declared order; None for the identity
     transitions: Tensor  # (D - 1, m, m), by position: from position j to j + 1
     layout: Layout
 
@@ -43,13 +44,13 @@ class Factored(NamedTuple):
     @property
     def tensors(self) -> list[Tensor]:
         """All of them: initial, transitions, emissions group by group."""
-        return [self.initial, self.transitions, *self.emissions]
+        return [self.initial, self.transitions, *(part for part in self.emissions if part is not None)]
 
     @classmethod
     def of(cls, tensors: Sequence[Tensor], layout: Layout) -> "Factored":
         """The way back from `tensors`."""
         initial, transitions, *emissions = tensors
-        return cls(initial, emissions, transitions, layout)
+        return cls(initial, layout.with_bonds(emissions), transitions, layout)
 
     def detach(self) -> "Factored":
         """As that of tensors."""
@@ -60,14 +61,15 @@ class Leaves(NamedTuple):
     """Weights and emissions in linear space, each at most one; variables by position, those of a group together."""
 
     weights: list[Tensor]  # (D_g, N_g, B)
-    emissions: list[Tensor]  # (D_g, N_g, m): over their largest bond state's
-    tops: list[Tensor]  # (D_g, N_g): what that was
+    emissions: list[Tensor | None]  # (D_g, N_g, m): over their largest bond state's; None for the identity
+    tops: list[Tensor | None]  # (D_g, N_g): what that was
     log_scale: Tensor  # (B,)
     layout: Layout  # of the chain
 
-    def of_positions(self, groups: Sequence[Tensor]) -> list[Tensor]:
+    def of_positions(self, groups: Sequence[Tensor | None]) -> list[Any]:
         """One tensor for each variable, as it stands in the chain, from one ``(D_g, *)`` for each group."""
-        rows = [row for group in groups for row in group.unbind()]
+        parts = zip(groups, self.layout.groups, strict=True)
+        rows = [row for part, (_, places) in parts for row in ([None] * len(places) if part is None else part.unbind())]
         return [rows[place] for place in inverse(self.layout.grouped)]
 
 
@@ -78,13 +80,15 @@ def scale_leaves(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | 
     # A state that no bond emits keeps the gradient of its emissions, which is not zero.
     least = torch.finfo(chain.initial.dtype).tiny ** 0.8
     for part, linear, columns in zip(parts, chain.emissions, chain.layout.members(order), strict=True):
-        linear = take(linear, columns, 0)
-        top = linear.detach().amax(-1).clamp(min=least)  # (D_g, N_g)
-        part = take(part, columns, 0) + top.log().unsqueeze(-1)  # (D_g, N_g, B)
+        part, top = take(part, columns, 0), None  # (D_g, N_g, B)
+        if linear is not None:
+            linear = take(linear, columns, 0)
+            top = linear.detach().amax(-1).clamp(min=least)  # (D_g, N_g)
+            part, linear = part + top.log().unsqueeze(-1), linear / top.unsqueeze(-1)
         shift = part.detach().amax(1, keepdim=True)
         shift = shift.masked_fill(shift == -torch.inf, 0.0)  # contradictory evidence: Z = 0 rather than NaN
         weights.append((part - shift).exp_())
-        emissions.append(linear / top.unsqueeze(-1))
+        emissions.append(linear)
         tops.append(top)
         shifts.append(shift[:, 0])
     shift = shifts[0] if len(shifts) == 1 else torch.cat(shifts)
@@ -93,8 +97,8 @@ def scale_leaves(log_weights: Tensor, chain: Factored, order: tuple[int, ...] | 
 
 def bond_weights(leaves: Leaves) -> Tensor:
     """The weights of all bond states, by position: ``(D, m, B)``."""
-    parts = [torch.bmm(e.mT, w) for w, e in zip(leaves.weights, leaves.emissions, strict=True)]
-    return by_position(parts, leaves.layout)
+    of_groups = zip(leaves.weights, leaves.emissions, strict=True)
+    return by_position([w if e is None else torch.bmm(e.mT, w) for w, e in of_groups], leaves.layout)
 
 
 def leaf_usage(leaves: Leaves, reached: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -108,7 +112,8 @@ def leaf_usage(leaves: Leaves, reached: Tensor) -> tuple[list[Tensor], Tensor]:
     """
     posteriors, norms = [], []
     for weights, emissions, (_, places) in zip(leaves.weights, leaves.emissions, leaves.layout.groups, strict=True):
-        posterior = torch.bmm(emissions, take(reached, places, 0)).mul_(weights)
+        used = take(reached, places, 0)
+        posterior = used * weights if emissions is None else torch.bmm(emissions, used).mul_(weights)
         total = posterior.sum(1)
         norm = torch.where(total > 0, total.reciprocal(), 0.0)  # 0 where the evidence is contradictory
         posteriors.append(posterior.mul_(norm.unsqueeze(1)))
@@ -116,10 +121,13 @@ def leaf_usage(leaves: Leaves, reached: Tensor) -> tuple[list[Tensor], Tensor]:
     return posteriors, by_position(norms, leaves.layout)
 
 
-def emission_usage(leaves: Leaves, reached: Tensor, factor: Tensor) -> list[Tensor]:
+def emission_usage(leaves: Leaves, reached: Tensor, factor: Tensor) -> list[Tensor | None]:
     """Gradients of ``factor @ log Z`` with respect to the emissions: factors ``(D, B)`` -> ``(D_g, N_g, m)`` each."""
-    result = []
+    result: list[Tensor | None] = []
     for weights, top, (_, places) in zip(leaves.weights, leaves.tops, leaves.layout.groups, strict=True):
+        if top is None:
+            result.append(None)
+            continue
         used = torch.bmm(weights * take(factor, places, 0).unsqueeze(1), take(reached, places, 0).mT)
         result.append(used / top.unsqueeze(-1))
     return result

@@ -1,9 +1,11 @@
-"""Log-densities of every row under every Gaussian of a set."""
+"""Log-densities of every row under every Gaussian of a set, and what gaps in the rows make of the Gaussians."""
 
 import math
 
 import torch
 from torch import Tensor
+
+from pyro_priors.ops.scaling import wide
 
 
 def log_normal_pairs(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
@@ -23,3 +25,64 @@ def log_normal_pairs(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     constant = constant - 0.5 * (weighted * loc).sum(-1)
     pairs = torch.cat([-0.5 * wide.square(), wide], -1) @ torch.cat([precision, weighted], -1).T
     return pairs + constant
+
+
+def log_normal_gaps(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    """As `log_normal_pairs`; what is NaN is left out: ``(*, d), (K, d), (K, d) -> (*, K)``, float64 where there is one.
+
+    The product has one more block than that without gaps: whether a number is there.
+    """
+    missing = value.isnan()
+    centre = loc.detach().mean(0)
+    value = wide(torch.where(missing, 0.0, value - centre))
+    loc, precision, log_scale = wide(loc - centre), wide(scale).square().reciprocal(), wide(scale).log()
+    weighted = precision * loc
+    constant = -0.5 * weighted * loc - log_scale - 0.5 * math.log(2 * math.pi)
+    if missing.device.type == "mps":
+        each = constant - 0.5 * ((value.unsqueeze(-2) - loc) / scale).square() + 0.5 * weighted * loc
+        return torch.where(missing.unsqueeze(-2), 0.0, each).sum(-1)
+    rows = torch.cat([-0.5 * value.square(), value, (~missing).to(value)], -1)
+    return rows @ torch.cat([precision, weighted, constant], -1).mT
+
+
+def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
+    """Log-densities of K Gaussians with inverse covariances L^T L at every row, one product of matrices.
+
+    Values are taken relative to the mean of all means: what is far from zero loses nothing.
+
+    Shapes:
+        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; of those that are ``observed (d,)``, where
+        rows and columns of the factors that are not are those of the identity
+    """
+    centre = loc.detach().mean(0)
+    moved, loc = value - centre.to(value), loc - centre
+    count, log_det = loc.shape[-1], factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    if observed is not None:
+        count = observed.sum()
+        moved, loc = torch.where(observed, moved, 0.0), torch.where(observed, loc, 0.0)
+    whitened = moved @ factor.flatten(0, 1).mT - (factor @ loc.unsqueeze(-1)).flatten()  # (b, K d)
+    squares = whitened.unflatten(-1, loc.shape).square().sum(-1)
+    return torch.add(log_det - 0.5 * math.log(2 * math.pi) * count, squares, alpha=-0.5)
+
+
+def gap_patterns(missing: Tensor) -> tuple[Tensor, Tensor]:
+    """The patterns of gaps that occur, and which one each row has: ``(b, d) -> (P, d), (b,)``"""
+    if missing.shape[-1] > 52 or missing.device.type == "mps":
+        return torch.unique(missing, dim=0, return_inverse=True)
+    digits = 2.0 ** torch.arange(missing.shape[-1], dtype=torch.float64, device=missing.device)
+    numbers, which = torch.unique(missing.double() @ digits, return_inverse=True)
+    return (numbers.unsqueeze(-1) / digits).floor().remainder(2).bool(), which
+
+
+def observed_factors(covariance: Tensor, observed: Tensor) -> Tensor:
+    """Factors L, lower triangular, of the inverse covariance L^T L of what is observed, the identity elsewhere.
+
+    Through Cholesky's factor A of the covariance, A^-1 = L, so that row i gives number i from those before it.
+
+    Shapes:
+        ``(K, d, d)``, ``(P, d) -> (P, K, d, d)``
+    """
+    both = (observed.unsqueeze(-1) & observed.unsqueeze(-2)).unsqueeze(1)
+    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
+    scale_tril = torch.linalg.cholesky(torch.where(both, covariance, eye))
+    return torch.linalg.solve_triangular(scale_tril, eye.expand_as(scale_tril), upper=False)

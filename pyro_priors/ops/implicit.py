@@ -13,57 +13,73 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyro_priors.ops.layout import Cores, inverse, take
+from pyro_priors.ops.gaussians import log_normal_factors
+from pyro_priors.ops.implicit_vector import pathwise_vector
+from pyro_priors.ops.layout import Cores
 from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import rescale, sweep_plain
 
+Leaf = tuple[Tensor, Tensor]  # of a number loc and scale, of a vector loc and factors of its inverse covariances
+
 
 def pathwise(
-    draws: Tensor,
-    visible: list[bool],
-    loc: Sequence[Tensor] | Tensor,
-    scale: Sequence[Tensor] | Tensor,
+    draws: Sequence[Tensor | None],
+    leaves: Sequence[Leaf | None],
     log_weights: Tensor,
     log_cores: Tensor | Cores,
     ring: bool,
     order: tuple[int, ...] | None = None,
-) -> Tensor:
-    """``draws`` with first-order gradients to loc, scale, weights and cores; their values do not change.
+) -> list[Tensor | None]:
+    """``draws`` with first-order gradients to leaves, weights and cores; their values do not change.
 
-    ``visible[k]`` says which variables were drawn; the others are summed out under their weights.
+    Variables that were not drawn (None) are summed out under their weights.
 
     Shapes:
-        ``draws (n, D)``, ``loc``, ``scale`` ``(N_k,)`` of each variable, weights (of n rows or one) and cores as those
-        of `log_contract` -> ``(n, D)``, zero where not visible
+        draws of D variables, ``(n,)`` or of a vector ``(n, k)``; leaves, of a number loc and scale ``(N,)``, of a
+        vector loc ``(N, k)`` and factors ``(N, k, k)`` of its inverse covariances; weights (of n rows or one) and cores
+        as those of `log_contract` -> as the draws
     """
     chained = Cores.of(log_cores)
     with torch.autocast(chained.device.type, enabled=False):
         scaled = scale_chain(log_weights.flatten(1), chained, order)
-        chain = range(len(visible)) if order is None else order
+        chain = range(len(draws)) if order is None else order
         matrices = scaled.matrices().unbind()
         ends = boundaries(scaled.cores[0], ring)
         suffixes, log_scales = sweep_plain([matrix.mT for matrix in reversed(matrices)], ends)
         cores = scaled.by_position([part.flatten(-2) for part in scaled.cores])
-        of_rows, columns = scaled.by_position(scaled.weights), draws.detach().unbind(-1)
-        state, result = ends.expand(len(draws), *ends.shape), []
+        of_rows = scaled.by_position(scaled.weights)
+        count = next(len(draw) for draw in draws if draw is not None)
+        state, result = ends.expand(count, *ends.shape), list(draws)
         log_scale = wide(torch.zeros_like(state[..., 0]))  # (n, r)
         for k, (column, matrix, core, weights) in enumerate(zip(chain, matrices, cores, of_rows, strict=True)):
-            if not visible[column]:
-                result.append(torch.zeros_like(columns[column]))
+            draw, leaf = draws[column], leaves[column]
+            if draw is None or leaf is None:
                 state, taken = rescale(state @ matrix)
             else:
-                value, a, b = columns[column], loc[column], scale[column]
                 together = log_scale + log_scales[-2 - k]
                 together = (together - together.amax(-1, keepdim=True)).exp().to(state)[..., None]
                 between = ((state * together).mT @ suffixes[-2 - k]).flatten(-2)  # (n, m * m)
                 probs = weights * (between @ core.mT)
-                moved = _implicit(value, probs / probs.sum(-1, keepdim=True), a, b)
-                result.append(moved)
-                density = _densities(moved, a, b)
+                result[column], density = moved_draw(draw.detach(), probs, leaf)
                 state, taken = rescale(state @ ((weights * density) @ core).unflatten(-1, state.shape[-1:] * 2))
             log_scale = log_scale + taken
-        together = torch.stack(result, -1)
-        return together if order is None else take(together, inverse(order), 1)
+        return result
+
+
+def moved_draw(value: Tensor, probs: Tensor, leaf: Leaf) -> tuple[Tensor, Tensor]:
+    """A draw with its implicit gradient, and its densities under all states, over the largest.
+
+    Shapes:
+        ``(n,)`` or ``(n, k)``, weights of the states ``(n, N)``, the leaf -> as the value, ``(n, N)``
+    """
+    loc, spread = leaf
+    if value.dim() == 1:
+        moved = _implicit(value, probs / probs.sum(-1, keepdim=True), loc, spread)
+        return moved, _densities(moved, loc, spread)
+    log_probs = probs.clamp(min=torch.finfo(probs.dtype).tiny).log()
+    moved = pathwise_vector(value, log_probs, loc, spread)
+    log_density = log_normal_factors(moved, loc, spread)
+    return moved, (log_density - log_density.detach().amax(-1, keepdim=True)).exp()
 
 
 def mixture_pathwise(draws: Tensor, logits: Tensor, loc: Tensor, scale: Tensor) -> Tensor:

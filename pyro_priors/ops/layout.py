@@ -5,22 +5,30 @@ other: weights of all states are ``(*, S)``, S the sum of the numbers of states.
 group, and that is ``(*, D, N)`` flattened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
+Key = tuple[int, bool]  # what the variables of a group have in common: their number of states, and whose these are
+
 
 class Layout:
-    """The groups of variables that have as many states as each other, in the order in which they first appear."""
+    """The groups of variables that have as many states as each other, in the order in which they first appear.
 
-    def __init__(self, sizes: tuple[int, ...], first: tuple[int, ...] = ()):
-        members: dict[int, list[int]] = {states: [] for states in first}
-        for column, states in enumerate(sizes):
-            members.setdefault(states, []).append(column)
-        self.sizes, self.total = sizes, sum(sizes)
-        self.groups = tuple((states, tuple(columns)) for states, columns in members.items())
+    Variables in `bonds` have no states of their own but those of the bond of a factored chain; they are a group by
+    themselves.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], first: tuple[Key, ...] = (), bonds: frozenset[int] = frozenset()):
+        members: dict[Key, list[int]] = {key: [] for key in first}
+        self.keys = tuple((states, column in bonds) for column, states in enumerate(sizes))
+        for column, key in enumerate(self.keys):
+            members.setdefault(key, []).append(column)
+        self.sizes, self.total, self.bonds = sizes, sum(sizes), bonds
+        self.group_keys = tuple(members)
+        self.groups = tuple((states, tuple(columns)) for (states, _), columns in members.items())
         self.grouped = tuple(column for _, columns in self.groups for column in columns)
         self._ordered: dict[tuple[int, ...], Layout] = {}
         self._members: dict[tuple[int, ...] | None, list[list[int]]] = {}
@@ -31,7 +39,8 @@ class Layout:
             return self
         if order not in self._ordered:
             sizes = tuple(self.sizes[column] for column in order)
-            self._ordered[order] = Layout(sizes, tuple(states for states, _ in self.groups))
+            bonds = frozenset(place for place, column in enumerate(order) if column in self.bonds)
+            self._ordered[order] = Layout(sizes, self.group_keys, bonds)
         return self._ordered[order]
 
     def members(self, order: tuple[int, ...] | None) -> list[list[int]]:
@@ -47,11 +56,16 @@ class Layout:
         if order is None:
             return [list(range(len(columns))) for _, columns in self.groups]
         place = {column: i for _, columns in self.groups for i, column in enumerate(columns)}
-        return [[place[column] for column in order if self.sizes[column] == states] for states, _ in self.groups]
+        return [[place[column] for column in order if self.keys[column] == key] for key in self.group_keys]
 
     def declared(self, groups: Sequence[Tensor], order: tuple[int, ...] | None) -> list[Tensor]:
         """The way back from the chain for tensors ``(D_g, *)``."""
         return [take(x, inverse(places), 0) for x, places in zip(groups, self.members(order), strict=True)]
+
+    def with_bonds(self, groups: Iterable[Tensor]) -> list[Tensor | None]:
+        """Something of each group that has states of its own, and None for the one that has those of the bond."""
+        rest = iter(groups)
+        return [None if bond else next(rest) for _, bond in self.group_keys]
 
     def split(self, x: Tensor, dim: int = -1) -> list[Tensor]:
         """Views of the groups: ``S`` along a dimension becomes ``D_g, N_g`` in each."""
@@ -95,9 +109,9 @@ class Layout:
 
 
 @lru_cache(maxsize=64)
-def layout_of(sizes: tuple[int, ...], first: tuple[int, ...] = ()) -> Layout:
-    """The layout of variables with these numbers of states; `first`: of which groups come first."""
-    return Layout(sizes, first)
+def layout_of(sizes: tuple[int, ...], bonds: frozenset[int] = frozenset()) -> Layout:
+    """The layout of variables with these numbers of states; `bonds`: whose states are those of a bond."""
+    return Layout(sizes, bonds=bonds)
 
 
 class Cores(Sequence[Tensor]):
@@ -145,7 +159,7 @@ class Cores(Sequence[Tensor]):
             return [self[c] for c in range(*column.indices(len(self)))]
         states = self.layout.sizes[column]  # an IndexError ends an iteration
         for group, (count, columns) in zip(self.groups, self.layout.groups, strict=True):
-            if count == states:
+            if count == states and range(len(self))[column] in columns:
                 return group[columns.index(range(len(self))[column])]
         raise IndexError(column)
 

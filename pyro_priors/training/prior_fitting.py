@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from pyro_priors.checks import check_choice, check_count
+from pyro_priors.distributions.kinds import width_of
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.objectives.bounds import LogLikelihood
 from pyro_priors.training.callbacks import CosineDecay
@@ -157,7 +158,7 @@ def _start(prior: Any, observed: Observed, value: Tensor, scale: Tensor, validat
     start = _Start(prior, validation)
     if not hasattr(prior, "reinitialize"):
         return start
-    attributes = len(getattr(prior, "attributes", ()))
+    attributes = width_of(getattr(prior, "attributes", {}).values())
     drawn = observed.draw(value, scale)
     with warnings.catch_warnings():  # it goes on to train, whatever the codes are
         warnings.filterwarnings("ignore", "z: expected draws of q")

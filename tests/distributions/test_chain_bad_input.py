@@ -180,7 +180,7 @@ CASES = {
     ),
     "loc left out": (lambda: Variables({"z": Continuous(3)}), "loc: expected shape .*got None"),
     "no variables": (lambda: Variables({}), "at least one variable"),
-    "variable of no kind": (lambda: Variables({"z": 3}), r"kinds\['z'\]: expected Discrete or Continuous"),
+    "variable of no kind": (lambda: Variables({"z": 3}), r"kinds\['z'\]: expected Discrete, Continuous or Vector"),
     "no categories": (lambda: Discrete(0), "categories: expected an integer of at least 1, got 0"),
     "no components": (lambda: Continuous(0), "components: expected an integer of at least 1"),
     "fractional components": (lambda: Continuous(2.5), "components: expected an integer of at least 1, got 2.5"),
@@ -198,7 +198,7 @@ CASES = {
     "attribute called self": (lambda: pp.TTLP(2, {"self": Discrete(2)}), "the name 'self' is taken"),
     "attribute of no kind": (
         lambda: pp.TTLP(2, {"digit": 10}),
-        r"attributes\['digit'\]: expected Discrete or Continuous, got 10",
+        r"attributes\['digit'\]: expected Discrete, Continuous or Vector, got 10",
     ),
     "no variable at all": (lambda: pp.TTLP(0, {}), "attributes: expected at least one"),
     "order of a prior": (

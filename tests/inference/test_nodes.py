@@ -52,7 +52,12 @@ def test_two_processes(tmp_path, nodes):
         )
         for rank in range(nodes)
     ]
-    assert [machine.wait(200) for machine in machines] == [0] * nodes
+    try:
+        assert [machine.wait(200) for machine in machines] == [0] * nodes
+    finally:
+        for machine in machines:
+            machine.kill()  # where one failed the other waits for it
+            machine.wait()
     (summary,) = tmp_path.glob("*/*/summary.json")
     assert json.loads(summary.read_text())["epochs"] == 1
     assert (summary.parent / "metrics.csv").read_text().splitlines()[1].split(",")[-2] == "3"

@@ -140,10 +140,18 @@ def test_pathwise_gradients_are_those_of_the_full_chain(sizes, batch):
     scale = [(torch.rand(n, generator=generator).double() + 0.5).requires_grad_() for n in sizes]
     draws, factor = (torch.randn(4, len(sizes), generator=generator).double() for _ in range(2))
     inputs = inputs_of(log_weights, chained)
-    held, visible = Factored.of(inputs[1:], chained.layout), [column != 1 for column in range(len(sizes))]
-    ours = pathwise_factored(draws, visible, loc, scale, inputs[0], held, order)
-    theirs = pathwise(draws, visible, loc, scale, inputs[0], full(held, order), False, order)
-    torch.testing.assert_close(ours.detach(), draws * torch.tensor(visible), rtol=0, atol=1e-14)
+    held = Factored.of(inputs[1:], chained.layout)
+    visible = [None if column == 1 else draw for column, draw in enumerate(draws.unbind(-1))]
+    leaves = list(zip(loc, scale, strict=True))
+    ours, theirs = (
+        torch.stack([torch.zeros_like(draws[:, 0]) if part is None else part for part in moved], -1)
+        for moved in (
+            pathwise_factored(visible, leaves, inputs[0], held, order),
+            pathwise(visible, leaves, inputs[0], full(held, order), False, order),
+        )
+    )
+    seen = torch.tensor([column != 1 for column in range(len(sizes))])
+    torch.testing.assert_close(ours.detach(), draws * seen, rtol=0, atol=1e-14)
     everything = [*inputs, *loc, *scale]
     for a, b in zip(grads((ours * factor).sum(), everything), grads((theirs * factor).sum(), everything), strict=True):
         close(a, b)

@@ -1,0 +1,139 @@
+"""Gaussians of clusters over a vector with gaps: densities, expected moments, covariances that do not overfit."""
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+Covariance = Literal["full", "diagonal", "low-rank"]
+
+FLOOR = 0.01  # of a column's standard deviation: what is left of it where all others are given is not less
+SHRINKAGE = 3.0  # rows of the law within clusters that each cluster has seen, for each coordinate of the vector
+CENTRED = 0.1  # rows at the mean of all that each cluster has seen: of its mean alone
+INNER = 3  # steps of factor analysis in each of EM
+
+
+class Moments(NamedTuple):
+    """Sums over rows, or means, weighted by the rows' shares of each cluster."""
+
+    counts: Tensor  # (G,)
+    first: Tensor  # (G, n)
+    second: Tensor  # (G, n, n)
+
+
+class Gaussians:
+    """G Gaussians over R^n, or their marginals where only some coordinates are seen.
+
+    With A the lower Cholesky factor of the covariance, L = A^-1 is lower, and row i of it gives x_i from x_<i.
+
+    Shapes:
+        ``loc (G, n)``, ``covariance (G, n, n)``, ``seen (n,)`` of ones and zeros
+    """
+
+    def __init__(self, loc: Tensor, covariance: Tensor, seen: Tensor | None = None):
+        self.loc, self.covariance = loc, covariance
+        self.seen = torch.ones_like(loc[0]) if seen is None else seen
+        root = torch.linalg.cholesky(covariance)
+        self.factor = torch.linalg.solve_triangular(
+            root, torch.eye(loc.shape[-1]).to(root).expand_as(root), upper=False
+        )
+        scale = root.diagonal(dim1=-2, dim2=-1)
+        self.constant = -scale.log().sum(-1) - 0.5 * math.log(2 * math.pi) * self.seen.sum()
+        self.centre = (self.factor @ loc.unsqueeze(-1)).flatten()
+
+    def given(self, seen: Tensor) -> "Gaussians":
+        """The marginals of the coordinates that are seen, for rows that are 0 where they are not.
+
+        There the others have mean 0 and variance 1, which adds nothing to any density.
+        """
+        covariance = self.covariance * (seen[:, None] * seen) + torch.diag(1 - seen)
+        return Gaussians(self.loc * seen, covariance, seen)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """``(B, n) -> (B, G)``, by one matrix product for all clusters."""
+        standard = x @ self.factor.flatten(0, 1).mT - self.centre
+        return self.constant - 0.5 * standard.unflatten(-1, self.loc.shape).square_().sum(-1)
+
+    def completed(self, marginals: "Gaussians", sums: Moments) -> Moments:
+        """Expected sums of whole rows, from sums of rows that are 0 where the marginals see nothing.
+
+        A missing entry is W x_seen + c in the mean, with the covariance that is left: what all rows with the same gaps
+        add follows from their sums, cluster by cluster.
+        """
+        seen, hidden = marginals.seen, 1 - marginals.seen
+        across = self.covariance * (hidden[:, None] * seen)
+        regression = across @ marginals.factor.mT @ marginals.factor  # W
+        left = self.covariance * (hidden[:, None] * hidden) - regression @ across.mT
+        offset = (hidden * self.loc).unsqueeze(-1) - regression @ marginals.loc.unsqueeze(-1)  # c
+        whole, count = regression + torch.diag(seen), sums.counts[:, None, None]
+        moved = whole @ sums.first.unsqueeze(-1)
+        cross = moved @ offset.mT
+        second = whole @ sums.second @ whole.mT + cross + cross.mT + count * (offset @ offset.mT + left)
+        return Moments(sums.counts, (moved + count * offset).squeeze(-1), second)
+
+
+def weighted_moments(x: Tensor, shares: Tensor) -> Moments:
+    """``(B, n), (B, G)``: one matrix product with the products of all pairs of coordinates."""
+    size = x.shape[1]
+    row, column = torch.tril_indices(size, size)
+    packed = shares.mT @ (x[:, row] * x[:, column])  # (G, n (n + 1) / 2)
+    second = packed.new_empty(len(packed), size, size)
+    second[:, row, column] = packed
+    second[:, column, row] = packed
+    return Moments(shares.sum(0), shares.mT @ x, second)
+
+
+def shrunk(sums: Moments, shrinkage: float = SHRINKAGE, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
+    """Means and covariances of clusters, as if each had seen some rows of the law within all clusters.
+
+    That law is itself held away from singular ones by n rows of N(0, I), of columns of mean 0 and variance 1. A cluster
+    without rows has the mean of all rows and the covariance within clusters.
+
+    Shapes:
+        ``-> (G, n), (G, n, n)``
+    """
+    counts, first, second = sums
+    size = first.shape[-1]
+    eye = torch.eye(size).to(first)
+    shy, rows = (CENTRED, shrinkage * size) if shrinkage else (1e-30, 1e-30)
+    loc = first / (counts + shy).unsqueeze(-1)
+    cross = loc.unsqueeze(-1) * first.unsqueeze(-2)
+    scatter = second - cross - cross.mT + counts[:, None, None] * (loc.unsqueeze(-1) * loc.unsqueeze(-2))
+    within = (scatter.sum(0) + size * eye) / (counts.sum() + size)
+    covariance = (scatter + rows * within) / (counts + rows)[:, None, None] + floor**2 * eye
+    # Rounding may leave a cluster far from all others with a covariance that is none.
+    wrong = torch.linalg.cholesky_ex(covariance).info > 0
+    return loc, torch.where(wrong[:, None, None], within + floor**2 * eye, covariance)
+
+
+def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: int) -> tuple[Tensor, Tensor]:
+    """Loadings and scales of low-rank covariances plus diagonals, by steps of factor analysis from those before.
+
+    The first start at the leading axes, each variance of the rest its own.
+
+    Shapes:
+        ``(G, n, n) -> (G, n, factors), (G, n)``
+
+    References:
+        Rubin, Thayer, "EM algorithms for ML factor analysis", 1982.
+    """
+    if before is None:
+        values, axes = torch.linalg.eigh(covariance)
+        rest = values[:, :-factors].mean(-1)[:, None, None] if factors < values.shape[-1] else values[:, :1, None]
+        loadings = axes[..., -factors:] * (values[:, None, -factors:] - rest).clamp(min=0).sqrt()
+        diagonal = covariance.diagonal(dim1=-2, dim2=-1)
+        scale = (diagonal - loadings.square().sum(-1)).clamp(min=FLOOR**2).sqrt()
+    else:
+        loadings, scale = before
+    for _ in range(INNER):
+        weighted = loadings / scale.square().unsqueeze(-1)
+        inner = torch.eye(loadings.shape[-1]).to(loadings) + loadings.mT @ weighted
+        root = torch.linalg.cholesky(inner)
+        beta = torch.cholesky_solve(weighted.mT, root)  # E[factors given x] = beta x
+        against = covariance @ beta.mT
+        second = torch.cholesky_inverse(root) + beta @ against
+        loadings = torch.cholesky_solve(against.mT, torch.linalg.cholesky(second)).mT
+        variance = covariance.diagonal(dim1=-2, dim2=-1) - (loadings * against).sum(-1)
+        scale = variance.clamp(min=FLOOR**2).sqrt()
+    return loadings, scale

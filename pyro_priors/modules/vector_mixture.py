@@ -1,0 +1,140 @@
+"""A mixture whose clusters have a Gaussian of their own for each vector, by stepwise EM: the start of vector chains."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from pyro_priors.distributions import Variables
+from pyro_priors.modules.cluster_parts import ClusteredTables, ClusteredVector
+from pyro_priors.modules.clustered_vectors import SHRINKAGE, Covariance
+from pyro_priors.modules.initialise import ProductMixture
+from pyro_priors.modules.stepwise_mixture import drawn
+
+EPOCHS, BATCH = 15, 1024
+ROWS = 50_000  # of which the mixture is made, where there are more
+PATTERNS = 1000  # of gaps in the vectors, at most, or fewer rows are taken: each costs a factor in each cluster
+CHUNK = 4_000_000  # numbers of a tensor that grows with rows and clusters
+STEP = 0.6  # the first step size, which falls along a line
+
+
+class VectorRows(NamedTuple):
+    """What is known of a vector, and what covariances it is to have."""
+
+    value: Tensor  # (B, n), NaN = missing
+    covariance: Covariance = "full"
+    factors: int | None = None  # of a low-rank covariance
+
+
+class VectorMixture(NamedTuple):
+    """A mixture of G laws of independent vectors and other variables.
+
+    Of each vector ``(loc, factor)`` if its covariance is full, ``(loc, scale)`` if it is diagonal, and ``(loc,
+    loadings, scale)`` if it has a low rank: ``loc (G, n)``, ``scale (G, n)``, ``loadings (G, n, q)``; ``factor
+    (G, n, n)`` is L, lower, with a positive diagonal, of the precision L^T L.
+    """
+
+    vectors: list[tuple[Tensor, ...]]
+    others: ProductMixture | None
+    log_mix: Tensor  # (G,)
+
+
+def fit_vector_mixture(
+    vectors: Sequence[VectorRows],
+    clusters: int,
+    others: Tensor | None = None,
+    variables: Variables | None = None,
+    shrinkage: float = SHRINKAGE,
+) -> VectorMixture:
+    """Fit a mixture to rows of vectors and of other columns, any of them with gaps, in a few passes.
+
+    Clusters start at rows drawn at random, first of those of which most other columns are known: they differ by these,
+    and rows without follow. Components of continuous columns stay where 1-D mixtures put them. What is drawn comes from
+    torch's generator.
+
+    Cost: O(B G n^2) a pass, and O(G n^3) for each pattern of gaps.
+
+    Args:
+        vectors: rows of each vector, all as many.
+        clusters: how many, G.
+        others: rows of the other columns, ``(B, D)``, NaN = missing.
+        variables: what they are, with present component parameters.
+        shrinkage: rows of the law within clusters that each cluster has seen, for each coordinate of a vector.
+
+    References:
+        Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, arXiv:0712.4273.
+    """
+    rows = _affordable(vectors)
+    others = None if others is None else others[rows]
+    tables = ClusteredTables(others, variables) if others is not None and variables is not None else None
+    mixture = Clusters([ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables)
+    mixture.start(_seeds(others, len(rows), clusters))
+    batches = [batch for _ in range(EPOCHS) for batch in torch.randperm(len(rows), device="cpu").split(BATCH)]
+    for done, batch in enumerate(batches):
+        step = max(STEP * (1 - done / len(batches)), min(1.0, BATCH / len(rows))) if done else 1.0
+        mixture.step(batch, step)
+    return mixture.result()
+
+
+def fit_full_mixture(rows: Tensor, components: int, covariance: Covariance = "full") -> tuple[Tensor, ...]:
+    """Of a mixture of Gaussians what `VectorMixture` has of its vector, and log weights: ``(B, n) -> ..., (K,)``."""
+    fit = fit_vector_mixture([VectorRows(rows, covariance)], components)
+    return *fit.vectors[0], fit.log_mix
+
+
+class Clusters:
+    """The mixture while it is fitted."""
+
+    def __init__(self, vectors: list[ClusteredVector], tables: ClusteredTables | None = None):
+        self.vectors, self.tables, self.rows = vectors, tables, len(vectors[0].x)
+        self.parts = [*vectors, *([tables] if tables else [])]
+
+    def start(self, seeds: Tensor) -> None:
+        """Each cluster at a row, ``(G,)``."""
+        for part in self.parts:
+            part.start(seeds)
+        self.sizes = torch.full((len(seeds),), 1 / len(seeds)).to(self.vectors[0].x)
+        self.log_mix = self.sizes.log()
+        self.chunk = max(1, CHUNK // max(part.width(len(seeds)) for part in self.parts))
+
+    def step(self, rows: Tensor, size: float) -> Tensor:
+        """A step of EM on some rows, of a size that is 1 where all others are forgotten; returns their log-likelihood."""
+        chunks = rows.split(self.chunk)
+        total, counts = self.sizes.new_zeros(()), torch.zeros_like(self.sizes)
+        sums: list[list[Tensor]] = [[] for _ in self.parts]
+        for chunk in chunks:
+            score = self.log_mix + sum(part.score(chunk) for part in self.parts)
+            shares = score.softmax(-1)
+            total, counts = total + score.logsumexp(-1).sum(), counts + shares.sum(0)
+            for i, part in enumerate(self.parts):
+                new = part.moments(chunk, shares)
+                sums[i] = [a + b for a, b in zip(sums[i], new, strict=True)] if sums[i] else list(new)
+        for part, of_part in zip(self.parts, sums, strict=True):
+            part.move([x / len(rows) for x in of_part], size)
+        self.sizes = self.sizes.lerp(counts / len(rows), size)
+        self.log_mix = (self.sizes + 1 / (self.rows * len(self.sizes))).log().log_softmax(0)
+        return total
+
+    def result(self) -> VectorMixture:
+        others = self.tables.result(self.log_mix) if self.tables else None
+        return VectorMixture([vector.result() for vector in self.vectors], others, self.log_mix)
+
+
+def _affordable(vectors: Sequence[VectorRows]) -> Tensor:
+    """Rows drawn without replacement, half as many until their patterns of gaps are few enough."""
+    rows = drawn(len(vectors[0].value), ROWS)
+    gaps = [vector.value[rows].isnan() for vector in vectors]
+    while len(rows) > PATTERNS and max(len(gap[: len(rows)].unique(dim=0)) for gap in gaps) > PATTERNS:
+        rows = rows[: max(PATTERNS, len(rows) // 2)]
+    return rows
+
+
+def _seeds(others: Tensor | None, rows: int, clusters: int) -> Tensor:
+    """Rows drawn at random, half of them among those of which most other columns are known; again, if there are few."""
+    order = torch.randperm(rows, device="cpu")
+    if others is not None:
+        missing = others.isnan().sum(1).cpu()[order]
+        known = order[missing.argsort(stable=True)][: clusters // 2]
+        order = torch.cat([known, order[~torch.isin(order, known)]])
+    return order[torch.arange(clusters) % rows]
