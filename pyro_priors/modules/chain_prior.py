@@ -171,8 +171,15 @@ class ChainPrior(Prior):
         return smooth + torch.where(used, narrow, 0.0).sum()
 
     def _rescale(self, shift: Tensor, scale: Tensor) -> None:
-        if self.loc is not None and self.log_scale is not None:  # the latents' columns are the first
-            rescale_leaves(self.loc[: len(shift)], self.log_scale[: len(shift)], shift[:, None], scale[:, None])
+        variables = self._variables  # the latents' columns are the first
+        alone = [column for column in variables.continuous if column < len(shift)]
+        if self.loc is not None and self.log_scale is not None:
+            leaves = self.loc[: len(alone)], self.log_scale[: len(alone)]
+            rescale_leaves(*leaves, shift[alone, None], scale[alone, None])
+        for v, leaf in zip(variables.vectors, self.vectors, strict=True):
+            columns = list(variables.columns_of[v])
+            if columns[0] < len(shift):
+                leaf.rescale(shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)
