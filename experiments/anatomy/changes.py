@@ -9,7 +9,9 @@ from functools import singledispatch
 import torch
 
 import pyro_priors as pp
+from pyro_priors.distributions.gaussians import FullGaussians
 from pyro_priors.modules.chain_prior import ChainPrior
+from pyro_priors.modules.factors import factor_of, parameters_of
 from pyro_priors.modules.forms import FullForm
 from pyro_priors.ops import full_precision
 
@@ -51,6 +53,31 @@ def changed(prior):
     """`{name: prior}` of every change that takes something away."""
     made = {name: change(prior) for name, (_, change) in CHANGES.items()}
     return {name: other for name, other in made.items() if other is not None}
+
+
+def variances(owner):
+    """Of the numbers of each Gaussian that a module owns, `(N, n)`, and whether they have covariances."""
+    coupling, loadings = (getattr(owner, name, None) for name in ("coupling", "loadings"))
+    several = owner.loc.shape[-1] > 1
+    if coupling is not None:
+        return FullGaussians(owner.loc, factor_of(owner.log_scale, coupling)).moments()[1], several
+    square = (2 * full_precision(owner.log_scale)).exp()
+    if loadings is not None:
+        return square + full_precision(loadings).square().sum(-1), several
+    return square, False
+
+
+def drop(owner):
+    """Make the covariances of the Gaussians that a module owns 0, in place; means and variances stay."""
+    deviation = variances(owner)[0].sqrt()
+    if getattr(owner, "coupling", None) is not None:
+        log_scale, coupling = parameters_of(torch.diag_embed(deviation.reciprocal()))
+        owner.log_scale.copy_(log_scale)
+        owner.coupling.copy_(coupling)
+        return
+    owner.log_scale.copy_(deviation.log())
+    if getattr(owner, "loadings", None) is not None:
+        owner.loadings.zero_()
 
 
 # ---- chains
@@ -124,7 +151,28 @@ def _(prior: ChainPrior, seed=0):
     return other
 
 
+@drop_covariances.register
+@torch.no_grad()
+def _(prior: ChainPrior):
+    if not any(variances(leaf)[1] for leaf in prior.vectors):
+        return None
+    other = copy.deepcopy(prior)
+    for leaf in other.vectors:
+        drop(leaf)
+    return other
+
+
 # ---- mixtures
+
+
+@drop_covariances.register
+@torch.no_grad()
+def _(prior: pp.GaussianMixture):
+    if not variances(prior)[1]:
+        return None
+    other = copy.deepcopy(prior)
+    drop(other)
+    return other
 
 
 @cut_bonds.register
@@ -134,5 +182,5 @@ def _(prior: pp.GaussianMixture):
     other = pp.TRIP(d, components, rank=1, boundary="train", init="noise").to(prior.loc)
     other.log_cores.copy_(prior.logits.log_softmax(0)[None, :, None, None].expand_as(other.log_cores))
     other.loc.copy_(prior.loc.T)
-    other.log_scale.copy_(prior.log_scale.T)
+    other.log_scale.copy_(0.5 * variances(prior)[0].log().T)
     return other

@@ -60,7 +60,8 @@ def milliseconds(program, config, images, turns):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        seconds = interleaved(functions, turns).seconds
+        timed = interleaved(functions, turns)
     finally:
         torch.set_num_threads(threads)
-    return {name: 1000 * value for name, value in seconds.items()}
+    normal = 1000 * timed.seconds["normal"]
+    return {"normal": normal, "own": normal * timed.ratios["own"]}  # of the same turn: what disturbs one disturbs both

@@ -14,20 +14,26 @@ from models.shared import figures
 # Row -> title, model, what makes it another.
 ROWS = {
     "normal": ("N(0, I)", "vae", {"prior": "normal"}),
-    "gmm": ("mixture of 100", "vae", {"prior": "gmm", "components": 100}),
-    "lattice": ("lattice, ring of rank 20", "vae", {"prior": "trip", "rank": 20}),
-    "factored": ("lattice, factored, rank 100", "vae", {"prior": "trip", "cores": "factored", "rank": 100}),
-    "ttlp": ("TTLP, latents and the digit", "joint-vae", {"prior": "ttlp"}),
+    "gmm": ("mixture of Gaussians", "vae", {"prior": "gmm"}),
+    "lattice": ("lattice, a ring", "vae", {"prior": "trip", "cores": "full"}),
+    "factored": ("lattice, factored cores", "vae", {"prior": "trip", "cores": "factored"}),
+    "vector": ("one vector", "vae", {"prior": "trip"}),
+    "vectors": ("two vectors", "vae", {"prior": "trip"}),
+    "ttlp": ("lattice and the attribute", "joint-vae", {"prior": "ttlp"}),
+    "ttlp-vector": ("one vector and the attribute", "joint-vae", {"prior": "ttlp"}),
 }
-SHARED = {"epochs": 8, "warmup_epochs": 2, "binarize": "dynamic", "likelihood": "bernoulli", "network": "mlp"}
+SIZES = {"gmm.components": 100, "lattice.rank": 20, "factored.rank": 100, "ttlp.rank": 64}
+SIZES |= {"vector.block_size": 32, "vector.rank": 20, "vectors.block_size": 16, "vectors.rank": 50}
+SIZES |= {"ttlp-vector.block_size": 32, "ttlp-vector.rank": 50}
+SHARED = SIZES | {"epochs": 8, "warmup_epochs": 2, "binarize": "dynamic", "likelihood": "bernoulli", "network": "mlp"}
 SHARED |= {"latent_dim": 32, "particles": 10}
 COUNTS = {"turns": 15}
 INTRODUCTION = (
     "Test part, {epochs} epochs of batches of {batch_size}, {latent_dim} latents, the same networks for all; mean +- "
-    "standard error over seeds. -ELBO in nats an image (under TTLP of image and digit), lower is better; Frechet "
+    "standard error over seeds. -ELBO in nats an image (with the attribute: of both), lower is better; Frechet "
     "distance of decoded draws from the test images in the features of our own classifier ({extractor}, weights "
     "{weights}, right on {accuracy:.2%}). A step is one of Adam on one thread, median of {turns}; the prior's own is "
-    "what it takes beyond a step of the same networks under N(0, I), which know no digit."
+    "what it takes beyond a step of the same networks under N(0, I), which know no attribute."
 )
 TAKEN = (
     "The same figures of the trained model after a part of the prior was taken away; nothing is trained again. Bonds "
@@ -55,7 +61,8 @@ def page(table, rows):
                 "prior": lambda row: row.cell.titles,
                 "-ELBO": lambda row: figure(row, WHOLE, "elbo"),
                 "Frechet distance": lambda row: figure(row, WHOLE, "frechet"),
-                "digit imputed, %": lambda row: figure(row, WHOLE, "imputation"),
+                "attribute imputed, %": lambda row: figure(row, WHOLE, "imputation"),
+                "sizes": lambda row: sizes(row.results[0]["config"]),
                 "parameters": lambda row: f"{row.results[0]['parameters']['prior']:,}",
                 "ms a step": lambda row: row.mean(lambda result: result["milliseconds"]["own"], 1),
                 "the prior's own ms": lambda row: row.mean(own_milliseconds, 1),
@@ -74,7 +81,7 @@ def page(table, rows):
     return [*parts, *([BONDS, pages.table(CARRIED, chains), f"![Bonds]({table.name}.png)"] if chains else [])]
 
 
-KINDS = {"-ELBO": "elbo", "Frechet distance": "frechet", "digit imputed, %": "imputation"}
+KINDS = {"-ELBO": "elbo", "Frechet distance": "frechet", "attribute imputed, %": "imputation"}
 SIGNS = {"elbo": -1, "frechet": 1, "imputation": 100}
 CARRIED = {
     "prior": lambda row: row.cell.titles,
@@ -97,6 +104,13 @@ def figure(row, name, key):
     """Mean and standard error of a figure after a change; empty where there is none."""
     values = [result["anatomy"].get(name, {}).get(key) for result in row.results]
     return pages.mean([None if value is None else SIGNS[key] * value for value in values])
+
+
+def sizes(config):
+    """What decides the size of a prior, as words."""
+    words = {"components": "components", "rank": "rank", "block_size": "vectors of"}
+    known = [f"{word} {config[knob]}" for knob, word in words.items() if config.get(knob) is not None]
+    return ", ".join(known)
 
 
 def own_milliseconds(result):

@@ -12,9 +12,10 @@ from pyro_priors import distributions
 from pyro_priors.checks import check_count
 from pyro_priors.modules.codes import check_codes, check_laws, inliers, means_and_scales, warn_if_narrow
 from pyro_priors.modules.fitting import clusters_of
-from pyro_priors.modules.ownership import improves, own, rescale_leaves, split_rows
+from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
+from pyro_priors.modules.rescaling import rescale_gaussians
 from pyro_priors.ops import full_precision
 
 
@@ -145,7 +146,7 @@ class CategoricalGaussian(Prior):
         return self().component(c)
 
     def _rescale(self, shift: Tensor, scale: Tensor) -> None:
-        rescale_leaves(self.loc, self.log_scale, shift, scale)
+        rescale_gaussians(self, shift, scale)
 
     def schema(self) -> dict[str, Any]:
         return {**super().schema(), "categories": self.num_categories}

@@ -16,8 +16,9 @@ from pyro_priors.modules.dependence import measure_dependence, order_names
 from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
 from pyro_priors.modules.latents import component_scale
 from pyro_priors.modules.orders import Order, first_order
-from pyro_priors.modules.ownership import improves, own, rescale_leaves, split_rows
+from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
+from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
@@ -179,7 +180,7 @@ class ChainPrior(Prior):
         for v, leaf in zip(variables.vectors, self.vectors, strict=True):
             columns = list(variables.columns_of[v])
             if columns[0] < len(shift):
-                leaf.rescale(shift[columns], scale[columns])
+                rescale_gaussians(leaf, shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)

@@ -12,10 +12,11 @@ from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.codes import check_codes, inliers, warn_if_narrow
 from pyro_priors.modules.fitting import fit_mixture
-from pyro_priors.modules.ownership import improves, own, rescale_leaves, split_rows
+from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.prior import Prior
+from pyro_priors.modules.rescaling import rescale_gaussians
 from pyro_priors.ops import full_precision
 
 Weights = Literal["learned", "equal"]
@@ -108,7 +109,7 @@ class GaussianMixture(Prior):
         return True
 
     def _rescale(self, shift: Tensor, scale: Tensor) -> None:
-        rescale_leaves(self.loc, self.log_scale, shift, scale)
+        rescale_gaussians(self, shift, scale)
 
     def schema(self) -> dict[str, Any]:
         return {**super().schema(), "components": len(self.loc), "weights": self.weights}

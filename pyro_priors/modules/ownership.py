@@ -31,9 +31,3 @@ def split_rows(value: Tensor) -> tuple[Tensor, Tensor]:
 def improves(fitted: Distribution, present: Distribution, held_out: Tensor) -> bool:
     """Whether newly fitted parameters explain codes that they were not fitted to better than the present ones."""
     return bool(fitted.log_prob(held_out).mean() > present.log_prob(held_out).mean())
-
-
-def rescale_leaves(loc: Tensor, log_scale: Tensor, shift: Tensor, scale: Tensor) -> None:
-    """Make Gaussians of z those of (z - shift) / scale, in place; all of shapes that broadcast to that of loc."""
-    loc.sub_(shift.to(loc)).div_(scale.to(loc))
-    log_scale.sub_(scale.log().to(log_scale))

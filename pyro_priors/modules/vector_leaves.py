@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
 from pyro_priors.distributions.kinds import Vector, states_of
 from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
-from pyro_priors.modules.ownership import own, rescale_leaves
+from pyro_priors.modules.ownership import own
 from pyro_priors.ops import full_precision
 
 LOADING = 0.1  # standard deviation of the loadings of a low-rank covariance at the start
@@ -63,17 +63,6 @@ class VectorLeaf(nn.Module):
         if self.loadings is not None:
             assert isinstance(gaussians, LowRankGaussians)
             self.loadings.copy_(gaussians.loadings)
-
-    @torch.no_grad()
-    def rescale(self, shift: Tensor, scale: Tensor) -> None:
-        """Make them the Gaussians of (x - shift) / scale, ``(n,)`` each, in place."""
-        law = self()
-        if isinstance(law, FullGaussians):
-            self.set(FullGaussians((law.loc - shift) / scale, law.factor * scale))
-            return
-        rescale_leaves(self.loc, self.log_scale, shift, scale)
-        if self.loadings is not None:
-            self.loadings.div_(scale[:, None].to(self.loadings))
 
     def narrowness(self, variance: Tensor) -> Tensor:
         """Log density, up to a constant, of a row at each mean that has the variance ``(n,)`` there, summed."""

@@ -10,7 +10,7 @@ from torchvision_files import write_cifar10
 
 import pyro_priors as pp
 from experiments.__main__ import main
-from experiments.anatomy.changes import changed, cut_bonds, freeze_bonds, positions, shuffle_order
+from experiments.anatomy.changes import changed, cut_bonds, drop_covariances, freeze_bonds, positions, shuffle_order
 from experiments.anatomy.information import information, neighbour_information, pair_probs
 from experiments.tables import results
 
@@ -23,12 +23,31 @@ CHAINS = {
     "joint": lambda: pp.TTLP(2, ATTRIBUTES, components=4, rank=3, cores="full", order="random", init="noise"),
     "joint factored": lambda: pp.TTLP(2, ATTRIBUTES, components=4, rank=4, local=2, order="random"),
 }
+VECTORS = {
+    "full": lambda: pp.TRIP(6, rank=4, block_size=2),
+    "low-rank": lambda: pp.TRIP(6, rank=4, block_size=2, covariance="low-rank", factors=1, init="noise"),
+    "full cores": lambda: pp.TRIP(6, components=3, rank=2, block_size=2, cores="full", init="noise"),
+    "joint": lambda: pp.TTLP(4, ATTRIBUTES, rank=4, block_size=2, order="random"),
+}
+
+
+def made(make):
+    torch.manual_seed(0)
+    prior = make().double().requires_grad_(False)
+    for leaf in prior.vectors:
+        if leaf.coupling is not None:
+            leaf.coupling.normal_(0, 0.5)
+    return prior
 
 
 @pytest.fixture(params=CHAINS)
 def prior(request):
-    torch.manual_seed(0)
-    return CHAINS[request.param]().double().requires_grad_(False)
+    return made(CHAINS[request.param])
+
+
+@pytest.fixture(params=VECTORS)
+def of_vectors(request):
+    return made(VECTORS[request.param])
 
 
 def test_cut_bonds_leave_the_product_of_the_marginals(prior):
@@ -37,6 +56,38 @@ def test_cut_bonds_leave_the_product_of_the_marginals(prior):
     torch.testing.assert_close(cut.log_prob(value), alone)
     assert (law.log_prob(value) - alone).abs().max() > 1e-3
     torch.testing.assert_close(cut.marginal([0, 2]).mean, law.marginal([0, 2]).mean, equal_nan=True)
+
+
+def test_cut_bonds_leave_the_laws_of_the_vectors(of_vectors):
+    law, value = of_vectors(), of_vectors().sample((20,))
+    columns = [list(columns) for columns in law.variables.columns_of]
+    alone = sum(law.marginal(part).log_prob(value[:, part]) for part in columns)
+    torch.testing.assert_close(cut_bonds(of_vectors)().log_prob(value), alone)
+    assert max(neighbour_information(cut_bonds(of_vectors))) < 1e-10
+    assert min(neighbour_information(of_vectors)) > 1e-4
+
+
+def test_frozen_bonds_of_vectors_leave_a_mixture():
+    prior = made(VECTORS["full"])
+    value, variables = prior().sample((20,)), prior().variables
+    score = sum(part.log_density(value[:, list(variables.columns_of[v])]) for v, part in variables.gaussians.items())
+    expected = (score + prior.initial_logits.log_softmax(0)).logsumexp(-1)
+    torch.testing.assert_close(freeze_bonds(prior)().log_prob(value), expected)
+
+
+@pytest.mark.parametrize("name", ["full", "low-rank", "full cores", "joint"])
+def test_covariances_are_dropped_and_variances_stay(name):
+    prior = made(VECTORS[name])
+    law, other = prior(), drop_covariances(prior)()
+    torch.testing.assert_close(other.mean, law.mean, equal_nan=True)
+    torch.testing.assert_close(other.variance, law.variance, equal_nan=True)
+    for v, part in other.variables.gaussians.items():
+        factor = part.triangular(range(part.size))[1]
+        torch.testing.assert_close(factor, torch.diag_embed(factor.diagonal(dim1=-2, dim2=-1)))
+        assert law.variables.gaussians[v].triangular([0, 1])[1][:, 1, 0].abs().max() > 0.01
+    assert changed(prior).keys() == {"cut", "frozen", "shuffled", "diagonal"}
+    assert changed(pp.TRIP(4, rank=3, block_size=4)).keys() == {"diagonal"}  # a vector alone has no bond
+    assert "diagonal" not in changed(pp.TRIP(4, rank=3, block_size=2, covariance="diagonal"))
 
 
 def test_cut_bonds_of_a_mixture_leave_the_product_of_its_marginals():
@@ -122,16 +173,25 @@ def test_the_table(tmp_path, monkeypatch):
     judge = ["--channels", "2", "--epochs", "1", "--runs-dir", str(runs), "--no-progress", "--binarize", "none"]
     assert main(["train", "classifier", "--data", "cifar10", "--data-root", str(tmp_path), *judge]) == 0
     flags = ["--classifier", str(newest(runs)), *where, "--runs-dir", str(runs), "--rows", "normal", "gmm", "lattice"]
-    flags += ["ttlp", "--set", "data=cifar10", *TINY, "ttlp.rank=4"]
+    flags += [
+        "vectors",
+        "ttlp-vector",
+        "--set",
+        "data=cifar10",
+        *TINY,
+        "ttlp-vector.rank=4",
+        "ttlp-vector.block_size=3",
+    ]
+    flags += ["vectors.block_size=2", "vectors.rank=3"]
     assert main(["table", "prior-anatomy", *flags]) == 0
     page = (tmp_path / "results" / "prior-anatomy.md").read_text()
     assert page.count("| N(0, I) |") == 1  # nothing can be taken away
-    assert page.count("| mixture of 100 |") == 3
-    assert page.count("| lattice, ring of rank 20 |") == 4
-    assert page.count("| TTLP, latents and the digit |") == 5
+    assert page.count("| mixture of Gaussians |") == 3
+    assert page.count("| lattice, a ring |") == page.count("| two vectors |") == 4
+    assert page.count("| one vector and the attribute |") == 5
     assert (tmp_path / "results" / "prior-anatomy.png").is_file()
-    result = json.loads((tmp_path / "results" / "prior-anatomy" / "ttlp-seed0.json").read_text())
-    assert result["anatomy"].keys() == {"whole", "cut", "frozen", "shuffled"}
+    result = json.loads((tmp_path / "results" / "prior-anatomy" / "ttlp-vector-seed0.json").read_text())
+    assert result["anatomy"].keys() == {"whole", "cut", "frozen", "diagonal"}  # two variables have one order
     assert result["anatomy"]["whole"]["elbo"] == pytest.approx(result["test"]["elbo"])
     assert main(["table", "prior-anatomy", *flags]) == 0  # nothing is trained, and the page is the same
     assert (tmp_path / "results" / "prior-anatomy.md").read_text() == page

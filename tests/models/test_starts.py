@@ -16,6 +16,8 @@ from pyro_priors.checks import UserError
         ("info-gan", {"prior": "flow", "flow_base": "trip", "layers": 2, "flow_hidden": (4,)}),
         ("gan", {"prior": "ttlp", "init": "mixture"}),
         ("gan", {"prior": "ttlp", "init": "noise"}),
+        ("sn-gan", {"prior": "trip", "block_size": 4, "components": None}),
+        ("gan", {"prior": "ttlp", "init": "mixture", "block_size": 2}),
     ],
 )
 def test_latents_start_with_mean_0_and_deviation_1(model, knobs):

@@ -2,12 +2,41 @@
 
 import pytest
 import torch
-from catalogue import JOINT_PRIORS, PRIORS
+from catalogue import JOINT_PRIORS, PRIORS, Entry
 from prior_laws import build
 
 import pyro_priors as pp
 
-ALL = PRIORS | JOINT_PRIORS
+
+def prior_of(make):
+    """A prior of vectors with covariances, as an entry of the catalogue."""
+
+    def mixed():
+        prior = make()
+        for leaf in prior.vectors:
+            if leaf.coupling is not None:
+                torch.nn.init.normal_(leaf.coupling, 0, 0.5)
+        return prior
+
+    return Entry(mixed, oracle=lambda prior, value: prior().log_prob(value))
+
+
+DIGIT = {"digit": pp.Discrete(3), "body": pp.Vector(2), "age": pp.Continuous(2)}
+VECTORS = {
+    f"{covariance}, {blocks}, {init}": prior_of(
+        lambda covariance=covariance, blocks=blocks, init=init: pp.TRIP(
+            4, rank=3, block_size=blocks, covariance=covariance, init=init
+        )
+    )
+    for covariance in ("full", "diagonal", "low-rank")
+    for blocks in (4, 3)
+    for init in ("mixture", "noise")
+} | {
+    "full cores": prior_of(lambda: pp.TRIP(4, components=3, rank=2, block_size=2, cores="full")),
+    "fixed": prior_of(lambda: pp.TRIP(4, rank=3, block_size=2, fixed=True)),
+    "joint": prior_of(lambda: pp.TTLP(3, DIGIT, rank=4, block_size=2)),
+}
+ALL = PRIORS | JOINT_PRIORS | VECTORS
 
 
 @pytest.mark.parametrize("name", ALL)
