@@ -66,6 +66,8 @@ def _renamed(model, values):
         values |= {"components": values["gmm_components"], "weights": "equal" if equal else "learned"}
     if values.get("pseudo_inputs", 0) is None:
         values["pseudo_inputs"] = 500
+    if "standard_start" in _fields(model_of(model)):
+        values.setdefault("standard_start", False)  # before there was a choice; dropped where there is nothing to move
     if "cores" not in values and prior in ("trip", "ttlp"):  # before there was a choice
         values["cores"] = "full"
         values.setdefault("order", "random" if prior == "ttlp" else "declared")

@@ -146,6 +146,10 @@ class TRIPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
+    @property
+    def standardizes(self) -> bool:
+        return True
+
     def build(self, setting: Setting) -> TRIP:
         how = {"cores": self.cores, "order": self.order, "fixed": self.fixed, "local": self.local}
         how |= {"block_size": self.block_size, "covariance": self.covariance, "factors": self.factors}

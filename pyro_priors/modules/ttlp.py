@@ -178,6 +178,10 @@ class TTLPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
+    @property
+    def standardizes(self) -> bool:
+        return True
+
     def build(self, setting: Setting) -> TTLP:
         every = Continuous(self.components or COMPONENTS)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
