@@ -3,6 +3,7 @@
 from pyro_priors.distributions.categorical_gaussian import CategoricalGaussian
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_train import FactoredTrain
+from pyro_priors.distributions.flow_joint import FlowJoint
 from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 from pyro_priors.distributions.gumbel_softmax import GumbelSoftmax
@@ -17,6 +18,7 @@ __all__ = [
     "Continuous",
     "Discrete",
     "FactoredTrain",
+    "FlowJoint",
     "FlowNormal",
     "GaussianMixture",
     "GumbelSoftmax",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
+from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.trip import check_knobs, random_leaves
 
 
@@ -166,8 +167,13 @@ class TTLPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
-    def build(self, setting: Setting) -> TTLP:
+    def arguments(self, setting: Setting) -> dict[str, Any]:
+        """What the module is made with."""
         every = Continuous(self.components)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
-        size = setting.latent_dim, kinds, self.components, self.rank
-        return TTLP(*size, self.boundary, self.order, self.init, self.cores, local=self.local)
+        size = {"components": self.components, "rank": self.rank, "local": self.local}
+        how = {"boundary": self.boundary, "order": self.order, "init": self.init, "cores": self.cores}
+        return {"latent_dim": setting.latent_dim, "attributes": kinds, **size, **how}
+
+    def build(self, setting: Setting) -> Prior:
+        return TTLP(**self.arguments(setting))
