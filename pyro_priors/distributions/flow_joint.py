@@ -200,7 +200,7 @@ class FlowJoint(dist.TorchDistribution):
         if gaps := int(z.isnan().any(-1).sum()) if holds(z.isnan().any()) else 0:
             raise ValueError(
                 f"value: expected latents that are given, got {gaps} rows where they are missing: the posterior mean "
-                "of what a flow has moved has no closed form; marginal(attributes) leaves latents out, impute draws them"
+                "of what a flow has moved has no closed form; impute draws them, marginal(attributes) leaves them out"
             )
         best = self.base.most_probable(moved)
         value = as_floats(value, best.dtype)
@@ -275,6 +275,6 @@ def _check_whole(nan: Tensor, missing: Tensor) -> None:
         row = tuple(partly.nonzero()[0].tolist())
         absent = ", ".join(f"z[{column}]" for column in nan[row].nonzero().flatten().tolist())
         raise ValueError(
-            f"z: expected all latents of a row or none of them (NaN), got {int(partly.sum())} rows with some, the first "
-            f"at index {row} without {absent}: {WHY}"
+            f"z: expected all latents of a row or none of them (NaN), got {int(partly.sum())} rows with some, the "
+            f"first at index {row} without {absent}: {WHY}"
         )

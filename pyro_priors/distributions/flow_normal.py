@@ -90,9 +90,7 @@ class FlowNormal(dist.TransformedDistribution):
         with torch.autocast(z.device.type, enabled=False):
             for step in map(forgetful, reversed(self.transforms)):
                 z0 = step.inv(moved)
-                log_volume = log_volume - sum_rightmost(
-                    step.log_abs_det_jacobian(z0, moved), 1 - step.domain.event_dim
-                )
+                log_volume = log_volume - sum_rightmost(step.log_abs_det_jacobian(z0, moved), 1 - step.domain.event_dim)
                 moved = z0
         return moved, log_volume
 

@@ -9,4 +9,13 @@ from pyro_priors.modules.trip import TRIP
 from pyro_priors.modules.ttlp import TTLP
 from pyro_priors.modules.vamp_prior import VampPrior
 
-__all__ = ["TRIP", "TTLP", "CategoricalGaussian", "FlowNormal", "FlowTTLP", "GaussianMixture", "StandardNormal", "VampPrior"]
+__all__ = [
+    "TRIP",
+    "TTLP",
+    "CategoricalGaussian",
+    "FlowNormal",
+    "FlowTTLP",
+    "GaussianMixture",
+    "StandardNormal",
+    "VampPrior",
+]
