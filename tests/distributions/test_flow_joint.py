@@ -1,29 +1,16 @@
-"""A joint law through a flow: its conditions and marginals against quadrature, and what it refuses."""
+"""A joint law through a flow: its conditions, marginals, draws and gradients by quadrature and by Bayes."""
 
 import pyro.distributions as dist
 import pytest
 import torch
 from catalogue import NAN
+from flows import FORMS, bent_joint
 from scipy import stats
 
-import pyro_priors as pp
 from pyro_priors.distributions import ChainLaw, FlowJoint
 
-KINDS = {"digit": pp.Discrete(3), "age": pp.Continuous(2), "sex": pp.Discrete(2)}
-FORMS = {"factored": {"cores": "factored"}, "full": {"cores": "full"}, "ring": {"cores": "full", "boundary": "ring"}}
 forms = pytest.mark.parametrize("form", FORMS)
 SIDE, COUNT = 10.0, 160  # all but 1e-4 of the mass, and kinks of the networks to 1e-3
-
-
-def bent(form="factored", transform="affine", kinds=KINDS, dtype=torch.float64):
-    """A prior away from its start, whose attributes and latents depend on each other."""
-    torch.manual_seed(3)
-    prior = pp.FlowTTLP(2, kinds, 3, (8,), transform, 3, 4, order="random", **FORMS[form]).to(dtype)
-    with torch.no_grad():
-        for part, size in ((prior.base, 0.2), (prior.couplings, 0.2 if transform == "affine" else 0.05)):
-            for parameter in part.parameters():
-                parameter.add_(size * torch.randn_like(parameter))
-    return prior
 
 
 def grid():
@@ -37,12 +24,11 @@ def beside(z, *attributes):
     return torch.cat([z, torch.tensor(attributes, dtype=z.dtype).expand(len(z), -1)], -1)
 
 
-@forms
-@pytest.mark.parametrize("transform", ["affine", "spline"])
+@pytest.mark.parametrize(("form", "transform"), [("factored", "affine"), ("ring", "affine"), ("ring", "spline")])
 @torch.no_grad()
 def test_it_integrates_to_what_is_observed(form, transform):
     """Over z and the attributes that are missing, for every value of the others; 1 where nothing is observed."""
-    law, (z, cell) = bent(form, transform)(), grid()
+    law, (z, cell) = bent_joint(form, transform)(), grid()
     for observed in ((NAN, NAN, NAN), (2.0, NAN, NAN), (NAN, 0.3, 1.0), (0.0, -0.5, 0.0)):
         total = law.log_prob(beside(z, *observed)).exp().sum() * cell
         expected = law.log_prob(torch.tensor([NAN, NAN, *observed], dtype=torch.float64)).exp()
@@ -58,7 +44,7 @@ def test_it_integrates_to_what_is_observed(form, transform):
 @torch.no_grad()
 def test_latents_given_attributes(form):
     """p(z given y_ob) = p(z, y_ob) / p(y_ob), row by row, and integrates to 1 however it is asked."""
-    law, (z, cell) = bent(form)(), grid()
+    law, (z, cell) = bent_joint(form)(), grid()
     y = torch.tensor([[1.0, 0.4, NAN], [NAN, NAN, 1.0], [NAN] * 3], dtype=torch.float64)
     given = law.condition(y=y)
     assert isinstance(given, FlowJoint)
@@ -83,7 +69,7 @@ def test_latents_given_attributes(form):
 @torch.no_grad()
 def test_attributes_given_latents(form):
     """p(y_un given z, y_ob) by Bayes from the joint, however it is asked for; a row without z knows none."""
-    law = bent(form)()
+    law = bent_joint(form)()
     value = law.sample((5,))
     value[:, 3:] = NAN
     value[3, :2] = NAN
@@ -112,7 +98,7 @@ def test_attributes_given_latents(form):
 
 @torch.no_grad()
 def test_soft_evidence_is_weighed_where_the_base_weighs_it():
-    law, z = bent()(), grid()[0][::4001]
+    law, z = bent_joint()(), grid()[0][::4001]
     weights = torch.randn(5, 3, dtype=torch.float64)
     weights[:2] = 0  # of attributes alone: p(z, y) w(y) / sum
     weights[3] = 0
@@ -127,7 +113,7 @@ def test_soft_evidence_is_weighed_where_the_base_weighs_it():
 @forms
 @torch.no_grad()
 def test_with_the_identity_it_is_its_base(form):
-    prior = bent(form)
+    prior = bent_joint(form)
     base, law = prior.base(), FlowJoint(prior.base(), [dist.transforms.AffineTransform(0.0, 1.0)])
     value = base.sample((6,))
     value[0, :2] = value[1:3, 2] = value[2, 4] = NAN
@@ -151,7 +137,7 @@ def test_with_the_identity_it_is_its_base(form):
 @torch.no_grad()
 def test_draws_fit_the_density():
     """Codes seen from the base, given the attributes, fit it: 1e-4 a test."""
-    prior = bent()
+    prior = bent_joint()
     draws = prior().sample((4000,))
     z0 = torch.cat([prior.to_generation(draws[:, :2]), draws[:, 2:]], -1)
     base = prior.base()
@@ -175,7 +161,7 @@ def test_draws_fit_the_density():
 
 def test_imputation_keeps_what_is_given():
     """Rows without z get draws of p(z, y_un given y_ob); others keep z bit for bit; 5 standard errors."""
-    prior = bent()
+    prior = bent_joint()
     law = prior()
     value = law.sample((3,))
     value[0, :2] = value[0, 2] = value[1, 2:] = NAN
@@ -195,7 +181,7 @@ def test_imputation_keeps_what_is_given():
 @forms
 def test_gradients_reach_every_parameter(form):
     """Of densities, and pathwise of draws of z given y: those of central differences."""
-    prior = bent(form)
+    prior = bent_joint(form)
     value = prior().sample((6,)).detach()
     value[0, :2] = value[1, 3] = NAN
     parameters = list(prior.parameters())
@@ -228,7 +214,7 @@ def test_gradients_reach_every_parameter(form):
 
 def test_pathwise_gradients_are_unbiased():
     """Of the mean of a cost under p(z given y), against its quadrature; 4 standard errors of 4,000 draws."""
-    prior = bent()
+    prior = bent_joint()
     z, cell = grid()
     law = prior().condition(digit=torch.tensor(1.0)).marginal("z")
     target = [*list(prior.couplings.parameters())[:2], prior.base.loc]
@@ -243,92 +229,3 @@ def test_pathwise_gradients_are_unbiased():
         drawn = torch.stack(drawn)
         error = drawn.std(0) / 10**0.5
         assert ((drawn.mean(0) - wanted).abs() <= 6 * error + 1e-3).all()  # t of 9 degrees: 2e-4 an entry
-
-
-def test_the_surface():
-    law = bent()()
-    assert law.event_shape == (5,)
-    assert law.batch_shape == ()
-    assert repr(law) == f"FlowJoint(steps=5, base={law.base})"
-    assert not law.has_rsample
-    with pytest.raises(NotImplementedError, match="rsample: pathwise gradients need continuous variables"):
-        law.rsample()
-    assert law.variables is law.base.variables
-    assert isinstance(law.marginal("age"), ChainLaw)
-    assert isinstance(law.marginal(["digit", -1]), ChainLaw)
-    assert law.marginal([1, 0, 2]).event_shape == (3,)
-    assert law.expand((4, 2)).sample((3,)).shape == (3, 4, 2, 5)
-    assert law.expand((4,)).log_prob(law.sample()).shape == (4,)
-    assert law.mask(False).log_prob(law.sample()) == 0
-    assert law.expand((4,)).to_event(1).event_shape == (4, 5)
-    assert law.support.check(law.sample((3,))).all()
-    assert law.marginal("z").support is torch.distributions.constraints.real_vector
-    alone = law.marginal("z")
-    alone.has_rsample = False  # as Pyro's `has_rsample_` does
-    assert not alone.expand((2,)).has_rsample
-    assert law.log_prob(torch.full((5,), NAN)) == 0
-    z0 = law.to_generation(law.sample((3,))[:, :2])
-    torch.testing.assert_close(law.to_generation(law.to_representation(z0)), z0)
-
-
-def test_what_it_refuses():
-    law, value = bent()(), bent()().sample((4,))
-    value[1, :2] = value[2, 0] = NAN
-    part = r"z: expected all latents of a row or none of them \(NaN\), got 1 rows with some, the first at index \(2,\)"
-    why = r"a part of them would have to be integrated out through the flow, which has no closed form"
-    given = law.condition(digit=torch.tensor(0.0))
-    for call, message in (
-        (lambda: law.log_prob(value), rf"{part} without z\[0\]: {why}"),
-        (lambda: law.impute(value), part),
-        (lambda: law.state_probs(value), part),
-        (lambda: law.most_probable(value), part),
-        (lambda: law.condition(z=value[:, :2]), part),
-        (lambda: law.marginal("z").log_prob(value[:, :2]), part),
-        (lambda: law.marginal(1), rf"names: expected all latents, the block z, or none, got z\[1\]: {why}"),
-        (lambda: given.marginal([0, "age"]), r"names: expected all latents, the block z, or none, got z\[0\]"),
-        (lambda: law.marginal("height"), "unknown variable 'height'"),
-        (lambda: law.marginal([]), "names: expected at least one variable"),
-        (lambda: given.marginal("digit"), "digit: not among the variables that are left"),
-        (
-            lambda: law.most_probable(value[:2]),
-            "value: expected latents that are given, got 1 rows where they are miss",
-        ),
-        (lambda: law.log_prob(value[:, :4]), r"value: expected a last dimension of 5, got shape \(4, 4\)"),
-        (lambda: law.log_prob([0.0] * 5), "value: expected a tensor of real numbers, got list"),
-        (lambda: law.log_prob(torch.tensor([torch.inf, 0, 0, 0, 0])), r"z\[0\]: expected a finite value or NaN"),
-        (lambda: law.log_prob(torch.tensor([0.0, 0, 3, 0, 0])), r"digit: expected one of 0..2"),
-        (lambda: law.condition(z=torch.zeros(3)), r"z: expected a last dimension of 2, got shape \(3,\)"),
-        (lambda: law.condition(z="a"), "z: expected a tensor, got 'a'"),
-        (lambda: law.condition(z=[torch.inf, 0.0]), "z: expected finite values or NaN, got infinite ones"),
-        (lambda: law.condition(z=torch.zeros(2), height=1.0), "unknown variable 'height'"),
-        (lambda: law.condition(digit=0.0, y=torch.zeros(3)), "y: given twice"),
-        (lambda: law.condition(z=torch.zeros(2), y=torch.zeros(3)), "condition: every variable is given"),
-        (lambda: law.weigh(torch.zeros(5)), "log_weights: expected a tensor of shape"),
-        (lambda: law.categorical("age"), "age: expected one discrete variable"),
-        (lambda: law.to_generation(torch.zeros(3)), "z: expected shape"),
-        (lambda: FlowJoint(pp.TTLP(0, KINDS)(), []), "unknown variable 'z'"),
-        (lambda: FlowJoint(law.base.condition(z=torch.zeros(2)), []), "z: not among the variables that are left"),
-        (lambda: FlowJoint(law.base.marginal([0, "y"]), []), "base: expected a law whose first columns are a block z"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            call()
-    for name in ("mean", "variance"):
-        with pytest.raises(
-            NotImplementedError, match=rf"{name}: .* has no closed form; .* marginal\(attributes\).{name}"
-        ):
-            getattr(law, name)
-    assert law.marginal("y").mean[0].isnan()
-    assert law.marginal("y").mean[1].isfinite()
-
-
-def test_a_part_of_the_latents_is_no_density_where_nobody_checks():
-    prior = bent()
-    with torch.no_grad():
-        value = prior().sample((3,))
-    value[1, 1] = NAN
-    prior_law = prior.base()
-    prior_law._validate_args = False
-    law = FlowJoint(prior_law, prior.steps(), validate_args=False)
-    score = law.log_prob(value)
-    assert score[[0, 2]].isfinite().all()
-    assert not score[1].isfinite()
