@@ -191,7 +191,7 @@ CASES = {
     "vectors and more, ring": ("wdcv", 2, "ring"),
     "vectors and more, train": ("Duwc", 3, "train"),
     "vectors and more, factored": ("wcDv", 4, "factored"),
-    "vectors on uneven bonds": ("vdw", (1, 3, 2, 2), "train"),
+    "vectors on uneven bonds": ("vdw", (3, 2, 3, 3), "ring"),
     "a vector of one number": ("codo", 3, "factored"),
     "a vector with states of its own": ("dVvc", 3, "factored"),
     "vectors of rank one": ("vDu", 1, "factored"),
