@@ -35,6 +35,7 @@ class Model(TwoLevel):
     top_epochs: int = knob(10, top=bool)  # Epochs (after the blind ones) over which the others are given up.
     reads: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) reads (paper's first).
     warm_categories: bool = False  # Let the warm-up weigh the categories' KL too (the paper's; c may collapse).
+    covariance: Literal["diagonal", "full"] = "diagonal"  # Of the prior's Gaussians.
     spread: float = 0.5  # Standard deviation of the prior's means at the start.
     temperature: float = knob(1.0, estimator="gumbel")  # Of relaxed draws, at the start.
     last_temperature: float = knob(0.5, estimator="gumbel")  # Of relaxed draws, from --temperature-epochs on.
@@ -73,7 +74,7 @@ class Model(TwoLevel):
         latent_dim, hidden = self.latent_dim, self.hidden
         encoder = networks.GatedMLPCategoricalEncoder(image_shape, self.categories, latent_dim, hidden, self.reads)
         decoder = networks.GatedMLPDecoder(latent_dim + self.categories, image_shape, hidden[::-1])
-        prior = CategoricalGaussian(self.categories, latent_dim, spread=self.spread)
+        prior = CategoricalGaussian(self.categories, latent_dim, self.covariance, spread=self.spread)
         how = {"estimator": self.estimator, "temperature": self.temperature, "top": self.top}
         return programs.CategoricalVAE(encoder, decoder, prior, self.make_likelihood(), **how)
 

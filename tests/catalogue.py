@@ -102,6 +102,31 @@ def of_categories(prior: Any, value: Tensor) -> Tensor:
     return by_components(prior.loc.new_zeros(len(prior.loc)), prior.loc, prior.log_scale.exp(), value)
 
 
+def coupled(prior: Any) -> nn.Module:
+    """A mixture of full covariances, which start diagonal, with others."""
+    nn.init.normal_(prior.coupling, std=0.5)
+    return prior
+
+
+def by_covariances(log_weights: Tensor, prior: Any, value: Tensor) -> Tensor:
+    """Of a mixture of full covariances: those of z = loc + B (z - loc) + scale eps, all components summed."""
+    scale, size = 1e-4 + prior.log_scale.detach().exp(), prior.latent_dim
+    regressions = torch.zeros(len(scale), size, size, dtype=scale.dtype)
+    rows, columns = zip(*[(i, j) for i in range(size) for j in range(i)], strict=True)
+    regressions[:, list(rows), list(columns)] = prior.coupling.detach()
+    mixing = torch.linalg.inv(torch.eye(size, dtype=scale.dtype) - regressions) * scale.unsqueeze(1)
+    normal = torch.distributions.MultivariateNormal(prior.loc.detach(), mixing @ mixing.mT)
+    return (normal.log_prob(value.unsqueeze(1)) + log_weights.log_softmax(0)).logsumexp(-1)
+
+
+def of_full_mixture(prior: Any, value: Tensor) -> Tensor:
+    return by_covariances(prior.logits.detach(), prior, value)
+
+
+def of_full_categories(prior: Any, value: Tensor) -> Tensor:
+    return by_covariances(prior.loc.new_zeros(len(prior.loc)), prior, value)
+
+
 def of_posteriors(prior: Any, value: Tensor) -> Tensor:
     posteriors = prior.encode(prior.prior.pseudo_inputs).base_dist
     return by_components(posteriors.loc.new_zeros(len(posteriors.loc)), posteriors.loc, posteriors.scale, value)
@@ -126,6 +151,10 @@ PRIORS = {
     "GaussianMixture": Entry(lambda: pp.GaussianMixture(3, 4), of_mixture),
     "GaussianMixture equal": Entry(lambda: pp.GaussianMixture(3, 4, "equal"), of_mixture),
     "GaussianMixture fixed": Entry(lambda: pp.GaussianMixture(3, 4, fixed=True), of_mixture, learns=False),
+    "GaussianMixture full": Entry(lambda: coupled(pp.GaussianMixture(3, 4, covariance="full")), of_full_mixture),
+    "CategoricalGaussian full": Entry(
+        lambda: coupled(pp.CategoricalGaussian(4, 3, covariance="full")), of_full_categories
+    ),
     "CategoricalGaussian": Entry(lambda: pp.CategoricalGaussian(4, 3), of_categories),
     "CategoricalGaussian fixed": Entry(lambda: pp.CategoricalGaussian(4, 3, fixed=True), of_categories, learns=False),
     "VampPrior": Entry(lambda: EncodedVamp(4, 3), of_posteriors),

@@ -40,6 +40,7 @@ class Adversarial(Networks):
 
     prior: str = "trip"  # Law of the latents, or of latents and attributes: its knobs are those of that prior.
     latent_dim: int = 128  # Number of latent dimensions, the size of z.
+    standard_start: bool = knob(True, standardizes=True)  # Start latents at mean 0 and deviation 1, as N(0, I) does.
     estimator: Literal["pathwise", "reinforce", "rloo"] = knob(
         "pathwise", learns=True
     )  # How gradients reach the prior.
@@ -161,6 +162,8 @@ class Adversarial(Networks):
         program = super().start(images)
         if self.conditional and self.init == "mixture":
             tie(program.prior, images.train.labels)
+        if self.standardizes and self.standard_start:
+            program.prior.standardize()  # a training that is resumed then loads its own
         return program
 
     # ---- training

@@ -1,15 +1,65 @@
 """The two-level law of CP-VAE: a category, and a Gaussian given it."""
 
+from abc import abstractmethod
+from typing import Any
+
 import pyro.distributions as dist
 import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.distributions.full_gaussian_mixture import FullGaussianMixture
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
+from pyro_priors.distributions.mixture_law import MixtureLaw
 from pyro_priors.distributions.precise_normal import PreciseNormal
+from pyro_priors.distributions.precision_normal import PrecisionNormal
 
 
-class CategoricalGaussian(GaussianMixture):
+class TwoLevels(MixtureLaw):
+    """The two levels of a mixture of equal weights."""
+
+    def categories(self) -> dist.Categorical:
+        """p(c): uniform over 0..K-1, batch shape ``()``."""
+        return dist.Categorical(logits=self.loc.new_zeros(len(self.loc)))
+
+    def component(self, c: Tensor) -> dist.TorchDistribution:
+        """p(z given c): batch shape ``(*)``, event shape ``(d,)``.
+
+        Args:
+            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its
+                relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
+
+        Raises:
+            ValueError: other integers or another size, floats that do not sum to one.
+        """
+        self._versions.check()
+        if c.is_floating_point():
+            if c.shape[-1:] != self.loc.shape[:1]:
+                raise ValueError(f"c: expected a last dimension of {len(self.loc)}, got shape {tuple(c.shape)}")
+            if self._validate_args and not ((c >= 0).all() and ((c.sum(-1) - 1).abs() < 0.01).all()):
+                raise ValueError("c: expected floats that are not negative and sum to one along the last dimension")
+            with torch.autocast(c.device.type, enabled=False):
+                return self._of_type(self._mixed(c.to(self.loc)))
+        c = c.long()  # booleans would choose rows
+        if self._validate_args and not constraints.integer_interval(0, len(self.loc) - 1).check(c).all():
+            raise ValueError(f"c: expected categories 0..{len(self.loc) - 1}, got {int(c.min())}..{int(c.max())}")
+        return self._of_type(self._chosen(c))
+
+    def _of_type(self, law: Any) -> dist.TorchDistribution:
+        """Draws have the type of the parameters."""
+        getattr(law, "base_dist", law).dtype = self.dtype
+        return law
+
+    @abstractmethod
+    def _chosen(self, c: Tensor) -> dist.TorchDistribution:
+        """p(z given c) for integers."""
+
+    @abstractmethod
+    def _mixed(self, c: Tensor) -> dist.TorchDistribution:
+        """That of the parameters weighted by c."""
+
+
+class CategoricalGaussian(TwoLevels, GaussianMixture):
     r"""A category c of K equally probable ones, then a Gaussian with diagonal covariance that belongs to it.
 
     .. math:: p(c) = 1/K, \qquad p(z \mid c) = \prod_i N(z_i \mid \mathtt{loc}[c, i], \mathtt{scale}[c, i])
@@ -49,35 +99,46 @@ class CategoricalGaussian(GaussianMixture):
     def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None):
         super().__init__(loc.new_zeros(loc.shape[:1]), loc, scale, validate_args)
 
-    def categories(self) -> dist.Categorical:
-        """p(c): uniform over 0..K-1, batch shape ``()``."""
-        return dist.Categorical(logits=self.loc.new_zeros(len(self.loc)))
+    def _chosen(self, c: Tensor) -> dist.TorchDistribution:
+        return PreciseNormal(self.loc[c], self.scale[c]).to_event(1)
 
-    def component(self, c: Tensor) -> dist.TorchDistribution:
-        """p(z given c): batch shape ``(*)``, event shape ``(d,)``.
+    def _mixed(self, c: Tensor) -> dist.TorchDistribution:
+        return PreciseNormal(c @ self.loc, c @ self.scale).to_event(1)
 
-        Args:
-            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its
-                relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
 
-        Raises:
-            ValueError: other integers or another size, floats that do not sum to one.
-        """
-        self._versions.check()
-        if c.is_floating_point():
-            if c.shape[-1:] != self.loc.shape[:1]:
-                raise ValueError(f"c: expected a last dimension of {len(self.loc)}, got shape {tuple(c.shape)}")
-            if self._validate_args and not ((c >= 0).all() and ((c.sum(-1) - 1).abs() < 0.01).all()):
-                raise ValueError("c: expected floats that are not negative and sum to one along the last dimension")
-            with torch.autocast(c.device.type, enabled=False):
-                c = c.to(self.loc)
-                return self._normal(c @ self.loc, c @ self.scale)
-        c = c.long()  # booleans would choose rows
-        if self._validate_args and not constraints.integer_interval(0, len(self.loc) - 1).check(c).all():
-            raise ValueError(f"c: expected categories 0..{len(self.loc) - 1}, got {int(c.min())}..{int(c.max())}")
-        return self._normal(self.loc[c], self.scale[c])
+class FullCategoricalGaussian(TwoLevels, FullGaussianMixture):
+    r"""As `CategoricalGaussian`, where Gaussians have full covariances.
 
-    def _normal(self, loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
-        law = PreciseNormal(loc, scale)
-        law.dtype = self.dtype
-        return law.to_event(1)
+    .. math:: p(c) = 1/K, \qquad p(z \mid c) = N(z \mid \mathtt{loc}[c], \Sigma_c), \quad \Sigma_c^{-1} = L_c^T L_c
+
+    A relaxed c mixes means, conditional scales 1 / L_ii and the regressions of every coordinate on those before it.
+
+    Args:
+        loc: ``(K, d)``.
+        factor: L, ``(K, d, d)``, lower triangular with a positive diagonal.
+
+    Raises:
+        ValueError: as `FullGaussianMixture`.
+
+    Example:
+        >>> import torch
+        >>> law = FullCategoricalGaussian(torch.zeros(3, 2), torch.eye(2).expand(3, 2, 2))
+        >>> law.component(torch.tensor([0, 2])).log_prob(torch.zeros(2))
+        tensor([-1.8379, -1.8379])
+    """
+
+    def __init__(self, loc: Tensor, factor: Tensor, validate_args: bool | None = None):
+        super().__init__(loc.new_zeros(loc.shape[:1]), loc, factor, validate_args)
+
+    def _chosen(self, c: Tensor) -> dist.TorchDistribution:
+        return self._normal(self.loc[c], self.factor[c])
+
+    def _mixed(self, c: Tensor) -> dist.TorchDistribution:
+        scale = self.factor.diagonal(dim1=-2, dim2=-1).reciprocal()
+        regressions = (c @ (self.factor * scale.unsqueeze(-1)).flatten(1)).unflatten(-1, self.factor.shape[1:])
+        return self._normal(c @ self.loc, regressions / (c @ scale).unsqueeze(-1))
+
+    def _normal(self, loc: Tensor, factor: Tensor) -> dist.TorchDistribution:
+        law = PrecisionNormal(loc, factor, validate_args=False)
+        law._validate_args = self._validate_args  # of values: the parameters are known
+        return law

@@ -1,7 +1,7 @@
 """A learnable Gaussian for each of K categories."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyro.distributions as dist
 import torch
@@ -9,12 +9,14 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from pyro_priors import distributions
-from pyro_priors.checks import check_count
+from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.codes import check_codes, check_laws, inliers, means_and_scales, warn_if_narrow
-from pyro_priors.modules.fitting import clusters_of
+from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
+from pyro_priors.modules.fitting import clusters_of, full_clusters
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
+from pyro_priors.modules.rescaling import rescale_gaussians
 from pyro_priors.ops import full_precision
 
 
@@ -23,9 +25,11 @@ class CategoricalGaussian(Prior):
 
     p(c) = 1/K, p(z | c) = prod_i N(z_i | loc[c, i], exp(log_scale[c, i]))
 
+    If the covariance is full, the mean of z_i is linear in those before it, as in `GaussianMixture`.
+
     Shapes:
-        calling it returns a `pyro_priors.distributions.CategoricalGaussian`, the mixture over z, event ``(d,)``;
-        `categories` and `component` give its two levels.
+        calling it returns a `pyro_priors.distributions.CategoricalGaussian` or `FullCategoricalGaussian`, the mixture
+        over z, event ``(d,)``; `categories` and `component` give its two levels.
 
     Note:
         The means start as draws from N(0, spread^2): categories that start alike are never told apart, and those that
@@ -37,11 +41,12 @@ class CategoricalGaussian(Prior):
     Args:
         categories: number K of categories; 1 gives one learnable Gaussian (CP1, eq. 15).
         latent_dim: size d of z.
+        covariance: ``"diagonal"`` or ``"full"``.
         spread: standard deviation of the means at the start.
         fixed: keep everything at its random initialisation, as buffers.
 
     Raises:
-        ValueError: a size below 1, a spread that is not positive.
+        ValueError: a size below 1, a spread that is not positive, an unknown kind of covariance.
 
     See Also:
         `GaussianMixture`, whose categories are summed out always; `programs.CategoricalVAE`.
@@ -55,20 +60,35 @@ class CategoricalGaussian(Prior):
     """
 
     if TYPE_CHECKING:
-        __call__: Callable[[], distributions.CategoricalGaussian]
+        __call__: Callable[[], distributions.CategoricalGaussian | distributions.FullCategoricalGaussian]
     loc: Tensor
     log_scale: Tensor
+    coupling: Tensor | None
 
-    def __init__(self, categories: int, latent_dim: int, *, spread: float = 0.5, fixed: bool = False):
+    def __init__(
+        self,
+        categories: int,
+        latent_dim: int,
+        covariance: Literal["diagonal", "full"] = "diagonal",
+        *,
+        spread: float = 0.5,
+        fixed: bool = False,
+    ):
         super().__init__()
         self.num_categories = check_count("categories", categories)
         self.latent_dim, self.fixed = check_count("latent_dim", latent_dim), fixed
         if not spread > 0:
             raise ValueError(f"spread: expected a positive number, got {spread}")
+        check_choice("covariance", covariance, ("diagonal", "full"))
+        self.covariance = covariance
         own(self, "loc", spread * torch.randn(categories, latent_dim), fixed)
         own(self, "log_scale", torch.zeros(categories, latent_dim), fixed)
+        full = torch.zeros(categories, packed_size(latent_dim)) if covariance == "full" else None
+        own(self, "coupling", full, fixed)
 
-    def forward(self) -> distributions.CategoricalGaussian:
+    def forward(self) -> distributions.CategoricalGaussian | distributions.FullCategoricalGaussian:
+        if self.coupling is not None:
+            return distributions.FullCategoricalGaussian(self.loc, factor_of(self.log_scale, self.coupling))
         return distributions.CategoricalGaussian(self.loc, full_precision(self.log_scale).exp())
 
     @torch.no_grad()
@@ -123,18 +143,28 @@ class CategoricalGaussian(Prior):
         held_out = z[held] + scale[held] * torch.randn_like(z[held])
         z, scale, probs = z[used], scale[used], None if probs is None else probs[used]
         probs = clusters_of(z, scale, self.num_categories) if probs is None else probs
+        fitted, parameters = self._fit(z, scale, probs)
+        if not force and not improves(fitted, self(), held_out):
+            return False
+        for name, value in parameters.items():
+            getattr(self, name).copy_(value)
+        return True
+
+    def _fit(self, z: Tensor, scale: Tensor, probs: Tensor) -> tuple[Distribution, dict[str, Tensor]]:
+        """The law of the clusters' Gaussians, and its parameters."""
+        if self.coupling is not None:
+            loc, factor = full_clusters(z, scale, probs)
+            log_scale, coupling = parameters_of(factor)
+            law = distributions.FullCategoricalGaussian(loc, factor)
+            return law, {"loc": loc, "log_scale": log_scale, "coupling": coupling}
         weights = (probs / probs.sum(0).clamp(min=1e-6)).T  # (K, n)
         centre = z.mean(0)
         off = z - centre  # squares of large codes would swallow their spread
         loc = weights @ off
         variance = weights @ (off.square() + scale.square()) - loc.square()
         floor = 1e-4 * (z.var(0, correction=0) + scale.square().mean(0)).clamp(min=1e-8)
-        fitted = distributions.CategoricalGaussian(centre + loc, variance.maximum(floor).sqrt())
-        if not force and not improves(fitted, self(), held_out):
-            return False
-        self.loc.copy_(fitted.loc)
-        self.log_scale.copy_(fitted.scale.log())
-        return True
+        law = distributions.CategoricalGaussian(centre + loc, variance.maximum(floor).sqrt())
+        return law, {"loc": law.loc, "log_scale": law.scale.log()}
 
     def categories(self) -> dist.Categorical:
         """p(c), uniform."""
@@ -144,11 +174,16 @@ class CategoricalGaussian(Prior):
         """p(z given c) for integers c ``(*)`` or a relaxed one-hot c ``(*, K)``."""
         return self().component(c)
 
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        rescale_gaussians(self, shift, scale)
+
     def schema(self) -> dict[str, Any]:
-        return {**super().schema(), "categories": self.num_categories}
+        full = {} if self.coupling is None else {"covariance": "full"}  # files of before say nothing of it
+        return {**super().schema(), "categories": self.num_categories, **full}
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         return plane_of_mixture(law, dims)
 
     def extra_repr(self) -> str:
-        return f"c: Discrete({self.num_categories}), z: {self.latent_dim} x real, fixed={self.fixed}"
+        covariance = "" if self.coupling is None else ", covariance=full"
+        return f"c: Discrete({self.num_categories}), z: {self.latent_dim} x real{covariance}, fixed={self.fixed}"

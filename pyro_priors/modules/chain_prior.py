@@ -1,6 +1,6 @@
 """What TRIP and TTLP share: ownership of the parameters of a chain, its order, and how both are set from data."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -18,6 +18,7 @@ from pyro_priors.modules.latents import component_scale
 from pyro_priors.modules.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
+from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
@@ -38,10 +39,11 @@ class ChainPrior(Prior):
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
-    before: ClassVar = {"cores": "full"}  # arguments of files that were written before there was a choice
+    before: ClassVar = {"cores": "full", "block_size": None}  # arguments of files from before there was a choice
     if TYPE_CHECKING:
         __call__: Callable[[], ChainLaw]
     log_cores: Tensor
+    vectors: Sequence[VectorLeaf]
     loc: Tensor | None
     log_scale: Tensor | None
     order: Tensor | None
@@ -69,9 +71,8 @@ class ChainPrior(Prior):
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         vectors = [cast(Vector, variables.kinds[v]) for v in variables.vectors]
-        self.vectors = nn.ModuleList(
-            VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors
-        )
+        leaves = [VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors]
+        self.vectors = nn.ModuleList(leaves) if leaves else []
         self.register_buffer("order", chain)
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []
@@ -83,7 +84,9 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
-        law.watch(**self._tables(), **dict(self.vectors.named_parameters()))  # of which the law's own are made
+        law.watch(
+            **self._tables(), **dict(nn.ModuleList(self.vectors).named_parameters())
+        )  # of which the law's own are made
         if self._notices and not self.order_laid:  # laid: by weights that were loaded
             law.notices = self._notices
         return law
@@ -169,6 +172,17 @@ class ChainPrior(Prior):
         )
         narrow = -log_scale - 0.5 * variance[columns, None] * (-2 * log_scale).exp()
         return smooth + torch.where(used, narrow, 0.0).sum()
+
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        variables = self._variables  # the latents' columns are the first
+        alone = [column for column in variables.continuous if column < len(shift)]
+        if self.loc is not None and self.log_scale is not None:
+            leaves = self.loc[: len(alone)], self.log_scale[: len(alone)]
+            rescale_leaves(*leaves, shift[alone, None], scale[alone, None])
+        for v, leaf in zip(variables.vectors, self.vectors, strict=True):
+            columns = list(variables.columns_of[v])
+            if columns[0] < len(shift):
+                rescale_gaussians(leaf, shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)

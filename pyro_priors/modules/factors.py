@@ -41,7 +41,9 @@ def factor_of(log_scale: Tensor, coupling: Tensor) -> Tensor:
     precise = (SCALE_FLOOR + full_precision(log_scale).exp()).reciprocal()
     flat = precise.new_zeros(*coupling.shape[:-1], size * size)
     below = flat.index_copy(-1, _places(size, flat.device), -full_precision(coupling))
-    return precise.unsqueeze(-1) * (below.unflatten(-1, (size, size)) + torch.eye(size).to(flat))
+    return precise.unsqueeze(-1) * (
+        below.unflatten(-1, (size, size)) + torch.eye(size, dtype=flat.dtype, device=flat.device)
+    )
 
 
 def parameters_of(factor: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,8 @@ import numpy
 import torch
 from torch import Tensor
 
+from pyro_priors.modules.clustered_vectors import Moments, shrunk, weighted_moments
+
 
 def fit_mixture(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
     """A Gaussian mixture with diagonal covariance, by EM.
@@ -52,6 +54,23 @@ def clusters_of(z: Tensor, scale: Tensor, clusters: int, restarts: int = 4) -> T
     best = max(fits, key=lambda fit: fit.lower_bound_).predict_proba(rows.numpy())
     used = torch.arange(clusters) % count
     return (torch.from_numpy(best)[:, used] / torch.bincount(used, minlength=count)[used]).to(z)
+
+
+def full_clusters(z: Tensor, scale: Tensor, probs: Tensor) -> tuple[Tensor, Tensor]:
+    """The Gaussian of each cluster of codes, those of a small cluster held near the covariance within all of them.
+
+    Shapes:
+        means and standard deviations of the codes, ``(n, d)`` each, their clusters ``(n, K)`` -> ``loc (K, d)``,
+        precision factors ``(K, d, d)``
+    """
+    centre, spread = z.mean(0), (z.var(0, correction=0) + scale.square().mean(0)).sqrt().clamp(min=1e-6)
+    x, wide, shares = ((z - centre) / spread).double(), (scale / spread).double(), probs.double()
+    parts = [weighted_moments(*some) for some in zip(x.split(2000), shares.split(2000), strict=True)]
+    counts, first, second = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
+    loc, covariance = shrunk(Moments(counts, first, second + torch.diag_embed(shares.T @ wide.square())))
+    eye = torch.eye(z.shape[1], dtype=covariance.dtype, device=covariance.device).expand_as(covariance)
+    factor = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), eye, upper=False)
+    return centre + (loc * spread).to(z), (factor / spread).to(z)
 
 
 def _annealed_mixture(rows: numpy.ndarray, count: int, covariance: str) -> Any:

@@ -14,7 +14,7 @@ from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions.flow_normal import forgetful
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.couplings import affine_coupling, spline_coupling
+from pyro_priors.modules.couplings import affine_coupling, make_identity, spline_coupling
 from pyro_priors.modules.forms import Init
 from pyro_priors.modules.ownership import freeze
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts, knob
@@ -126,6 +126,15 @@ class FlowNormal(Prior):
         codes = self.to_generation(codes)
         return reinitialize(codes if isinstance(z, Tensor) else Delta(codes, event_dim=1), force=force)
 
+    @torch.no_grad()
+    def standardize(self) -> None:
+        """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
+        if not isinstance(self.base, Prior):
+            raise NotImplementedError(f"standardize: expected a base on Prior, got {type(self.base).__name__}")
+        self.base.standardize()
+        for coupling in self.couplings:
+            make_identity(coupling)
+
     def schema(self) -> dict[str, Any]:
         size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}
         base = self.base.schema() if isinstance(self.base, Prior) else {"law": type(self.base).__name__}
@@ -166,6 +175,10 @@ class FlowNormalKnobs(PriorKnobs):
     @property
     def reinitializes(self) -> bool:
         return self.learns and self.flow_base == "trip"
+
+    @property
+    def standardizes(self) -> bool:
+        return True
 
     def build(self, setting: Setting) -> FlowNormal:
         base = None

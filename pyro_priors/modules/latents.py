@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,24 +11,27 @@ from pyro_priors.checks import check_count
 from pyro_priors.distributions.kinds import Continuous, Covariance, Kind, Vector, states_of
 from pyro_priors.modules.forms import CoreForm, Init
 
+BlockSize = int | Literal["auto"] | None
 COMPONENTS = 10  # Gaussians of a variable that has states of its own
 
 
 def latent_kinds(
     latent_dim: int,
     components: int | None,
-    block_size: int | None,
+    block_size: BlockSize,
     covariance: Covariance,
     factors: int | None,
     cores: CoreForm,
     rank: int,
 ) -> list[Kind]:
-    """Scalars, or vectors of so many latents (the last of what is left).
+    """Scalars, or vectors of so many latents (the last of what is left); what ``"auto"`` is says `TTLP`.
 
     Raises:
         ValueError: sizes out of range, a covariance without vectors, components of vectors whose Gaussians are the
             bond's.
     """
+    if block_size == "auto":
+        block_size = latent_dim if latent_dim and cores == "factored" and components is None else None
     count = COMPONENTS if components is None else check_count("components", components)
     if block_size is None:
         if covariance != "full" or factors is not None:

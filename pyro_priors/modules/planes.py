@@ -4,6 +4,7 @@ import pyro.distributions as dist
 import torch
 from torch.distributions import Distribution, Independent, Normal
 
+from pyro_priors.distributions import FullGaussianMixture
 from pyro_priors.modules.prior import check_dims
 
 
@@ -20,10 +21,12 @@ def plane_of_normal(law: Distribution, dims: tuple[int, int]) -> Distribution | 
 
 
 def plane_of_mixture(law: Distribution, dims: tuple[int, int]) -> Distribution | None:
-    """That of a mixture of independent normals."""
+    """That of a mixture of Gaussians."""
     check_dims(dims, law.event_shape[0])
     if law.event_shape == (2,):
         return law
+    if isinstance(law, FullGaussianMixture):
+        return law.marginal(dims)
     if not isinstance(law, torch.distributions.MixtureSameFamily):
         return None
     component = plane_of_normal(law.component_distribution, dims)

@@ -66,6 +66,11 @@ class PriorKnobs(ABC):
         """Whether its module can be set from encoded data, by a method `reinitialize`."""
         return False
 
+    @property
+    def standardizes(self) -> bool:
+        """Whether its module can start at mean 0 and standard deviation 1, by a method `standardize`."""
+        return False
+
     @abstractmethod
     def build(self, setting: Setting) -> nn.Module:
         """A fresh module with these knobs, seeded by torch's global generator."""

@@ -146,6 +146,10 @@ class TRIPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
+    @property
+    def standardizes(self) -> bool:
+        return True
+
     def build(self, setting: Setting) -> TRIP:
         how = {"cores": self.cores, "order": self.order, "fixed": self.fixed, "local": self.local}
         how |= {"block_size": self.block_size, "covariance": self.covariance, "factors": self.factors}
@@ -154,10 +158,11 @@ class TRIPKnobs(PriorKnobs):
 
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
-    check_counts(knobs, "rank")
+    check_counts(knobs, "rank", *(("components",) if knobs.components is not None else ()))
     check_rank(knobs.rank, knobs.local or 1, knobs.init)
     cores = knobs.cores or ("full" if knobs.block_size is None else "factored")
     check_boundary(knobs.boundary, cores)
-    components = None if knobs.joint and knobs.block_size else knobs.components  # which attributes have too
-    sizes = components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank
-    latent_kinds(knobs.block_size or 1, *sizes)
+    if knobs.block_size != "auto":
+        components = None if knobs.joint and knobs.block_size else knobs.components  # which attributes have too
+        sizes = components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank
+        latent_kinds(knobs.block_size or 1, *sizes)

@@ -16,7 +16,7 @@ from pyro_priors.distributions.kinds import Covariance, Kind
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
-from pyro_priors.modules.latents import COMPONENTS, attribute_kinds, latent_kinds, random_leaves
+from pyro_priors.modules.latents import COMPONENTS, BlockSize, attribute_kinds, latent_kinds, random_leaves
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
 from pyro_priors.modules.trip import check_knobs
@@ -49,7 +49,9 @@ class TTLP(ChainPrior):
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
         local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
-        block_size, covariance, factors: see `TRIP`.
+        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components` or
+            places for each latent in the order are given, and a lattice of scalars on full ones.
+        covariance, factors: see `TRIP`.
 
     Raises:
         ValueError: a size out of range, an unknown boundary, init, form or order, a ring of factored cores, local not
@@ -77,13 +79,15 @@ class TTLP(ChainPrior):
         *,
         fixed: bool = False,
         local: int | None = None,
-        block_size: int | None = None,
+        block_size: BlockSize = "auto",
         covariance: Covariance = "full",
         factors: int | None = None,
     ):
         check_count("latent_dim", latent_dim, least=0)
         check_choice("cores", cores, ("full", "factored"))
         _check_attributes(attributes)
+        if block_size == "auto" and not isinstance(order, str) and len(order) > 1 + len(attributes):
+            block_size = None  # each latent has a place in that order
         block = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
         others = attribute_kinds(attributes, cores, rank)
         kinds: dict[str, Kind | Sequence[Kind]] = {**({"z": block} if block else {}), **others}
@@ -160,7 +164,7 @@ class TTLPKnobs(PriorKnobs):
     rank: int = 64  # States of a bond.
     local: int | None = None  # Of these, how many a cluster has at the start; None: see `TTLP`.
     cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
-    block_size: int | None = None  # Latents of a vector variable; None: each latent by itself (the papers').
+    block_size: BlockSize = "auto"  # Latents of a vector; None: each by itself (the papers'); auto: see `TTLP`.
     covariance: Covariance = "full"  # Of the Gaussians of a vector.
     factors: int | None = None  # Of a low-rank covariance; None: 8.
 
@@ -174,10 +178,15 @@ class TTLPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
+    @property
+    def standardizes(self) -> bool:
+        return True
+
     def build(self, setting: Setting) -> TTLP:
         every = Continuous(self.components or COMPONENTS)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
-        components = None if self.block_size and self.cores == "factored" else self.components
+        vectors = self.block_size not in (None, "auto") and self.cores == "factored"
+        components = None if vectors else self.components
         size = setting.latent_dim, kinds, components, self.rank
         how = {"local": self.local, "block_size": self.block_size, "covariance": self.covariance}
         return TTLP(*size, self.boundary, self.order, self.init, self.cores, **how, factors=self.factors)

@@ -16,6 +16,8 @@ PRIORS = {
     "TTLP": lambda: pp.TTLP(6, {"digit": pp.Discrete(3)}, components=4, rank=4, cores="full", order="random"),
     "GaussianMixture": lambda: pp.GaussianMixture(6, 4),
     "CategoricalGaussian": lambda: pp.CategoricalGaussian(4, 6),
+    "GaussianMixture full": lambda: pp.GaussianMixture(6, 4, covariance="full"),
+    "CategoricalGaussian full": lambda: pp.CategoricalGaussian(4, 6, "full"),
     "FlowNormal": lambda: pp.FlowNormal(6, layers=2, hidden=(4,), base=pp.GaussianMixture(6, 4)),
 }
 every = pytest.mark.parametrize("name", PRIORS)

@@ -72,6 +72,11 @@ def test_mistakes():
         ("ttlp", {"local": 2, "init": "noise"}, "local: expected 1 with init='noise', which knows no clusters, got 2"),
         ("ttlp", {"components": 0}, "components: expected at least 1, got 0"),
         ("gmm", {"components": 0}, "components: expected at least 1, got 0"),
+        (
+            "gmm",
+            {"fixed": True, "covariance": "full"},
+            "covariance: expected diagonal, .* with fixed, got full",
+        ),
         ("vamp", {"pseudo_inputs": 0}, "pseudo_inputs: expected at least 1, got 0"),
         ("flow", {"layers": 0}, "layers: expected at least 1, got 0"),
         ("flow", {"flow_hidden": ()}, r"flow_hidden: expected one width or more, each at least 1, got \(\)"),

@@ -48,6 +48,16 @@ DIFFERENCES = {  # two priors, what the second's weights lack for the first
     "law": (pp.StandardNormal(2), pp.GaussianMixture(2, 3), "law: expected StandardNormal, got GaussianMixture"),
     "of a mixture": (pp.GaussianMixture(2, 3), pp.GaussianMixture(2, 4), "components: expected 3, got 4"),
     "weights": (pp.GaussianMixture(2, 3), pp.GaussianMixture(2, 3, "equal"), "weights: expected learned, got equal"),
+    "covariance": (
+        pp.GaussianMixture(2, 3, covariance="full"),
+        pp.GaussianMixture(2, 3),
+        "covariance: expected full, got diagonal",
+    ),
+    "of categories": (
+        pp.CategoricalGaussian(3, 2),
+        pp.CategoricalGaussian(3, 2, "full"),
+        "covariance: expected diagonal, got full",
+    ),
     "two levels": (pp.CategoricalGaussian(3, 2), pp.CategoricalGaussian(4, 2), "categories: expected 3, got 4"),
     "bounds": (
         pp.VampPrior(torch.rand(3, 4)),
@@ -130,6 +140,11 @@ def test_repr_of_modules():
     )
     assert repr(pp.StandardNormal(3)) == "StandardNormal(z: 3 x real)"
     assert repr(pp.GaussianMixture(3, 2)) == "GaussianMixture(z: 3 x real, components=2, weights=learned, fixed=False)"
+    full = pp.GaussianMixture(3, 2, covariance="full")
+    assert repr(full) == "GaussianMixture(z: 3 x real, components=2, weights=learned, covariance=full, fixed=False)"
+    assert repr(full()) == "FullGaussianMixture(z: 3 x real, components=2, batch_shape=())"
+    both = pp.CategoricalGaussian(4, 3, "full")
+    assert repr(both) == "CategoricalGaussian(c: Discrete(4), z: 3 x real, covariance=full, fixed=False)"
     assert repr(pp.CategoricalGaussian(4, 3)) == "CategoricalGaussian(c: Discrete(4), z: 3 x real, fixed=False)"
     assert repr(pp.VampPrior(torch.rand(3, 4))) == "VampPrior(pseudo_inputs=(3, 4), bounds=None, fixed=False)"
     assert repr(flow()).startswith("FlowNormal(\n  z: 2 x real, layers=2, hidden=(4,), transform=affine, fixed=False\n")
