@@ -16,6 +16,7 @@ from pyro.distributions.torch_distribution import TorchDistributionMixin
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from pyro_priors.distributions.kinds import width_of
 from pyro_priors.modules.prior import STATE
 
 
@@ -40,7 +41,7 @@ def calling_returns_a_fresh_pyro_distribution(entry: Entry):
     assert law.log_prob(draws).shape == (5,)
     assert law.log_prob(draws).isfinite().all()
     assert law.expand((2,)).sample((3,)).shape == (3, 2, *law.event_shape)
-    assert draws.shape[-1] == prior.latent_dim + len(getattr(prior, "attributes", ()))
+    assert draws.shape[-1] == prior.latent_dim + width_of(getattr(prior, "attributes", {}).values())
 
 
 def seeding_is_reproducible(entry: Entry):

@@ -60,7 +60,7 @@ def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, observed: Ten
     moved, loc = value - centre.to(value), loc - centre
     count, log_det = loc.shape[-1], factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     if observed is not None:
-        count = observed.sum()
+        count = observed.sum().to(log_det)  # a float times an integer would be one of 32 bits
         moved, loc = torch.where(observed, moved, 0.0), torch.where(observed, loc, 0.0)
     constant = log_det - 0.5 * math.log(2 * math.pi) * count
     shift = (factor @ loc.unsqueeze(-1)).squeeze(-1)  # (K, d)
