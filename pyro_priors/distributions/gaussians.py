@@ -143,7 +143,9 @@ class FullGaussians(Gaussians):
         factor, _ = self._prepare(observed)
         moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0)
         whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
-        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(factor)
+        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(
+            factor
+        )
         return constant - 0.5 * whitened.square().sum(-1)
 
     def _scale_tril(self) -> Tensor:
