@@ -1,8 +1,10 @@
 """N Gaussians over R^n each, the leaves of a vector variable: densities, draws and moments with any gaps."""
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +15,17 @@ from pyro_priors.ops.gaussians import gap_patterns, log_normal_factors, log_norm
 
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 ENTRIES = 2**23  # numbers that factors of several patterns of gaps, or of several rows, may take at once
+
+
+def _precise(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method in the precision of its parameters, whatever the autocast mode."""
+
+    @functools.wraps(method)
+    def full(self: "Gaussians", *args: Any) -> Any:
+        with torch.autocast(self.loc.device.type, enabled=False):
+            return method(self, *args)
+
+    return full
 
 
 class Gaussians(ABC):
@@ -36,6 +49,7 @@ class Gaussians(ABC):
     def dtype(self) -> torch.dtype:
         return self.loc.dtype
 
+    @_precise
     def log_density(self, value: Tensor) -> Tensor:
         """Of the numbers that are not NaN under every state, 0 where none is: ``(*, n) -> (*, N)``
 
@@ -160,6 +174,7 @@ class FullGaussians(Gaussians):
         scale = self._scale_tril()
         return scale @ scale.mT
 
+    @_precise
     @torch.no_grad()
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         flat = states.reshape(-1)
@@ -191,9 +206,11 @@ class FullGaussians(Gaussians):
         spread = torch.linalg.solve_triangular(factor.mT, wide(noise).unsqueeze(-1), upper=True)
         return torch.where(missing, (loc + (spread - drift).squeeze(-1)).to(rows), rows)
 
+    @_precise
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self._scale_tril().square().sum(-1).to(self.dtype)
 
+    @_precise
     def conditional_mean(self, value: Tensor) -> Tensor:
         missing = value.isnan()
         patterns, which = gap_patterns(missing)
@@ -210,6 +227,7 @@ class FullGaussians(Gaussians):
             result[rows] = torch.where(gaps, wide(self.loc) - drift, wide(value[rows]).unsqueeze(1))
         return result.to(value.dtype)
 
+    @_precise
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         count = len(coordinates)
         if list(coordinates) == list(range(count)):  # each given those before it, as it stands
@@ -248,18 +266,22 @@ class DiagonalGaussians(Gaussians):
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self._log_density(rows)
 
+    @_precise
     @torch.no_grad()
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         draw = torch.normal(self.loc[states], self.scale[states])
         return draw if value is None else torch.where(value.isnan(), draw, value.to(draw))
 
+    @_precise
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self.scale.square()
 
+    @_precise
     def conditional_mean(self, value: Tensor) -> Tensor:
         value = value.unsqueeze(1)
         return torch.where(value.isnan(), self.loc, value)
 
+    @_precise
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         coordinates = list(coordinates)
         return self.loc[:, coordinates], torch.diag_embed(self.scale[:, coordinates].reciprocal())
@@ -328,15 +350,19 @@ class LowRankGaussians(Gaussians):
         every = torch.ones(1, self.size, dtype=torch.bool, device=covariance.device)
         return FullGaussians(self.loc, observed_factors(covariance, every)[0].to(self.dtype))
 
+    @_precise
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         return self.full().draw(states, value)
 
+    @_precise
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self.loadings.square().sum(-1) + self.scale.square()
 
+    @_precise
     def conditional_mean(self, value: Tensor) -> Tensor:
         return self.full().conditional_mean(value)
 
+    @_precise
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         chosen = list(coordinates)
         part = LowRankGaussians(self.loc[:, chosen], self.loadings[:, chosen], self.scale[:, chosen]).full()
