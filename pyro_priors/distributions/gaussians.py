@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import wraps
 
 import torch
 from torch import Tensor
@@ -13,6 +14,17 @@ from pyro_priors.ops.gaussians import gap_patterns, log_normal_factors, log_norm
 
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 ENTRIES = 2**23  # numbers that factors of several patterns of gaps, or of several rows, may take at once
+
+
+def _precisely(method: Callable) -> Callable:
+    """A method whose products of matrices are no narrower than its parameters, whatever the autocast mode."""
+
+    @wraps(method)
+    def precise(self, *arguments):
+        with torch.autocast(self.loc.device.type, enabled=False):
+            return method(self, *arguments)
+
+    return precise
 
 
 class Gaussians(ABC):
@@ -36,6 +48,7 @@ class Gaussians(ABC):
     def dtype(self) -> torch.dtype:
         return self.loc.dtype
 
+    @_precisely
     def log_density(self, value: Tensor) -> Tensor:
         """Of the numbers that are not NaN under every state, 0 where none is: ``(*, n) -> (*, N)``
 
@@ -141,9 +154,11 @@ class FullGaussians(Gaussians):
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         factor, _ = self._prepare(observed)
-        moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0)
+        factor = factor.to(torch.promote_types(factor.dtype, rows.dtype))
+        moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0).to(factor)
         whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
-        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(factor)
+        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = constant - LOG_ROOT * observed.sum(-1, keepdim=True).to(factor)
         return constant - 0.5 * whitened.square().sum(-1)
 
     def _scale_tril(self) -> Tensor:
@@ -157,6 +172,7 @@ class FullGaussians(Gaussians):
         return scale @ scale.mT
 
     @torch.no_grad()
+    @_precisely
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         flat = states.reshape(-1)
         noise = torch.randn(len(flat), self.size, dtype=self.dtype, device=flat.device)
@@ -190,6 +206,7 @@ class FullGaussians(Gaussians):
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self._scale_tril().square().sum(-1).to(self.dtype)
 
+    @_precisely
     def conditional_mean(self, value: Tensor) -> Tensor:
         missing = value.isnan()
         patterns, which = gap_patterns(missing)
@@ -206,6 +223,7 @@ class FullGaussians(Gaussians):
             result[rows] = torch.where(gaps, wide(self.loc) - drift, wide(value[rows]).unsqueeze(1))
         return result.to(value.dtype)
 
+    @_precisely
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         count = len(coordinates)
         if list(coordinates) == list(range(count)):  # each given those before it, as it stands
@@ -315,6 +333,7 @@ class LowRankGaussians(Gaussians):
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self.full()._by_row(rows, observed)
 
+    @_precisely
     def full(self) -> FullGaussians:
         """The same laws by factors of their inverse covariances."""
         loadings = wide(self.loadings)

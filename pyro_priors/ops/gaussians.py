@@ -56,15 +56,17 @@ def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, observed: Ten
         ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; of those that are ``observed (d,)``, where
         rows and columns of the factors that are not are those of the identity
     """
+    dtype = torch.promote_types(value.dtype, factor.dtype)
+    loc, factor = loc.to(dtype), factor.to(dtype)
     centre = loc.detach().mean(0)
-    moved, loc = value - centre.to(value), loc - centre
+    moved, loc = value.to(dtype) - centre, loc - centre
     count, log_det = loc.shape[-1], factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     if observed is not None:
         count = observed.sum().to(log_det)  # a float times an integer would be one of 32 bits
         moved, loc = torch.where(observed, moved, 0.0), torch.where(observed, loc, 0.0)
     constant = log_det - 0.5 * math.log(2 * math.pi) * count
     shift = (factor @ loc.unsqueeze(-1)).squeeze(-1)  # (K, d)
-    if transformed() or moved.dtype != factor.dtype:
+    if transformed():
         return constant + _half_squares(moved, factor, shift)
     return constant + _HalfSquares.apply(moved, factor, shift)  # pyright: ignore[reportOperatorIssue]
 
@@ -99,13 +101,14 @@ class _HalfSquares(torch.autograd.Function):
         whitened, ctx.whitened = ctx.whitened, None  # once; the graph may have been retained
         if whitened is None:
             whitened = torch.addmm(-shift.flatten(), value, factor.flatten(0, 1).mT)
-        pulled = whitened.unflatten(-1, shift.shape).mul_(-grad.unsqueeze(-1)).flatten(1)
         to_value, to_factor, to_shift = ctx.needs_input_grad
-        return (
-            pulled @ factor.flatten(0, 1) if to_value else None,
-            (pulled.mT @ value).view_as(factor) if to_factor else None,
-            -pulled.sum(0).view_as(shift) if to_shift else None,
-        )
+        with torch.autocast(grad.device.type, enabled=False):
+            pulled = whitened.unflatten(-1, shift.shape).mul_(-grad.unsqueeze(-1)).flatten(1)
+            return (
+                pulled @ factor.flatten(0, 1) if to_value else None,
+                (pulled.mT @ value).view_as(factor) if to_factor else None,
+                -pulled.sum(0).view_as(shift) if to_shift else None,
+            )
 
 
 def gap_patterns(missing: Tensor) -> tuple[Tensor, Tensor]:
