@@ -10,7 +10,13 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pyro_priors.ops import full_precision, holds, transformed, wide
-from pyro_priors.ops.gaussians import gap_patterns, log_normal_factors, log_normal_gaps, observed_factors
+from pyro_priors.ops.gaussians import (
+    gap_patterns,
+    inverse_factors,
+    log_normal_factors,
+    log_normal_gaps,
+    observed_factors,
+)
 
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 ENTRIES = 2**23  # numbers that factors of several patterns of gaps, or of several rows, may take at once
@@ -60,19 +66,19 @@ class Gaussians(ABC):
 
     def _log_density(self, rows: Tensor) -> Tensor:
         missing = rows.isnan()
-        if not transformed() and not holds(missing.any()):
-            return self._evaluate(rows, *self._prepare(None))
-        rows = torch.where(missing, self.loc.detach().mean(0).to(rows), rows)
         if transformed():  # whose values nobody may look at
-            return self._by_row(rows, ~missing)
+            return self._by_row(torch.where(missing, self.loc.detach().mean(0).to(rows), rows), ~missing)
+        if not holds(missing.any()):
+            return self._evaluate(rows)
         patterns, which = gap_patterns(missing)
         order, counts = which.argsort(), which.bincount(minlength=len(patterns)).tolist()
-        of_patterns, at_once = list(rows[order].split(counts)), max(1, ENTRIES // (len(self) * self.size**2))
+        of_patterns = rows[order].split(counts)
+        observed = [gaps.logical_not().nonzero()[:, 0].tolist() for gaps in patterns.cpu()]
+        at_once, marginal = max(1, ENTRIES // (len(self) * self.size**2)), self._marginals()
 
         def some(first: int) -> Tensor:
-            pieces = self._prepare(~patterns[first : first + at_once])
-            parts = zip(of_patterns[first : first + at_once], *pieces, strict=True)
-            return torch.cat([self._evaluate(part, *piece) for part, *piece in parts])
+            pairs = zip(of_patterns[first : first + at_once], observed[first : first + at_once], strict=True)
+            return torch.cat([_density(part, places, marginal, len(self)) for part, places in pairs])
 
         firsts = range(0, len(patterns), at_once)
         result = torch.cat([_forgotten(some, first, len(firsts) > 1) for first in firsts])
@@ -83,12 +89,12 @@ class Gaussians(ABC):
         """Log densities where every row counts as a pattern of its own: ``(b, n), (b, n) -> (b, N)``"""
 
     @abstractmethod
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
-        """What densities of patterns ``(P, n)`` need, ``(P, *)`` each; without P where nothing is missing."""
+    def _evaluate(self, rows: Tensor) -> Tensor:
+        """Log densities of rows without gaps: ``(b, n) -> (b, N)``"""
 
     @abstractmethod
-    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
-        """Log densities of rows with one pattern, whose missing entries are finite: ``(b, n) -> (b, N)``"""
+    def _marginals(self) -> Callable[[Sequence[int]], "Gaussians"]:
+        """What gives the law of some of the numbers; what all of them need is made once."""
 
     @abstractmethod
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
@@ -143,18 +149,24 @@ class FullGaussians(Gaussians):
         self.loc, self.factor = full_precision(loc), full_precision(factor)
         self.tensors = {"loc": loc, "factor": factor}
 
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
-        if observed is None:
-            return (self.factor,)
-        factor = observed_factors(self._covariance(), observed).to(self.factor.dtype)
-        return factor, observed
+    def _evaluate(self, rows: Tensor) -> Tensor:
+        return log_normal_factors(rows, self.loc, self.factor)
 
-    def _evaluate(self, rows: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
-        return log_normal_factors(rows, self.loc, factor, observed)
+    def _marginals(self) -> Callable[[Sequence[int]], "FullGaussians"]:
+        covariance = self._covariance()
+
+        def marginal(coordinates: Sequence[int]) -> FullGaussians:
+            if list(coordinates) == list(range(len(coordinates))):  # each given those before it, as it stands
+                count = len(coordinates)
+                return FullGaussians(self.loc[:, :count], self.factor[:, :count, :count])
+            chosen = torch.tensor(coordinates, device=covariance.device)
+            part = covariance.index_select(1, chosen).index_select(2, chosen)
+            return FullGaussians(self.loc.index_select(1, chosen), inverse_factors(part).to(self.dtype))
+
+        return marginal
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
-        factor, _ = self._prepare(observed)
-        factor = factor.to(torch.promote_types(factor.dtype, rows.dtype))
+        factor = observed_factors(self._covariance(), observed).to(torch.promote_types(self.dtype, rows.dtype))
         moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0).to(factor)
         whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
         constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
@@ -225,13 +237,8 @@ class FullGaussians(Gaussians):
 
     @_precisely
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
-        count = len(coordinates)
-        if list(coordinates) == list(range(count)):  # each given those before it, as it stands
-            return self.loc[:, :count], self.factor[:, :count, :count]
-        covariance = self._covariance()[:, coordinates][..., coordinates]
-        every = torch.ones(1, count, dtype=torch.bool, device=covariance.device)
-        factor = observed_factors(covariance, every)[0]
-        return self.loc[:, coordinates], factor.to(self.dtype)
+        part = self._marginals()(coordinates)
+        return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:
         if holds((self.factor.triu(1) != 0).any()):
@@ -253,11 +260,11 @@ class DiagonalGaussians(Gaussians):
     def _log_density(self, rows: Tensor) -> Tensor:
         return log_normal_gaps(rows, self.loc, self.scale).to(rows.dtype)
 
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
-        return ()
-
-    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
+    def _evaluate(self, rows: Tensor) -> Tensor:
         return self._log_density(rows)
+
+    def _marginals(self) -> Callable[[Sequence[int]], "DiagonalGaussians"]:
+        return lambda coordinates: DiagonalGaussians(self.loc[:, coordinates], self.scale[:, coordinates])
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self._log_density(rows)
@@ -304,31 +311,21 @@ class LowRankGaussians(Gaussians):
         self.loc, self.loadings, self.scale = (full_precision(x) for x in (loc, loadings, scale))
         self.tensors = {"loc": loc, "loadings": loadings, "scale": scale}
 
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
+    def _evaluate(self, rows: Tensor) -> Tensor:
         whitened = wide(self.loadings / self.scale.unsqueeze(-1))
-        if observed is None:
-            inner = whitened.mT @ whitened
-        else:
-            squares = torch.einsum("siq,sir->isqr", whitened, whitened)
-            inner = (observed.to(squares) @ squares.flatten(1)).unflatten(1, squares.shape[1:])
-        eye = torch.eye(inner.shape[-1], dtype=inner.dtype, device=inner.device)
-        factor = torch.linalg.cholesky(inner + eye)
-        return (factor,) if observed is None else (factor, observed)
-
-    def _evaluate(self, rows: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
-        if observed is not None:
-            alone = log_normal_gaps(torch.where(observed, rows, torch.nan), self.loc, self.scale)
-        else:
-            alone = log_normal_gaps(rows, self.loc, self.scale)
+        eye = torch.eye(whitened.shape[-1], dtype=whitened.dtype, device=whitened.device)
+        factor = inverse_factors(whitened.mT @ whitened + eye)  # (N, q, q)
+        weighted = wide(self.loadings / self.scale.square().unsqueeze(-1)) @ factor.mT  # (N, n, q)
         centre = self.loc.detach().mean(0)
-        weighted = wide(self.loadings / self.scale.square().unsqueeze(-1))  # (N, n, q)
-        if observed is not None:
-            weighted = torch.where(observed[:, None], weighted, 0.0)
-        moved = wide(rows - centre) @ weighted.transpose(0, 1).flatten(1)
-        shared = moved.unflatten(1, (len(self), -1)) - (wide(self.loc - centre).unsqueeze(1) @ weighted).squeeze(1)
-        along = torch.linalg.solve_triangular(factor, shared.permute(1, 2, 0), upper=False)  # (N, q, b)
+        moved = (wide(rows - centre) @ weighted.transpose(0, 1).flatten(1)).unflatten(1, (len(self), -1))
+        along = moved - (wide(self.loc - centre).unsqueeze(1) @ weighted).squeeze(1)
         log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return (alone + 0.5 * along.square().sum(1).mT - log_det).to(rows.dtype)
+        alone = log_normal_gaps(rows, self.loc, self.scale)
+        return (alone + 0.5 * along.square().sum(-1) + log_det).to(torch.promote_types(rows.dtype, self.dtype))
+
+    def _marginals(self) -> Callable[[Sequence[int]], "LowRankGaussians"]:
+        parts = self.loc, self.loadings, self.scale
+        return lambda coordinates: LowRankGaussians(*(part[:, coordinates] for part in parts))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self.full()._by_row(rows, observed)
@@ -338,8 +335,7 @@ class LowRankGaussians(Gaussians):
         """The same laws by factors of their inverse covariances."""
         loadings = wide(self.loadings)
         covariance = loadings @ loadings.mT + torch.diag_embed(wide(self.scale).square())
-        every = torch.ones(1, self.size, dtype=torch.bool, device=covariance.device)
-        return FullGaussians(self.loc, observed_factors(covariance, every)[0].to(self.dtype))
+        return FullGaussians(self.loc, inverse_factors(covariance).to(self.dtype))
 
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         return self.full().draw(states, value)
@@ -351,13 +347,21 @@ class LowRankGaussians(Gaussians):
         return self.full().conditional_mean(value)
 
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
-        chosen = list(coordinates)
-        part = LowRankGaussians(self.loc[:, chosen], self.loadings[:, chosen], self.scale[:, chosen]).full()
+        part = self._marginals()(list(coordinates)).full()
         return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:
         if holds((self.scale <= 0).any()):
             raise ValueError(f"{name}: expected positive scales, got {self.scale.min().item():g}")
+
+
+def _density(
+    rows: Tensor, observed: list[int], marginal: Callable[[Sequence[int]], Gaussians], states: int
+) -> Tensor:
+    """Log densities of rows of which the same numbers are observed: ``(b, n) -> (b, N)``"""
+    if not observed:
+        return rows.new_zeros(len(rows), states)
+    return marginal(observed)._evaluate(rows[:, observed])
 
 
 def _missing_factors(precision: Tensor, missing: Tensor) -> Tensor:
