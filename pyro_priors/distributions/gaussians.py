@@ -11,6 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from pyro_priors.ops import full_precision, holds, transformed, wide
 from pyro_priors.ops.gaussians import (
+    factors_without,
     gap_patterns,
     inverse_factors,
     log_normal_factors,
@@ -74,11 +75,16 @@ class Gaussians(ABC):
         order, counts = which.argsort(), which.bincount(minlength=len(patterns)).tolist()
         of_patterns = rows[order].split(counts)
         observed = [gaps.logical_not().nonzero()[:, 0].tolist() for gaps in patterns.cpu()]
-        at_once, marginal = max(1, ENTRIES // (len(self) * self.size**2)), self._marginals()
+        at_once, density = max(1, ENTRIES // (len(self) * self.size**2)), self._density_of_some(observed)
+
+        def of_pattern(part: Tensor, places: list[int]) -> Tensor:
+            if not places:
+                return part.new_zeros(len(part), len(self))
+            return self._evaluate(part) if len(places) == self.size else density(_some(part, places), places)
 
         def some(first: int) -> Tensor:
             pairs = zip(of_patterns[first : first + at_once], observed[first : first + at_once], strict=True)
-            return torch.cat([_density(part, places, marginal, len(self)) for part, places in pairs])
+            return torch.cat([of_pattern(*pair) for pair in pairs])
 
         firsts = range(0, len(patterns), at_once)
         result = torch.cat([_forgotten(some, first, len(firsts) > 1) for first in firsts])
@@ -93,8 +99,11 @@ class Gaussians(ABC):
         """Log densities of rows without gaps: ``(b, n) -> (b, N)``"""
 
     @abstractmethod
-    def _marginals(self) -> Callable[[Sequence[int]], "Gaussians"]:
-        """What gives the law of some of the numbers; what all of them need is made once."""
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        """What gives log densities ``(b, k) -> (b, N)`` of k numbers, which are some of `observed`.
+
+        What several of these need is made once.
+        """
 
     @abstractmethod
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
@@ -152,18 +161,24 @@ class FullGaussians(Gaussians):
     def _evaluate(self, rows: Tensor) -> Tensor:
         return log_normal_factors(rows, self.loc, self.factor)
 
-    def _marginals(self) -> Callable[[Sequence[int]], "FullGaussians"]:
-        covariance = self._covariance()
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        many = self.size + 4 - self.size // 4  # of the numbers, or more: what is missing is rather taken away
+        whole = wide(self.factor)
+        covariance = self._covariance() if any(len(places) < many for places in observed) else None
 
-        def marginal(coordinates: Sequence[int]) -> FullGaussians:
-            if list(coordinates) == list(range(len(coordinates))):  # each given those before it, as it stands
-                count = len(coordinates)
-                return FullGaussians(self.loc[:, :count], self.factor[:, :count, :count])
-            chosen = torch.tensor(coordinates, device=covariance.device)
-            part = covariance.index_select(1, chosen).index_select(2, chosen)
-            return FullGaussians(self.loc.index_select(1, chosen), inverse_factors(part).to(self.dtype))
+        def density(rows: Tensor, places: list[int]) -> Tensor:
+            if covariance is not None and len(places) < many:
+                return self._marginal(places, covariance)._evaluate(rows)
+            gone = [place for place in range(self.size) if place not in places]
+            index = (torch.tensor(some, dtype=torch.long, device=rows.device) for some in (places, gone))
+            factor, log_det = factors_without(whole, *index)
+            return log_normal_factors(rows, _some(self.loc, places), factor.to(self.dtype), log_det)
 
-        return marginal
+        return density
+
+    def _marginal(self, coordinates: Sequence[int], covariance: Tensor) -> "FullGaussians":
+        part = _some(_some(covariance, coordinates).mT, coordinates)
+        return FullGaussians(_some(self.loc, coordinates), inverse_factors(part).to(self.dtype))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         factor = observed_factors(self._covariance(), observed).to(torch.promote_types(self.dtype, rows.dtype))
@@ -237,7 +252,10 @@ class FullGaussians(Gaussians):
 
     @_precisely
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
-        part = self._marginals()(coordinates)
+        count = len(coordinates)
+        if list(coordinates) == list(range(count)):  # each given those before it, as it stands
+            return self.loc[:, :count], self.factor[:, :count, :count]
+        part = self._marginal(coordinates, self._covariance())
         return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:
@@ -263,8 +281,11 @@ class DiagonalGaussians(Gaussians):
     def _evaluate(self, rows: Tensor) -> Tensor:
         return self._log_density(rows)
 
-    def _marginals(self) -> Callable[[Sequence[int]], "DiagonalGaussians"]:
-        return lambda coordinates: DiagonalGaussians(self.loc[:, coordinates], self.scale[:, coordinates])
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        return lambda rows, places: self._marginal(places)._evaluate(rows)
+
+    def _marginal(self, coordinates: Sequence[int]) -> "DiagonalGaussians":
+        return DiagonalGaussians(*(_some(part, coordinates) for part in (self.loc, self.scale)))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self._log_density(rows)
@@ -323,9 +344,11 @@ class LowRankGaussians(Gaussians):
         alone = log_normal_gaps(rows, self.loc, self.scale)
         return (alone + 0.5 * along.square().sum(-1) + log_det).to(torch.promote_types(rows.dtype, self.dtype))
 
-    def _marginals(self) -> Callable[[Sequence[int]], "LowRankGaussians"]:
-        parts = self.loc, self.loadings, self.scale
-        return lambda coordinates: LowRankGaussians(*(part[:, coordinates] for part in parts))
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        return lambda rows, places: self._marginal(places)._evaluate(rows)
+
+    def _marginal(self, coordinates: Sequence[int]) -> "LowRankGaussians":
+        return LowRankGaussians(*(_some(part, coordinates) for part in (self.loc, self.loadings, self.scale)))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self.full()._by_row(rows, observed)
@@ -347,7 +370,7 @@ class LowRankGaussians(Gaussians):
         return self.full().conditional_mean(value)
 
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
-        part = self._marginals()(list(coordinates)).full()
+        part = self._marginal(coordinates).full()
         return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:
@@ -355,13 +378,9 @@ class LowRankGaussians(Gaussians):
             raise ValueError(f"{name}: expected positive scales, got {self.scale.min().item():g}")
 
 
-def _density(
-    rows: Tensor, observed: list[int], marginal: Callable[[Sequence[int]], Gaussians], states: int
-) -> Tensor:
-    """Log densities of rows of which the same numbers are observed: ``(b, n) -> (b, N)``"""
-    if not observed:
-        return rows.new_zeros(len(rows), states)
-    return marginal(observed)._evaluate(rows[:, observed])
+def _some(x: Tensor, coordinates: Sequence[int]) -> Tensor:
+    """Some of the second dimension."""
+    return x.index_select(1, torch.tensor(coordinates, dtype=torch.long, device=x.device))
 
 
 def _missing_factors(precision: Tensor, missing: Tensor) -> Tensor:
