@@ -8,6 +8,7 @@ from torch import Tensor
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.clustered_vectors import (
     CAUTION,
+    CENTRED,
     FLOOR,
     SHRINKAGE,
     Covariance,
@@ -95,7 +96,8 @@ class ClusteredVector:
     def move(self, means: Sequence[Tensor], step: float, known: float) -> None:
         """Take in what some rows say, means over them, and set the Gaussians; the means remember so many rows."""
         self.sums = Moments(*(a.lerp(b, step) for a, b in zip(self.sums, means, strict=True)))
-        spread = Spread.of(Moments(*(part * len(self.x) for part in self.sums)), self.floor)
+        sums = Moments(*(part * len(self.x) for part in self.sums))
+        spread = Spread.of(sums, self.floor, 0.0 if self.shrinkage == 0 else CENTRED)
         if self.shrinkage is None:
             self.probable = spread.of_fewer(known / len(self.x)).better(self.probable)
         covariance = spread.covariance(CAUTION * self.probable if self.shrinkage is None else self.shrinkage)
