@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 import pyro_priors as pp
 from pyro_priors.distributions import Continuous, Discrete
-from pyro_priors.ops import Cores
-from pyro_priors.ops.layout import layout_of
+from pyro_priors.distributions.kinds import Vector
 
 NAN = math.nan
 
@@ -48,9 +47,16 @@ class Entry(NamedTuple):
     learns: bool = True  # whether it has parameters
     random: bool = True  # whether a seed changes it
     missing: bool = False  # whether NaN is summed out
+    together: int = 0  # how many columns, the first, are missing all or not at all
 
     def __call__(self) -> nn.Module:
         return self.make()
+
+    def gaps(self, rows: Tensor) -> Tensor:
+        """Which entries of rows are missing, at random."""
+        gaps = torch.rand(rows.shape) < 0.3
+        gaps[:, : self.together] = gaps[:, :1]
+        return gaps
 
 
 def padded(tables: Sequence[Tensor]) -> Tensor:
@@ -68,14 +74,20 @@ def as_case(prior: Any) -> Case:
     """A prior on a chain as the oracles want it."""
     variables = prior().variables
     order = range(len(variables)) if prior.order is None else prior.order.tolist()
+    scalars = None, None
     if prior.loc is not None:
-        variables = variables.bind(prior.loc.detach(), prior.log_scale.detach().exp())
+        scalars = prior.loc.detach(), prior.log_scale.detach().exp()
+    gaussians = [type(g)(*(x.detach() for x in g.tensors.values())) for g in variables.gaussians.values()]
+    variables = variables.bind(*scalars, gaussians or None)
     if prior.cores == "full":
         return Case(prior(), (padded_cores(prior),), variables, prior.boundary, tuple(order))
-    layout = layout_of(variables.num_states)
-    emissions = padded(Cores.from_flat(prior.emission_logits.detach(), layout.sizes))
+    tabled = [column for _, columns in prior.form.tabled for column in columns]
+    logits = dict(zip(tabled, (x for part in prior.form.split(prior.emission_logits) for x in part), strict=True))
+    none = prior.emission_logits.new_zeros(0, prior.rank)
+    emissions = padded([logits.get(k, none) for k in range(len(variables))])
     tables = (prior.initial_logits.detach(), emissions, prior.transition_logits.detach())
-    return Case(prior(), tables, variables, "factored", tuple(order))
+    bonds = tuple(k for k in range(len(variables)) if k not in logits)
+    return Case(prior(), tables, variables, "factored", tuple(order), bonds=bonds)
 
 
 def by_enumeration(prior: Any, value: Tensor) -> Tensor:
@@ -137,8 +149,22 @@ def by_jacobians(prior: Any, value: Tensor) -> Tensor:
     return prior.base().log_prob(prior.to_generation(value)) + torch.stack(jacobians).det().abs().log()
 
 
+def by_jacobians_and_enumeration(prior: Any, value: Tensor) -> Tensor:
+    """Of a joint law through a flow: the base at the other side, where latents are not missing."""
+    given, moved = ~value[:, 0].isnan(), value.clone()
+    z = value[given, : prior.latent_dim]
+    moved[given, : prior.latent_dim] = prior.to_generation(z).detach()
+    jacobians = torch.stack([torch.autograd.functional.jacobian(prior.to_generation, row) for row in z])
+    score = by_enumeration(prior.base, moved)
+    return score.index_put((given,), score[given] + jacobians.det().abs().log())
+
+
 def ring_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
     return Entry(make, by_enumeration, missing=True, **kwargs)
+
+
+def bent_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
+    return Entry(make, by_jacobians_and_enumeration, missing=True, together=2, **kwargs)
 
 
 PRIORS = {
@@ -161,6 +187,16 @@ PRIORS = {
     "TRIP factored fixed": ring_prior(
         lambda: pp.TRIP(3, components=4, rank=3, cores="factored", init="noise", fixed=True), learns=False
     ),
+    "TRIP of one vector": ring_prior(lambda: pp.TRIP(3, rank=3, block_size=3)),
+    "TRIP of vectors, diagonal": ring_prior(
+        lambda: pp.TRIP(3, rank=4, block_size=2, covariance="diagonal", order="random", local=2)
+    ),
+    "TRIP of vectors, full cores": ring_prior(
+        lambda: pp.TRIP(3, 4, rank=3, block_size=2, covariance="low-rank", factors=1, cores="full")
+    ),
+    "TRIP of vectors fixed": ring_prior(
+        lambda: pp.TRIP(3, rank=3, block_size=2, init="noise", fixed=True), learns=False
+    ),
     "FlowNormal": Entry(lambda: pp.FlowNormal(3, layers=3, hidden=(8,)), by_jacobians),
     "FlowNormal spline": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), transform="spline"), by_jacobians),
     "FlowNormal fixed": Entry(lambda: pp.FlowNormal(3, layers=2, hidden=(8,), fixed=True), by_jacobians, learns=False),
@@ -180,6 +216,20 @@ JOINT_PRIORS = {
         lambda: pp.TTLP(1, {"digit": Discrete(3), "sex": Discrete(2)}, 3, rank=2, init="noise", **FULL)
     ),
     "TTLP factored": ring_prior(lambda: pp.TTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, components=3, rank=4)),
+    "TTLP of a vector": ring_prior(
+        lambda: pp.TTLP(3, {"digit": Discrete(3), "body": Vector(2), "age": Continuous(2)}, rank=4, block_size=3)
+    ),
+    "TTLP of vectors, ring": ring_prior(
+        lambda: pp.TTLP(
+            3,
+            {"body": Vector(2, "low-rank", 1, 2), "digit": Discrete(3)},
+            3,
+            rank=2,
+            boundary="ring",
+            block_size=2,
+            **FULL,
+        )
+    ),
     "TTLP factored, of attributes": ring_prior(
         lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="factored")
     ),
@@ -188,5 +238,12 @@ JOINT_PRIORS = {
     ),
     "TTLP of attributes": ring_prior(
         lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="full")
+    ),
+    "FlowTTLP": bent_prior(lambda: pp.FlowTTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, 3, (8,), rank=4)),
+    "FlowTTLP spline": bent_prior(
+        lambda: pp.FlowTTLP(2, {"digit": Discrete(3)}, 2, (8,), "spline", components=3, rank=3, **FULL)
+    ),
+    "FlowTTLP fixed": bent_prior(
+        lambda: pp.FlowTTLP(2, {"digit": Discrete(3)}, 2, (8,), rank=4, order="declared", fixed=True), learns=False
     ),
 }

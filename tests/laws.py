@@ -1,5 +1,7 @@
 """What every law on a chain obeys, written once; a law raises AssertionError where it is broken."""
 
+from collections.abc import Iterable
+
 import oracles
 import torch
 from cases import Case, random_value
@@ -35,13 +37,14 @@ def check_marginal(case: Case, columns: list[int]):
     close(marginal.log_prob(value[:, sorted(columns)]), oracles.log_prob(case, observed), value.dtype)
 
 
-def check_condition(case: Case, columns: list[int], missing: float = 0.3):
-    """log p(rest given some) = log p(all observed) - log p(given), with NaN on either side."""
+def check_condition(case: Case, variables: list[int], missing: float = 0.3):
+    """log p(rest given some) = log p(all observed) - log p(given), with NaN on either side, inside vectors too."""
     value = random_value(case, 6, missing)
+    columns = [c for v in variables for c in case.variables.columns_of[v]]
     rest = [c for c in range(value.shape[-1]) if c not in columns]
     given = torch.full_like(value, NAN)
     given[:, columns] = value[:, columns]
-    conditioned = case.law.condition(**{f"v{c}": value[:, c] for c in columns})
+    conditioned = case.law.condition(**given_values(case, value, variables))
     assert conditioned.batch_shape == (6,)
     assert conditioned.event_shape == (len(rest),)
     expected = oracles.log_prob(case, value) - oracles.log_prob(case, given)
@@ -49,6 +52,12 @@ def check_condition(case: Case, columns: list[int], missing: float = 0.3):
     mean, variance = oracles.moments(case, given)
     close(conditioned.mean, mean[:, rest], value.dtype)
     close(conditioned.variance, variance[:, rest], value.dtype)
+
+
+def given_values(case: Case, value: torch.Tensor, variables: Iterable[int]) -> dict[str, torch.Tensor]:
+    """What `condition` takes of some variables."""
+    parts = {v: value[..., list(case.variables.columns_of[v])] for v in variables}
+    return {f"v{v}": part if v in case.variables.vectors else part[..., 0] for v, part in parts.items()}
 
 
 def check_state_probs(case: Case):
@@ -60,7 +69,7 @@ def check_state_probs(case: Case):
 
 
 def check_moments(case: Case):
-    nothing = torch.full((1, len(case.variables)), NAN)
+    nothing = torch.full((1, case.variables.width), NAN)
     mean, variance = oracles.moments(case, nothing)
     close(case.law.mean, mean[0], case.dtype)
     close(case.law.variance, variance[0], case.dtype)
@@ -80,14 +89,15 @@ def check_gradients(case: Case, rows: int = 5, missing: float = 0.3):
 
 def check_samples(case: Case, draws: torch.Tensor):
     """Every column fits its law given all the others: transforms are uniform, states as often as predicted."""
-    for column, n in enumerate(case.variables.num_states):
+    for column, variable in enumerate(case.variables.variable_of):
+        n = case.variables.num_states[variable]
         if case.variables.is_continuous[column]:
             uniform = oracles.conditional_cdf(case, draws, column)
             assert stats.kstest(uniform.numpy(), "uniform").pvalue > ALPHA, f"column {column}"
             continue
         others = draws.clone()
         others[:, column] = NAN
-        predicted = oracles.state_probs(case, others)[column]
+        predicted = oracles.state_probs(case, others)[variable]
         hits = (draws[:, column, None] == torch.arange(n)).double()
         spread = (predicted * (1 - predicted)).sum(0).sqrt().clamp(min=1e-9)
         z = (hits - predicted).sum(0).abs() / spread

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from pyro_priors.checks import UserError
 
 MODULES = ("trip_elbo", "ttlp", "cp_vae", "dpvae", "trip", "gan_points", "gan_tricks", "conditional_gan")
+MODULES += ("prior_anatomy",)
 
 
 class Page(NamedTuple):

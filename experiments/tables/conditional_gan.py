@@ -16,6 +16,7 @@ ROWS = {
 }
 SHARED = {"prior": "ttlp", "init": "mixture", "latent_dim": 32, "components": 10, "rank": 10, "boundary": "train"}
 SHARED |= {"hidden": (128, 128), "batch_size": 64, "lr": 1e-3, "critic_steps": 2, "decay": True, "epochs": 3}
+SHARED |= {"standard_start": False}
 SHARED |= {"prior_lr": 3e-5}  # faster, the laws of z given different labels run into each other
 INTRODUCTION = (
     "WGAN-GP under TTLP, z ~ p(z given y), {epochs} epoch(s) of batches of {batch_size}, {critic_steps} critic steps "
@@ -33,6 +34,7 @@ def page(table, rows):
     return [
         f"# Conditional GAN with a joint prior on {table.data}",
         introduction,
+        *table.start,
         pages.table(
             {
                 "gradients of the prior": lambda row: row.cell.titles,

@@ -22,7 +22,7 @@ PRIORS = {
 }
 SHARED = {"latent_dim": 2, "slope": 0.2, "hidden": (128, 128, 128), "batch_size": 128, "lr": 3e-3, "decay": True}
 SHARED |= {"prior_lr": 1e-3, "components": 10, "rank": 10, "gmm.components": 25}
-SHARED |= {"epochs": 20, "noise": 0.5, "noise_epochs": 8, "critic_steps": 1}
+SHARED |= {"standard_start": False, "epochs": 20, "noise": 0.5, "noise_epochs": 8, "critic_steps": 1}
 OWN = {"wgan.clip": 0.3, "wgan-gp.penalty": 0.1, "wgan-gp.layer_norm": False, "sn-gan.lipschitz": 10.0}
 INTRODUCTION = (
     "Of 5,000 draws: modes with a good point, and the share of good points, those within three standard deviations of "
@@ -34,7 +34,7 @@ INTRODUCTION = (
 
 def page(table, rows):
     """Modes and share of good points by kind and prior, a table for each law."""
-    parts = ["# Modes that GANs find by prior", INTRODUCTION.format(**table.shared)]
+    parts = ["# Modes that GANs find by prior", INTRODUCTION.format(**table.shared), *table.start]
     columns = {
         ("GAN", "prior"): lambda row: row.cell.titles,
         "modes": lambda row: row.mean(lambda result: result["test"]["modes"], 1),

@@ -10,6 +10,10 @@ from experiments.tables.reading import Summary
 from experiments.trainings import training
 
 SHARED = {"threads": 1, "progress": False}  # beneath what a table says
+OWN_STARTS = (
+    "Starts of the GANs' priors are not equal: each but N(0, I) starts where it is made, not at mean 0 and standard "
+    "deviation 1 (`--no-standard-start`)."
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -104,6 +108,11 @@ class Table:
     def command(self):
         """What makes it, after `table`."""
         return self.options or (self.name,)
+
+    @property
+    def start(self):
+        """Where priors of GANs start, as paragraphs of the page; none where all start alike."""
+        return [] if self.shared.get("standard_start", True) else [OWN_STARTS]
 
     @property
     def data(self):

@@ -40,6 +40,7 @@ class Adversarial(Networks):
 
     prior: str = "trip"  # Law of the latents, or of latents and attributes: its knobs are those of that prior.
     latent_dim: int = 128  # Number of latent dimensions, the size of z.
+    standard_start: bool = knob(True, standardizes=True)  # Start latents at mean 0 and deviation 1, as N(0, I) does.
     estimator: Literal["pathwise", "reinforce", "rloo"] = knob(
         "pathwise", learns=True
     )  # How gradients reach the prior.
@@ -77,6 +78,7 @@ class Adversarial(Networks):
         # No encoder, no codes: the data cannot say in which order latents and attributes hang together.
         "ttlp": {"init": "noise", "rank": 40, "boundary": "ring", "cores": "full", "local": 1, "order": "random"},
         "flow": {"init": "noise", "rank": 40},
+        "flow-ttlp": {"init": "noise", "rank": 40, "boundary": "ring", "cores": "full", "local": 1, "order": "random"},
     }
 
     def __post_init__(self):
@@ -161,6 +163,8 @@ class Adversarial(Networks):
         program = super().start(images)
         if self.conditional and self.init == "mixture":
             tie(program.prior, images.train.labels)
+        if self.standardizes and self.standard_start:
+            program.prior.standardize()  # a training that is resumed then loads its own
         return program
 
     # ---- training

@@ -35,6 +35,11 @@ class ChoosesPrior:
         """Whether the prior can be set from encoded data."""
         return self.prior_knobs.reinitializes
 
+    @property
+    def standardizes(self):
+        """Whether the prior can be moved to mean 0 and standard deviation 1."""
+        return self.prior_knobs.standardizes
+
     def make_prior(self, image_shape, attributes=None):
         """The prior, seeded by torch's global generator."""
         bounds = (0.0, 1.0) if getattr(self, "likelihood", None) == "bernoulli" else None

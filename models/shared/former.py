@@ -7,6 +7,7 @@ from pathlib import Path
 from models import configure, model_of, names
 from models.shared.knobs import acts, draft, with_prior
 from pyro_priors.checks import UserError
+from pyro_priors.modules.latents import COMPONENTS
 from pyro_priors.modules.plugins import knobs_of, prior_names
 
 # Formats of `config.json`: in 2 every model had the knobs of all priors, in 3 folders were cut at random.
@@ -65,12 +66,18 @@ def _renamed(model, values):
         values |= {"components": values["gmm_components"], "weights": "equal" if equal else "learned"}
     if values.get("pseudo_inputs", 0) is None:
         values["pseudo_inputs"] = 500
+    if "standard_start" in _fields(model_of(model)):
+        values.setdefault("standard_start", False)  # before there was a choice; dropped where there is nothing to move
     if "cores" not in values and prior in ("trip", "ttlp"):  # before there was a choice
         values["cores"] = "full"
         values.setdefault("order", "random" if prior == "ttlp" else "declared")
         values |= {"local": values.get("local") or 1}
         if prior == "trip" and values.get("boundary") == "ring":
             values["boundary"] = None
+    if prior in ("trip", "ttlp") and "block_size" not in values:  # before there were vectors
+        values["components"] = None if values.get("components") == COMPONENTS else values.get("components")
+        values["block_size"] = "auto" if prior == "ttlp" and values["cores"] == "full" else None
+        values["cores"] = None if (prior, values["cores"]) == ("trip", "full") else values["cores"]
     if isinstance(values.get("pretrained"), bool):  # results say whether there was a run
         values["pretrained"] = "RUN" if values["pretrained"] else None
     return {name: value for name, value in values.items() if name not in ("gmm_components", "gmm_equal")}

@@ -1,7 +1,7 @@
 """The chain of factored cores: a hidden Markov model with tables of its own at every place."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -87,17 +87,26 @@ class FactoredChain(OrderedChain):
         return Factored.of([table.to(rows.dtype) for table in self.factored.tensors], self.factored.layout)
 
 
-class Emissions(NamedTuple):
-    """Those of all variables, group by group as a layout has them, ``(D_g, N_g, m)`` each; None for the bond's own."""
+class Emissions(Sequence[Tensor | None]):
+    """Those of D variables, ``(N_k, m)`` each or None, kept group by group as a layout has them, ``(D_g, N_g, m)``."""
 
-    groups: Sequence[Tensor | None]
-    layout: Layout
+    def __init__(self, groups: Sequence[Tensor | None], layout: Layout):
+        self.groups, self.layout = tuple(groups), layout
+
+    def __len__(self) -> int:
+        return len(self.layout.sizes)
+
+    def __getitem__(self, variable):  # pyright: ignore[reportIncompatibleMethodOverride] (no slices)
+        for group, (_, members) in zip(self.groups, self.layout.groups, strict=True):
+            if variable in members:
+                return None if group is None else group[members.index(variable)]
+        raise IndexError(variable)
 
 
 def _layout(emissions: Any, sizes: tuple[int, ...]) -> Layout:
     """That of variables with so many states each, of which some have None for emissions."""
-    absent = () if isinstance(emissions, Tensor | Cores) else (k for k, table in enumerate(emissions) if table is None)
-    return layout_of(sizes, frozenset(absent))
+    each = emissions if isinstance(emissions, Sequence) and not isinstance(emissions, Cores) else ()
+    return layout_of(sizes, frozenset(k for k, table in enumerate(each) if table is None))
 
 
 def emissions_of(emissions: Any, layout: Layout, initial: Tensor) -> Sequence[Tensor | None]:

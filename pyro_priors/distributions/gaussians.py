@@ -117,7 +117,7 @@ class FullGaussians(Gaussians):
 
     Args:
         loc: ``(N, n)``.
-        factor: ``(N, n, n)``, lower triangular with a positive diagonal; what stands above it is not looked at.
+        factor: ``(N, n, n)``, lower triangular with a positive diagonal.
 
     Raises:
         ValueError: other shapes.
@@ -127,7 +127,7 @@ class FullGaussians(Gaussians):
         if loc.dim() != 2 or factor.shape != (*loc.shape, loc.shape[-1]) or 0 in loc.shape:
             got = f"{tuple(loc.shape)} and {tuple(factor.shape)}"
             raise ValueError(f"loc, factor: expected shapes (N, n) and (N, n, n), got {got}")
-        self.loc, self.factor = full_precision(loc), full_precision(factor).tril()
+        self.loc, self.factor = full_precision(loc), full_precision(factor)
         self.tensors = {"loc": loc, "factor": factor}
 
     def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
@@ -143,7 +143,9 @@ class FullGaussians(Gaussians):
         factor, _ = self._prepare(observed)
         moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0)
         whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
-        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True)
+        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(
+            factor
+        )
         return constant - 0.5 * whitened.square().sum(-1)
 
     def _scale_tril(self) -> Tensor:
@@ -216,6 +218,8 @@ class FullGaussians(Gaussians):
         return self.loc[:, coordinates], factor.to(self.dtype)
 
     def _check_scales(self, name: str) -> None:
+        if holds((self.factor.triu(1) != 0).any()):
+            raise ValueError(f"{name}: expected factors with zeros above the diagonal, got others")
         diagonal = self.factor.diagonal(dim1=-2, dim2=-1)
         if holds((diagonal <= 0).any()):
             raise ValueError(f"{name}: expected factors with a positive diagonal, got {diagonal.min().item():g}")

@@ -1,6 +1,6 @@
 """What values a variable takes, and how that is written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, cast
@@ -84,6 +84,11 @@ def states_of(kind: Kind) -> int:
     if isinstance(kind, Vector) and kind.components is None:
         raise ValueError(f"{kind}: expected the number of its Gaussians, got None")
     return kind.categories if isinstance(kind, Discrete) else cast(int, kind.components)
+
+
+def width_of(kinds: Iterable[Kind]) -> int:
+    """How many columns variables of these kinds have."""
+    return sum(kind.size if isinstance(kind, Vector) else 1 for kind in kinds)
 
 
 def kind_text(kind: Kind) -> str:

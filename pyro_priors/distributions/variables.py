@@ -106,6 +106,15 @@ class Variables:
         bound._bind(loc, scale, vectors)
         return bound
 
+    def apart(self, variables: Iterable[int]) -> "Variables | None":
+        """Some of the variables by themselves, none of them a vector; None for none."""
+        chosen = tuple(variables)
+        if not chosen:
+            return None
+        rows = [self._row[v] for v in chosen if v in self._row]
+        loc, scale = (None if leaf is None or not rows else leaf[rows] for leaf in (self.loc, self.scale))
+        return Variables({self.label(v): self.kinds[v] for v in chosen}, loc, scale)
+
     def _bind(self, loc: Tensor | None, scale: Tensor | None, vectors: Sequence[Gaussians] | None) -> None:
         if vectors is not None:
             sizes = [(self.num_states[v], len(self.columns_of[v])) for v in self.vectors]

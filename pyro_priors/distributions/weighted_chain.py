@@ -201,7 +201,7 @@ class WeightedChain(TorchDistribution):
         states, dtype, known = self._chain.sample(evidence, shape), self._dtype(evidence), self._evidence
         vectors = self._vectors()
         if not vectors:
-            draws = self.variables.draw(states.index_select(-1, known.index()), known.open, dtype)
+            draws = self.variables.draw(states.index_select(-1, known.index(known.open)), known.open, dtype)
             return draws.to(self._draws_dtype(evidence))
         draws = states.new_zeros((*shape, len(known.columns)), dtype=dtype)
         others = tuple(v for v in known.open if v not in vectors)

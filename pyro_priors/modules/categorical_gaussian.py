@@ -16,6 +16,7 @@ from pyro_priors.modules.fitting import clusters_of, full_clusters
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
+from pyro_priors.modules.rescaling import rescale_gaussians
 from pyro_priors.ops import full_precision
 
 
@@ -172,6 +173,9 @@ class CategoricalGaussian(Prior):
     def component(self, c: Tensor) -> dist.TorchDistribution:
         """p(z given c) for integers c ``(*)`` or a relaxed one-hot c ``(*, K)``."""
         return self().component(c)
+
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        rescale_gaussians(self, shift, scale)
 
     def schema(self) -> dict[str, Any]:
         full = {} if self.coupling is None else {"covariance": "full"}  # files of before say nothing of it

@@ -1,25 +1,26 @@
 """What TRIP and TTLP share: ownership of the parameters of a chain, its order, and how both are set from data."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.full_chain import Boundary
-from pyro_priors.distributions.kinds import order_text, variables_text
+from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence, order_names
-from pyro_priors.modules.forms import CoreForm, FullForm, Init, Tables, form_of
-from pyro_priors.modules.initialise import fit_leaves
+from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
+from pyro_priors.modules.latents import component_scale
 from pyro_priors.modules.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
+from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
+from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
-from pyro_priors.ops.layout import layout_of
 
 UNLAID = (
     "order: expected `reinitialize` or `fit_prior` before training, which lay the chain along the data, got gradients "
@@ -38,10 +39,11 @@ class ChainPrior(Prior):
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
 
-    before: ClassVar = {"cores": "full"}  # arguments of files that were written before there was a choice
+    before: ClassVar = {"cores": "full", "block_size": None}  # arguments of files from before there was a choice
     if TYPE_CHECKING:
         __call__: Callable[[], ChainLaw]
     log_cores: Tensor
+    vectors: Sequence[VectorLeaf]
     loc: Tensor | None
     log_scale: Tensor | None
     order: Tensor | None
@@ -59,15 +61,18 @@ class ChainPrior(Prior):
         local: int | None,
     ):
         super().__init__()
-        self._variables, self._layout = variables, layout_of(variables.num_states)
         chain = first_order(order, len(variables))
-        self.form = form_of(cores, boundary, self._layout, rank, init, local)
+        self.form = form_of(cores, boundary, variables, rank, init, local)
+        self._variables, self._layout = variables, self.form.layout
         self.cores, self.boundary, self.rank = cores, self.form.boundary, rank
         self.init, self.fixed, self.local = init, fixed, self.form.local
         for name, table in self.form.random().items():
             own(self, name, table, fixed)
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
+        vectors = [cast(Vector, variables.kinds[v]) for v in variables.vectors]
+        leaves = [VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors]
+        self.vectors = cast(Sequence, nn.ModuleList(leaves)) if leaves else leaves
         self.register_buffer("order", chain)
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []
@@ -79,7 +84,9 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
-        law.watch(**self._tables())  # of which the law's own may be made
+        law.watch(
+            **self._tables(), **dict(nn.ModuleList(self.vectors).named_parameters())
+        )  # of which the law's own are made
         if self._notices and not self.order_laid:  # laid: by weights that were loaded
             law.notices = self._notices
         return law
@@ -123,9 +130,10 @@ class ChainPrior(Prior):
         return Cores.from_padded(tensor, sizes).flat()
 
     def _bound(self) -> Variables:
+        vectors = [leaf() for leaf in self.vectors] if self.vectors else None
         if self.loc is None or self.log_scale is None:
-            return self._variables
-        return self._variables.bind(self.loc, full_precision(self.log_scale).exp())
+            return self._variables if vectors is None else self._variables.bind(None, None, vectors)
+        return self._variables.bind(self.loc, full_precision(self.log_scale).exp(), vectors)
 
     def schema(self) -> dict[str, Any]:
         # The order is a buffer beside it, and is loaded: random ones may differ.
@@ -140,10 +148,10 @@ class ChainPrior(Prior):
     def usual_states(self) -> tuple[Tensor, Tensor]:
         """How probable each state of each variable is, ``(S,)``, group by group, and the variances of the columns.
 
-        Those of continuous columns, ``(C, 1)``.
+        NaN for discrete columns.
         """
         law = self()
-        return law._posterior(law._evidence.log_weights), law.variance[list(self._variables.continuous), None]
+        return law._posterior(law._evidence.log_weights), law.variance
 
     def log_smoothness(self, usual: Tensor, variance: Tensor) -> Tensor:
         """Log density of the parameters, up to a constant, under laws that count as a row a bond state.
@@ -151,16 +159,30 @@ class ChainPrior(Prior):
         That row has a variable's states as often as is `usual`, ``(S,)``, and leads to all bond states alike; and one a
         component, at its mean with the column's `variance`, so that none narrows to a point where columns have ties.
         """
-        tables = self.form.log_smoothness(self._tables(), usual)
+        smooth, variables = self.form.log_smoothness(self._tables(), usual), self._variables
+        for v, leaf in zip(variables.vectors, self.vectors, strict=True):
+            smooth = smooth + leaf.narrowness(variance[list(variables.columns_of[v])])
         if self.log_scale is None:
-            return tables
-        counts = [self._variables.num_states[column] for column in self._variables.continuous]
+            return smooth
+        columns = list(variables.continuous)
+        counts = [variables.num_states[variables.variable_of[column]] for column in columns]
         log_scale = full_precision(self.log_scale)
         used = (
             torch.arange(log_scale.shape[1], device=usual.device) < torch.tensor(counts, device=usual.device)[:, None]
         )
-        narrow = -log_scale - 0.5 * variance * (-2 * log_scale).exp()
-        return tables + torch.where(used, narrow, 0.0).sum()
+        narrow = -log_scale - 0.5 * variance[columns, None] * (-2 * log_scale).exp()
+        return smooth + torch.where(used, narrow, 0.0).sum()
+
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        variables = self._variables  # the latents' columns are the first
+        alone = [column for column in variables.continuous if column < len(shift)]
+        if self.loc is not None and self.log_scale is not None:
+            leaves = self.loc[: len(alone)], self.log_scale[: len(alone)]
+            rescale_leaves(*leaves, shift[alone, None], scale[alone, None])
+        for v, leaf in zip(variables.vectors, self.vectors, strict=True):
+            columns = list(variables.columns_of[v])
+            if columns[0] < len(shift):
+                rescale_gaussians(leaf, shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)
@@ -172,7 +194,7 @@ class ChainPrior(Prior):
         if self.fixed:
             return False
         value = value.to(full_precision(next(iter(self._tables().values()))))
-        value = value[inliers(value[:, list(self._variables.continuous)])]
+        value = value[inliers(value[:, list(self._variables.is_continuous)])]
         if unsure and self.latent_dim:
             latents = list(range(self.latent_dim))
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
@@ -183,26 +205,30 @@ class ChainPrior(Prior):
             order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
             force = True  # tables of another order cannot be compared: their training has not begun
         if self.init == "noise":
-            (loc, scale), tables = fit_leaves(value, variables), self.form.noise()
+            fitted = self.form.noise_fit(value, variables)
         else:
             fit_rows, held_out = split_rows(value)
             missing = value.isnan().all(0)
             if missing.any():  # or the fit would forget what was learned of these columns
                 fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
-            loc, scale, log_probs, log_mix = self.form.fit_mixture(fit_rows, variables, self.form.clusters)
-            tables = self.form.of_mixture(log_probs, log_mix)
-            fitted = self.form.build(tables, variables.bind(loc, scale), order)
-            if not force and not improves(fitted, self(), held_out):
+            fitted = self.form.fit(fit_rows, variables)
+            bound = variables.bind(fitted.loc, fitted.scale, fitted.vectors or None)
+            if not force and not improves(self.form.build(fitted.tables, bound, order), self(), held_out):
                 return False
-        for name, table in tables.items():
-            getattr(self, name).copy_(table)
-        if self.loc is not None and self.log_scale is not None and loc is not None and scale is not None:
-            self.loc.copy_(loc)
-            self.log_scale.copy_(scale.log())
+        self._take(fitted)
         if self.order_laid is not None and self.order is not None and order is not None:
             self.order.copy_(order)
             self.order_laid.fill_(seen or bool(self.order_laid))
         return True
+
+    def _take(self, fitted: Fitted) -> None:
+        for name, table in fitted.tables.items():
+            getattr(self, name).copy_(table)
+        if self.loc is not None and self.log_scale is not None and fitted.loc is not None and fitted.scale is not None:
+            self.loc.copy_(fitted.loc)
+            self.log_scale.copy_(fitted.scale.log())
+        for leaf, gaussians in zip(self.vectors, fitted.vectors, strict=True):
+            leaf.set(gaussians)
 
     def extra_repr(self) -> str:
         full = isinstance(self.form, FullForm)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
+from pyro_priors.distributions.kinds import width_of
 from pyro_priors.ops import full_precision
 
 NARROW = 0.3  # of the prior's standard deviation: codes of the prior's own scale would cost 3.8 nats a latent
@@ -40,7 +41,7 @@ def codes_and_attributes(prior: Any, z: Any, y: Tensor | None) -> tuple[Any, Ten
     Raises:
         ValueError: neither, or z is missing where there are latents.
     """
-    attributes = len(getattr(prior, "attributes", ()))
+    attributes = width_of(getattr(prior, "attributes", {}).values())
     rows_alone = isinstance(z, Tensor) and y is None and prior.latent_dim == 0 and z.dim() == 2
     if rows_alone and z.shape[1] == attributes:
         y, z = z, None

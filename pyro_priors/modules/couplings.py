@@ -36,6 +36,25 @@ def _network(inputs: int, hidden: list[int], outputs: list[int]) -> DenseNN:
     return network
 
 
+@torch.no_grad()
+def make_identity(coupling: nn.Module) -> None:
+    """Make a coupling the identity (a spline nearly), in place; hidden layers learn once its last ones have moved."""
+    for network in coupling.modules():
+        if isinstance(network, DenseNN):
+            last = _last(network)
+            last.weight.zero_()
+            last.bias.zero_()
+            if isinstance(coupling, SplineCoupling):
+                _set_slopes(last)
+
+
+def _set_slopes(last: nn.Linear) -> None:
+    """Slopes between bins are softplus of numbers of this bias: 1, so that splines start near the identity."""
+    count = len(last.bias) // sum(BIN_NUMBERS)
+    before = count * sum(BIN_NUMBERS[:2])
+    last.bias[before : before + count * BIN_NUMBERS[2]] = math.log(math.e - 1)
+
+
 def _last(network: DenseNN) -> nn.Linear:
     last = network.layers[-1]
     assert isinstance(last, nn.Linear)
@@ -82,8 +101,8 @@ def spline_coupling(size: int, hidden: list[int]) -> TransformModule:
     split = size // 2
     outputs = [(size - split) * count for count in BIN_NUMBERS]
     network = _network(split, hidden, outputs)
-    with torch.no_grad():  # slopes between bins are softplus of these: 1, so that the spline starts near the identity
-        _last(network).bias[sum(outputs[:2]) : sum(outputs[:3])] = math.log(math.e - 1)
+    with torch.no_grad():
+        _set_slopes(_last(network))
     coupling = SplineCoupling(size, split, network, count_bins=SPLINE_BINS, bound=SPLINE_BOUND, identity=True)
     del coupling.lower_spline  # not used with identity: its parameters would never learn
     return coupling

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,17 +10,30 @@ from torch import Tensor
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions.factored_chain import Emissions
 from pyro_priors.distributions.full_chain import Boundary
-from pyro_priors.modules.initialise import fit_product_mixture
+from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.kinds import Vector
+from pyro_priors.modules.initialise import fit_leaves, fit_product_mixture
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
 from pyro_priors.modules.stepwise_mixture import stepwise_mixture
+from pyro_priors.modules.vector_mixture import VectorRows, fit_vector_mixture
 from pyro_priors.ops import Cores, full_precision
-from pyro_priors.ops.layout import Layout
+from pyro_priors.ops.layout import Layout, layout_of
 
 CoreForm = Literal["full", "factored"]
 Init = Literal["mixture", "noise"]
 Tables = dict[str, Tensor]  # parameters by name
+
+
+class Fitted(NamedTuple):
+    """What was made of rows: component parameters, ``(C, N)`` and of each vector, and tables."""
+
+    loc: Tensor | None
+    scale: Tensor | None
+    vectors: list[Gaussians]
+    tables: Tables
 
 
 class Form(ABC):
@@ -51,8 +64,14 @@ class Form(ABC):
         return self.of_mixture(self.by_group(random_clusters, self.clusters), torch.zeros(self.clusters))
 
     def by_group(self, make: Callable[..., Tensor], *args: int) -> list[Tensor]:
-        """What a function of the number of variables and of their states makes for each group."""
-        return [make(len(columns), states, *args) for states, columns in self.layout.groups]
+        """What a function of the number of variables and of their states makes for each group that has tables."""
+        return [make(len(columns), states, *args) for states, columns in self.tabled]
+
+    @property
+    def tabled(self) -> list[tuple[int, tuple[int, ...]]]:
+        """The groups of variables that have states of their own: how many, and which."""
+        keys = zip(self.layout.groups, self.layout.group_keys, strict=True)
+        return [group for group, (_, bond) in keys if not bond]
 
     @abstractmethod
     def noise(self) -> Tables:
@@ -60,11 +79,38 @@ class Form(ABC):
 
     @abstractmethod
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
-        """Tables of a mixture of G product laws: log p(state given cluster), ``(D_g, N_g, G)`` each, ``(G,)``."""
+        """Tables of a mixture of G product laws: log p(state given cluster), ``(D_g, N_g, G)`` each, ``(G,)``.
+
+        Of groups that have states of their own.
+        """
 
     def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
         """See `ChainPrior.log_smoothness`; full cores have none."""
         return next(iter(tables.values())).new_zeros(())
+
+    def fit(self, value: Tensor, variables: Variables) -> "Fitted":
+        """What rows ``(n, C)``, NaN = missing, make of component parameters and tables."""
+        if variables.vectors:
+            return self._fit_with_vectors(value, variables)
+        loc, scale, log_probs, log_mix = self.fit_mixture(value, variables, self.clusters)
+        return Fitted(loc, scale, [], self.of_mixture(log_probs, log_mix))
+
+    def noise_fit(self, value: Tensor, variables: Variables) -> "Fitted":
+        """The papers': components from the rows, each variable by itself, and tables back to noise."""
+        loc, scale = fit_leaves(value, variables)
+        return Fitted(loc, scale, self._fit_each(value, variables), self.noise())
+
+    def _fit_each(self, value: Tensor, variables: Variables) -> list[Gaussians]:
+        """The Gaussians of each vector by themselves."""
+        vectors = []
+        for v in variables.vectors:
+            rows, states = vector_rows(value, variables, v), variables.num_states[v]
+            vectors.append(gaussians_of(fit_vector_mixture([rows], states).vectors[0], rows))
+        return vectors
+
+    @abstractmethod
+    def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
+        """`fit` where some variables are vectors."""
 
     @abstractmethod
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> ChainLaw:
@@ -98,6 +144,13 @@ class FullForm(Form):
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
         return self._stored([near_diagonal_cores(part, log_mix, self.local, self.length) for part in log_probs])
 
+    def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
+        """The Gaussians of each vector by themselves, then what clusters of rows have of them."""
+        vectors = self._fit_each(value, variables)
+        bound = variables.bind(variables.loc, variables.scale, vectors)
+        loc, scale, log_probs, log_mix = self.fit_mixture(value, bound, self.clusters)
+        return Fitted(loc, scale, vectors, self.of_mixture(log_probs, log_mix))
+
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> TensorRing:
         groups = self.groups(tables["log_cores"])
         cores = groups[0] if len(groups) == 1 else Cores(groups, self.layout)
@@ -128,27 +181,63 @@ class FactoredForm(Form):
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
         return self._stored(*sticky_tables(log_probs, log_mix, self.local, self.length))
 
+    def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
+        """A mixture whose clusters have a Gaussian of each vector, which all their states share at first."""
+        rows = [vector_rows(value, variables, v) for v in variables.vectors]
+        others = variables.apart(v for v in range(len(variables)) if v not in variables.vectors)
+        columns = [variables.columns_of[v][0] for v in range(len(variables)) if v not in variables.vectors]
+        fit = fit_vector_mixture(rows, self.clusters, value[:, columns] if columns else None, others)
+        vectors = []
+        for parameters, of_vector in zip(fit.vectors, rows, strict=True):
+            repeated = tuple(x.repeat_interleave(self.local, 0) for x in parameters)
+            vectors.append(gaussians_of(repeated, of_vector))
+        log_probs = [] if fit.others is None else fit.others.log_probs
+        loc, scale = (None, None) if fit.others is None else fit.others[:2]
+        return Fitted(loc, scale, vectors, self.of_mixture(log_probs, fit.log_mix))
+
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> FactoredTrain:
         initial, emissions, transitions = (tables[name] for name in self.names)
-        groups = [part.softmax(1) for part in self.layout.split(full_precision(emissions), 0)]
-        initial, transitions = full_precision(initial).softmax(0), full_precision(transitions).softmax(-1)
-        law = FactoredTrain(initial, Cores(groups, self.layout), transitions, variables, order)
-        law._chain.dtype = emissions.dtype  # draws are what the parameters are, though probabilities have 32 bits
+        groups = self.layout.with_bonds(part.softmax(1) for part in self.split(full_precision(emissions)))
+        probs = full_precision(initial).softmax(0), full_precision(transitions).softmax(-1)
+        law = FactoredTrain(probs[0], Emissions(groups, self.layout), probs[1], variables, order)
+        law._chain.dtype = initial.dtype  # draws are what the parameters are, though probabilities have 32 bits
         return law
+
+    def split(self, emissions: Tensor) -> list[Tensor]:
+        """Views of the emissions of each group that has them: ``(S, *) -> (D_g, N_g, *)``"""
+        shapes = [(len(columns), states) for states, columns in self.tabled]
+        parts = emissions.split([count * states for count, states in shapes]) if shapes else ()
+        return [part.unflatten(0, shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
         initial, emissions, transitions = (full_precision(tables[name]) for name in self.names)
-        of_states = torch.cat([part.log_softmax(1).sum(-1).flatten() for part in self.layout.split(emissions, 0)])
-        return initial.log_softmax(0).mean() + transitions.log_softmax(-1).mean(-1).sum() + usual @ of_states
+        smooth = initial.log_softmax(0).mean() + transitions.log_softmax(-1).mean(-1).sum()
+        groups = zip(self.layout.split(usual), self.layout.group_keys, strict=True)
+        often = [group for group, (_, bond) in groups if not bond]
+        for part, usual_of in zip(self.split(emissions), often, strict=True):
+            smooth = smooth + (part.log_softmax(1).sum(-1) * usual_of).sum()
+        return smooth
 
     def _stored(self, initial: Tensor, emissions: list[Tensor], transitions: Tensor) -> Tables:
-        return dict(
-            zip(self.names, (initial, torch.cat([part.flatten(0, 1) for part in emissions]), transitions), strict=True)
-        )
+        rows = [initial.new_zeros(0, self.rank), *(part.flatten(0, 1) for part in emissions)]
+        return dict(zip(self.names, (initial, torch.cat(rows), transitions), strict=True))
+
+
+def vector_rows(value: Tensor, variables: Variables, variable: int) -> VectorRows:
+    """What rows ``(n, C)`` know of a vector."""
+    kind = variables.kinds[variable]
+    assert isinstance(kind, Vector)
+    return VectorRows(value[:, list(variables.columns_of[variable])], kind.covariance, kind.factors)
+
+
+def gaussians_of(parameters: Sequence[Tensor], rows: VectorRows) -> Gaussians:
+    """Those of parameters as `VectorMixture` has them."""
+    laws = {"full": FullGaussians, "diagonal": DiagonalGaussians, "low-rank": LowRankGaussians}
+    return laws[rows.covariance](*parameters)
 
 
 def form_of(
-    cores: CoreForm, boundary: Boundary | None, layout: Layout, rank: int, init: Init, local: int | None
+    cores: CoreForm, boundary: Boundary | None, variables: Variables, rank: int, init: Init, local: int | None
 ) -> Form:
     """The form of a name.
 
@@ -158,8 +247,8 @@ def form_of(
     boundary = check_boundary(boundary, cores)
     local = local_of(local, rank, cores, init)
     if cores == "full":
-        return FullForm(layout, rank, init, local, boundary)
-    return FactoredForm(layout, rank, init, local)
+        return FullForm(layout_of(variables.num_states), rank, init, local, boundary)
+    return FactoredForm(layout_of(variables.num_states, frozenset(variables.vectors)), rank, init, local)
 
 
 def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:

@@ -1,11 +1,13 @@
 """Mixtures of product laws, fitted to data by EM: what the tables of a chain start from."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyro_priors.distributions import Variables
+from pyro_priors.distributions.evidence import Evidence
 from pyro_priors.modules.fitting import fit_clusters, fit_mixture
 from pyro_priors.ops import full_precision
 from pyro_priors.ops.layout import layout_of
@@ -36,19 +38,17 @@ def fit_product_mixture(
         shrinkage: rows of the column's overall law that are added to every cluster.
     """
     loc, scale = fit_leaves(value, variables)
-    groups = layout_of(variables.num_states).groups
-    parts = [value if len(groups) == 1 else value[:, columns] for _, columns in groups]
+    layout, vectors = layout_of(variables.num_states), list(variables.gaussians.values()) or None
+    groups = layout.groups
+    parts = [value if len(groups) == 1 and not vectors else _first(value, variables, members) for _, members in groups]
     # Assignments are softened, so that a cluster k-means made too small can grow.
     cluster = cluster_rows(value, variables, clusters)
     responsibility = 0.9 * torch.nn.functional.one_hot(cluster, clusters).to(value) + 0.1 / clusters  # (n, G)
     probs = [value.new_ones(len(columns), states, clusters) for states, columns in groups]  # p_k(s | i)
     log_mix = value.new_zeros(clusters)
     for step in range(steps):
-        present = variables.bind(loc, scale)
-        leaves = []
-        for part, (states, columns) in zip(parts, groups, strict=True):
-            evidence = present.log_evidence(part, columns, states)
-            leaves.append((evidence - evidence.amax(-1, keepdim=True)).exp())  # (n, D_g, N_g)
+        known = Evidence(variables.bind(loc, scale, vectors), layout, value).given(value)
+        leaves = [(part - part.amax(-1, keepdim=True)).exp() for part in layout.split(known)]  # (n, D_g, N_g)
         fits = [torch.einsum("nks,ksi->nki", leaf, p).clamp(min=1e-30) for leaf, p in zip(leaves, probs, strict=True)]
         if step:
             score = [fit.log().sum(1) for fit in fits]
@@ -74,11 +74,10 @@ def fit_leaves(value: Tensor, variables: Variables) -> tuple[Tensor | None, Tens
     if variables.loc is None or variables.scale is None:
         return None, None
     loc, scale = (full_precision(leaf.detach()).clone() for leaf in (variables.loc, variables.scale))
-    continuous = list(variables.continuous)
-    for row, column in enumerate(continuous):
+    for row, column in enumerate(variables.continuous):
         seen = value[:, column][~value[:, column].isnan()]
         if len(seen):
-            count = variables.num_states[column]
+            count = variables.num_states[variables.variable_of[column]]
             loc[row, :count], scale[row, :count] = fit_mixture_1d(seen, count)
     return loc, scale
 
@@ -102,7 +101,8 @@ def cluster_rows(value: Tensor, variables: Variables, clusters: int) -> Tensor:
         if real:
             block = x[:, None]
         else:
-            block = torch.nn.functional.one_hot(x.nan_to_num(0.0).long(), variables.num_states[column]).to(value)
+            categories = variables.num_states[variables.variable_of[column]]
+            block = torch.nn.functional.one_hot(x.nan_to_num(0.0).long(), categories).to(value)
         if not seen.any():
             continue
         block = (block - block[seen].mean(0)) / block[seen].std(correction=0).clamp(min=1e-6)
@@ -124,12 +124,13 @@ def _update_leaves(
 
     Takes the group's columns of the data and its states' responsibilities ``(n, D_g, N_g)``.
     """
-    states, columns = group
-    real = [i for i, column in enumerate(columns) if variables.is_continuous[column]]
+    states, members = group
+    scalars = [variables.variable_of[column] for column in variables.continuous]
+    real = [i for i, variable in enumerate(members) if variable in scalars]
     (loc, scale), (new_loc, new_scale) = before, after
     if not real or loc is None or scale is None or new_loc is None or new_scale is None:
         return after
-    rows = [variables.continuous.index(columns[i]) for i in real]
+    rows = [scalars.index(members[i]) for i in real]
     loc, scale = loc[rows, :states], scale[rows, :states]
     weight = used[:, real]  # (n, c, N), zero where missing
     total = weight.sum(0)
@@ -142,6 +143,15 @@ def _update_leaves(
     new_loc[rows, :states] = torch.where(alive, moved, loc)
     new_scale[rows, :states] = torch.where(alive, spread, scale)
     return new_loc, new_scale
+
+
+def _first(value: Tensor, variables: Variables, members: Sequence[int]) -> Tensor:
+    """The values of variables, ``(n, C) -> (n, k)``; of a vector the mean of its numbers, NaN where all are missing."""
+    parts = []
+    for variable in members:
+        own = value[:, list(variables.columns_of[variable])]
+        parts.append(own[:, 0] if own.shape[1] == 1 else own.nanmean(1))
+    return torch.stack(parts, 1)
 
 
 def _std(value: Tensor) -> Tensor:

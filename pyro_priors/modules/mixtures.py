@@ -17,6 +17,7 @@ from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.prior import Prior
+from pyro_priors.modules.rescaling import rescale_gaussians
 from pyro_priors.modules.vector_mixture import fit_full_mixture
 from pyro_priors.ops import full_precision
 
@@ -138,6 +139,9 @@ class GaussianMixture(Prior):
         law = distributions.FullGaussianMixture(logits, loc, factor)
         return law, {"loc": loc, "log_scale": log_scale, "coupling": coupling, "logits": logits}
 
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        rescale_gaussians(self, shift, scale)
+
     def schema(self) -> dict[str, Any]:
         full = {} if self.coupling is None else {"covariance": "full"}  # files of before say nothing of it
         return {**super().schema(), "components": len(self.loc), "weights": self.weights, **full}
@@ -170,6 +174,10 @@ class GaussianMixtureKnobs(PriorKnobs):
     @property
     def reinitializes(self) -> bool:
         return self.learns
+
+    @property
+    def standardizes(self) -> bool:
+        return True
 
     def build(self, setting: Setting) -> GaussianMixture:
         return GaussianMixture(setting.latent_dim, self.components, self.weights, self.covariance, fixed=self.fixed)

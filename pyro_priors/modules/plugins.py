@@ -22,6 +22,7 @@ PRIORS: dict[str, str] = {
     "vamp": "pyro_priors.modules.vamp_prior:VampPriorKnobs",
     "flow": "pyro_priors.modules.flow_normal:FlowNormalKnobs",
     "normal": "pyro_priors.modules.standard_normal:StandardNormalKnobs",
+    "flow-ttlp": "pyro_priors.modules.flow_ttlp:FlowTTLPKnobs",
 }
 
 
@@ -64,6 +65,11 @@ class PriorKnobs(ABC):
     @property
     def reinitializes(self) -> bool:
         """Whether its module can be set from encoded data, by a method `reinitialize`."""
+        return False
+
+    @property
+    def standardizes(self) -> bool:
+        """Whether its module can start at mean 0 and standard deviation 1, by a method `standardize`."""
         return False
 
     @abstractmethod

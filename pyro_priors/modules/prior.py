@@ -50,6 +50,26 @@ class Prior(Recorded):
         """How it is best trained alone."""
         return Fitting()
 
+    @torch.no_grad()
+    def standardize(self) -> None:
+        """Shift and scale the latents so that each has mean 0 and standard deviation 1 under the law, in place.
+
+        That is how a prior that feeds a generator should start, a fixed one too: as N(0, I) does, so that what differs
+        is its form. To be called before training: an optimizer's state of these parameters is stale afterwards.
+
+        Raises:
+            NotImplementedError: a prior whose latents an encoder decides, or that does not know how.
+        """
+        if getattr(self, "takes_encoder", False):
+            raise NotImplementedError("standardize: expected latents of its own, got those of its encoder")
+        law = self()
+        latents = slice(self.latent_dim)
+        self._rescale(law.mean[latents], law.variance[latents].sqrt())
+
+    def _rescale(self, shift: Tensor, scale: Tensor) -> None:
+        """Make its law that of (z - shift) / scale, ``(d,)`` each, in place; what is not z stays."""
+        raise NotImplementedError(f"standardize: expected a prior that can be moved, got {type(self).__name__}")
+
     def former(self, name: str, tensor: Tensor) -> Tensor:
         """What versions of before kept for a parameter or buffer, as it is kept now; anything else as it is."""
         return tensor

@@ -43,6 +43,9 @@ class StandardNormal(Prior):
     def forward(self) -> dist.Independent:
         return PreciseNormal(self.loc, self.scale).to_event(1)
 
+    def standardize(self) -> None:
+        """Nothing is to be done."""
+
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         return plane_of_normal(law, dims)
 

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
 from pyro_priors.checks import check_count
-from pyro_priors.distributions import Continuous, Variables
+from pyro_priors.distributions import Variables
 from pyro_priors.distributions.full_chain import Boundary
+from pyro_priors.distributions.kinds import Covariance
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
+from pyro_priors.modules.latents import latent_kinds, random_leaves
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 
@@ -34,13 +35,13 @@ class TRIP(ChainPrior):
 
     Args:
         latent_dim: number of latent variables d.
-        components: Gaussians per dimension, N.
+        components: Gaussians per dimension, N; None: 10.
         rank: size of the cores, m.
         boundary: ``"ring"`` or ``"train"``; None: the ring, which factored cores do not close.
         init: ``"mixture"`` (a mixture of product laws, the clusters: dependence reaches along the whole chain) or
             ``"noise"`` (the paper's).
         cores: ``"full"`` (the paper's, a matrix for every state) or ``"factored"`` (`FactoredTrain`: the bond's state
-            emits the variable's, then moves on, so that ranks of hundreds are in reach).
+            emits the variable's, then moves on, so that ranks of hundreds are in reach); None: factored with vectors.
         order: of the variables in the chain: ``"declared"``, ``"random"``, ``"data"`` (neighbours depend on each other:
             laid at the first `reinitialize` or `fit_prior`, declared until then) or a permutation; kept in the buffer
             ``order``.
@@ -48,10 +49,15 @@ class TRIP(ChainPrior):
         local: states of a bond within a cluster of ``init="mixture"``, a divisor of the rank, of which m / local
             clusters are made. With more than 1 neighbours in the chain can share what the other variables do not.
             None: 1; of `TTLP` without latents and with factored cores up to 4, not more than there are clusters.
+        block_size: None for a lattice of scalars (the papers'), or how many latents a `Vector` variable takes
+            (`latent_dim`: one vector), whose Gaussians are those of the bond's states (factored cores), or `components`
+            of its own (full ones).
+        covariance: of these Gaussians, ``"full"``, ``"diagonal"`` or ``"low-rank"``.
+        factors: of a low-rank covariance, see `Vector`.
 
     Raises:
-        ValueError: a size below 1, an unknown boundary, init, form or order, a ring of factored cores, local not a
-            divisor of the rank.
+        ValueError: a size below 1, an unknown boundary, init, form, covariance or order, a ring of factored cores,
+            local not a divisor of the rank, arguments that would do nothing.
 
     See Also:
         `TTLP` for latents together with attributes.
@@ -66,20 +72,23 @@ class TRIP(ChainPrior):
     def __init__(
         self,
         latent_dim: int,
-        components: int = 10,
+        components: int | None = None,
         rank: int = 20,
         boundary: Boundary | None = None,
         init: Init = "mixture",
-        cores: CoreForm = "full",
+        cores: CoreForm | None = None,
         *,
         order: Order = "declared",
         fixed: bool = False,
         local: int | None = None,
+        block_size: int | None = None,
+        covariance: Covariance = "full",
+        factors: int | None = None,
     ):
         check_count("latent_dim", latent_dim)
-        check_count("components", components)
-        kinds = {"z": [Continuous(components)] * latent_dim}
-        variables = Variables(kinds, *random_leaves([components] * latent_dim, init))
+        cores = cores or ("full" if block_size is None else "factored")
+        kinds = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
+        variables = Variables({"z": kinds}, *random_leaves(kinds, init))
         chain = None if order == "declared" else order
         super().__init__(variables, rank, cores, boundary, chain, init, fixed, 1 if local is None else local)
         self.latent_dim = latent_dim
@@ -112,29 +121,21 @@ class TRIP(ChainPrior):
         return self._reinitialize(check_codes(z, self.latent_dim), force, isinstance(z, Tensor), new_order)
 
 
-def random_leaves(components: list[int], init: Init) -> tuple[Tensor, Tensor]:
-    """loc uniform on [-1, 1]; scale 1/N (``"noise"``, TRIP section 3.2), or so that each column has variance one.
-
-    With the second a model starts as it would under N(0, I), from where `reinitialize` and the gradient take it.
-    Takes the number of components of each column. ``-> (C, N), (C, N)``
-    """
-    widest = max(components, default=0)
-    scale = torch.tensor([1 / n if init == "noise" else (2 / 3) ** 0.5 for n in components])
-    return torch.rand(len(components), widest) * 2 - 1, scale.unsqueeze(-1).repeat(1, widest)
-
-
 @dataclass(frozen=True)
 class TRIPKnobs(PriorKnobs):
     """Those of the tensor ring of latents."""
 
     init: Init = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
     boundary: Boundary | None = None  # How TRIP's chain closes; None: as a ring, one of factored cores as a train.
-    components: int = 10  # Gaussians per latent dimension.
+    components: int | None = None  # Gaussians per latent, or per vector of full cores; None: 10.
     rank: int = 20  # Size of TRIP's cores.
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
     local: int = 1  # States of a bond within a cluster, a divisor of the rank.
-    cores: CoreForm = "full"  # A matrix for every state (the paper's), or factored.
+    cores: CoreForm | None = None  # A matrix for every state (the paper's), or factored; None: of vectors factored.
     order: OrderName = "declared"  # Of the latents in the chain.
+    block_size: int | None = None  # Latents of a vector variable; None: each latent by itself (the paper's).
+    covariance: Covariance = "full"  # Of the Gaussians of a vector.
+    factors: int | None = None  # Of a low-rank covariance; None: 8.
 
     title: ClassVar[str] = "TRIP"
 
@@ -145,13 +146,23 @@ class TRIPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
+    @property
+    def standardizes(self) -> bool:
+        return True
+
     def build(self, setting: Setting) -> TRIP:
         how = {"cores": self.cores, "order": self.order, "fixed": self.fixed, "local": self.local}
+        how |= {"block_size": self.block_size, "covariance": self.covariance, "factors": self.factors}
         return TRIP(setting.latent_dim, self.components, self.rank, self.boundary, self.init, **how)
 
 
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
-    check_counts(knobs, "components", "rank")
+    check_counts(knobs, "rank", *(("components",) if knobs.components is not None else ()))
     check_rank(knobs.rank, knobs.local or 1, knobs.init)
-    check_boundary(knobs.boundary, knobs.cores)
+    cores = knobs.cores or ("full" if knobs.block_size is None else "factored")
+    check_boundary(knobs.boundary, cores)
+    if knobs.block_size != "auto":
+        components = None if knobs.joint and knobs.block_size else knobs.components  # which attributes have too
+        sizes = components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank
+        latent_kinds(knobs.block_size or 1, *sizes)

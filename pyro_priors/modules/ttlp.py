@@ -2,23 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from pyro_priors.checks import check_count
+from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.evidence import check_width
 from pyro_priors.distributions.full_chain import Boundary
-from pyro_priors.distributions.kinds import Kind
+from pyro_priors.distributions.kinds import Covariance, Kind
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
+from pyro_priors.modules.latents import COMPONENTS, BlockSize, attribute_kinds, latent_kinds, random_leaves
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
-from pyro_priors.modules.trip import check_knobs, random_leaves
+from pyro_priors.modules.prior import Prior
+from pyro_priors.modules.trip import check_knobs
 
 
 class TTLP(ChainPrior):
@@ -38,8 +40,8 @@ class TTLP(ChainPrior):
 
     Args:
         latent_dim: number of latent variables d; 0 is legal (a law of the attributes alone).
-        attributes: name -> `Discrete` or `Continuous`.
-        components: Gaussians per latent dimension, N.
+        attributes: name -> `Discrete`, `Continuous` or `Vector`, which has as many columns as numbers.
+        components: Gaussians per latent dimension, N; None: 10.
         rank: size of the cores, m.
         boundary: ``"train"`` or ``"ring"`` (of full cores).
         order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all columns,
@@ -48,6 +50,9 @@ class TTLP(ChainPrior):
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
         local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
+        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components` or
+            places for each latent in the order are given, and a lattice of scalars on full ones.
+        covariance, factors: see `TRIP`.
 
     Raises:
         ValueError: a size out of range, an unknown boundary, init, form or order, a ring of factored cores, local not
@@ -66,7 +71,7 @@ class TTLP(ChainPrior):
         self,
         latent_dim: int,
         attributes: Mapping[str, Kind],
-        components: int = 10,
+        components: int | None = None,
         rank: int = 64,
         boundary: Boundary | None = "train",
         order: Order = "data",
@@ -75,17 +80,22 @@ class TTLP(ChainPrior):
         *,
         fixed: bool = False,
         local: int | None = None,
+        block_size: BlockSize = "auto",
+        covariance: Covariance = "full",
+        factors: int | None = None,
     ):
         check_count("latent_dim", latent_dim, least=0)
-        check_count("components", components)
+        check_choice("cores", cores, ("full", "factored"))
         _check_attributes(attributes)
-        latents: dict[str, Kind | Sequence[Kind]] = {"z": [Continuous(components)] * latent_dim} if latent_dim else {}
-        kinds = latents | dict(attributes)
+        if block_size == "auto" and not isinstance(order, str) and len(order) > 1 + len(attributes):
+            block_size = None  # each latent has a place in that order
+        block = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
+        others = attribute_kinds(attributes, cores, rank)
+        kinds: dict[str, Kind | Sequence[Kind]] = {**({"z": block} if block else {}), **others}
         if not kinds:
             raise ValueError("attributes: expected at least one where latent_dim is 0, got none")
-        counts = [components] * latent_dim + [k.components for k in attributes.values() if isinstance(k, Continuous)]
         groups = {"y": tuple(attributes)} if attributes else {}
-        variables = Variables(kinds, *random_leaves(counts, init), groups=groups)
+        variables = Variables(kinds, *random_leaves([*block, *others.values()], init), groups=groups)
         local = 1 if local is None and latent_dim else local
         super().__init__(variables, rank, cores, boundary or "train", order, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
@@ -122,12 +132,12 @@ class TTLP(ChainPrior):
             UserWarning: codes that vary far less than the prior, as means of q(z given x) do.
         """
         z, y = codes_and_attributes(self, z, y)
-        codes = check_codes(z, self.latent_dim)
+        codes, width = check_codes(z, self.latent_dim), self._variables.width - self.latent_dim
         if y is None:
-            y = codes.new_full((len(codes), len(self.attributes)), torch.nan)
-        if not isinstance(y, Tensor) or y.shape != (len(codes), len(self.attributes)):
+            y = codes.new_full((len(codes), width), torch.nan)
+        if not isinstance(y, Tensor) or y.shape != (len(codes), width):
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
-            raise ValueError(f"y: expected a tensor of shape ({len(codes)}, {len(self.attributes)}), got {got}")
+            raise ValueError(f"y: expected a tensor of shape ({len(codes)}, {width}), got {got}")
         check_width(self._variables, y, tuple(range(codes.shape[1], codes.shape[1] + y.shape[1])))
         value = torch.cat([codes, y.detach().to(codes)], -1)
         self._variables.check(value, tuple(range(value.shape[-1])))
@@ -141,7 +151,7 @@ def _check_attributes(attributes: Mapping[str, Kind]):
         if name in ("z", "y", "self"):
             raise ValueError(f"attributes: the name {name!r} is taken; choose another")
         if not isinstance(kind, Kind):
-            raise ValueError(f"attributes[{name!r}]: expected Discrete or Continuous, got {kind!r}")
+            raise ValueError(f"attributes[{name!r}]: expected Discrete, Continuous or Vector, got {kind!r}")
 
 
 @dataclass(frozen=True)
@@ -151,10 +161,13 @@ class TTLPKnobs(PriorKnobs):
     init: Init = "mixture"  # How the cores start: as a mixture, or from noise (the papers').
     boundary: Boundary = "train"  # How the chain closes.
     order: OrderName = "data"  # Of the variables in the chain.
-    components: int = 10  # Gaussians per latent dimension, and per continuous attribute.
+    components: int | None = None  # Gaussians per latent, or per vector of full cores, and per number; None: 10.
     rank: int = 64  # States of a bond.
     local: int | None = None  # Of these, how many a cluster has at the start; None: see `TTLP`.
     cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
+    block_size: BlockSize = "auto"  # Latents of a vector; None: each by itself (the papers'); auto: see `TTLP`.
+    covariance: Covariance = "full"  # Of the Gaussians of a vector.
+    factors: int | None = None  # Of a low-rank covariance; None: 8.
 
     title: ClassVar[str] = "TTLP"
     joint: ClassVar[bool] = True
@@ -166,8 +179,19 @@ class TTLPKnobs(PriorKnobs):
     def reinitializes(self) -> bool:
         return self.learns
 
-    def build(self, setting: Setting) -> TTLP:
-        every = Continuous(self.components)
+    @property
+    def standardizes(self) -> bool:
+        return True
+
+    def arguments(self, setting: Setting) -> dict[str, Any]:
+        """What the module is made with."""
+        every = Continuous(self.components or COMPONENTS)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
-        size = setting.latent_dim, kinds, self.components, self.rank
-        return TTLP(*size, self.boundary, self.order, self.init, self.cores, local=self.local)
+        vectors = self.block_size not in (None, "auto") and self.cores == "factored"
+        size = {"components": None if vectors else self.components, "rank": self.rank, "local": self.local}
+        how = {"boundary": self.boundary, "order": self.order, "init": self.init, "cores": self.cores}
+        how |= {"block_size": self.block_size, "covariance": self.covariance, "factors": self.factors}
+        return {"latent_dim": setting.latent_dim, "attributes": kinds, **size, **how}
+
+    def build(self, setting: Setting) -> Prior:
+        return TTLP(**self.arguments(setting))

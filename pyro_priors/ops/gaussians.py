@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from pyro_priors.ops.layout import transformed
 from pyro_priors.ops.scaling import wide
 
 
@@ -48,7 +49,8 @@ def log_normal_gaps(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
 def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
     """Log-densities of K Gaussians with inverse covariances L^T L at every row, one product of matrices.
 
-    Values are taken relative to the mean of all means: what is far from zero loses nothing.
+    Values are taken relative to the mean of all means: what is far from zero loses nothing. The adjoint is written by
+    hand, in the room of what it no longer needs: two products of matrices.
 
     Shapes:
         ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; of those that are ``observed (d,)``, where
@@ -58,11 +60,52 @@ def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, observed: Ten
     moved, loc = value - centre.to(value), loc - centre
     count, log_det = loc.shape[-1], factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
     if observed is not None:
-        count = observed.sum()
+        count = observed.sum().to(log_det)  # a float times an integer would be one of 32 bits
         moved, loc = torch.where(observed, moved, 0.0), torch.where(observed, loc, 0.0)
-    whitened = moved @ factor.flatten(0, 1).mT - (factor @ loc.unsqueeze(-1)).flatten()  # (b, K d)
-    squares = whitened.unflatten(-1, loc.shape).square().sum(-1)
-    return torch.add(log_det - 0.5 * math.log(2 * math.pi) * count, squares, alpha=-0.5)
+    constant = log_det - 0.5 * math.log(2 * math.pi) * count
+    shift = (factor @ loc.unsqueeze(-1)).squeeze(-1)  # (K, d)
+    if transformed() or moved.dtype != factor.dtype:
+        return constant + _half_squares(moved, factor, shift)
+    return constant + _HalfSquares.apply(moved, factor, shift)  # pyright: ignore[reportOperatorIssue]
+
+
+def _half_squares(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """-|L x - shift|^2 / 2: ``(b, d), (K, d, d), (K, d) -> (b, K)``"""
+    whitened = (value @ factor.flatten(0, 1).mT - shift.flatten()).unflatten(-1, shift.shape)
+    return -0.5 * whitened.square().sum(-1)
+
+
+class _HalfSquares(torch.autograd.Function):
+    """`_half_squares`, whose backward keeps one tensor ``(b, K d)`` and works in it."""
+
+    @staticmethod
+    def forward(ctx, value, factor, shift):
+        whitened = torch.addmm(-shift.flatten(), value, factor.flatten(0, 1).mT)
+        ctx.save_for_backward(value, factor, shift)
+        needed = any(ctx.needs_input_grad)
+        ctx.whitened = whitened if needed else None
+        apart = whitened.unflatten(-1, shift.shape)
+        squares = torch.linalg.vector_norm(apart, dim=-1) if needed else apart.square_().sum(-1)
+        return squares.square_().mul_(-0.5) if needed else squares.mul_(-0.5)
+
+    @staticmethod
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's takes any number)
+        value, factor, shift = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a second derivative is wanted
+            inputs = [x.view_as(x) for x in (value, factor, shift)]
+            wanted = [x for x, needs in zip(inputs, ctx.needs_input_grad, strict=True) if needs]
+            given = iter(torch.autograd.grad(_half_squares(*inputs), wanted, grad, create_graph=True))
+            return tuple(next(given) if needs else None for needs in ctx.needs_input_grad)
+        whitened, ctx.whitened = ctx.whitened, None  # once; the graph may have been retained
+        if whitened is None:
+            whitened = torch.addmm(-shift.flatten(), value, factor.flatten(0, 1).mT)
+        pulled = whitened.unflatten(-1, shift.shape).mul_(-grad.unsqueeze(-1)).flatten(1)
+        to_value, to_factor, to_shift = ctx.needs_input_grad
+        return (
+            pulled @ factor.flatten(0, 1) if to_value else None,
+            (pulled.mT @ value).view_as(factor) if to_factor else None,
+            -pulled.sum(0).view_as(shift) if to_shift else None,
+        )
 
 
 def gap_patterns(missing: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.evidence import as_tensor
-from pyro_priors.distributions.kinds import Kind
+from pyro_priors.distributions.kinds import Kind, Vector, width_of
 from pyro_priors.ops import full_precision
 from pyro_priors.recorded import Recorded
 
@@ -94,7 +94,7 @@ class WithAttributes(Program):
         """The size of the plate; errors where the three disagree."""
         if y is None:
             return self._batch_size(x, n)
-        count = len(self.attributes)
+        count = width_of(self.attributes.values())
         if not isinstance(y, Tensor) or len(y) == 0:
             raise ValueError(f"y: expected a tensor of shape (batch, {count}) with at least one row, got {y!r}")
         rows = self._batch_size(x, n) if x is not None or n is not None else len(y)
@@ -105,11 +105,13 @@ class WithAttributes(Program):
     def _given(self, n: int, given: Mapping[str, Tensor | float]) -> Tensor:
         """Attributes by name, or the block "y" -> `(n, n_attributes)` with NaN where nothing is given."""
         parameter = full_precision(next(self.parameters()))  # 16 bits do not hold all states
-        y = parameter.new_full((self._batch_size(None, n), len(self.attributes)), torch.nan)
-        names = list(self.attributes)
+        y = parameter.new_full((self._batch_size(None, n), width_of(self.attributes.values())), torch.nan)
+        blocks = dict(zip(self.attributes, y.split([width_of([k]) for k in self.attributes.values()], 1), strict=True))
         self._check_given(given)
         for name, value in given.items():
-            block, value = y if name == "y" else y[:, names.index(name)], as_tensor(value).to(y)
+            block, value = y if name == "y" else blocks[name], as_tensor(value).to(y)
+            if name != "y" and not isinstance(self.attributes[name], Vector):
+                block = block[:, 0]
             if check_broadcast(name, value.shape, block.shape) != block.shape:
                 raise ValueError(f"{name}: expected a shape like {tuple(block.shape)}, got {tuple(value.shape)}")
             block.copy_(value)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyro_priors import Discrete
 from pyro_priors.checks import check_count
+from pyro_priors.distributions.kinds import width_of
 
 
 @torch.no_grad()
@@ -90,7 +91,7 @@ def classify(model: Any, x: Tensor, y: Tensor | None = None, draws: int = 16) ->
     """
     check_count("draws", draws)
     attributes = model.attributes
-    y = x.new_full((len(x), len(attributes)), torch.nan) if y is None else y
+    y = x.new_full((len(x), width_of(attributes.values())), torch.nan) if y is None else y
     probs = model.attribute_law(x, draws).state_probs(y).mean(0)
     return {
         name: probs[:, column, : kind.categories]

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from torch.utils.data import DataLoader, RandomSampler, TensorDataset
 
 from pyro_priors.checks import check_choice, check_count
+from pyro_priors.distributions.kinds import width_of
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.objectives.bounds import LogLikelihood
 from pyro_priors.training.callbacks import CosineDecay
@@ -157,13 +158,13 @@ def _start(prior: Any, observed: Observed, value: Tensor, scale: Tensor, validat
     start = _Start(prior, validation)
     if not hasattr(prior, "reinitialize"):
         return start
-    attributes = len(getattr(prior, "attributes", ()))
+    attributes = width_of(getattr(prior, "attributes", {}).values())
     drawn = observed.draw(value, scale)
     with warnings.catch_warnings():  # it goes on to train, whatever the codes are
         warnings.filterwarnings("ignore", "z: expected draws of q")
         prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
     there = _Start(prior, validation)
-    laid = not torch.equal(*(s.state.get("order_laid", torch.tensor(0)) for s in (start, there)))
+    laid = any(not torch.equal(x, there.state[key]) for key, x in start.state.items() if key.endswith("order_laid"))
     start = there if laid else min(start, there, key=lambda candidate: candidate.loss)
     prior.load_state_dict(start.state)
     return start

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from pyro_priors.distributions.kinds import width_of
 from pyro_priors.modules.codes import check_laws, codes_and_attributes, means_and_scales
 from pyro_priors.objectives.bounds import LogLikelihood, LogLikelihoodTerms
 from pyro_priors.ops import full_precision
@@ -33,9 +34,9 @@ def rows_of(prior: Any, z: Any, y: Any, scale: Any) -> tuple[Tensor, Tensor]:
     if z.dim() != 2 or z.shape[1] != prior.latent_dim or len(z) < 10:
         name, width, got = "z", prior.latent_dim, z
         if not width and y is not None:
-            name, width, got = "y", len(prior.attributes), y
+            name, width, got = "y", width_of(prior.attributes.values()), y
         raise ValueError(f"{name}: expected shape (n, {width}) with n >= 10, got {tuple(got.shape)}")
-    attributes = len(getattr(prior, "attributes", ()))
+    attributes = width_of(getattr(prior, "attributes", {}).values())
     if y is None:
         y = z.new_full((len(z), attributes), torch.nan)
     if y.shape != (len(z), attributes):

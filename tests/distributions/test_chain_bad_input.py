@@ -206,8 +206,8 @@ CASES = {
         "order: expected 'data', 'random', 'declared' or a permutation, got 'sorted'",
     ),
     "order that is no permutation": (
-        lambda: joint(order=[0, 1]),
-        r"order: expected a permutation of 0..2, got \(0, 1\)",
+        lambda: joint(order=[0, 1, 1]),
+        r"order: expected a permutation of 0..2, got \(0, 1, 1\)",
     ),
     "codes of another size": (
         lambda: pp.TRIP(3).reinitialize(torch.zeros(5, 2)),

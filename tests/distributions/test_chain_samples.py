@@ -36,12 +36,11 @@ def test_conditional_samples_fit_the_law(name):
     """The given column is drawn from its marginal, the rest given it: together they are draws of the joint."""
     torch.manual_seed(1)
     case = make_case(*CASES[name])
-    for column in range(len(case.variables)):
-        rest = [c for c in range(len(case.variables)) if c != column]
-        given = case.law.marginal(column).sample((4000,))
-        draws = torch.empty(4000, len(case.variables)).double()
-        draws[:, [column]] = given
-        draws[:, rest] = case.law.condition(**{f"v{column}": given[:, 0]}).sample()
+    for variable, own in enumerate(case.variables.columns_of):
+        rest = [c for c in range(case.variables.width) if c not in own]
+        draws = torch.full((4000, case.variables.width), NAN).double()
+        draws[:, own] = case.law.marginal(f"v{variable}").sample((4000,))
+        draws[:, rest] = case.law.condition(**laws.given_values(case, draws, [variable])).sample()
         laws.check_samples(case, draws)
 
 
@@ -54,7 +53,7 @@ def test_imputations_fit_the_law_and_keep_what_is_observed(name):
     filled = case.law.impute(holes)
     assert torch.equal(filled[~holes.isnan()], holes[~holes.isnan()])
     laws.check_samples(case, filled)
-    assert case.law.impute(holes[:3], (5, 2)).shape == (5, 2, 3, len(case.variables))
+    assert case.law.impute(holes[:3], (5, 2)).shape == (5, 2, 3, case.variables.width)
 
 
 @every_form

@@ -1,0 +1,28 @@
+"""Gaussians moved as a whole: those of x that a module owns become those of (x - shift) / scale."""
+
+from typing import Any
+
+from torch import Tensor
+
+from pyro_priors.modules.factors import factor_of, parameters_of
+
+
+def rescale_leaves(loc: Tensor, log_scale: Tensor, shift: Tensor, scale: Tensor) -> None:
+    """Of independent numbers, in place; all of shapes that broadcast to that of loc."""
+    loc.sub_(shift.to(loc)).div_(scale.to(loc))
+    log_scale.sub_(scale.log().to(log_scale))
+
+
+def rescale_gaussians(owner: Any, shift: Tensor, scale: Tensor) -> None:
+    """Of vectors, in place: those of a module with ``loc, log_scale (N, n)`` and, where there are covariances,
+    ``coupling`` (see `factor_of`) or ``loadings (N, n, q)``; shift and scale are ``(n,)``.
+    """
+    coupling, loadings = (getattr(owner, name, None) for name in ("coupling", "loadings"))
+    before = None if coupling is None else factor_of(owner.log_scale, coupling)
+    rescale_leaves(owner.loc, owner.log_scale, shift, scale)
+    if coupling is not None and before is not None:
+        log_scale, moved = parameters_of(before * scale)
+        owner.log_scale.copy_(log_scale)
+        coupling.copy_(moved)
+    if loadings is not None:
+        loadings.div_(scale.unsqueeze(-1).to(loadings))

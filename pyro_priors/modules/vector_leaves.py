@@ -1,0 +1,77 @@
+"""Parameters of the Gaussians of a vector variable."""
+
+import torch
+from torch import Tensor, nn
+
+from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.kinds import Vector, states_of
+from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
+from pyro_priors.modules.ownership import own
+from pyro_priors.ops import full_precision
+
+LOADING = 0.1  # standard deviation of the loadings of a low-rank covariance at the start
+
+
+class VectorLeaf(nn.Module):
+    """Owner of the Gaussians of one vector of n numbers and N states.
+
+    ``loc (N, n)``, ``log_scale (N, n)``: of each number (diagonal), of each given those before it (full), or of what
+    the factors leave (low-rank); ``coupling (N, n (n - 1) / 2)`` (full, see `factor_of`), ``loadings (N, n, q)``
+    (low-rank).
+
+    Args:
+        kind: the variable.
+        scale: standard deviation of the components at the start, about means uniform on [-1, 1].
+        fixed: buffers instead of parameters.
+    """
+
+    loc: Tensor
+    log_scale: Tensor
+    coupling: Tensor | None
+    loadings: Tensor | None
+
+    def __init__(self, kind: Vector, scale: float, fixed: bool):
+        super().__init__()
+        self.kind, states = kind, states_of(kind)
+        shape = (states, kind.size)
+        own(self, "loc", torch.rand(shape) * 2 - 1, fixed)
+        own(self, "log_scale", torch.full(shape, scale).log(), fixed)
+        full, low = kind.covariance == "full", kind.covariance == "low-rank"
+        own(self, "coupling", torch.zeros(states, packed_size(kind.size)) if full else None, fixed)
+        own(self, "loadings", LOADING * torch.randn(*shape, kind.factors or 1) if low else None, fixed)
+
+    def forward(self) -> Gaussians:
+        if self.coupling is not None:
+            return FullGaussians(self.loc, factor_of(self.log_scale, self.coupling))
+        scale = full_precision(self.log_scale).exp()
+        if self.loadings is not None:
+            return LowRankGaussians(self.loc, self.loadings, scale)
+        return DiagonalGaussians(self.loc, scale)
+
+    @torch.no_grad()
+    def set(self, gaussians: Gaussians) -> None:
+        """Take the parameters of other Gaussians of the same kind."""
+        self.loc.copy_(gaussians.loc)
+        if self.coupling is not None:
+            assert isinstance(gaussians, FullGaussians)
+            log_scale, coupling = parameters_of(gaussians.factor)
+            self.log_scale.copy_(log_scale)
+            self.coupling.copy_(coupling)
+            return
+        assert isinstance(gaussians, DiagonalGaussians | LowRankGaussians)
+        self.log_scale.copy_(gaussians.scale.log())
+        if self.loadings is not None:
+            assert isinstance(gaussians, LowRankGaussians)
+            self.loadings.copy_(gaussians.loadings)
+
+    def narrowness(self, variance: Tensor) -> Tensor:
+        """Log density, up to a constant, of a row at each mean that has the variance ``(n,)`` there, summed."""
+        law = self()
+        if not isinstance(law, FullGaussians):
+            own = law.moments()[1]
+            return -0.5 * (own.log() + variance / own).sum()
+        log_det = law.factor.diagonal(dim1=-2, dim2=-1).log().sum()
+        return log_det - 0.5 * (law.factor.square() @ variance.to(law.factor)).sum()
+
+    def extra_repr(self) -> str:
+        return f"{self.kind}"
