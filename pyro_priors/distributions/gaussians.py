@@ -136,7 +136,9 @@ class FullGaussians(Gaussians):
         factor = observed_factors(self._covariance(), observed).to(self.factor.dtype)
         return factor, observed
 
-    def _evaluate(self, rows: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
+    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
+        factor, observed = (*pieces, None)[:2]
+        assert factor is not None
         return log_normal_factors(rows, self.loc, factor, observed)
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
@@ -299,7 +301,9 @@ class LowRankGaussians(Gaussians):
         factor = torch.linalg.cholesky(inner + eye)
         return (factor,) if observed is None else (factor, observed)
 
-    def _evaluate(self, rows: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
+    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
+        factor, observed = (*pieces, None)[:2]
+        assert factor is not None
         if observed is not None:
             alone = log_normal_gaps(torch.where(observed, rows, torch.nan), self.loc, self.scale)
         else:

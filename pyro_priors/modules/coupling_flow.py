@@ -90,11 +90,6 @@ class CouplingFlow(Prior):
         codes = self.to_generation(codes)
         return reinitialize(codes if isinstance(z, Tensor) else Delta(codes, event_dim=1), *more, **how)
 
-
-def check_latents(latent_dim: int) -> int:
-    """`ValueError` unless there are two halves of latents."""
-    return check_count("latent_dim", latent_dim, least=2)
-
     @torch.no_grad()
     def standardize(self) -> None:
         """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
@@ -103,6 +98,11 @@ def check_latents(latent_dim: int) -> int:
         self.base.standardize()
         for coupling in self.couplings:
             make_identity(coupling)
+
+
+def check_latents(latent_dim: int) -> int:
+    """`ValueError` unless there are two halves of latents."""
+    return check_count("latent_dim", latent_dim, least=2)
 
 
 @dataclass(frozen=True)
