@@ -12,7 +12,7 @@ from torch.distributions.transforms import Transform
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions.flow_normal import forgetful
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.couplings import affine_coupling, spline_coupling
+from pyro_priors.modules.couplings import affine_coupling, make_identity, spline_coupling
 from pyro_priors.modules.ownership import freeze
 from pyro_priors.modules.plugins import PriorKnobs, check_counts
 from pyro_priors.modules.prior import Prior
@@ -70,6 +70,15 @@ class CouplingFlow(Prior):
         """As of the base: something will call `reinitialize`."""
         if hasattr(self.base, "expect_rows"):
             self.base.expect_rows()
+
+    @torch.no_grad()
+    def standardize(self) -> None:
+        """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
+        if not isinstance(self.base, Prior):
+            raise NotImplementedError(f"standardize: expected a base on Prior, got {type(self.base).__name__}")
+        self.base.standardize()
+        for coupling in self.couplings:
+            make_identity(coupling)
 
     def schema(self) -> dict[str, Any]:
         size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}

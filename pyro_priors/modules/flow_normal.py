@@ -9,16 +9,7 @@ from torch.distributions import Distribution
 
 from pyro_priors import distributions
 from pyro_priors.distributions.full_chain import Boundary
-        return self._reinitialize(z, force=force)
-
-    @torch.no_grad()
-    def standardize(self) -> None:
-        """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
-        if not isinstance(self.base, Prior):
-            raise NotImplementedError(f"standardize: expected a base on Prior, got {type(self.base).__name__}")
-        self.base.standardize()
-        for coupling in self.couplings:
-            make_identity(coupling)
+from pyro_priors.modules.coupling_flow import Bend, CouplingFlow, CouplingKnobs, check_latents
 from pyro_priors.modules.forms import Init
 from pyro_priors.modules.plugins import Setting, check_counts, knob
 from pyro_priors.modules.prior import check_dims
@@ -96,15 +87,6 @@ class FlowNormal(CouplingFlow):
             force: as that of the base.
         """
         return self._reinitialize(z, force=force)
-
-    @torch.no_grad()
-    def standardize(self) -> None:
-        """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
-        if not isinstance(self.base, Prior):
-            raise NotImplementedError(f"standardize: expected a base on Prior, got {type(self.base).__name__}")
-        self.base.standardize()
-        for coupling in self.couplings:
-            make_identity(coupling)
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         """The law itself where it has two latents; with more it has no closed form."""
