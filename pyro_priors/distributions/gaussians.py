@@ -136,14 +136,18 @@ class FullGaussians(Gaussians):
         factor = observed_factors(self._covariance(), observed).to(self.factor.dtype)
         return factor, observed
 
-    def _evaluate(self, rows: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
+    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
+        factor, observed = (*pieces, None)[:2]
+        assert factor is not None
         return log_normal_factors(rows, self.loc, factor, observed)
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         factor, _ = self._prepare(observed)
         moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0)
         whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
-        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(factor)
+        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(
+            factor
+        )
         return constant - 0.5 * whitened.square().sum(-1)
 
     def _scale_tril(self) -> Tensor:
@@ -297,7 +301,9 @@ class LowRankGaussians(Gaussians):
         factor = torch.linalg.cholesky(inner + eye)
         return (factor,) if observed is None else (factor, observed)
 
-    def _evaluate(self, rows: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
+    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
+        factor, observed = (*pieces, None)[:2]
+        assert factor is not None
         if observed is not None:
             alone = log_normal_gaps(torch.where(observed, rows, torch.nan), self.loc, self.scale)
         else:

@@ -99,6 +99,15 @@ class CouplingFlow(Prior):
         codes = self.to_generation(codes)
         return reinitialize(codes if isinstance(z, Tensor) else Delta(codes, event_dim=1), *more, **how)
 
+    @torch.no_grad()
+    def standardize(self) -> None:
+        """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
+        if not isinstance(self.base, Prior):
+            raise NotImplementedError(f"standardize: expected a base on Prior, got {type(self.base).__name__}")
+        self.base.standardize()
+        for coupling in self.couplings:
+            make_identity(coupling)
+
 
 def check_latents(latent_dim: int) -> int:
     """`ValueError` unless there are two halves of latents."""

@@ -47,6 +47,7 @@ class FlowNormal(CouplingFlow):
             size, with attributes, or that takes an encoder.
 
     Example:
+        >>> import torch
         >>> _ = torch.manual_seed(0)
         >>> prior = FlowNormal(latent_dim=4)
         >>> law = prior()
