@@ -71,15 +71,6 @@ class CouplingFlow(Prior):
         if hasattr(self.base, "expect_rows"):
             self.base.expect_rows()
 
-    @torch.no_grad()
-    def standardize(self) -> None:
-        """Standardize the base, and make the couplings the identity; splines, whose outer slope is .999, nearly."""
-        if not isinstance(self.base, Prior):
-            raise NotImplementedError(f"standardize: expected a base on Prior, got {type(self.base).__name__}")
-        self.base.standardize()
-        for coupling in self.couplings:
-            make_identity(coupling)
-
     def schema(self) -> dict[str, Any]:
         size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}
         base = self.base.schema() if isinstance(self.base, Prior) else {"law": type(self.base).__name__}
