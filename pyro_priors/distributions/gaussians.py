@@ -3,16 +3,35 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import wraps
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from pyro_priors.ops import full_precision, holds, transformed, wide
-from pyro_priors.ops.gaussians import gap_patterns, log_normal_factors, log_normal_gaps, observed_factors
+from pyro_priors.ops.gaussians import (
+    factors_without,
+    gap_patterns,
+    inverse_factors,
+    log_normal_factors,
+    log_normal_gaps,
+    observed_factors,
+)
 
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 ENTRIES = 2**23  # numbers that factors of several patterns of gaps, or of several rows, may take at once
+
+
+def _precisely(method: Callable) -> Callable:
+    """A method whose products of matrices are no narrower than its parameters, whatever the autocast mode."""
+
+    @wraps(method)
+    def precise(self, *arguments):
+        with torch.autocast(self.loc.device.type, enabled=False):
+            return method(self, *arguments)
+
+    return precise
 
 
 class Gaussians(ABC):
@@ -36,6 +55,7 @@ class Gaussians(ABC):
     def dtype(self) -> torch.dtype:
         return self.loc.dtype
 
+    @_precisely
     def log_density(self, value: Tensor) -> Tensor:
         """Of the numbers that are not NaN under every state, 0 where none is: ``(*, n) -> (*, N)``
 
@@ -47,19 +67,24 @@ class Gaussians(ABC):
 
     def _log_density(self, rows: Tensor) -> Tensor:
         missing = rows.isnan()
-        if not transformed() and not holds(missing.any()):
-            return self._evaluate(rows, *self._prepare(None))
-        rows = torch.where(missing, self.loc.detach().mean(0).to(rows), rows)
         if transformed():  # whose values nobody may look at
-            return self._by_row(rows, ~missing)
+            return self._by_row(torch.where(missing, self.loc.detach().mean(0).to(rows), rows), ~missing)
+        if not holds(missing.any()):
+            return self._evaluate(rows)
         patterns, which = gap_patterns(missing)
         order, counts = which.argsort(), which.bincount(minlength=len(patterns)).tolist()
-        of_patterns, at_once = list(rows[order].split(counts)), max(1, ENTRIES // (len(self) * self.size**2))
+        of_patterns = rows[order].split(counts)
+        observed = [gaps.logical_not().nonzero()[:, 0].tolist() for gaps in patterns.cpu()]
+        at_once, density = max(1, ENTRIES // (len(self) * self.size**2)), self._density_of_some(observed)
+
+        def of_pattern(part: Tensor, places: list[int]) -> Tensor:
+            if not places:
+                return part.new_zeros(len(part), len(self))
+            return self._evaluate(part) if len(places) == self.size else density(_some(part, places), places)
 
         def some(first: int) -> Tensor:
-            pieces = self._prepare(~patterns[first : first + at_once])
-            parts = zip(of_patterns[first : first + at_once], *pieces, strict=True)
-            return torch.cat([self._evaluate(part, *piece) for part, *piece in parts])
+            pairs = zip(of_patterns[first : first + at_once], observed[first : first + at_once], strict=True)
+            return torch.cat([of_pattern(*pair) for pair in pairs])
 
         firsts = range(0, len(patterns), at_once)
         result = torch.cat([_forgotten(some, first, len(firsts) > 1) for first in firsts])
@@ -70,12 +95,15 @@ class Gaussians(ABC):
         """Log densities where every row counts as a pattern of its own: ``(b, n), (b, n) -> (b, N)``"""
 
     @abstractmethod
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
-        """What densities of patterns ``(P, n)`` need, ``(P, *)`` each; without P where nothing is missing."""
+    def _evaluate(self, rows: Tensor) -> Tensor:
+        """Log densities of rows without gaps: ``(b, n) -> (b, N)``"""
 
     @abstractmethod
-    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
-        """Log densities of rows with one pattern, whose missing entries are finite: ``(b, n) -> (b, N)``"""
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        """What gives log densities ``(b, k) -> (b, N)`` of k numbers, which are some of `observed`.
+
+        What several of these need is made once.
+        """
 
     @abstractmethod
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
@@ -130,24 +158,34 @@ class FullGaussians(Gaussians):
         self.loc, self.factor = full_precision(loc), full_precision(factor)
         self.tensors = {"loc": loc, "factor": factor}
 
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
-        if observed is None:
-            return (self.factor,)
-        factor = observed_factors(self._covariance(), observed).to(self.factor.dtype)
-        return factor, observed
+    def _evaluate(self, rows: Tensor) -> Tensor:
+        return log_normal_factors(rows, self.loc, self.factor)
 
-    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
-        factor, observed = (*pieces, None)[:2]
-        assert factor is not None
-        return log_normal_factors(rows, self.loc, factor, observed)
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        many = self.size + 4 - self.size // 4  # of the numbers, or more: what is missing is rather taken away
+        whole = wide(self.factor)
+        covariance = self._covariance() if any(len(places) < many for places in observed) else None
+
+        def density(rows: Tensor, places: list[int]) -> Tensor:
+            if covariance is not None and len(places) < many:
+                return self._marginal(places, covariance)._evaluate(rows)
+            gone = [place for place in range(self.size) if place not in places]
+            index = (torch.tensor(some, dtype=torch.long, device=rows.device) for some in (places, gone))
+            factor, log_det = factors_without(whole, *index)
+            return log_normal_factors(rows, _some(self.loc, places), factor.to(self.dtype), log_det)
+
+        return density
+
+    def _marginal(self, coordinates: Sequence[int], covariance: Tensor) -> "FullGaussians":
+        part = _some(_some(covariance, coordinates).mT, coordinates)
+        return FullGaussians(_some(self.loc, coordinates), inverse_factors(part).to(self.dtype))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
-        factor, _ = self._prepare(observed)
-        moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0)
+        factor = observed_factors(self._covariance(), observed).to(torch.promote_types(self.dtype, rows.dtype))
+        moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0).to(factor)
         whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
-        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - LOG_ROOT * observed.sum(-1, keepdim=True).to(
-            factor
-        )
+        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = constant - LOG_ROOT * observed.sum(-1, keepdim=True).to(factor)
         return constant - 0.5 * whitened.square().sum(-1)
 
     def _scale_tril(self) -> Tensor:
@@ -161,6 +199,7 @@ class FullGaussians(Gaussians):
         return scale @ scale.mT
 
     @torch.no_grad()
+    @_precisely
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         flat = states.reshape(-1)
         noise = torch.randn(len(flat), self.size, dtype=self.dtype, device=flat.device)
@@ -194,6 +233,7 @@ class FullGaussians(Gaussians):
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self._scale_tril().square().sum(-1).to(self.dtype)
 
+    @_precisely
     def conditional_mean(self, value: Tensor) -> Tensor:
         missing = value.isnan()
         patterns, which = gap_patterns(missing)
@@ -210,14 +250,13 @@ class FullGaussians(Gaussians):
             result[rows] = torch.where(gaps, wide(self.loc) - drift, wide(value[rows]).unsqueeze(1))
         return result.to(value.dtype)
 
+    @_precisely
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         count = len(coordinates)
         if list(coordinates) == list(range(count)):  # each given those before it, as it stands
             return self.loc[:, :count], self.factor[:, :count, :count]
-        covariance = self._covariance()[:, coordinates][..., coordinates]
-        every = torch.ones(1, count, dtype=torch.bool, device=covariance.device)
-        factor = observed_factors(covariance, every)[0]
-        return self.loc[:, coordinates], factor.to(self.dtype)
+        part = self._marginal(coordinates, self._covariance())
+        return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:
         if holds((self.factor.triu(1) != 0).any()):
@@ -239,11 +278,14 @@ class DiagonalGaussians(Gaussians):
     def _log_density(self, rows: Tensor) -> Tensor:
         return log_normal_gaps(rows, self.loc, self.scale).to(rows.dtype)
 
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
-        return ()
-
-    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
+    def _evaluate(self, rows: Tensor) -> Tensor:
         return self._log_density(rows)
+
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        return lambda rows, places: self._marginal(places)._evaluate(rows)
+
+    def _marginal(self, coordinates: Sequence[int]) -> "DiagonalGaussians":
+        return DiagonalGaussians(*(_some(part, coordinates) for part in (self.loc, self.scale)))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self._log_density(rows)
@@ -290,43 +332,33 @@ class LowRankGaussians(Gaussians):
         self.loc, self.loadings, self.scale = (full_precision(x) for x in (loc, loadings, scale))
         self.tensors = {"loc": loc, "loadings": loadings, "scale": scale}
 
-    def _prepare(self, observed: Tensor | None) -> Sequence[Tensor]:
+    def _evaluate(self, rows: Tensor) -> Tensor:
         whitened = wide(self.loadings / self.scale.unsqueeze(-1))
-        if observed is None:
-            inner = whitened.mT @ whitened
-        else:
-            squares = torch.einsum("siq,sir->isqr", whitened, whitened)
-            inner = (observed.to(squares) @ squares.flatten(1)).unflatten(1, squares.shape[1:])
-        eye = torch.eye(inner.shape[-1], dtype=inner.dtype, device=inner.device)
-        factor = torch.linalg.cholesky(inner + eye)
-        return (factor,) if observed is None else (factor, observed)
-
-    def _evaluate(self, rows: Tensor, *pieces: Tensor) -> Tensor:
-        factor, observed = (*pieces, None)[:2]
-        assert factor is not None
-        if observed is not None:
-            alone = log_normal_gaps(torch.where(observed, rows, torch.nan), self.loc, self.scale)
-        else:
-            alone = log_normal_gaps(rows, self.loc, self.scale)
+        eye = torch.eye(whitened.shape[-1], dtype=whitened.dtype, device=whitened.device)
+        factor = inverse_factors(whitened.mT @ whitened + eye)  # (N, q, q)
+        weighted = wide(self.loadings / self.scale.square().unsqueeze(-1)) @ factor.mT  # (N, n, q)
         centre = self.loc.detach().mean(0)
-        weighted = wide(self.loadings / self.scale.square().unsqueeze(-1))  # (N, n, q)
-        if observed is not None:
-            weighted = torch.where(observed[:, None], weighted, 0.0)
-        moved = wide(rows - centre) @ weighted.transpose(0, 1).flatten(1)
-        shared = moved.unflatten(1, (len(self), -1)) - (wide(self.loc - centre).unsqueeze(1) @ weighted).squeeze(1)
-        along = torch.linalg.solve_triangular(factor, shared.permute(1, 2, 0), upper=False)  # (N, q, b)
+        moved = (wide(rows - centre) @ weighted.transpose(0, 1).flatten(1)).unflatten(1, (len(self), -1))
+        along = moved - (wide(self.loc - centre).unsqueeze(1) @ weighted).squeeze(1)
         log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        return (alone + 0.5 * along.square().sum(1).mT - log_det).to(rows.dtype)
+        alone = log_normal_gaps(rows, self.loc, self.scale)
+        return (alone + 0.5 * along.square().sum(-1) + log_det).to(torch.promote_types(rows.dtype, self.dtype))
+
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        return lambda rows, places: self._marginal(places)._evaluate(rows)
+
+    def _marginal(self, coordinates: Sequence[int]) -> "LowRankGaussians":
+        return LowRankGaussians(*(_some(part, coordinates) for part in (self.loc, self.loadings, self.scale)))
 
     def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
         return self.full()._by_row(rows, observed)
 
+    @_precisely
     def full(self) -> FullGaussians:
         """The same laws by factors of their inverse covariances."""
         loadings = wide(self.loadings)
         covariance = loadings @ loadings.mT + torch.diag_embed(wide(self.scale).square())
-        every = torch.ones(1, self.size, dtype=torch.bool, device=covariance.device)
-        return FullGaussians(self.loc, observed_factors(covariance, every)[0].to(self.dtype))
+        return FullGaussians(self.loc, inverse_factors(covariance).to(self.dtype))
 
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
         return self.full().draw(states, value)
@@ -338,13 +370,17 @@ class LowRankGaussians(Gaussians):
         return self.full().conditional_mean(value)
 
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
-        chosen = list(coordinates)
-        part = LowRankGaussians(self.loc[:, chosen], self.loadings[:, chosen], self.scale[:, chosen]).full()
+        part = self._marginal(coordinates).full()
         return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:
         if holds((self.scale <= 0).any()):
             raise ValueError(f"{name}: expected positive scales, got {self.scale.min().item():g}")
+
+
+def _some(x: Tensor, coordinates: Sequence[int]) -> Tensor:
+    """Some of the second dimension."""
+    return x.index_select(1, torch.tensor(coordinates, dtype=torch.long, device=x.device))
 
 
 def _missing_factors(precision: Tensor, missing: Tensor) -> Tensor:

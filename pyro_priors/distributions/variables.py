@@ -282,7 +282,7 @@ class Variables:
         lead = torch.broadcast_shapes(probs.shape[:-1], value.shape[:-1])
         rows = full_precision(value).expand(*lead, -1).reshape(-1, value.shape[-1])
         means = gaussians.conditional_mean(rows).unflatten(0, lead)  # (*, N, n)
-        mean = (probs.unsqueeze(-2) @ means.to(probs)).squeeze(-2)
+        mean = (probs.unsqueeze(-1) * means.to(probs)).sum(-2)
         return mean, mean
 
     def invalid(self, value: Tensor, columns: tuple[int, ...]) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.clustered_vectors import (
     CAUTION,
+    CENTRED,
     FLOOR,
     SHRINKAGE,
     Covariance,
@@ -22,6 +23,7 @@ from pyro_priors.modules.stepwise_mixture import LEAF_ROWS, Leaves, drawn, norma
 
 OWN = 0.9  # how much a cluster is at first like the row that it starts from, in columns that are no vectors
 NARROW = 0.1  # of the columns' variances: those of the clusters at first
+REMEMBERED = 20_000_000  # numbers of factors of marginals
 PSEUDO = 0.1  # rows of a column's own law that each cluster has seen
 BORROWED, RARE = 1.0, 0.03  # at the end: rows of what is near, and how many rows of its own law that has seen
 
@@ -86,16 +88,19 @@ class ClusteredVector:
         """Expected sums of the rows, by their shares ``(b, G)`` of each cluster."""
         if self.patterns is None:
             return weighted_moments(self.x[rows], shares)
-        parts = []
+        total = None
         for pattern, places in self._patterns_of(rows):
             sums = weighted_moments(self.x[rows[places]], shares[places])
-            parts.append(self.law.completed(self._marginals(pattern), sums))
-        return Moments(*(sum(part[1:], part[0]) for part in zip(*parts, strict=True)))
+            whole = self.law.completed(self._marginals(pattern), sums)
+            total = whole if total is None else Moments(*(a + b for a, b in zip(total, whole, strict=True)))
+        assert total is not None
+        return total
 
     def move(self, means: Sequence[Tensor], step: float, known: float) -> None:
         """Take in what some rows say, means over them, and set the Gaussians; the means remember so many rows."""
         self.sums = Moments(*(a.lerp(b, step) for a, b in zip(self.sums, means, strict=True)))
-        spread = Spread.of(Moments(*(part * len(self.x) for part in self.sums)), self.floor)
+        sums = Moments(*(part * len(self.x) for part in self.sums))
+        spread = Spread.of(sums, self.floor, 0.0 if self.shrinkage == 0 else CENTRED)
         if self.shrinkage is None:
             self.probable = spread.of_fewer(known / len(self.x)).better(self.probable)
         covariance = spread.covariance(CAUTION * self.probable if self.shrinkage is None else self.shrinkage)
@@ -125,6 +130,8 @@ class ClusteredVector:
     def _marginals(self, pattern: int) -> Gaussians:
         assert self.patterns is not None
         if pattern not in self._seen:
+            if len(self._seen) * self.law.factor.numel() > REMEMBERED:
+                self._seen.clear()  # or many patterns would fill the memory
             self._seen[pattern] = self.law.given(self.patterns[pattern])
         return self._seen[pattern]
 

@@ -10,8 +10,8 @@ Covariance = Literal["full", "diagonal", "low-rank"]
 
 FLOOR = 0.01  # of a column's standard deviation: what is left of it where all others are given is not less
 SHRINKAGE = 3.0  # rows of the law within clusters that each has seen, for each coordinate of a vector, at first
-NOTCH = 1.25  # by which that number changes, a step of EM
-LEAST, MOST = 0.3, 20.0  # of it
+NOTCH = 1.5  # by which that number changes, a step of EM
+LEAST, MOST = 0.03, 20.0  # of it
 CAUTION = 1.5  # times what the rows make most probable: clusters were chosen to fit them
 CENTRED = 0.1  # rows at the mean of all that each cluster has seen: of its mean alone
 INNER = 3  # steps of factor analysis in each of EM
@@ -125,15 +125,14 @@ class Spread(NamedTuple):
         They have an inverse Wishart law, whose posterior means are `covariance`.
         """
         size = len(self.within)
-        rows = shrinkage * size
-        before = torch.full_like(self.counts, rows + size + 1)
-        after = before + self.counts
-        prior = rows * self.within
-        posterior, info = torch.linalg.cholesky_ex(prior + self.scatter)
-        log_det = 2 * posterior.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        counts, scatter, within = map(_wide, (self.counts, self.scatter, self.within))
+        prior, before = shrinkage * size * within, torch.full_like(counts, (shrinkage + 1) * size + 1)
+        after = before + counts
+        root, failed = torch.linalg.cholesky_ex(prior + scatter)
+        log_det = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         evidence = 0.5 * before * torch.linalg.slogdet(prior).logabsdet - 0.5 * after * log_det
         evidence = evidence + torch.special.multigammaln(after / 2, size) - torch.special.multigammaln(before / 2, size)
-        return evidence.masked_fill(info > 0, 0.0).sum()
+        return evidence.masked_fill(failed > 0, 0.0).sum()
 
     def better(self, shrinkage: float) -> float:
         """A shrinkage near this one that explains the rows best."""
@@ -171,3 +170,8 @@ def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: 
         variance = covariance.diagonal(dim1=-2, dim2=-1) - (loadings * against).sum(-1)
         scale = variance.clamp(min=FLOOR**2).sqrt()
     return loadings, scale
+
+
+def _wide(x: Tensor) -> Tensor:
+    """float32 cannot tell sums over many rows apart; Apple's GPU has nothing else."""
+    return x if x.device.type == "mps" else x.double()

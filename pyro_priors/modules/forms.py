@@ -235,7 +235,7 @@ class FactoredForm(Form):
 
     def _stored(self, initial: Tensor, emissions: list[Tensor], transitions: Tensor) -> Tables:
         rows = [initial.new_zeros(0, self.rank), *(part.flatten(0, 1) for part in emissions)]
-        tables = dict(zip(self.every, (initial, torch.cat(rows), transitions), strict=True))
+        tables: Tables = dict(zip(self.every, (initial, torch.cat(rows), transitions), strict=True))
         return {name: tables[name] for name in self.names}
 
 

@@ -37,7 +37,7 @@ class VectorLeaf(nn.Module):
         own(self, "loc", torch.rand(shape) * 2 - 1, fixed)
         own(self, "log_scale", torch.full(shape, scale).log(), fixed)
         full, low = kind.covariance == "full", kind.covariance == "low-rank"
-        own(self, "coupling", torch.zeros(states, packed_size(kind.size)) if full else None, fixed)
+        own(self, "coupling", torch.zeros(states, packed_size(kind.size)) if full else None, fixed or kind.size == 1)
         own(self, "loadings", LOADING * torch.randn(*shape, kind.factors or 1) if low else None, fixed)
 
     def forward(self) -> Gaussians:

@@ -1,5 +1,6 @@
 """A mixture whose clusters have a Gaussian of their own for each vector, by stepwise EM: the start of vector chains."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,9 +13,9 @@ from pyro_priors.modules.clustered_vectors import Covariance
 from pyro_priors.modules.initialise import ProductMixture
 from pyro_priors.modules.stepwise_mixture import drawn
 
-EPOCHS, BATCH = 10, 1024
+EPOCHS, BATCH, STEPS = 10, 1024, 60  # passes over the rows, or more where they make fewer steps
 ROWS = 50_000  # of which the mixture is made, where there are more
-PATTERNS = 1000  # of gaps in the vectors, at most, or fewer rows are taken: each costs a factor in each cluster
+PATTERNS = 1000  # of gaps in a vector, at most, or fewer rows are taken: each costs a factor in each cluster
 CHUNK = 4_000_000  # numbers of a tensor that grows with rows and clusters
 STEP = 0.9  # the first step size, which falls along a line
 BLUR = 3.0  # the temperature at which a row is also near to clusters beside its own
@@ -72,7 +73,9 @@ def fit_vector_mixture(
     tables = ClusteredTables(others, variables) if others is not None and variables is not None else None
     mixture = Clusters([ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables)
     mixture.start(_seeds(others, len(rows), clusters))
-    batches = [batch for _ in range(EPOCHS) for batch in torch.randperm(len(rows), device="cpu").split(BATCH)]
+    patterns = max((len(v.patterns) for v in mixture.vectors if v.patterns is not None), default=1)
+    epochs = max(EPOCHS, min(math.ceil(STEPS * min(1.0, BATCH / len(rows))), EPOCHS * PATTERNS // patterns))
+    batches = [batch for _ in range(epochs) for batch in torch.randperm(len(rows), device="cpu").split(BATCH)]
     for done, batch in enumerate(batches):
         step = max(STEP * (1 - done / len(batches)), min(1.0, BATCH / len(rows))) if done else 1.0
         mixture.step(batch, step)
@@ -103,10 +106,9 @@ class Clusters:
 
     def step(self, rows: Tensor, size: float) -> Tensor:
         """A step of EM on some rows, of a size where 1 forgets all others; returns their log-likelihood before it."""
-        chunks = rows.split(self.chunk)
         total, counts = self.sizes.new_zeros(()), torch.zeros_like(self.sizes)
         sums: list[list[Tensor]] = [[] for _ in self.parts]
-        for chunk in chunks:
+        for chunk in rows.to(total.device).split(self.chunk):
             score = self.log_mix + sum(part.score(chunk) for part in self.parts)
             shares = score.softmax(-1)
             total, counts = total + score.logsumexp(-1).sum(), counts + shares.sum(0)
@@ -126,7 +128,7 @@ class Clusters:
         if self.tables is None:
             return
         near = torch.zeros_like(self.tables.probs)
-        for chunk in torch.arange(self.rows).split(self.chunk):
+        for chunk in torch.arange(self.rows, device=near.device).split(self.chunk):
             score = self.log_mix + sum(vector.score(chunk) for vector in self.vectors)
             near = near + self.tables.moments(chunk, (score / BLUR).softmax(-1))[0]
         self.tables.borrow(near)

@@ -1,0 +1,475 @@
+"""Gaussians of vectors: gaps in chunks, where floats run out, what is refused, and laws held over a change."""
+
+import copy
+import math
+import pickle
+
+import oracles
+import pytest
+import torch
+from cases import KINDS, build, make_case, random_gaussians, random_value
+from catalogue import NAN
+from torch.func import grad, vmap
+
+import pyro_priors as pp
+from pyro_priors.distributions import FactoredTrain, Variables, gaussians
+from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, LowRankGaussians
+from pyro_priors.distributions.kinds import Discrete, Vector
+
+CLASSES = {"full": FullGaussians, "diagonal": DiagonalGaussians, "low-rank": LowRankGaussians}
+every_covariance = pytest.mark.parametrize("covariance", CLASSES)
+every_form = pytest.mark.parametrize("form", ["factored", "ring", "train"])
+
+
+def random_law(covariance, size, states, dtype=torch.float64, seed=0):
+    kind = Vector(size, covariance, factors=2 if covariance == "low-rank" else None)
+    law = random_gaussians(kind, states, torch.Generator().manual_seed(seed), torch.float64)
+    if covariance == "full":  # many numbers must not blow up
+        law = FullGaussians(
+            law.loc, law.factor.tril(-1) / size**0.5 + torch.diag_embed(law.factor.diagonal(dim1=1, dim2=2))
+        )
+    return type(law)(*(x.to(dtype) for x in law.tensors.values()))
+
+
+def dense(law):
+    """As `oracles.dense`, of Gaussians."""
+    variables = Variables({"v0": Vector(law.size, components=len(law))}, vectors=[law])
+    return oracles.dense(make_case("v")._replace(variables=variables), 0)
+
+
+def with_gaps(rows, size, share=0.4, seed=1):
+    generator = torch.Generator().manual_seed(seed)
+    value = torch.randn(rows, size, generator=generator, dtype=torch.float64)
+    value[torch.rand(rows, size, generator=generator) < share] = NAN
+    return value
+
+
+def score_and_gradients(law, value):
+    leaves = [x.detach().clone().requires_grad_() for x in law.tensors.values()]
+    value = value.clone().requires_grad_()
+    density = type(law)(*leaves).log_density(value)
+    weights = torch.linspace(-1, 1, density.numel(), dtype=density.dtype).view_as(density)
+    return density.detach(), torch.autograd.grad((weights * density).sum(), [value, *leaves])
+
+
+@every_covariance
+@pytest.mark.parametrize("size", [1, 5, 24])
+@pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
+def test_densities_with_gaps_equal_dense_marginals(covariance, size, share):
+    """Long vectors with few gaps, and others: each has its own way."""
+    law, value = random_law(covariance, size, 3), with_gaps(12, size, share)
+    value[0], value[1] = NAN, 0.5
+    density = law.log_density(value)
+    torch.testing.assert_close(density, oracles.log_vector(*dense(law), value), rtol=1e-10, atol=1e-10)
+    assert (density[0] == 0).all()
+
+
+@every_covariance
+def test_gradients_of_gaps_equal_dense_ones(covariance):
+    law, value = random_law(covariance, 24, 2), with_gaps(8, 24, 0.1)
+    value[0], value[1], value[2, ::2] = NAN, 0.5, NAN
+    _, ours = score_and_gradients(law, value)
+    leaves = [x.detach().clone().requires_grad_() for x in law.tensors.values()]
+    point = value.clone().requires_grad_()
+    density = oracles.log_vector(*dense(type(law)(*leaves)), point)
+    weights = torch.linspace(-1, 1, density.numel(), dtype=density.dtype).view_as(density)
+    theirs = torch.autograd.grad((weights * density).sum(), [point, *leaves])
+    for actual, expected, leaf in zip(ours, theirs, [point, *leaves], strict=True):
+        if leaf.dim() == 3 and covariance == "full":
+            actual, expected = actual.tril(), expected.tril()
+        torch.testing.assert_close(actual, expected.nan_to_num(), rtol=1e-9, atol=1e-9)
+
+
+@every_covariance
+def test_gaps_have_second_derivatives(covariance):
+    law, value = random_law(covariance, 3, 2), with_gaps(4, 3)
+
+    def density(*leaves):
+        leaves = [leaf.tril() if leaf.dim() == 3 and covariance == "full" else leaf for leaf in leaves]
+        return CLASSES[covariance](*leaves).log_density(value)
+
+    leaves = [x.clone().requires_grad_() for x in law.tensors.values()]
+    assert torch.autograd.gradgradcheck(density, leaves)
+
+
+@every_covariance
+def test_patterns_in_chunks_change_nothing(covariance, monkeypatch):
+    law, value = random_law(covariance, 6, 3), with_gaps(40, 6)
+    whole, expected = score_and_gradients(law, value)
+    monkeypatch.setattr(gaussians, "ENTRIES", 3 * 36 * 2)  # two patterns at a time
+    chunked, actual = score_and_gradients(law, value)
+    assert torch.equal(whole, chunked)
+    for ours, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(ours, other, rtol=1e-12, atol=1e-12)
+
+
+@every_covariance
+def test_memory_of_many_patterns_is_bounded(covariance, monkeypatch):
+    """What autograd keeps of 200 patterns, counted in numbers; without chunks of full covariances ten times as many."""
+    law, value = random_law(covariance, 12, 8, torch.float32), with_gaps(200, 12).float()
+
+    def most(entries):
+        monkeypatch.setattr(gaussians, "ENTRIES", entries)
+        leaves = [x.clone().requires_grad_() for x in law.tensors.values()]
+        sizes = []
+
+        def pack(x):
+            sizes.append(x.numel())
+            return x
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda x: x):
+            type(law)(*leaves).log_density(value)
+        return sum(sizes)
+
+    few, all_of_them = most(8 * 144 * 4), most(2**30)
+    assert few < (0.2 if covariance == "full" else 1.0) * all_of_them
+
+
+@every_covariance
+def test_row_by_row_under_transforms(covariance):
+    law, value = random_law(covariance, 4, 3), with_gaps(6, 4)
+    value[0] = NAN
+    density = law.log_density(value)
+    torch.testing.assert_close(vmap(law.log_density)(value), density, rtol=1e-12, atol=1e-12)
+    _, (to_value, *_) = score_and_gradients(law, value)
+    weights = torch.linspace(-1, 1, density.numel(), dtype=density.dtype).view_as(density)
+    rows = vmap(grad(lambda x, w: (law.log_density(x) * w).sum()))(value, weights)
+    torch.testing.assert_close(rows, to_value, rtol=1e-10, atol=1e-10)
+
+
+# ---- where floats run out
+
+
+@every_covariance
+def test_single_precision_far_from_zero(covariance):
+    """Means of 2,000 with scales of one, and values a million scales away, with gaps and without."""
+    law, value = random_law(covariance, 6, 4), with_gaps(20, 6)
+    value[0], value[1:3] = NAN, torch.randn(2, 6).double()
+    moved = type(law)(law.loc + 2000, *list(law.tensors.values())[1:])
+    narrow = type(law)(*(x.float() for x in moved.tensors.values()))
+    single = (value + 2000).float()
+    expected = type(law)(*(x.double() for x in narrow.tensors.values())).log_density(single.double())
+    torch.testing.assert_close(narrow.log_density(single).double(), expected, rtol=1e-5, atol=1e-3)
+    value[2, 0] = value[5, 2] = 1e6
+    far, exact = type(law)(*(x.float() for x in law.tensors.values())), value.float()
+    expected = type(law)(*(x.double() for x in far.tensors.values())).log_density(exact.double())
+    torch.testing.assert_close(far.log_density(exact).double(), expected, rtol=1e-5, atol=1e-4)
+    _, gradients = score_and_gradients(far, exact)
+    assert all(x.isfinite().all() for x in gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_nearly_singular_covariances(dtype):
+    """Two numbers that agree to 1e-4, with a third: densities, marginals, draws and what is imputed."""
+    factor = torch.tensor([[1.0, 0, 0], [-1e4, 1e4, 0], [0.5, -0.5, 1.0]]).double()
+    law = FullGaussians(torch.zeros(1, 3).to(dtype), factor[None].to(dtype))
+    value = torch.tensor([[0.5, 0.5001, 0.2], [NAN, 0.5, 0.2], [0.5, NAN, NAN], [0.5, NAN, 0.1]]).to(dtype)
+    expected = oracles.log_vector(*dense(FullGaussians(torch.zeros(1, 3).double(), factor[None])), value.double())
+    tolerance = 1e-6 if dtype == torch.float64 else 5e-2
+    torch.testing.assert_close(law.log_density(value).double(), expected, rtol=tolerance, atol=tolerance)
+    torch.manual_seed(0)
+    draws = law.draw(torch.zeros(2000, dtype=torch.long), value[3].expand(2000, -1))
+    assert (draws[:, 1] - 0.5).abs().max() < 6e-4
+    assert (draws[:, 1] - 0.5).std() > 0.5e-4
+    assert (law.conditional_mean(value[3:])[0, 0, 1] - 0.5).abs() < 1e-4
+    _, gradients = score_and_gradients(law, value)
+    assert all(x.isfinite().all() for x in gradients)
+
+
+@every_form
+def test_three_hundred_vectors(form):
+    torch.manual_seed(0)
+    kinds = {f"v{k}": KINDS["v"] for k in range(300)}
+    generator = torch.Generator().manual_seed(0)
+    vectors = [random_gaussians(KINDS["v"], 3, generator, torch.float32) for _ in kinds]
+    variables = Variables(kinds, vectors=vectors)
+    if form == "factored":
+        tables, bonds = (torch.randn(3), torch.zeros(300, 3, 3), torch.randn(299, 3, 3)), tuple(range(300))
+    else:
+        tables, bonds = (torch.randn(300, 3, 3, 3),), ()
+    law = build(tables, variables, form, tuple(range(300)), bonds)
+    value = law.sample((4,))
+    assert value.shape == (4, 600)
+    value[1, ::3], value[2] = NAN, NAN
+    leaves = torch.stack(
+        [oracles.log_vector(*dense(g), value[:, 2 * k : 2 * k + 2].double()) for k, g in enumerate(vectors)], 1
+    )
+    if form == "factored":
+        none = torch.eye(3).log().double()
+        state = tables[0].double().log_softmax(0) + leaves[:, 0]
+        for k in range(1, 300):
+            state = (state.unsqueeze(-1) + tables[2][k - 1].double().log_softmax(-1)).logsumexp(1) + leaves[:, k]
+        assert none.isinf().any()
+        expected = state.logsumexp(-1)
+    else:
+        expected = oracles.log_chain(leaves, tables[0], form) - oracles.log_chain(leaves[:1] * 0, tables[0], form)
+    torch.testing.assert_close(law.log_prob(value).double(), expected, rtol=1e-5, atol=1e-4)
+    assert law.log_prob(value)[2] == 0
+    assert law.rsample((2,)).isfinite().all()
+    assert law.impute(value).isfinite().all()
+
+
+@pytest.mark.parametrize("kinds", ["o", "u", "oo", "wD"])
+@pytest.mark.parametrize("form", ["factored", "ring"])
+def test_one_state_and_one_number(kinds, form):
+    case = make_case(kinds, 1, form, dtype=torch.float32)
+    value = random_value(case, 5, 0.3)
+    torch.testing.assert_close(case.law.log_prob(value).double(), oracles.log_prob(case, value), rtol=1e-4, atol=1e-4)
+    assert case.law.sample((2,)).shape == (2, case.variables.width)
+    assert case.law.marginal("v0").rsample((2,)).isfinite().all()
+
+
+@every_form
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_parameters(form, dtype):
+    case = make_case("vwc", 3, form, dtype=torch.float32)
+    half = case.of([part.to(dtype) for part in case.parts()], validate_args=False)
+    wide = case.of([part.to(dtype).float() for part in case.parts()], validate_args=False)
+    value = random_value(case, 6, 0.3)
+    torch.testing.assert_close(half.law.log_prob(value), wide.law.log_prob(value), rtol=2e-2, atol=2e-2)
+    assert half.law.sample((2,)).dtype == half.law.rsample((2,)).dtype == dtype
+    assert half.law.log_prob(value.double()).dtype == torch.float64
+
+
+@every_form
+def test_evidence_of_another_precision(form):
+    law = make_case("vwc", 3, form, dtype=torch.float32).law
+    given = law.condition(v0=torch.zeros(5, 2).double())
+    assert given.sample().dtype == given.rsample().dtype == torch.float64
+    hidden = torch.full((5, 4), NAN).double()
+    hidden[:, 1] = 0.3
+    assert given.impute(hidden).isfinite().all()
+    assert given.most_probable(hidden).isfinite().all()
+
+
+# ---- laws held and copied
+
+
+@every_form
+def test_a_law_held_over_a_change_of_a_vector_refuses(form):
+    case = make_case("vdw", 3, form)
+    leaves = case.leaves()
+    law = case.of(leaves).law
+    for place in range(len(case.tables), len(leaves)):
+        if leaves[place].dim() == 3 and leaves[place].shape[-1] == leaves[place].shape[-2]:
+            continue  # the test makes another tensor of it
+        law = case.of(leaves).law
+        law.log_prob(random_value(case, 2))
+        with torch.no_grad():
+            leaves[place].add_(0.01)
+        for query in (lambda: law.log_prob(random_value(case, 2)), law.sample, lambda: law.condition(v1=1).mean):
+            with pytest.raises(ValueError, match="as it was when the law was built, got other numbers"):
+                query()
+
+
+@every_form
+def test_copies_score_alike(form):
+    case = make_case("vdw", 3, form)
+    value = random_value(case, 5, 0.3)
+    for twin in (pickle.loads(pickle.dumps(case.law)), copy.deepcopy(case.law), copy.copy(case.law)):
+        assert torch.equal(twin.log_prob(value), case.law.log_prob(value))
+
+
+def test_repr_names_vectors():
+    law = make_case("vwo", 3, "factored").law
+    text = "v0: Vector(2, components=3), v1: Vector(3, low-rank of 1, components=3), v2: Vector(1, components=3)"
+    assert text in repr(law)
+    assert "v1[0, 2]: Vector(3, low-rank of 1, components=3)" in repr(law.marginal([2, 4]))
+    assert "2 of 6 columns" in repr(law.marginal([2, 4]))
+    assert repr(pp.TRIP(5, rank=4, block_size=2)).startswith("TRIP(z: 2 x Vector(2, components=4) + 1 x Vector(1, ")
+
+
+# ---- queries of parts
+
+
+@every_form
+def test_what_is_left_of_a_vector_may_be_given(form):
+    """A marginal of some numbers takes those numbers, and is a law of vectors itself."""
+    case = make_case("wdv", 3, form)
+    value = random_value(case, 5)
+    part = case.law.marginal([0, 2, 3])
+    left = part.condition(v0=value[:, [0, 2]])
+    both, alone = (torch.full_like(value, NAN) for _ in range(2))
+    both[:, [0, 2, 3]], alone[:, [0, 2]] = value[:, [0, 2, 3]], value[:, [0, 2]]
+    expected = oracles.log_prob(case, both) - oracles.log_prob(case, alone)
+    torch.testing.assert_close(left.log_prob(value[:, 3:4]), expected, rtol=1e-10, atol=1e-10)
+    mean, variance = oracles.moments(case, torch.full((1, 6), NAN).double())
+    torch.testing.assert_close(part.mean[:2], mean[0, [0, 2]])
+    torch.testing.assert_close(part.variance[:2], variance[0, [0, 2]])
+
+
+@every_form
+def test_most_probable_inside_a_vector(form):
+    case = make_case("wdv", 3, form)
+    value = random_value(case, 9, 0.5)
+    probs, mean = oracles.state_probs(case, value), oracles.moments(case, value)[0]
+    best = torch.where(mean.isnan(), probs[1].argmax(-1).double()[:, None], mean)
+    expected = torch.where(value.isnan(), best, value)
+    torch.testing.assert_close(case.law.most_probable(value), expected, rtol=1e-10, atol=1e-10)
+
+
+@every_form
+def test_weights_of_the_states_of_a_vector(form):
+    case = make_case("vdw", 3, form)
+    weights = torch.randn(3, case.law._chain.width, generator=torch.Generator().manual_seed(0)).double()
+    weighed, value = case._replace(log_weights=weights), random_value(case, 6, 0.4)
+    law = case.law.weigh(weights)
+    torch.testing.assert_close(law.log_prob(value), oracles.log_prob(weighed, value), rtol=1e-10, atol=1e-10)
+    given = value.clone()
+    given[:, [0, 1, 3, 4, 5]] = torch.where(given[:, [0, 1, 3, 4, 5]].isnan(), NAN, given[:, [0, 1, 3, 4, 5]])
+    given[:, 2] = NAN
+    categories = law.condition(v0=given[:, :2], v2=given[:, 3:]).categorical("v1").probs
+    torch.testing.assert_close(categories, oracles.state_probs(weighed, given)[1], rtol=1e-10, atol=1e-10)
+    wide = law.condition(v0=given[:, :2]).expand((3, 6))
+    assert wide.sample((2,)).shape == (2, 3, 6, 4)
+    assert wide.mean.shape == wide.variance.shape == (3, 6, 4)
+    assert wide.most_probable(torch.full((4,), NAN).double()).shape == (3, 6, 4)
+
+
+# ---- what is refused
+
+
+def full(states=2, size=2):
+    return FullGaussians(torch.zeros(states, size), torch.eye(size).expand(states, size, size))
+
+
+def train(gaussians, emissions=(None, None), kinds=None):
+    variables = Variables(kinds or {"z": Vector(2), "d": Discrete(2)}, vectors=[gaussians])
+    eye = torch.eye(2)
+    return FactoredTrain(torch.full((2,), 0.5), [eye if e == "eye" else e for e in emissions], eye[None], variables)
+
+
+BAD = {
+    "full of other shapes": (
+        lambda: FullGaussians(torch.zeros(2, 3), torch.zeros(2, 3, 2)),
+        r"loc, factor: expected shapes \(N, n\) and \(N, n, n\), got \(2, 3\) and \(2, 3, 2\)",
+    ),
+    "full of nothing": (lambda: FullGaussians(torch.zeros(2, 0), torch.zeros(2, 0, 0)), "loc, factor: expected shapes"),
+    "diagonal of other shapes": (
+        lambda: DiagonalGaussians(torch.zeros(2, 3), torch.ones(3)),
+        r"loc, scale: expected one shape \(N, n\), got \(2, 3\) and \(3,\)",
+    ),
+    "low-rank of other shapes": (
+        lambda: LowRankGaussians(torch.zeros(2, 3), torch.zeros(2, 2, 1), torch.ones(2, 3)),
+        r"loc, loadings, scale: expected shapes .* got \(2, 3\), \(2, 2, 1\) and \(2, 3\)",
+    ),
+    "infinite mean": (
+        lambda: train(FullGaussians(torch.full((2, 2), math.inf), torch.eye(2).expand(2, 2, 2)), (None, "eye")),
+        "z: expected finite loc, got inf",
+    ),
+    "factor with NaN": (
+        lambda: train(FullGaussians(torch.zeros(2, 2), torch.full((2, 2, 2), NAN).tril()), (None, "eye")),
+        "z: expected finite factor, got nan",
+    ),
+    "factor without scale": (
+        lambda: train(FullGaussians(torch.zeros(2, 2), torch.zeros(2, 2, 2)), (None, "eye")),
+        "z: expected factors with a positive diagonal, got 0",
+    ),
+    "negative scale": (
+        lambda: train(DiagonalGaussians(torch.zeros(2, 2), -torch.ones(2, 2)), (None, "eye")),
+        "z: expected positive scales, got -1",
+    ),
+    "negative scale of low rank": (
+        lambda: train(LowRankGaussians(torch.zeros(2, 2), torch.ones(2, 2, 1), -torch.ones(2, 2)), (None, "eye")),
+        "z: expected positive scales, got -1",
+    ),
+    "Gaussians of another size": (
+        lambda: Variables({"z": Vector(3)}, vectors=[full()]),
+        r"vectors: expected Gaussians of \(states, numbers\) \[\(2, 3\)\], got \[\(2, 2\)\]",
+    ),
+    "too few Gaussians": (
+        lambda: Variables({"z": [Vector(2), Vector(2)]}, vectors=[full()]),
+        "components|vectors|Gaussians",
+    ),
+    "as many states as the bond has not": (
+        lambda: train(full(3), (None, "eye")),
+        r"emissions\[0\]: expected a table, or as many states as the bond, 2, got 3",
+    ),
+    "no table of a category": (
+        lambda: train(full(), (None, None), {"z": Vector(2), "d": Discrete(3)}),
+        r"emissions\[1\]: expected a table, or as many states as the bond, 2, got 3",
+    ),
+    "size of nothing": (lambda: Vector(0), "size: expected an integer of at least 1, got 0"),
+    "covariance of no kind": (lambda: Vector(2, "round"), "covariance: expected one of 'full', 'diagonal', 'low-rank'"),
+    "factors of full covariances": (
+        lambda: Vector(2, factors=1),
+        "factors: expected none with covariance='full', got 1",
+    ),
+    "too many factors": (
+        lambda: Vector(2, "low-rank", 3),
+        "factors: expected at most 2, the size of the vector, got 3",
+    ),
+    "components of nothing": (lambda: Vector(2, components=0), "components: expected an integer of at least 1, got 0"),
+    "block_size too large": (
+        lambda: pp.TRIP(3, block_size=4),
+        "block_size: expected at most 3, the number of latents, got 4",
+    ),
+    "block_size of nothing": (lambda: pp.TRIP(3, block_size=0), "block_size: expected an integer of at least 1, got 0"),
+    "covariance without vectors": (
+        lambda: pp.TRIP(3, covariance="diagonal"),
+        "covariance: expected none without block_size.* got 'diagonal'",
+    ),
+    "factors without vectors": (lambda: pp.TRIP(3, factors=2), "factors: expected none without block_size.* got 2"),
+    "components that do nothing": (
+        lambda: pp.TRIP(3, 5, block_size=3),
+        "components: expected none with vectors on factored cores.* got 5",
+    ),
+    "components of an attribute that do nothing": (
+        lambda: pp.TTLP(2, {"body": Vector(2, components=5)}, rank=3),
+        r"attributes\['body'\]: expected no components of a vector on factored cores.* got 5",
+    ),
+    "vectors on a ring of factored cores": (
+        lambda: pp.TRIP(3, block_size=3, boundary="ring"),
+        "boundary: expected 'train' with cores='factored'",
+    ),
+}
+BAD_QUERIES = {
+    "too few numbers": (
+        lambda law: law.condition(v0=torch.zeros(4, 1)),
+        r"v0: expected a last dimension of 2, got shape \(4, 1\)",
+    ),
+    "one number": (lambda law: law.condition(v0=1.0), r"v0: expected a last dimension of 2, got shape \(\)"),
+    "infinite number": (
+        lambda law: law.condition(v0=torch.tensor([0.0, math.inf])),
+        r"v0\[1\]: expected a finite value or NaN at index \(1,\), got inf",
+    ),
+    "infinite value": (
+        lambda law: law.log_prob(torch.tensor([0.0, -math.inf, 0.0])),
+        r"v0\[1\]: expected a finite value or NaN .*got -inf",
+    ),
+    "columns and not variables": (lambda law: law.log_prob(torch.zeros(2)), "value: expected a last dimension of 3"),
+    "categories of a vector": (lambda law: law.categorical("v0"), "v0: expected one discrete variable"),
+    "weights of columns": (
+        lambda law: law.weigh(torch.zeros(3, 3)),
+        r"log_weights: .* shape \(\*, 2, 3\), got \(3, 3\)",
+    ),
+    "given again": (
+        lambda law: law.condition(v0=torch.tensor([NAN, 0.0])).condition(v0=torch.zeros(2)),
+        "v0: not among the variables that are left",
+    ),
+    "twice": (lambda law: law.marginal(["v0", 1]), "each once"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_vectors(name):
+    call, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@every_form
+@pytest.mark.parametrize("name", BAD_QUERIES)
+def test_bad_queries(name, form):
+    call, message = BAD_QUERIES[name]
+    law = make_case("vd", 3, form).law
+    with pytest.raises(ValueError, match=message):
+        call(law)
+
+
+def test_infinite_attributes_of_a_vector_are_refused():
+    prior = pp.TTLP(1, {"body": Vector(2)}, rank=2)
+    with pytest.raises(ValueError, match=r"body\[1\]: expected a finite value or NaN at index \(3, 2\), got inf"):
+        y = torch.zeros(5, 2)
+        y[3, 1] = math.inf
+        prior.reinitialize(torch.randn(5, 1), y)
