@@ -22,7 +22,7 @@ every_form = pytest.mark.parametrize("form", ["factored", "ring", "train"])
 
 
 def random_law(covariance, size, states, dtype=torch.float64, seed=0):
-    kind = Vector(size, covariance, factors=2 if covariance == "low-rank" else None)
+    kind = Vector(size, covariance, factors=min(2, size) if covariance == "low-rank" else None)
     law = random_gaussians(kind, states, torch.Generator().manual_seed(seed), torch.float64)
     if covariance == "full":  # many numbers must not blow up
         law = FullGaussians(law.loc, law.factor.tril(-1) / size**0.5 + torch.diag_embed(law.factor.diagonal(dim1=1, dim2=2)))
@@ -120,7 +120,7 @@ def test_memory_of_many_patterns_is_bounded(covariance, monkeypatch):
         return sum(sizes)
 
     few, all_of_them = most(8 * 144 * 4), most(2**30)
-    assert few < (0.2 if covariance == "full" else 1.0) * all_of_them
+    assert few <= (0.2 if covariance == "full" else 1.0) * all_of_them
 
 
 @every_covariance
@@ -175,27 +175,27 @@ def test_nearly_singular_covariances(dtype):
 
 
 @every_form
-def test_three_hundred_vectors(form):
+@pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_many_vectors(form, count):
     torch.manual_seed(0)
-    kinds = {f"v{k}": KINDS["v"] for k in range(300)}
+    kinds = {f"v{k}": KINDS["v"] for k in range(count)}
     generator = torch.Generator().manual_seed(0)
     vectors = [random_gaussians(KINDS["v"], 3, generator, torch.float32) for _ in kinds]
     variables = Variables(kinds, vectors=vectors)
+    tables, bonds = (torch.randn(count, 3, 3, 3),), ()
     if form == "factored":
-        tables, bonds = (torch.randn(3), torch.zeros(300, 3, 3), torch.randn(299, 3, 3)), tuple(range(300))
-    else:
-        tables, bonds = (torch.randn(300, 3, 3, 3),), ()
-    law = build(tables, variables, form, tuple(range(300)), bonds)
+        tables = torch.randn(3), torch.zeros(count, 3, 3), torch.randn(count - 1, 3, 3)
+        bonds = tuple(range(count))
+    law = build(tables, variables, form, tuple(range(count)), bonds)
     value = law.sample((4,))
-    assert value.shape == (4, 600)
+    assert value.shape == (4, 2 * count)
     value[1, ::3], value[2] = NAN, NAN
-    leaves = torch.stack([oracles.log_vector(*dense(g), value[:, 2 * k : 2 * k + 2].double()) for k, g in enumerate(vectors)], 1)
+    pairs = value.double().unflatten(1, (count, 2)).unbind(1)
+    leaves = torch.stack([oracles.log_vector(*dense(g), pair) for g, pair in zip(vectors, pairs, strict=True)], 1)
     if form == "factored":
-        none = torch.eye(3).log().double()
         state = tables[0].double().log_softmax(0) + leaves[:, 0]
-        for k in range(1, 300):
-            state = (state.unsqueeze(-1) + tables[2][k - 1].double().log_softmax(-1)).logsumexp(1) + leaves[:, k]
-        assert none.isinf().any()
+        for k in range(1, count):
+            state = oracles.log_matmul(state[:, None], tables[2][k - 1].double().log_softmax(-1))[:, 0] + leaves[:, k]
         expected = state.logsumexp(-1)
     else:
         expected = oracles.log_chain(leaves, tables[0], form) - oracles.log_chain(leaves[:1] * 0, tables[0], form)
@@ -272,7 +272,7 @@ def test_repr_names_vectors():
     assert text in repr(law)
     assert "v1[0, 2]: Vector(3, low-rank of 1, components=3)" in repr(law.marginal([2, 4]))
     assert "2 of 6 columns" in repr(law.marginal([2, 4]))
-    assert repr(pp.TRIP(5, rank=4, block_size=2)).startswith("TRIP(z: 2 x Vector(2, components=4) + 1 x Vector(1, ")
+    assert "z: 2 x Vector(2, components=4) + 1 x Vector(1, components=4), rank=4" in repr(pp.TRIP(5, rank=4, block_size=2))
 
 
 # ---- queries of parts
