@@ -47,9 +47,16 @@ class Entry(NamedTuple):
     learns: bool = True  # whether it has parameters
     random: bool = True  # whether a seed changes it
     missing: bool = False  # whether NaN is summed out
+    together: int = 0  # how many columns, the first, are missing all or not at all
 
     def __call__(self) -> nn.Module:
         return self.make()
+
+    def gaps(self, rows: Tensor) -> Tensor:
+        """Which entries of rows are missing, at random."""
+        gaps = torch.rand(rows.shape) < 0.3
+        gaps[:, : self.together] = gaps[:, :1]
+        return gaps
 
 
 def padded(tables: Sequence[Tensor]) -> Tensor:
@@ -142,8 +149,22 @@ def by_jacobians(prior: Any, value: Tensor) -> Tensor:
     return prior.base().log_prob(prior.to_generation(value)) + torch.stack(jacobians).det().abs().log()
 
 
+def by_jacobians_and_enumeration(prior: Any, value: Tensor) -> Tensor:
+    """Of a joint law through a flow: the base at the other side, where latents are not missing."""
+    given, moved = ~value[:, 0].isnan(), value.clone()
+    z = value[given, : prior.latent_dim]
+    moved[given, : prior.latent_dim] = prior.to_generation(z).detach()
+    jacobians = torch.stack([torch.autograd.functional.jacobian(prior.to_generation, row) for row in z])
+    score = by_enumeration(prior.base, moved)
+    return score.index_put((given,), score[given] + jacobians.det().abs().log())
+
+
 def ring_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
     return Entry(make, by_enumeration, missing=True, **kwargs)
+
+
+def bent_prior(make: Callable[[], nn.Module], **kwargs: bool) -> Entry:
+    return Entry(make, by_jacobians_and_enumeration, missing=True, together=2, **kwargs)
 
 
 PRIORS = {
@@ -217,5 +238,12 @@ JOINT_PRIORS = {
     ),
     "TTLP of attributes": ring_prior(
         lambda: pp.TTLP(0, {"digit": Discrete(3), "sex": Discrete(2)}, rank=2, cores="full")
+    ),
+    "FlowTTLP": bent_prior(lambda: pp.FlowTTLP(2, {"digit": Discrete(3), "age": Continuous(2)}, 3, (8,), rank=4)),
+    "FlowTTLP spline": bent_prior(
+        lambda: pp.FlowTTLP(2, {"digit": Discrete(3)}, 2, (8,), "spline", components=3, rank=3, **FULL)
+    ),
+    "FlowTTLP fixed": bent_prior(
+        lambda: pp.FlowTTLP(2, {"digit": Discrete(3)}, 2, (8,), rank=4, order="declared", fixed=True), learns=False
     ),
 }

@@ -81,7 +81,10 @@ def dense(case: Case, variable: int) -> tuple[Tensor, Tensor]:
 def patterns(value: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
     """Rows by what is missing in them: rows, what is observed, what is not, all indices."""
     different, which = value.isnan().unique(dim=0, return_inverse=True)
-    return [((which == k).nonzero()[:, 0], (~gaps).nonzero()[:, 0], gaps.nonzero()[:, 0]) for k, gaps in enumerate(different)]
+    return [
+        ((which == k).nonzero()[:, 0], (~gaps).nonzero()[:, 0], gaps.nonzero()[:, 0])
+        for k, gaps in enumerate(different)
+    ]
 
 
 def log_vector(loc: Tensor, covariance: Tensor, value: Tensor) -> Tensor:

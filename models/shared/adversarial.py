@@ -78,6 +78,7 @@ class Adversarial(Networks):
         # No encoder, no codes: the data cannot say in which order latents and attributes hang together.
         "ttlp": {"init": "noise", "rank": 40, "boundary": "ring", "cores": "full", "local": 1, "order": "random"},
         "flow": {"init": "noise", "rank": 40},
+        "flow-ttlp": {"init": "noise", "rank": 40, "boundary": "ring", "cores": "full", "local": 1, "order": "random"},
     }
 
     def __post_init__(self):

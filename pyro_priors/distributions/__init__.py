@@ -3,6 +3,7 @@
 from pyro_priors.distributions.categorical_gaussian import CategoricalGaussian, FullCategoricalGaussian
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_train import FactoredTrain
+from pyro_priors.distributions.flow_joint import FlowJoint
 from pyro_priors.distributions.flow_normal import FlowNormal
 from pyro_priors.distributions.full_gaussian_mixture import FullGaussianMixture
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
@@ -21,6 +22,7 @@ __all__ = [
     "DiagonalGaussians",
     "Discrete",
     "FactoredTrain",
+    "FlowJoint",
     "FlowNormal",
     "FullCategoricalGaussian",
     "FullGaussianMixture",

@@ -141,5 +141,7 @@ def emissions_of(emissions: Any, layout: Layout, initial: Tensor) -> Sequence[Te
         if table.shape != (states, rank) or table.dtype != dtype:
             got = f"{tuple(table.shape)}, {table.dtype}"
             raise ValueError(f"emissions[{column}]: expected shape ({states}, {rank}) and {dtype}, got {got}")
-    of_groups = [[emissions[column] for column in columns] for _, columns in layout.groups]
-    return [None if bond else torch.stack(part) for (_, bond), part in zip(layout.group_keys, of_groups, strict=True)]
+    groups: list[Tensor | None] = []
+    for (_, bond), (_, members) in zip(layout.group_keys, layout.groups, strict=True):
+        groups.append(None if bond else torch.stack([emissions[k] for k in members]))
+    return groups

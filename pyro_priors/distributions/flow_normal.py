@@ -6,6 +6,7 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
+from pyro.distributions.util import sum_rightmost
 from torch import Tensor, nn
 from torch.distributions.transforms import Transform, _InverseTransform
 
@@ -76,10 +77,22 @@ class FlowNormal(dist.TransformedDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         value = full_precision(as_floats(value, torch.float32))
-        twin = copy.copy(self)
-        twin.transforms = [forgetful(step) for step in self.transforms]
+        if self._validate_args:
+            self._validate_sample(value)
         with torch.autocast(value.device.type, enabled=False):
-            return super(FlowNormal, twin).log_prob(value)
+            z0, log_volume = self.mapped(value)
+            return log_volume + self.base_dist.log_prob(z0)
+
+    def mapped(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z_0 = g(z) and log abs det dg/dz, in the type of z or of the steps: ``(*, d) -> (*, d), (*)``"""
+        moved: Any = z
+        log_volume: Any = 0.0
+        with torch.autocast(z.device.type, enabled=False):
+            for step in map(forgetful, reversed(self.transforms)):
+                z0 = step.inv(moved)
+                log_volume = log_volume - sum_rightmost(step.log_abs_det_jacobian(z0, moved), 1 - step.domain.event_dim)
+                moved = z0
+        return moved, log_volume
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:

@@ -112,8 +112,8 @@ class Variables:
         if not chosen:
             return None
         rows = [self._row[v] for v in chosen if v in self._row]
-        leaves = [None if leaf is None or not rows else leaf[rows] for leaf in (self.loc, self.scale)]
-        return Variables({self.label(v): self.kinds[v] for v in chosen}, *leaves)
+        loc, scale = (None if leaf is None or not rows else leaf[rows] for leaf in (self.loc, self.scale))
+        return Variables({self.label(v): self.kinds[v] for v in chosen}, loc, scale)
 
     def _bind(self, loc: Tensor | None, scale: Tensor | None, vectors: Sequence[Gaussians] | None) -> None:
         if vectors is not None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.distributions import ChainLaw
+from pyro_priors.distributions import ChainLaw, FlowJoint
 
 
 class Imputation(NamedTuple):
@@ -123,7 +123,7 @@ def accuracy_coverage(probs: Tensor, truth: Tensor) -> Coverage:
 
 
 @torch.no_grad()
-def mutual_information(joint: ChainLaw) -> tuple[tuple[str, ...], Tensor]:
+def mutual_information(joint: ChainLaw | FlowJoint) -> tuple[tuple[str, ...], Tensor]:
     r"""Mutual information between discrete variables of a law on a chain in nats, exact: how attributes hang together.
 
     .. math:: I(a, b) = \sum_{s, t} p(a = s, b = t) \log \frac{p(a = s, b = t)}{p(a = s) p(b = t)}
@@ -148,6 +148,7 @@ def mutual_information(joint: ChainLaw) -> tuple[tuple[str, ...], Tensor]:
         (('a', 'b'), tensor([[0.6931, 0.0000],
                              [0.0000, 0.6931]]))
     """
+    joint = joint.base if isinstance(joint, FlowJoint) else joint  # whose attributes have the same law
     if not isinstance(joint, ChainLaw):
         raise ValueError(f"joint: expected a TensorRing or FactoredTrain, such as prior(), got {type(joint).__name__}")
     if joint.batch_shape:

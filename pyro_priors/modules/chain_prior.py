@@ -73,7 +73,7 @@ class ChainPrior(Prior):
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         vectors = [cast(Vector, variables.kinds[v]) for v in variables.vectors]
         leaves = [VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors]
-        self.vectors = nn.ModuleList(leaves) if leaves else []
+        self.vectors = cast(Sequence, nn.ModuleList(leaves)) if leaves else leaves
         self.register_buffer("order", chain)
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []

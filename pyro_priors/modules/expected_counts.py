@@ -36,8 +36,8 @@ def expected_counts(prior: Any, gradients: Mapping[str, Tensor], origin: Tensor 
 
     `origin (C, N)`: where the moments of the components are taken about, such as their means of some time.
     """
-    initial, emissions, transitions = (full_precision(table) for table in prior._tables().values())
-    by_initial, by_emission, by_transition = (full_precision(gradients[name]) for name in prior.form.names)
+    initial, emissions, transitions = prior.form.all_of(prior._tables())
+    by_initial, by_emission, by_transition = prior.form.all_of(gradients)
     start = (by_initial + initial.softmax(0)).clamp_(min=0)
     probs, visits, used = transitions.softmax(-1), [start], torch.empty_like(transitions)
     for step, entry, gradient in zip(used.unbind(), probs.unbind(), by_transition.unbind(), strict=True):

@@ -47,7 +47,7 @@ class Form(ABC):
     """
 
     law: ClassVar[type[ChainLaw]]
-    names: ClassVar[tuple[str, ...]]  # of the tables
+    names: tuple[str, ...]  # of the tables
     fitting: ClassVar[Fitting] = Fitting()
     fit_mixture = staticmethod(fit_product_mixture)
     boundary: Boundary
@@ -169,10 +169,23 @@ class FactoredForm(Form):
     """Logits of the first bond ``(m,)``, of emissions ``(S, m)``, group by group, and transitions ``(D - 1, m, m)``."""
 
     law = FactoredTrain
-    names = ("initial_logits", "emission_logits", "transition_logits")
+    every = ("initial_logits", "emission_logits", "transition_logits")
     boundary: Boundary = "train"
     fitting = Fitting(lr=0.05, betas=(0.9, 0.99), epochs=1000, plateau=True, pseudo=0.2)
     fit_mixture = staticmethod(stepwise_mixture)
+
+    def __init__(self, layout: Layout, rank: int, init: Init, local: int):
+        super().__init__(layout, rank, init, local)
+        there = {"initial_logits": True, "emission_logits": bool(self.tabled), "transition_logits": self.length > 1}
+        self.names = tuple(name for name in self.every if there[name])
+
+    def all_of(self, tables: Mapping[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Initial, emissions and transitions, at least 32 bits wide; of what there is nothing of, none."""
+        initial = full_precision(tables["initial_logits"])
+        empty = initial.new_zeros(0, self.rank), initial.new_zeros(0, self.rank, self.rank)
+        given = (tables.get(name) for name in self.every[1:])
+        emissions, transitions = (e if x is None else full_precision(x) for x, e in zip(given, empty, strict=True))
+        return initial, emissions, transitions
 
     def noise(self) -> Tables:
         emissions = self.by_group(torch.randn, self.rank)
@@ -196,11 +209,13 @@ class FactoredForm(Form):
         return Fitted(loc, scale, vectors, self.of_mixture(log_probs, fit.log_mix))
 
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> FactoredTrain:
-        initial, emissions, transitions = (tables[name] for name in self.names)
-        groups = self.layout.with_bonds(part.softmax(1) for part in self.split(full_precision(emissions)))
-        probs = full_precision(initial).softmax(0), full_precision(transitions).softmax(-1)
+        initial, emissions, transitions = self.all_of(tables)
+        groups = self.layout.with_bonds(part.softmax(1) for part in self.split(emissions))
+        probs = initial.softmax(0), transitions.softmax(-1)
         law = FactoredTrain(probs[0], Emissions(groups, self.layout), probs[1], variables, order)
-        law._chain.dtype = initial.dtype  # draws are what the parameters are, though probabilities have 32 bits
+        law._chain.dtype = tables[
+            "initial_logits"
+        ].dtype  # draws are what the parameters are, though probabilities have 32 bits
         return law
 
     def split(self, emissions: Tensor) -> list[Tensor]:
@@ -210,7 +225,7 @@ class FactoredForm(Form):
         return [part.unflatten(0, shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
-        initial, emissions, transitions = (full_precision(tables[name]) for name in self.names)
+        initial, emissions, transitions = self.all_of(tables)
         smooth = initial.log_softmax(0).mean() + transitions.log_softmax(-1).mean(-1).sum()
         groups = zip(self.layout.split(usual), self.layout.group_keys, strict=True)
         often = [group for group, (_, bond) in groups if not bond]
@@ -220,7 +235,8 @@ class FactoredForm(Form):
 
     def _stored(self, initial: Tensor, emissions: list[Tensor], transitions: Tensor) -> Tables:
         rows = [initial.new_zeros(0, self.rank), *(part.flatten(0, 1) for part in emissions)]
-        return dict(zip(self.names, (initial, torch.cat(rows), transitions), strict=True))
+        tables: Tables = dict(zip(self.every, (initial, torch.cat(rows), transitions), strict=True))
+        return {name: tables[name] for name in self.names}
 
 
 def vector_rows(value: Tensor, variables: Variables, variable: int) -> VectorRows:

@@ -22,6 +22,7 @@ PRIORS: dict[str, str] = {
     "vamp": "pyro_priors.modules.vamp_prior:VampPriorKnobs",
     "flow": "pyro_priors.modules.flow_normal:FlowNormalKnobs",
     "normal": "pyro_priors.modules.standard_normal:StandardNormalKnobs",
+    "flow-ttlp": "pyro_priors.modules.flow_ttlp:FlowTTLPKnobs",
 }
 
 

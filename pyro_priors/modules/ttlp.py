@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from pyro_priors.modules.forms import CoreForm, Init
 from pyro_priors.modules.latents import COMPONENTS, BlockSize, attribute_kinds, latent_kinds, random_leaves
 from pyro_priors.modules.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
+from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.trip import check_knobs
 
 
@@ -182,11 +183,15 @@ class TTLPKnobs(PriorKnobs):
     def standardizes(self) -> bool:
         return True
 
-    def build(self, setting: Setting) -> TTLP:
+    def arguments(self, setting: Setting) -> dict[str, Any]:
+        """What the module is made with."""
         every = Continuous(self.components or COMPONENTS)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
         vectors = self.block_size not in (None, "auto") and self.cores == "factored"
-        components = None if vectors else self.components
-        size = setting.latent_dim, kinds, components, self.rank
-        how = {"local": self.local, "block_size": self.block_size, "covariance": self.covariance}
-        return TTLP(*size, self.boundary, self.order, self.init, self.cores, **how, factors=self.factors)
+        size = {"components": None if vectors else self.components, "rank": self.rank, "local": self.local}
+        how = {"boundary": self.boundary, "order": self.order, "init": self.init, "cores": self.cores}
+        how |= {"block_size": self.block_size, "covariance": self.covariance, "factors": self.factors}
+        return {"latent_dim": setting.latent_dim, "attributes": kinds, **size, **how}
+
+    def build(self, setting: Setting) -> Prior:
+        return TTLP(**self.arguments(setting))

@@ -164,7 +164,7 @@ def _start(prior: Any, observed: Observed, value: Tensor, scale: Tensor, validat
         warnings.filterwarnings("ignore", "z: expected draws of q")
         prior.reinitialize(*drawn.split([drawn.shape[1] - attributes, attributes], -1)[: 2 if attributes else 1])
     there = _Start(prior, validation)
-    laid = not torch.equal(*(s.state.get("order_laid", torch.tensor(0)) for s in (start, there)))
+    laid = any(not torch.equal(x, there.state[key]) for key, x in start.state.items() if key.endswith("order_laid"))
     start = there if laid else min(start, there, key=lambda candidate: candidate.loss)
     prior.load_state_dict(start.state)
     return start

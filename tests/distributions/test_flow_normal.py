@@ -66,7 +66,7 @@ def test_nothing_is_stale_after_an_optimizer_step(transform):
 
 def test_a_remembering_transform_would_be_caught(monkeypatch):
     """The bug that the last test is for, planted: the couplings themselves, and densities of what they remember."""
-    for place in (pp.distributions.flow_normal, pp.modules.flow_normal):
+    for place in (pp.distributions.flow_normal, pp.modules.coupling_flow):
         monkeypatch.setattr(place, "forgetful", lambda transform: transform)
     with pytest.raises(AssertionError):
         test_nothing_is_stale_after_an_optimizer_step("affine")

@@ -38,7 +38,7 @@ def problem(name):
     prior = entry().double()
     value = prior().sample((3,)).detach()
     if entry.missing:
-        value[0, 0] = value[1] = NAN
+        value[0, : max(entry.together, 1)] = value[1] = NAN
     return prior, value
 
 

@@ -25,7 +25,9 @@ def random_law(covariance, size, states, dtype=torch.float64, seed=0):
     kind = Vector(size, covariance, factors=min(2, size) if covariance == "low-rank" else None)
     law = random_gaussians(kind, states, torch.Generator().manual_seed(seed), torch.float64)
     if covariance == "full":  # many numbers must not blow up
-        law = FullGaussians(law.loc, law.factor.tril(-1) / size**0.5 + torch.diag_embed(law.factor.diagonal(dim1=1, dim2=2)))
+        law = FullGaussians(
+            law.loc, law.factor.tril(-1) / size**0.5 + torch.diag_embed(law.factor.diagonal(dim1=1, dim2=2))
+        )
     return type(law)(*(x.to(dtype) for x in law.tensors.values()))
 
 
@@ -373,7 +375,10 @@ BAD = {
         lambda: Variables({"z": Vector(3)}, vectors=[full()]),
         r"vectors: expected Gaussians of \(states, numbers\) \[\(2, 3\)\], got \[\(2, 2\)\]",
     ),
-    "too few Gaussians": (lambda: Variables({"z": [Vector(2), Vector(2)]}, vectors=[full()]), "components|vectors|Gaussians"),
+    "too few Gaussians": (
+        lambda: Variables({"z": [Vector(2), Vector(2)]}, vectors=[full()]),
+        "components|vectors|Gaussians",
+    ),
     "as many states as the bond has not": (
         lambda: train(full(3), (None, "eye")),
         r"emissions\[0\]: expected a table, or as many states as the bond, 2, got 3",
@@ -384,8 +389,14 @@ BAD = {
     ),
     "size of nothing": (lambda: Vector(0), "size: expected an integer of at least 1, got 0"),
     "covariance of no kind": (lambda: Vector(2, "round"), "covariance: expected one of 'full', 'diagonal', 'low-rank'"),
-    "factors of full covariances": (lambda: Vector(2, factors=1), "factors: expected none with covariance='full', got 1"),
-    "too many factors": (lambda: Vector(2, "low-rank", 3), "factors: expected at most 2, the size of the vector, got 3"),
+    "factors of full covariances": (
+        lambda: Vector(2, factors=1),
+        "factors: expected none with covariance='full', got 1",
+    ),
+    "too many factors": (
+        lambda: Vector(2, "low-rank", 3),
+        "factors: expected at most 2, the size of the vector, got 3",
+    ),
     "components of nothing": (lambda: Vector(2, components=0), "components: expected an integer of at least 1, got 0"),
     "block_size too large": (
         lambda: pp.TRIP(3, block_size=4),
@@ -426,7 +437,10 @@ BAD_QUERIES = {
     ),
     "columns and not variables": (lambda law: law.log_prob(torch.zeros(2)), "value: expected a last dimension of 3"),
     "categories of a vector": (lambda law: law.categorical("v0"), "v0: expected one discrete variable"),
-    "weights of columns": (lambda law: law.weigh(torch.zeros(3, 3)), r"log_weights: .* shape \(\*, 2, 3\), got \(3, 3\)"),
+    "weights of columns": (
+        lambda law: law.weigh(torch.zeros(3, 3)),
+        r"log_weights: .* shape \(\*, 2, 3\), got \(3, 3\)",
+    ),
     "given again": (
         lambda law: law.condition(v0=torch.tensor([NAN, 0.0])).condition(v0=torch.zeros(2)),
         "v0: not among the variables that are left",

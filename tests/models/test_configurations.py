@@ -83,7 +83,7 @@ def test_curves_need_their_package(monkeypatch):
 
 
 NOWHERE = [
-    ("vae", {"prior": "normal", "rank": 20}, "`train vae --prior normal`, got one that belongs to --prior trip, ttlp "),
+    ("vae", {"prior": "normal", "rank": 20}, "`train vae --prior normal`, got one that belongs to --prior trip, ttlp,"),
     ("gan", {"binarize": "none"}, "`train gan --prior trip`, got one that belongs to train aae, classifier, cp-vae, "),
     ("cp-vae", {"pseudo_inputs": 3}, "`train cp-vae`, got one that belongs to --prior vamp$"),
     ("vae", {"depth": 3}, "`train vae --prior trip`, got one that no model and no prior has$"),

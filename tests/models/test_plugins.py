@@ -104,7 +104,7 @@ def test_they_are_listed_and_explained(capsys):
     assert "got one that belongs to --prior peaked" in capsys.readouterr().err
     assert main(["train", "vae", "--kl-weight", "2"]) == 2
     assert "got one that belongs to train weighted-vae" in capsys.readouterr().err
-    with pytest.raises(UserError, match="prior: expected one of ttlp with joint-vae, got 'peaked'"):
+    with pytest.raises(UserError, match="prior: expected one of ttlp, flow-ttlp with joint-vae, got 'peaked'"):
         models.configure("joint-vae", prior="peaked")
 
 

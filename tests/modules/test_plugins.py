@@ -29,6 +29,10 @@ BUILT = {  # the knobs, and what the same seed gives by hand
         lambda: pp.FlowNormal(3, base=pp.TRIP(3, 10, 3), layers=2, hidden=(8,), transform="spline"),
     ),
     "normal": ({}, lambda: pp.StandardNormal(3)),
+    "flow-ttlp": (
+        {"components": 5, "rank": 4, "local": 2, "order": "declared", "layers": 2, "flow_hidden": (8,)},
+        lambda: pp.FlowTTLP(3, AGED, 2, (8,), components=5, rank=4, order="declared", local=2),
+    ),
 }
 
 
@@ -81,6 +85,8 @@ def test_mistakes():
         ("flow", {"layers": 0}, "layers: expected at least 1, got 0"),
         ("flow", {"flow_hidden": ()}, r"flow_hidden: expected one width or more, each at least 1, got \(\)"),
         ("flow", {"flow_hidden": (4, 0)}, "flow_hidden: expected one width or more"),
+        ("flow-ttlp", {"layers": 0}, "layers: expected at least 1, got 0"),
+        ("flow-ttlp", {"local": 3}, "local: expected a divisor of the rank 64, got 3"),
     ):
         with pytest.raises(ValueError, match=f"^{message}"):
             knobs_of(name)(**values)

@@ -56,7 +56,7 @@ def test_a_standardized_law_has_mean_0_and_deviation_1(name):
     try:
         mean, variance, old, spread = law.mean[:d], law.variance[:d], before.mean[:d], before.variance[:d]
     except NotImplementedError:
-        z = law.sample((100_000,))
+        z = law.sample((100_000,))[:, :d]
         assert (z.mean(0).abs() < 5 * z.std(0) / 1e5**0.5).all()
         assert ((z.square().mean(0) - 1).abs() < 5 * z.square().std(0) / 1e5**0.5).all()
         return

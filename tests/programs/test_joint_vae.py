@@ -34,8 +34,14 @@ def test_a_program_without_a_law_of_attributes_says_so():
 
 def make(form="factored", **kwargs):
     """A joint VAE whose prior ties codes and attributes firmly together."""
-    how = {"cores": form} if form == "factored" else {"cores": "full", "boundary": form}
-    prior = pp.TTLP(3, ATTRIBUTES, components=3, rank=3, **how)
+    how = {"cores": "full", "boundary": form} if form in ("ring", "train") else {"cores": "factored"}
+    if form == "flow":
+        prior = pp.FlowTTLP(3, ATTRIBUTES, 2, (8,), components=3, rank=3)
+        with torch.no_grad():
+            for parameter in prior.couplings.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    else:
+        prior = pp.TTLP(3, ATTRIBUTES, components=3, rank=3, **how)
     label = torch.randint(3, (3000,)).float()
     z = (label - 1).unsqueeze(-1) * 1.5 + 0.4 * torch.randn(3000, 3)
     prior.reinitialize(z, torch.stack([label, (label > 0).float(), label + 0.1 * torch.randn(3000)], -1))
@@ -47,7 +53,7 @@ def batch():
     return torch.rand(4, *SHAPE), y
 
 
-@pytest.mark.parametrize("form", ["ring", "train", "factored"])
+@pytest.mark.parametrize("form", ["ring", "train", "factored", "flow"])
 def test_the_bound_is_that_of_both_papers(form):
     """TTLP eq. 6, log p(y_ob) + log p(z given y_ob), is TRIP eq. 14, log p(z) + log p(y_ob given z)."""
     vae, (x, y) = make(form), batch()
@@ -65,7 +71,7 @@ def test_the_bound_is_that_of_both_papers(form):
     assert (imputed.batch_shape, imputed.event_shape) == ((4,), (3,))
 
 
-@pytest.mark.parametrize("form", ["ring", "train", "factored"])
+@pytest.mark.parametrize("form", ["ring", "train", "factored", "flow"])
 def test_every_parameter_moves_after_one_step_on_partly_labelled_data(form):
     vae = make(form)
     before = {name: p.detach().clone() for name, p in vae.named_parameters()}
@@ -73,8 +79,9 @@ def test_every_parameter_moves_after_one_step_on_partly_labelled_data(form):
     assert all(not torch.equal(p, before[name]) for name, p in vae.named_parameters())
 
 
-def test_it_trains_with_fit_and_the_elbo_counts_the_labels():
-    vae, (x, y) = make(), batch()
+@pytest.mark.parametrize("form", ["factored", "flow"])
+def test_it_trains_with_fit_and_the_elbo_counts_the_labels(form):
+    vae, (x, y) = make(form), batch()
     torch.manual_seed(0)
     labelled = objectives.ELBO()(vae.model, vae.guide, x, y)[1].elbo
     torch.manual_seed(0)
@@ -96,9 +103,21 @@ def test_conditioning_the_site_is_conditioning_the_prior():
     assert ((z.mean(0) - law.mean).abs() < 4.5 * (law.variance / n).sqrt()).all()
 
 
-def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed():
+def test_conditioning_the_site_is_conditioning_the_flow():
+    """The same of a law without moments: 4,000 draws of z through Pyro and of its own, seen from the base."""
+    vae, n = make("flow"), 4000
+    y = torch.tensor([1.0, NAN, 0.5]).expand(n, 3)
+    z = Predictive(poutine.condition(vae.model, {"y": y}), num_samples=1)(n=n)["z"][0]
+    law = vae.prior.base().condition(digit=torch.tensor(1.0), age=torch.tensor(0.5)).marginal("z")
+    for draws in (z, vae.prior().condition(y=y[0]).marginal("z").sample((n,))):
+        z0 = vae.prior.to_generation(draws)
+        assert ((z0.mean(0) - law.mean).abs() < 4.5 * (law.variance / n).sqrt()).all()
+
+
+@pytest.mark.parametrize("form", ["factored", "flow"])
+def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed(form):
     """Shares of 2,000 draws within 0.06, five standard errors, of E_q p(digit given z, y_ob)."""
-    vae, (x, y) = make(), batch()
+    vae, (x, y) = make(form), batch()
     expected = queries.classify(vae, x, y, draws=2000)["digit"]
     prior_share = vae.prior().categorical("digit").probs
     assert (expected[1:3] - prior_share).abs().max() > 0.15  # forgetting z would be noticed
@@ -111,8 +130,9 @@ def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed():
         assert (share - expected).abs().max() < 0.06
 
 
-def test_classify_is_the_mean_of_exact_posteriors():
-    vae, (x, y) = make(), batch()
+@pytest.mark.parametrize("form", ["factored", "flow"])
+def test_classify_is_the_mean_of_exact_posteriors(form):
+    vae, (x, y) = make(form), batch()
     torch.manual_seed(1)
     probs = queries.classify(vae, x, y, draws=5)
     assert probs.keys() == {"digit", "sex"}
@@ -125,9 +145,10 @@ def test_classify_is_the_mean_of_exact_posteriors():
     torch.testing.assert_close(probs["digit"][1:3], expected[1:3])
 
 
-def test_posterior_means_are_those_of_many_draws():
+@pytest.mark.parametrize("form", ["factored", "flow"])
+def test_posterior_means_are_those_of_many_draws(form):
     """Of 4,000 draws within five standard errors."""
-    vae, (x, y) = make(), batch()
+    vae, (x, y) = make(form), batch()
     torch.manual_seed(1)
     means = queries.posterior_mean(vae, x, y, draws=4000)
     drawn = queries.impute(vae, x, y, draws=4000)[..., 2]
@@ -147,6 +168,7 @@ def test_generate_given_any_subset():
         for draws in (vae.generate(4000, **given), queries.generate(vae, 4000, given)):
             assert ((draws.mean(0) - law.mean).abs() < 4.5 * (law.variance / 4000).sqrt()).all()
     assert queries.generate(make(), 5, {"digit": 2}).shape == (5, *SHAPE)
+    assert queries.generate(make("flow"), 5, {"digit": 2}).shape == (5, *SHAPE)
     assert make().generate(5, y=torch.tensor([1.0, NAN, NAN])).shape == (5, *SHAPE)
 
 
@@ -198,8 +220,9 @@ def test_bad_input(case):
         call(make())
 
 
-def test_label_weight_adds_the_label_term_in_training_only():
-    vae, (x, y) = make(label_weight=7.0), batch()
+@pytest.mark.parametrize("form", ["factored", "flow"])
+def test_label_weight_adds_the_label_term_in_training_only(form):
+    vae, (x, y) = make(form, label_weight=7.0), batch()
 
     def elbo():
         torch.manual_seed(0)
