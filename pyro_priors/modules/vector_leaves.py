@@ -67,6 +67,8 @@ class VectorLeaf(nn.Module):
     def narrowness(self, variance: Tensor) -> Tensor:
         """Log density, up to a constant, of a row at each mean that has the variance ``(n,)`` there, summed."""
         law = self()
+        if isinstance(law, LowRankGaussians):
+            law = law.full()
         if not isinstance(law, FullGaussians):
             own = law.moments()[1]
             return -0.5 * (own.log() + variance / own).sum()

@@ -89,8 +89,7 @@ def test_pathwise_gradients_after_a_condition(form):
     leaves = case.leaves()
     given = torch.tensor([[0.3, NAN, NAN, NAN, NAN, 1.0, NAN]]).double()
     moved = case.of(leaves)
-    others = moved._replace(variables=moved.variables)
-    joint = oracles.log_joint(others, given)[0]
+    joint = oracles.log_joint(moved, given)[0]
     p = (joint - joint.flatten().logsumexp(0)).exp().sum((0, 2))  # states of w and c
     (loc, covariance), scale = oracles.dense(moved, 1), moved.variables.scale[0, : p.shape[1]]
     mean = moved.variables.loc[0, : p.shape[1]]
@@ -154,7 +153,7 @@ def check_pairs(case, draws):
         second = oracles.conditional_cdf(case, both, b)
         assert stats.kstest(second.numpy(), "uniform").pvalue > laws.ALPHA
         cells = torch.stack([ranks[a], second], 1).mul(5).long().clamp(max=4)
-        laws.check_counts(cells, torch.full((5, 5), 1 / 25).double())
+        laws.check_counts(cells, torch.full((5, 5), 1 / 25, dtype=torch.float64))
     if len(places) == draws.shape[1]:
         _, expected = second_moments(case, alone[:1])
         products = draws[:, :, None] * draws[:, None]

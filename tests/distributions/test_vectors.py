@@ -1,7 +1,6 @@
 """Gaussians of vectors: gaps in chunks, where floats run out, what is refused, and laws held over a change."""
 
 import copy
-import math
 import pickle
 
 import oracles
@@ -12,9 +11,9 @@ from catalogue import NAN
 from torch.func import grad, vmap
 
 import pyro_priors as pp
-from pyro_priors.distributions import FactoredTrain, Variables, gaussians
+from pyro_priors.distributions import Variables, gaussians
 from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, LowRankGaussians
-from pyro_priors.distributions.kinds import Discrete, Vector
+from pyro_priors.distributions.kinds import Vector
 
 CLASSES = {"full": FullGaussians, "diagonal": DiagonalGaussians, "low-rank": LowRankGaussians}
 every_covariance = pytest.mark.parametrize("covariance", CLASSES)
@@ -22,7 +21,7 @@ every_form = pytest.mark.parametrize("form", ["factored", "ring", "train"])
 
 
 def random_law(covariance, size, states, dtype=torch.float64, seed=0):
-    kind = Vector(size, covariance, factors=2 if covariance == "low-rank" else None)
+    kind = Vector(size, covariance, factors=min(2, size) if covariance == "low-rank" else None)
     law = random_gaussians(kind, states, torch.Generator().manual_seed(seed), torch.float64)
     if covariance == "full":  # many numbers must not blow up
         law = FullGaussians(
@@ -122,7 +121,7 @@ def test_memory_of_many_patterns_is_bounded(covariance, monkeypatch):
         return sum(sizes)
 
     few, all_of_them = most(8 * 144 * 4), most(2**30)
-    assert few < (0.2 if covariance == "full" else 1.0) * all_of_them
+    assert few <= (0.2 if covariance == "full" else 1.0) * all_of_them
 
 
 @every_covariance
@@ -177,29 +176,27 @@ def test_nearly_singular_covariances(dtype):
 
 
 @every_form
-def test_three_hundred_vectors(form):
+@pytest.mark.parametrize("count", [30, pytest.param(300, marks=pytest.mark.slow)])
+def test_many_vectors(form, count):
     torch.manual_seed(0)
-    kinds = {f"v{k}": KINDS["v"] for k in range(300)}
+    kinds = {f"v{k}": KINDS["v"] for k in range(count)}
     generator = torch.Generator().manual_seed(0)
     vectors = [random_gaussians(KINDS["v"], 3, generator, torch.float32) for _ in kinds]
     variables = Variables(kinds, vectors=vectors)
+    tables, bonds = (torch.randn(count, 3, 3, 3),), ()
     if form == "factored":
-        tables, bonds = (torch.randn(3), torch.zeros(300, 3, 3), torch.randn(299, 3, 3)), tuple(range(300))
-    else:
-        tables, bonds = (torch.randn(300, 3, 3, 3),), ()
-    law = build(tables, variables, form, tuple(range(300)), bonds)
+        tables = torch.randn(3), torch.zeros(count, 3, 3), torch.randn(count - 1, 3, 3)
+        bonds = tuple(range(count))
+    law = build(tables, variables, form, tuple(range(count)), bonds)
     value = law.sample((4,))
-    assert value.shape == (4, 600)
+    assert value.shape == (4, 2 * count)
     value[1, ::3], value[2] = NAN, NAN
-    leaves = torch.stack(
-        [oracles.log_vector(*dense(g), value[:, 2 * k : 2 * k + 2].double()) for k, g in enumerate(vectors)], 1
-    )
+    pairs = value.double().unflatten(1, (count, 2)).unbind(1)
+    leaves = torch.stack([oracles.log_vector(*dense(g), pair) for g, pair in zip(vectors, pairs, strict=True)], 1)
     if form == "factored":
-        none = torch.eye(3).log().double()
         state = tables[0].double().log_softmax(0) + leaves[:, 0]
-        for k in range(1, 300):
-            state = (state.unsqueeze(-1) + tables[2][k - 1].double().log_softmax(-1)).logsumexp(1) + leaves[:, k]
-        assert none.isinf().any()
+        for k in range(1, count):
+            state = oracles.log_matmul(state[:, None], tables[2][k - 1].double().log_softmax(-1))[:, 0] + leaves[:, k]
         expected = state.logsumexp(-1)
     else:
         expected = oracles.log_chain(leaves, tables[0], form) - oracles.log_chain(leaves[:1] * 0, tables[0], form)
@@ -276,7 +273,9 @@ def test_repr_names_vectors():
     assert text in repr(law)
     assert "v1[0, 2]: Vector(3, low-rank of 1, components=3)" in repr(law.marginal([2, 4]))
     assert "2 of 6 columns" in repr(law.marginal([2, 4]))
-    assert repr(pp.TRIP(5, rank=4, block_size=2)).startswith("TRIP(z: 2 x Vector(2, components=4) + 1 x Vector(1, ")
+    assert "z: 2 x Vector(2, components=4) + 1 x Vector(1, components=4), rank=4" in repr(
+        pp.TRIP(5, rank=4, block_size=2)
+    )
 
 
 # ---- queries of parts
@@ -324,152 +323,3 @@ def test_weights_of_the_states_of_a_vector(form):
     assert wide.sample((2,)).shape == (2, 3, 6, 4)
     assert wide.mean.shape == wide.variance.shape == (3, 6, 4)
     assert wide.most_probable(torch.full((4,), NAN).double()).shape == (3, 6, 4)
-
-
-# ---- what is refused
-
-
-def full(states=2, size=2):
-    return FullGaussians(torch.zeros(states, size), torch.eye(size).expand(states, size, size))
-
-
-def train(gaussians, emissions=(None, None), kinds=None):
-    variables = Variables(kinds or {"z": Vector(2), "d": Discrete(2)}, vectors=[gaussians])
-    eye = torch.eye(2)
-    return FactoredTrain(torch.full((2,), 0.5), [eye if e == "eye" else e for e in emissions], eye[None], variables)
-
-
-BAD = {
-    "full of other shapes": (
-        lambda: FullGaussians(torch.zeros(2, 3), torch.zeros(2, 3, 2)),
-        r"loc, factor: expected shapes \(N, n\) and \(N, n, n\), got \(2, 3\) and \(2, 3, 2\)",
-    ),
-    "full of nothing": (lambda: FullGaussians(torch.zeros(2, 0), torch.zeros(2, 0, 0)), "loc, factor: expected shapes"),
-    "diagonal of other shapes": (
-        lambda: DiagonalGaussians(torch.zeros(2, 3), torch.ones(3)),
-        r"loc, scale: expected one shape \(N, n\), got \(2, 3\) and \(3,\)",
-    ),
-    "low-rank of other shapes": (
-        lambda: LowRankGaussians(torch.zeros(2, 3), torch.zeros(2, 2, 1), torch.ones(2, 3)),
-        r"loc, loadings, scale: expected shapes .* got \(2, 3\), \(2, 2, 1\) and \(2, 3\)",
-    ),
-    "infinite mean": (
-        lambda: train(FullGaussians(torch.full((2, 2), math.inf), torch.eye(2).expand(2, 2, 2)), (None, "eye")),
-        "z: expected finite loc, got inf",
-    ),
-    "factor with NaN": (
-        lambda: train(FullGaussians(torch.zeros(2, 2), torch.full((2, 2, 2), NAN).tril()), (None, "eye")),
-        "z: expected finite factor, got nan",
-    ),
-    "factor without scale": (
-        lambda: train(FullGaussians(torch.zeros(2, 2), torch.zeros(2, 2, 2)), (None, "eye")),
-        "z: expected factors with a positive diagonal, got 0",
-    ),
-    "negative scale": (
-        lambda: train(DiagonalGaussians(torch.zeros(2, 2), -torch.ones(2, 2)), (None, "eye")),
-        "z: expected positive scales, got -1",
-    ),
-    "negative scale of low rank": (
-        lambda: train(LowRankGaussians(torch.zeros(2, 2), torch.ones(2, 2, 1), -torch.ones(2, 2)), (None, "eye")),
-        "z: expected positive scales, got -1",
-    ),
-    "Gaussians of another size": (
-        lambda: Variables({"z": Vector(3)}, vectors=[full()]),
-        r"vectors: expected Gaussians of \(states, numbers\) \[\(2, 3\)\], got \[\(2, 2\)\]",
-    ),
-    "too few Gaussians": (
-        lambda: Variables({"z": [Vector(2), Vector(2)]}, vectors=[full()]),
-        "components|vectors|Gaussians",
-    ),
-    "as many states as the bond has not": (
-        lambda: train(full(3), (None, "eye")),
-        r"emissions\[0\]: expected a table, or as many states as the bond, 2, got 3",
-    ),
-    "no table of a category": (
-        lambda: train(full(), (None, None), {"z": Vector(2), "d": Discrete(3)}),
-        r"emissions\[1\]: expected a table, or as many states as the bond, 2, got 3",
-    ),
-    "size of nothing": (lambda: Vector(0), "size: expected an integer of at least 1, got 0"),
-    "covariance of no kind": (lambda: Vector(2, "round"), "covariance: expected one of 'full', 'diagonal', 'low-rank'"),
-    "factors of full covariances": (
-        lambda: Vector(2, factors=1),
-        "factors: expected none with covariance='full', got 1",
-    ),
-    "too many factors": (
-        lambda: Vector(2, "low-rank", 3),
-        "factors: expected at most 2, the size of the vector, got 3",
-    ),
-    "components of nothing": (lambda: Vector(2, components=0), "components: expected an integer of at least 1, got 0"),
-    "block_size too large": (
-        lambda: pp.TRIP(3, block_size=4),
-        "block_size: expected at most 3, the number of latents, got 4",
-    ),
-    "block_size of nothing": (lambda: pp.TRIP(3, block_size=0), "block_size: expected an integer of at least 1, got 0"),
-    "covariance without vectors": (
-        lambda: pp.TRIP(3, covariance="diagonal"),
-        "covariance: expected none without block_size.* got 'diagonal'",
-    ),
-    "factors without vectors": (lambda: pp.TRIP(3, factors=2), "factors: expected none without block_size.* got 2"),
-    "components that do nothing": (
-        lambda: pp.TRIP(3, 5, block_size=3),
-        "components: expected none with vectors on factored cores.* got 5",
-    ),
-    "components of an attribute that do nothing": (
-        lambda: pp.TTLP(2, {"body": Vector(2, components=5)}, rank=3),
-        r"attributes\['body'\]: expected no components of a vector on factored cores.* got 5",
-    ),
-    "vectors on a ring of factored cores": (
-        lambda: pp.TRIP(3, block_size=3, boundary="ring"),
-        "boundary: expected 'train' with cores='factored'",
-    ),
-}
-BAD_QUERIES = {
-    "too few numbers": (
-        lambda law: law.condition(v0=torch.zeros(4, 1)),
-        r"v0: expected a last dimension of 2, got shape \(4, 1\)",
-    ),
-    "one number": (lambda law: law.condition(v0=1.0), r"v0: expected a last dimension of 2, got shape \(\)"),
-    "infinite number": (
-        lambda law: law.condition(v0=torch.tensor([0.0, math.inf])),
-        r"v0\[1\]: expected a finite value or NaN at index \(1,\), got inf",
-    ),
-    "infinite value": (
-        lambda law: law.log_prob(torch.tensor([0.0, -math.inf, 0.0])),
-        r"v0\[1\]: expected a finite value or NaN .*got -inf",
-    ),
-    "columns and not variables": (lambda law: law.log_prob(torch.zeros(2)), "value: expected a last dimension of 3"),
-    "categories of a vector": (lambda law: law.categorical("v0"), "v0: expected one discrete variable"),
-    "weights of columns": (
-        lambda law: law.weigh(torch.zeros(3, 3)),
-        r"log_weights: .* shape \(\*, 2, 3\), got \(3, 3\)",
-    ),
-    "given again": (
-        lambda law: law.condition(v0=torch.tensor([NAN, 0.0])).condition(v0=torch.zeros(2)),
-        "v0: not among the variables that are left",
-    ),
-    "twice": (lambda law: law.marginal(["v0", 1]), "each once"),
-}
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_bad_vectors(name):
-    call, message = BAD[name]
-    with pytest.raises(ValueError, match=message):
-        call()
-
-
-@every_form
-@pytest.mark.parametrize("name", BAD_QUERIES)
-def test_bad_queries(name, form):
-    call, message = BAD_QUERIES[name]
-    law = make_case("vd", 3, form).law
-    with pytest.raises(ValueError, match=message):
-        call(law)
-
-
-def test_infinite_attributes_of_a_vector_are_refused():
-    prior = pp.TTLP(1, {"body": Vector(2)}, rank=2)
-    with pytest.raises(ValueError, match=r"body\[1\]: expected a finite value or NaN at index \(3, 2\), got inf"):
-        y = torch.zeros(5, 2)
-        y[3, 1] = math.inf
-        prior.reinitialize(torch.randn(5, 1), y)
