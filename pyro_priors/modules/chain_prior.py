@@ -67,8 +67,7 @@ class ChainPrior(Prior):
         self.cores, self.boundary, self.rank = cores, self.form.boundary, rank
         self.init, self.fixed, self.local = init, fixed, self.form.local
         for name, table in self.form.random().items():
-            unused = bool(variables.vectors) and not table.numel()  # no gradient reaches it, which DDP waits for
-            own(self, name, table, fixed or unused)
+            own(self, name, table, fixed)
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
         vectors = [cast(Vector, variables.kinds[v]) for v in variables.vectors]
