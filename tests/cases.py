@@ -8,8 +8,11 @@ from torch import Tensor
 
 from pyro_priors.distributions import Continuous, Discrete, FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 
 FORMS = ("ring", "train", "factored")
 

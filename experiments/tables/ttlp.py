@@ -7,8 +7,8 @@ from experiments import pages
 from experiments.tables.reading import Evaluated, Summary
 from experiments.tables.spec import Cell, Table
 
-VECTOR = {"cores": "factored", "order": "data", "local": None, "rank": 200, "decay": True, "prior_lr": 5e-3}
-VECTOR |= {"reinit_every": None, "reinit_samples": 20_000}
+VECTOR = {"cores": "factored", "order": "data", "local": None, "rank": 200, "decay": True, "prior_lr": 1e-2}
+VECTOR |= {"reinit_every": None, "reinit_samples": 50_000}
 # Row -> title, model, what makes it another, whether it starts from a VAE trained without labels.
 ROWS = {
     "joint": ("VAE-TTLP, the papers' lattice of scalars", "joint-vae", {}, False),

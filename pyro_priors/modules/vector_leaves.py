@@ -3,8 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector, states_of
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
 from pyro_priors.modules.ownership import own
 from pyro_priors.ops import full_precision

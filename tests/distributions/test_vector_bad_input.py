@@ -9,8 +9,10 @@ from catalogue import NAN
 
 import pyro_priors as pp
 from pyro_priors.distributions import FactoredTrain, Variables
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, LowRankGaussians
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.kinds import Discrete, Vector
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 
 every_form = pytest.mark.parametrize("form", FORMS)
 

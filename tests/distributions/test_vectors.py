@@ -10,8 +10,10 @@ from catalogue import NAN
 from torch.func import grad, vmap
 
 from pyro_priors.distributions import Variables, gaussians
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, LowRankGaussians
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.kinds import Vector
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 
 CLASSES = {"full": FullGaussians, "diagonal": DiagonalGaussians, "low-rank": LowRankGaussians}
 every_covariance = pytest.mark.parametrize("covariance", CLASSES)
