@@ -7,12 +7,15 @@ from torch import Tensor
 
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.clustered_vectors import (
+    CAUTION,
+    CENTRED,
     FLOOR,
+    SHRINKAGE,
     Covariance,
     Gaussians,
     Moments,
+    Spread,
     factored,
-    shrunk,
     weighted_moments,
 )
 from pyro_priors.modules.initialise import ProductMixture, fit_leaves
@@ -20,7 +23,9 @@ from pyro_priors.modules.stepwise_mixture import LEAF_ROWS, Leaves, drawn, norma
 
 OWN = 0.9  # how much a cluster is at first like the row that it starts from, in columns that are no vectors
 NARROW = 0.1  # of the columns' variances: those of the clusters at first
+REMEMBERED = 20_000_000  # numbers of factors of marginals
 PSEUDO = 0.1  # rows of a column's own law that each cluster has seen
+BORROWED, RARE = 1.0, 0.03  # at the end: rows of what is near, and how many rows of its own law that has seen
 
 
 class ClusteredVector:
@@ -30,14 +35,21 @@ class ClusteredVector:
         value: rows ``(B, n)``, NaN = missing.
         covariance: what it may be.
         factors: of a low-rank covariance.
-        shrinkage: see `shrunk`.
-        floor: see `shrunk`.
+        shrinkage: rows of the law within clusters that each cluster has seen, for each coordinate; None: as the rows
+            themselves make probable.
+        floor: of the standard deviation that a column has left where all others are given.
     """
 
     def __init__(
-        self, value: Tensor, covariance: Covariance, factors: int | None, shrinkage: float, floor: float = FLOOR
+        self,
+        value: Tensor,
+        covariance: Covariance = "full",
+        factors: int | None = None,
+        shrinkage: float | None = None,
+        floor: float = FLOOR,
     ):
         self.covariance, self.factors, self.shrinkage, self.floor = covariance, factors, shrinkage, floor
+        self.probable = SHRINKAGE / CAUTION
         missing = value.isnan()
         self.centre = value.nanmean(0).nan_to_num(0.0)
         spread = (value - self.centre).square().nanmean(0).sqrt().nan_to_num(1.0)
@@ -53,7 +65,7 @@ class ClusteredVector:
     def width(self, clusters: int) -> int:
         """Numbers that a row takes, at most."""
         size = self.x.shape[1]
-        return max(clusters * size, size * (size + 1) // 2)
+        return max(clusters, size) * size
 
     def start(self, seeds: Tensor) -> None:
         loc = self.x[seeds]
@@ -76,24 +88,29 @@ class ClusteredVector:
         """Expected sums of the rows, by their shares ``(b, G)`` of each cluster."""
         if self.patterns is None:
             return weighted_moments(self.x[rows], shares)
-        parts = []
+        total = None
         for pattern, places in self._patterns_of(rows):
             sums = weighted_moments(self.x[rows[places]], shares[places])
-            parts.append(self.law.completed(self._marginals(pattern), sums))
-        return Moments(*(sum(part[1:], part[0]) for part in zip(*parts, strict=True)))
+            whole = self.law.completed(self._marginals(pattern), sums)
+            total = whole if total is None else Moments(*(a + b for a, b in zip(total, whole, strict=True)))
+        assert total is not None
+        return total
 
-    def move(self, means: Sequence[Tensor], step: float) -> None:
-        """Take in what some rows say, means over them, and set the Gaussians anew."""
+    def move(self, means: Sequence[Tensor], step: float, known: float) -> None:
+        """Take in what some rows say, means over them, and set the Gaussians; the means remember so many rows."""
         self.sums = Moments(*(a.lerp(b, step) for a, b in zip(self.sums, means, strict=True)))
-        whole = Moments(*(part * len(self.x) for part in self.sums))
-        loc, covariance = shrunk(whole, self.shrinkage, self.floor)
+        sums = Moments(*(part * len(self.x) for part in self.sums))
+        spread = Spread.of(sums, self.floor, 0.0 if self.shrinkage == 0 else CENTRED)
+        if self.shrinkage is None:
+            self.probable = spread.of_fewer(known / len(self.x)).better(self.probable)
+        covariance = spread.covariance(CAUTION * self.probable if self.shrinkage is None else self.shrinkage)
         if self.covariance == "diagonal":
             covariance = torch.diag_embed(covariance.diagonal(dim1=-2, dim2=-1))
         elif self.covariance == "low-rank":
             assert self.factors is not None
             loadings, scale = self.loadings = factored(covariance, self.loadings, self.factors)
             covariance = loadings @ loadings.mT + torch.diag_embed(scale.square())
-        self._set(loc, covariance)
+        self._set(spread.loc, covariance)
 
     def result(self) -> tuple[Tensor, ...]:
         """In units of the rows, what `VectorMixture` says."""
@@ -113,6 +130,8 @@ class ClusteredVector:
     def _marginals(self, pattern: int) -> Gaussians:
         assert self.patterns is not None
         if pattern not in self._seen:
+            if len(self._seen) * self.law.factor.numel() > REMEMBERED:
+                self._seen.clear()  # or many patterns would fill the memory
             self._seen[pattern] = self.law.given(self.patterns[pattern])
         return self._seen[pattern]
 
@@ -164,11 +183,16 @@ class ClusteredTables:
         fits = self.leaves.score(weights, self.probs, weights.new_zeros(()))[1]
         return (self.leaves.used(weights, self.probs, fits, shares),)
 
-    def move(self, means: Sequence[Tensor], step: float) -> None:
-        """Take in what some rows say, means over them."""
+    def move(self, means: Sequence[Tensor], step: float, known: float) -> None:
+        """Take in what some rows say, means over them, and set the tables."""
         self.counts = self.counts.lerp(means[0], step)
         counts = self.counts + self.pseudo / len(self.value) * self.usual
         self.probs = normalised(counts, self.leaves.layout)
+
+    def borrow(self, counts: Tensor) -> None:
+        """At the end, a cluster that knows few rows has the states of those near it, used so often: ``(S, G)``."""
+        near = normalised(counts + RARE * self.usual, self.leaves.layout)
+        self.probs = normalised(self.counts * len(self.value) + BORROWED * near, self.leaves.layout)
 
     def result(self, log_mix: Tensor) -> ProductMixture:
         groups = self.leaves.layout.split(self.probs, 0)

@@ -9,7 +9,10 @@ from torch import Tensor
 Covariance = Literal["full", "diagonal", "low-rank"]
 
 FLOOR = 0.01  # of a column's standard deviation: what is left of it where all others are given is not less
-SHRINKAGE = 3.0  # rows of the law within clusters that each cluster has seen, for each coordinate of the vector
+SHRINKAGE = 3.0  # rows of the law within clusters that each has seen, for each coordinate of a vector, at first
+NOTCH = 1.5  # by which that number changes, a step of EM
+LEAST, MOST = 0.03, 20.0  # of it
+CAUTION = 1.5  # times what the rows make most probable: clusters were chosen to fit them
 CENTRED = 0.1  # rows at the mean of all that each cluster has seen: of its mean alone
 INNER = 3  # steps of factor analysis in each of EM
 
@@ -76,35 +79,65 @@ class Gaussians:
 def weighted_moments(x: Tensor, shares: Tensor) -> Moments:
     """``(B, n), (B, G)``: one matrix product with the products of all pairs of coordinates."""
     size = x.shape[1]
-    row, column = torch.tril_indices(size, size)
-    packed = shares.mT @ (x[:, row] * x[:, column])  # (G, n (n + 1) / 2)
-    second = packed.new_empty(len(packed), size, size)
-    second[:, row, column] = packed
-    second[:, column, row] = packed
-    return Moments(shares.sum(0), shares.mT @ x, second)
+    pairs = (x.unsqueeze(-1) * x.unsqueeze(-2)).flatten(1)  # (B, n^2)
+    return Moments(shares.sum(0), shares.mT @ x, (shares.mT @ pairs).unflatten(-1, (size, size)))
 
 
-def shrunk(sums: Moments, shrinkage: float = SHRINKAGE, floor: float = FLOOR) -> tuple[Tensor, Tensor]:
-    """Means and covariances of clusters, as if each had seen some rows of the law within all clusters.
+class Spread(NamedTuple):
+    """What rows of clusters, of columns of mean 0 and variance 1, say of the means and covariances of these."""
 
-    That law is itself held away from singular ones by n rows of N(0, I), of columns of mean 0 and variance 1. A cluster
-    without rows has the mean of all rows and the covariance within clusters.
+    counts: Tensor  # (G,)
+    loc: Tensor  # (G, n)
+    scatter: Tensor  # (G, n, n), sums of squares and products about the means
+    within: Tensor  # (n, n), the covariance within all clusters
 
-    Shapes:
-        ``-> (G, n), (G, n, n)``
-    """
-    counts, first, second = sums
-    size = first.shape[-1]
-    eye = torch.eye(size).to(first)
-    shy, rows = (CENTRED, shrinkage * size) if shrinkage else (1e-30, 1e-30)
-    loc = first / (counts + shy).unsqueeze(-1)
-    cross = loc.unsqueeze(-1) * first.unsqueeze(-2)
-    scatter = second - cross - cross.mT + counts[:, None, None] * (loc.unsqueeze(-1) * loc.unsqueeze(-2))
-    within = (scatter.sum(0) + size * eye) / (counts.sum() + size)
-    covariance = (scatter + rows * within) / (counts + rows)[:, None, None] + floor**2 * eye
-    # Rounding may leave a cluster far from all others with a covariance that is none.
-    wrong = torch.linalg.cholesky_ex(covariance).info > 0
-    return loc, torch.where(wrong[:, None, None], within + floor**2 * eye, covariance)
+    @classmethod
+    def of(cls, sums: Moments, floor: float = FLOOR, centred: float = CENTRED) -> "Spread":
+        """The covariance within clusters is held away from singular ones by n rows of N(0, I)."""
+        counts, first, second = sums
+        size = first.shape[-1]
+        eye = torch.eye(size).to(first)
+        loc = first / (counts + centred).clamp(min=1e-30).unsqueeze(-1)
+        cross = loc.unsqueeze(-1) * first.unsqueeze(-2)
+        about = counts[:, None, None] * (loc.unsqueeze(-1) * loc.unsqueeze(-2))
+        scatter = second - cross - cross.mT + about + floor**2 * counts[:, None, None] * eye
+        within = (scatter.sum(0) + size * eye) / (counts.sum() + size) + floor**2 * eye
+        return cls(counts, loc, scatter, within)
+
+    def of_fewer(self, share: float) -> "Spread":
+        """The same clusters of fewer rows."""
+        return self._replace(counts=self.counts * share, scatter=self.scatter * share)
+
+    def covariance(self, shrinkage: float) -> Tensor:
+        """As if each cluster had seen, for each coordinate, so many rows of the law within clusters. ``-> (G, n, n)``
+
+        A cluster without rows has the covariance within clusters.
+        """
+        rows = max(shrinkage * len(self.within), 1e-30)
+        covariance = (self.scatter + rows * self.within) / (self.counts + rows)[:, None, None]
+        # Rounding may leave a cluster far from all others with a covariance that is none.
+        wrong = torch.linalg.cholesky_ex(covariance).info > 0
+        return torch.where(wrong[:, None, None], self.within, covariance)
+
+    def log_evidence(self, shrinkage: float) -> Tensor:
+        """Log-probability of the rows, up to a constant, where covariances of clusters vary about that within them.
+
+        They have an inverse Wishart law, whose posterior means are `covariance`.
+        """
+        size = len(self.within)
+        counts, scatter, within = map(_wide, (self.counts, self.scatter, self.within))
+        prior, before = shrinkage * size * within, torch.full_like(counts, (shrinkage + 1) * size + 1)
+        after = before + counts
+        root, failed = torch.linalg.cholesky_ex(prior + scatter)
+        log_det = 2 * root.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        evidence = 0.5 * before * torch.linalg.slogdet(prior).logabsdet - 0.5 * after * log_det
+        evidence = evidence + torch.special.multigammaln(after / 2, size) - torch.special.multigammaln(before / 2, size)
+        return evidence.masked_fill(failed > 0, 0.0).sum()
+
+    def better(self, shrinkage: float) -> float:
+        """A shrinkage near this one that explains the rows best."""
+        near = [min(max(shrinkage * step, LEAST), MOST) for step in (1.0, 1 / NOTCH, NOTCH)]
+        return near[int(torch.stack([self.log_evidence(each) for each in near]).argmax())]
 
 
 def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: int) -> tuple[Tensor, Tensor]:
@@ -137,3 +170,8 @@ def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: 
         variance = covariance.diagonal(dim1=-2, dim2=-1) - (loadings * against).sum(-1)
         scale = variance.clamp(min=FLOOR**2).sqrt()
     return loadings, scale
+
+
+def _wide(x: Tensor) -> Tensor:
+    """float32 cannot tell sums over many rows apart; Apple's GPU has nothing else."""
+    return x if x.device.type == "mps" else x.double()

@@ -1,5 +1,6 @@
 """A mixture whose clusters have a Gaussian of their own for each vector, by stepwise EM: the start of vector chains."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,15 +9,16 @@ from torch import Tensor
 
 from pyro_priors.distributions import Variables
 from pyro_priors.modules.cluster_parts import ClusteredTables, ClusteredVector
-from pyro_priors.modules.clustered_vectors import SHRINKAGE, Covariance
+from pyro_priors.modules.clustered_vectors import Covariance
 from pyro_priors.modules.initialise import ProductMixture
 from pyro_priors.modules.stepwise_mixture import drawn
 
-EPOCHS, BATCH = 15, 1024
+EPOCHS, BATCH, STEPS = 10, 1024, 60  # passes over the rows, or more where they make fewer steps
 ROWS = 50_000  # of which the mixture is made, where there are more
-PATTERNS = 1000  # of gaps in the vectors, at most, or fewer rows are taken: each costs a factor in each cluster
+PATTERNS = 1000  # of gaps in a vector, at most, or fewer rows are taken: each costs a factor in each cluster
 CHUNK = 4_000_000  # numbers of a tensor that grows with rows and clusters
-STEP = 0.6  # the first step size, which falls along a line
+STEP = 0.9  # the first step size, which falls along a line
+BLUR = 3.0  # the temperature at which a row is also near to clusters beside its own
 
 
 class VectorRows(NamedTuple):
@@ -45,7 +47,7 @@ def fit_vector_mixture(
     clusters: int,
     others: Tensor | None = None,
     variables: Variables | None = None,
-    shrinkage: float = SHRINKAGE,
+    shrinkage: float | None = None,
 ) -> VectorMixture:
     """Fit a mixture to rows of vectors and of other columns, any of them with gaps, in a few passes.
 
@@ -60,7 +62,8 @@ def fit_vector_mixture(
         clusters: how many, G.
         others: rows of the other columns, ``(B, D)``, NaN = missing.
         variables: what they are, with present component parameters.
-        shrinkage: rows of the law within clusters that each cluster has seen, for each coordinate of a vector.
+        shrinkage: rows of the law within clusters that each cluster has seen, for each coordinate of a vector; None: as
+            the rows themselves make probable.
 
     References:
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, arXiv:0712.4273.
@@ -70,10 +73,13 @@ def fit_vector_mixture(
     tables = ClusteredTables(others, variables) if others is not None and variables is not None else None
     mixture = Clusters([ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables)
     mixture.start(_seeds(others, len(rows), clusters))
-    batches = [batch for _ in range(EPOCHS) for batch in torch.randperm(len(rows), device="cpu").split(BATCH)]
+    patterns = max((len(v.patterns) for v in mixture.vectors if v.patterns is not None), default=1)
+    epochs = max(EPOCHS, min(math.ceil(STEPS * min(1.0, BATCH / len(rows))), EPOCHS * PATTERNS // patterns))
+    batches = [batch for _ in range(epochs) for batch in torch.randperm(len(rows), device="cpu").split(BATCH)]
     for done, batch in enumerate(batches):
         step = max(STEP * (1 - done / len(batches)), min(1.0, BATCH / len(rows))) if done else 1.0
         mixture.step(batch, step)
+    mixture.blur()
     return mixture.result()
 
 
@@ -99,22 +105,33 @@ class Clusters:
         self.chunk = max(1, CHUNK // max(part.width(len(seeds)) for part in self.parts))
 
     def step(self, rows: Tensor, size: float) -> Tensor:
-        """A step of EM on some rows, of a size that is 1 where all others are forgotten; returns their log-likelihood."""
-        chunks = rows.split(self.chunk)
+        """A step of EM on some rows, of a size where 1 forgets all others; returns their log-likelihood before it."""
         total, counts = self.sizes.new_zeros(()), torch.zeros_like(self.sizes)
         sums: list[list[Tensor]] = [[] for _ in self.parts]
-        for chunk in chunks:
+        for chunk in rows.to(total.device).split(self.chunk):
             score = self.log_mix + sum(part.score(chunk) for part in self.parts)
             shares = score.softmax(-1)
             total, counts = total + score.logsumexp(-1).sum(), counts + shares.sum(0)
             for i, part in enumerate(self.parts):
                 new = part.moments(chunk, shares)
                 sums[i] = [a + b for a, b in zip(sums[i], new, strict=True)] if sums[i] else list(new)
+        # Means that move by steps of this size remember about so many rows.
+        known = min(self.rows, len(rows) * (2 - size) / size)
         for part, of_part in zip(self.parts, sums, strict=True):
-            part.move([x / len(rows) for x in of_part], size)
+            part.move([x / len(rows) for x in of_part], size, known)
         self.sizes = self.sizes.lerp(counts / len(rows), size)
         self.log_mix = (self.sizes + 1 / (self.rows * len(self.sizes))).log().log_softmax(0)
         return total
+
+    def blur(self) -> None:
+        """At the end: where few rows know the other columns, clusters without such rows take after those near them."""
+        if self.tables is None:
+            return
+        near = torch.zeros_like(self.tables.probs)
+        for chunk in torch.arange(self.rows, device=near.device).split(self.chunk):
+            score = self.log_mix + sum(vector.score(chunk) for vector in self.vectors)
+            near = near + self.tables.moments(chunk, (score / BLUR).softmax(-1))[0]
+        self.tables.borrow(near)
 
     def result(self) -> VectorMixture:
         others = self.tables.result(self.log_mix) if self.tables else None
