@@ -68,7 +68,7 @@ def fit_vector_mixture(
     References:
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, arXiv:0712.4273.
     """
-    rows = _affordable(vectors)
+    rows = affordable(vectors)
     others = None if others is None else others[rows]
     tables = ClusteredTables(others, variables) if others is not None and variables is not None else None
     mixture = Clusters([ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables)
@@ -138,7 +138,7 @@ class Clusters:
         return VectorMixture([vector.result() for vector in self.vectors], others, self.log_mix)
 
 
-def _affordable(vectors: Sequence[VectorRows]) -> Tensor:
+def affordable(vectors: Sequence[VectorRows]) -> Tensor:
     """Rows drawn without replacement, half as many until their patterns of gaps are few enough."""
     rows = drawn(len(vectors[0].value), ROWS)
     gaps = [vector.value[rows].isnan() for vector in vectors]
