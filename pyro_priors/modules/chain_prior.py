@@ -23,6 +23,7 @@ from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
+VECTOR_ROWS = 20_000  # that `reinitialize` needs where states have covariances
 OTHERS = 1.0  # nats a row that EM gains where the rows are others than were learned
 UNLAID = (
     "order: expected `reinitialize` or `fit_prior` before training, which lay the chain along the data, got gradients "
@@ -151,7 +152,7 @@ class ChainPrior(Prior):
         return {"law": law, "variables": variables, "rank": self.rank, "boundary": self.boundary}
 
     def fitting(self) -> Fitting:
-        return self.form.fitting
+        return self.form.fitting._replace(rows=VECTOR_ROWS) if self.vectors else self.form.fitting
 
     @torch.no_grad()
     def usual_states(self) -> tuple[Tensor, Tensor]:

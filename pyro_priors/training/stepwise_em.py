@@ -22,7 +22,7 @@ class StepwiseEM(torch.optim.Optimizer):
 
     The gradients that it reads must be those of a mean negative log-likelihood, such as `objectives.LogLikelihood`'s:
     the E-step is the adjoint of log p(x). Missing entries count as the law expects them. The step size is `lr`, so
-    that schedules of learning rates let it fall; the first step is 1.
+    that schedules of learning rates let it fall; the first step is 1, or with vectors goes on from the law's own counts.
 
     References:
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, eq. 10-11,
@@ -72,11 +72,13 @@ class StepwiseEM(torch.optim.Optimizer):
         state = self.state[named["initial_logits"]]  # tensors of the parameters' dtype, as checkpoints hold them
         origins = self._origins(state)
         gradients = {name: -parameter.grad for name, parameter in named.items()}
-        counts = expected_counts(self.prior, gradients, origins.components, self._of_vectors(gradients, origins))
-        size = self.param_groups[0]["lr"] if "initial" in state else 1.0
+        counts, size = self._counts(gradients, origins), self.param_groups[0]["lr"]
         if "initial" in state:
-            past = Counts(*(state.get(name) for name in Counts._fields))
-            counts = past.towards(counts, size)
+            counts = Counts(*(state.get(name) for name in Counts._fields)).towards(counts, size)
+        elif self.prior.vectors:  # without gradients counts are the law's own: covariances of a few rows would be worse
+            counts = self._counts({name: torch.zeros_like(x) for name, x in named.items()}, origins).towards(
+                counts, size
+            )
         state |= {name: count for name, count in counts._asdict().items() if count is not None}
         known = min(self.rows, self.batch * (2 - size) / size)  # what means that move by such steps remember
         better = maximise(self.prior, counts, origins, self.pseudo / self.rows, known, state.get("shrinkage"))
@@ -98,9 +100,9 @@ class StepwiseEM(torch.optim.Optimizer):
         numbers = state["vector_origins"].split([loc.numel() for loc in locs])
         return Origins(state.get("origin"), [x.view_as(loc) for x, loc in zip(numbers, locs, strict=True)])
 
-    def _of_vectors(self, gradients: dict[str, Tensor], origins: Origins) -> list[tuple[VectorGradients, Tensor]]:
-        result = []
+    def _counts(self, gradients: dict[str, Tensor], origins: Origins) -> Counts:
+        vectors = []
         for i, (leaf, origin) in enumerate(zip(self.prior.vectors, origins.vectors, strict=True)):
             own = {name: gradients[f"vectors.{i}.{name}"] for name, _ in leaf.named_parameters()}
-            result.append((VectorGradients.of_parameters(leaf, own), origin))
-        return result
+            vectors.append((VectorGradients.of_parameters(leaf, own), origin))
+        return expected_counts(self.prior, gradients, origins.components, vectors)
