@@ -197,7 +197,7 @@ class Reinitialize(Callback):
             `reinitialize` takes the data themselves, as that of `programs.CategoricalVAE`.
         first: the epoch after which it happens first.
         every: epochs between later ones; None for no later ones.
-        samples: how many examples to encode; None: as many as the prior needs, 2,000 or, of chains with vectors, 20,000.
+        samples: how many examples to encode; None: what the prior needs, 2,000, of chains with vectors 20,000.
 
     Raises:
         ValueError: the prior cannot be reinitialised, or a count < 1.

@@ -22,7 +22,7 @@ class StepwiseEM(torch.optim.Optimizer):
 
     The gradients that it reads must be those of a mean negative log-likelihood, such as `objectives.LogLikelihood`'s:
     the E-step is the adjoint of log p(x). Missing entries count as the law expects them. The step size is `lr`, so
-    that schedules of learning rates let it fall; the first step is 1, or with vectors goes on from the law's own counts.
+    that schedules of learning rates let it fall; the first step is 1, with vectors one from the law's own counts.
 
     References:
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, eq. 10-11,

@@ -23,8 +23,7 @@ def rows(count=600, seed=0):
     return z, y.unsqueeze(-1)
 
 
-@pytest.mark.parametrize("method", ["adam", "em"])
-@pytest.mark.parametrize("covariance", ["full", "diagonal"])
+@pytest.mark.parametrize(("method", "covariance"), [("em", "full"), ("em", "diagonal"), ("adam", "full")])
 def test_a_prior_that_is_off_finds_back(method, covariance):
     prior, (z, y), held_out = joint(covariance=covariance), rows(), torch.cat(rows(seed=1), -1)
     prior.reinitialize(z, y)
@@ -33,7 +32,7 @@ def test_a_prior_that_is_off_finds_back(method, covariance):
         prior.vectors[0].log_scale.add_(1.0)
         prior.vectors[0].loc.mul_(0.8)
     prior.reinitialize = lambda *args: False  # or there would be nothing to learn
-    result = fit_prior(prior, z, y, validation=held_out, method=method, lr=None if method == "em" else 0.02, seed=0)
+    result = fit_prior(prior, z, y, validation=held_out, method=method, epochs=10, seed=0)
     assert -result.best_loss > best - 0.1
 
 
