@@ -1,6 +1,6 @@
 """Laws on a chain as data: both forms, with all that `oracles` needs to know of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,8 +8,11 @@ from torch import Tensor
 
 from pyro_priors.distributions import Continuous, Discrete, FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 
 FORMS = ("ring", "train", "factored")
 
@@ -43,13 +46,22 @@ class Case(NamedTuple):
         """`parts` that have gradients."""
         return [part.detach().clone().requires_grad_() for part in self.parts()]
 
+    def _by_vector(self, leaves: Sequence[Tensor]) -> Iterator[tuple[Gaussians, Sequence[Tensor]]]:
+        first = 0
+        for gaussians in self.variables.gaussians.values():
+            yield gaussians, leaves[first : first + len(gaussians.tensors)]
+            first += len(gaussians.tensors)
+
     def of(self, parts: Sequence[Tensor], **options: bool) -> "Case":
         """The law of the same variables in the same chain with other `parts`, or with other tables alone."""
         tables, leaves = tuple(parts[: len(self.tables)]), list(parts[len(self.tables) :])
         variables = self.variables
         if leaves:
             scalars = [None, None] if variables.loc is None else [leaves.pop(0), leaves.pop(0)]
-            vectors = [type(g)(*(leaves.pop(0) for _ in g.tensors)) for g in variables.gaussians.values()]
+            vectors = [
+                type(g)(*(x.tril() if name == "factor" else x for name, x in zip(g.tensors, own, strict=True)))
+                for g, own in self._by_vector(leaves)
+            ]
             variables = variables.bind(*scalars, vectors if vectors else None)
         law = build(tables, variables, self.form, self.order, self.bonds, **options)
         return self._replace(law=law, tables=tables, variables=variables)

@@ -82,10 +82,12 @@ def as_case(prior: Any) -> Case:
     if prior.cores == "full":
         return Case(prior(), (padded_cores(prior),), variables, prior.boundary, tuple(order))
     tabled = [column for _, columns in prior.form.tabled for column in columns]
-    logits = dict(zip(tabled, (x for part in prior.form.split(prior.emission_logits) for x in part), strict=True))
-    none = prior.emission_logits.new_zeros(0, prior.rank)
+    every = getattr(prior, "emission_logits", prior.initial_logits.new_zeros(0, prior.rank))
+    logits = dict(zip(tabled, (x for part in prior.form.split(every) for x in part), strict=True))
+    none = every.new_zeros(0, prior.rank)
     emissions = padded([logits.get(k, none) for k in range(len(variables))])
-    tables = (prior.initial_logits.detach(), emissions, prior.transition_logits.detach())
+    moves = getattr(prior, "transition_logits", none.new_zeros(0, prior.rank, prior.rank))
+    tables = (prior.initial_logits.detach(), emissions, moves.detach())
     bonds = tuple(k for k in range(len(variables)) if k not in logits)
     return Case(prior(), tables, variables, "factored", tuple(order), bonds=bonds)
 

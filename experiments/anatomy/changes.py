@@ -9,7 +9,7 @@ from functools import singledispatch
 import torch
 
 import pyro_priors as pp
-from pyro_priors.distributions.gaussians import FullGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.factors import factor_of, parameters_of
 from pyro_priors.modules.forms import FullForm

@@ -14,7 +14,7 @@ ROWS = {
     "plain": ("pathwise, no images with wrong labels", {"mismatched": False}, (0,)),
     "missing": ("pathwise, 70 % of the labels hidden", {"missing": 0.7}, (0,)),
 }
-SHARED = {"prior": "ttlp", "init": "mixture", "latent_dim": 32, "components": 10, "rank": 10, "boundary": "train"}
+SHARED = {"prior": "ttlp", "init": "mixture", "latent_dim": 32, "rank": 10, "boundary": "train"}
 SHARED |= {"hidden": (128, 128), "batch_size": 64, "lr": 1e-3, "critic_steps": 2, "decay": True, "epochs": 3}
 SHARED |= {"standard_start": False}
 SHARED |= {"prior_lr": 3e-5}  # faster, the laws of z given different labels run into each other

@@ -21,7 +21,7 @@ PRIORS = {
     "flow": ("flow, learnable", {"prior": "flow"}),
 }
 SHARED = {"latent_dim": 2, "slope": 0.2, "hidden": (128, 128, 128), "batch_size": 128, "lr": 3e-3, "decay": True}
-SHARED |= {"prior_lr": 1e-3, "components": 10, "rank": 10, "gmm.components": 25}
+SHARED |= {"prior_lr": 1e-3, "rank": 10, "gmm.components": 25}
 SHARED |= {"standard_start": False, "epochs": 20, "noise": 0.5, "noise_epochs": 8, "critic_steps": 1}
 OWN = {"wgan.clip": 0.3, "wgan-gp.penalty": 0.1, "wgan-gp.layer_norm": False, "sn-gan.lipschitz": 10.0}
 INTRODUCTION = (

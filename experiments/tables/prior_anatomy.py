@@ -15,16 +15,17 @@ from models.shared import figures
 ROWS = {
     "normal": ("N(0, I)", "vae", {"prior": "normal"}),
     "gmm": ("mixture of Gaussians", "vae", {"prior": "gmm"}),
+    "gmm-full": ("mixture, full covariances", "vae", {"prior": "gmm", "covariance": "full"}),
     "lattice": ("lattice, a ring", "vae", {"prior": "trip", "cores": "full"}),
     "factored": ("lattice, factored cores", "vae", {"prior": "trip", "cores": "factored"}),
     "vector": ("one vector", "vae", {"prior": "trip"}),
     "vectors": ("two vectors", "vae", {"prior": "trip"}),
-    "ttlp": ("lattice and the attribute", "joint-vae", {"prior": "ttlp"}),
+    "ttlp": ("lattice and the attribute", "joint-vae", {"prior": "ttlp", "block_size": None}),
     "ttlp-vector": ("one vector and the attribute", "joint-vae", {"prior": "ttlp"}),
 }
-SIZES = {"gmm.components": 100, "lattice.rank": 20, "factored.rank": 100, "ttlp.rank": 64}
+SIZES = {"gmm.components": 100, "gmm-full.components": 20, "lattice.rank": 20, "factored.rank": 100, "ttlp.rank": 64}
 SIZES |= {"vector.block_size": 32, "vector.rank": 20, "vectors.block_size": 16, "vectors.rank": 50}
-SIZES |= {"ttlp-vector.block_size": 32, "ttlp-vector.rank": 50}
+SIZES |= {"ttlp-vector.rank": 50}
 SHARED = SIZES | {"epochs": 8, "warmup_epochs": 2, "binarize": "dynamic", "likelihood": "bernoulli", "network": "mlp"}
 SHARED |= {"latent_dim": 32, "particles": 10}
 COUNTS = {"turns": 15}
@@ -109,7 +110,7 @@ def figure(row, name, key):
 def sizes(config):
     """What decides the size of a prior, as words."""
     words = {"components": "components", "rank": "rank", "block_size": "vectors of"}
-    known = [f"{word} {config[knob]}" for knob, word in words.items() if config.get(knob) is not None]
+    known = [f"{word} {config[knob]}" for knob, word in words.items() if isinstance(config.get(knob), int)]
     return ", ".join(known)
 
 

@@ -7,6 +7,7 @@ from experiments import pages
 from experiments.tables import gan_points
 from experiments.tables.reading import Likeness
 from experiments.tables.spec import Cell, Table
+from pyro_priors.modules.latents import COMPONENTS
 
 # Prior -> title, what makes it another.
 PRIORS = {
@@ -33,7 +34,7 @@ INTRODUCTION = (
     "of batches of {gp.batch_size} and {gp.critic_steps} critic steps for one of the generator of WGAN-GP, "
     "{wgan.epochs} epochs of batches of {wgan.batch_size} and {wgan.critic_steps} critic steps for one of the "
     "generator of WGAN (weights up to {wgan.clip}, Adam's beta1 {wgan.beta1:g}), {vae.epochs} epochs of batches of "
-    "{vae.batch_size} of a VAE; {gp.latent_dim} latents, {gp.components} Gaussians a latent, cores of {gp.rank}. Mean "
+    "{vae.batch_size} of a VAE; {gp.latent_dim} latents, {gaussians} Gaussians a latent, cores of {gp.rank}. Mean "
     "+- standard error over seeds. The paper's columns are Inception's on CelebA: compare the order."
 )
 
@@ -42,9 +43,10 @@ def page(table, rows):
     """Mean and standard error of the Frechet distance by model and prior, beside the paper's."""
     beside = rows[0].results[0]["beside"]
     budgets = {word: table.config(model) for word, model in (("gp", "wgan-gp"), ("wgan", "wgan"), ("vae", "vae"))}
+    gaussians = budgets["gp"].components or COMPONENTS
     return [
         f"# Frechet distance by prior on {table.data} (the rows of TRIP Table 1)",
-        INTRODUCTION.format(count=beside["count"], **beside["judge"], **budgets),
+        INTRODUCTION.format(count=beside["count"], gaussians=gaussians, **beside["judge"], **budgets),
         *table.start,
         pages.table(
             {

@@ -5,6 +5,7 @@ import statistics
 from experiments import pages
 from experiments.tables.spec import Cell, Table
 
+ROWS_OF_START = {"reinit_samples": 20_000}  # of which full covariances are set
 # Row -> title, what makes it another, -ELBO and -IWAE of TRIP Table 1 (CelebA, k = 100).
 ROWS = {
     "normal": ("N(0, I)", {"prior": "normal"}, ("194.16", "185.09")),
@@ -16,6 +17,17 @@ ROWS = {
     "trip-noise": (
         "TRIP, learnable, the paper's start (noise, again every 5 epochs)",
         {"prior": "trip", "init": "noise"},
+        ("", ""),
+    ),
+    "gmm-full": ("GMM of 100, full covariances", {"prior": "gmm", "covariance": "full"} | ROWS_OF_START, ("", "")),
+    "trip-vector": (
+        "TRIP of one vector, full covariances, rank 100",
+        {"prior": "trip", "block_size": 32, "rank": 100} | ROWS_OF_START,
+        ("", ""),
+    ),
+    "trip-vectors": (
+        "TRIP of four vectors of 8, full covariances, rank 100",
+        {"prior": "trip", "block_size": 8, "rank": 100} | ROWS_OF_START,
         ("", ""),
     ),
 }

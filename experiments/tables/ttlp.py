@@ -7,9 +7,12 @@ from experiments import pages
 from experiments.tables.reading import Evaluated, Summary
 from experiments.tables.spec import Cell, Table
 
+VECTOR = {"cores": "factored", "order": "data", "local": None, "rank": 200, "decay": True, "prior_lr": 1e-2}
+VECTOR |= {"reinit_every": None, "reinit_samples": 50_000}
 # Row -> title, model, what makes it another, whether it starts from a VAE trained without labels.
 ROWS = {
-    "joint": ("VAE-TTLP", "joint-vae", {}, False),
+    "joint": ("VAE-TTLP, the papers' lattice of scalars", "joint-vae", {}, False),
+    "vector": ("VAE-TTLP, the latents one vector", "joint-vae", VECTOR, False),
     "weighted": ("VAE-TTLP, {:g} log p(y given z) added to the bound", "joint-vae", {}, False),
     "pretrained": ("VAE-TTLP, networks of a VAE trained without labels, all tuned", "joint-vae", {}, True),
     "frozen": (
@@ -130,7 +133,8 @@ def table(name, line, made, weight, shared):
         values = {**values, "missing": missing, **({"label_weight": weight} if row == "weighted" else {})}
         needs = {} if row == "classifier" else {"judge": judge, **({"start": start} if started else {})}
         paper = [part.get(missing, "") for part in PAPER.get((data, row), ({}, {}))]
-        seeds = (0,) if missing in made.get(row, ()) else ()
+        seeds = made.get(row, {}).get(missing, ()) if isinstance(made.get(row), dict) else ()
+        seeds = seeds or ((0,) if missing in made.get(row, ()) else ())
         reading = Summary if row == "classifier" else Evaluated
         key, titles = (row, f"missing{missing:g}"), (title.format(weight), f"{missing:.0%}")
         cells.append(Cell(key, model, values, seeds, titles, paper, reading, needs))

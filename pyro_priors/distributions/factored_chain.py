@@ -141,7 +141,6 @@ def emissions_of(emissions: Any, layout: Layout, initial: Tensor) -> Sequence[Te
         if table.shape != (states, rank) or table.dtype != dtype:
             got = f"{tuple(table.shape)}, {table.dtype}"
             raise ValueError(f"emissions[{column}]: expected shape ({states}, {rank}) and {dtype}, got {got}")
-    groups: list[Tensor | None] = []
-    for (_, bond), (_, members) in zip(layout.group_keys, layout.groups, strict=True):
-        groups.append(None if bond else torch.stack([emissions[k] for k in members]))
-    return groups
+    each: list[Any] = list(emissions)
+    of_groups = zip(layout.group_keys, layout.groups, strict=True)
+    return [None if bond else torch.stack([each[k] for k in members]) for (_, bond), (_, members) in of_groups]

@@ -6,7 +6,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
-from pyro_priors.distributions.gaussians import FullGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.mixture_law import MixtureLaw
 from pyro_priors.distributions.precision_normal import PrecisionNormal
 from pyro_priors.distributions.unseen import where_seen

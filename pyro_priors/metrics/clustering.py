@@ -89,7 +89,7 @@ def _used(probs: Tensor) -> int:
 
 @torch.no_grad()
 def category_decomposition(
-    categories: dist.Categorical, latents: dist.Normal, prior: dist.Normal, *, chunk: int = 100
+    categories: dist.Categorical, latents: dist.Normal, prior: dist.TorchDistribution, *, chunk: int = 100
 ) -> CategoryDecomposition:
     """The three parts of eq. 13, by one draw of (c, z) for each x.
 
@@ -99,7 +99,7 @@ def category_decomposition(
     Args:
         categories: q(c given x), batch shape `(n,)`.
         latents: q(z given x, c), `Normal(loc, scale)` of shape `(K, n, d)`, or `(1, n, d)` where c makes no difference.
-        prior: p(z given c), `Normal(loc, scale)` of shape `(K, d)`.
+        prior: p(z given c), batch shape `(K,)` and event shape `(d,)`, or `Normal(loc, scale)` of shape `(K, d)`.
         chunk: rows whose density under all n posteriors is held at once.
 
     Raises:
@@ -107,10 +107,11 @@ def category_decomposition(
     """
     check_count("chunk", chunk)
     count, (_, rows, size) = categories.logits.shape[-1], latents.batch_shape
-    if categories.batch_shape != (rows,) or prior.batch_shape != (count, size) or len(latents.loc) not in (1, count):
+    shape = prior.batch_shape + prior.event_shape
+    if categories.batch_shape != (rows,) or shape != (count, size) or len(latents.loc) not in (1, count):
         raise ValueError(
             "categories, latents, prior: expected shapes (n, K), (K or 1, n, d) and (K, d), got "
-            f"{tuple(categories.logits.shape)}, {tuple(latents.batch_shape)} and {tuple(prior.batch_shape)}"
+            f"{tuple(categories.logits.shape)}, {tuple(latents.batch_shape)} and {tuple(shape)}"
         )
     c = categories.sample()
     of_c = c if len(latents.loc) > 1 else torch.zeros_like(c)
@@ -125,7 +126,8 @@ def category_decomposition(
     log_joint = torch.cat(log_joint)
     log_category = (log_probs.logsumexp(0) - math.log(rows))[c]  # log q(c)
     own = dist.Normal(latents.loc[of_c, row], latents.scale[of_c, row]).log_prob(z).sum(-1) + log_probs[row, c]
-    log_prior = dist.Normal(prior.loc[c], prior.scale[c]).log_prob(z).sum(-1)
+    of_all = prior if prior.event_shape else dist.Independent(prior, 1)
+    log_prior = of_all.log_prob(z.unsqueeze(1))[row, c]
     entropy = dist.Categorical(probs=categories.probs.mean(0)).entropy()
     conditional = (log_joint - log_category - log_prior).mean()
     return CategoryDecomposition(math.log(count) - float(entropy), float(conditional), float((own - log_joint).mean()))
@@ -156,7 +158,8 @@ class CategoryMetrics(Callback):
         with evaluating(self.model):
             categories, latents = self.model.posterior(self.x.to(law.loc.device))
         with torch.random.fork_rng():  # the training draws what it would draw without this
-            parts = category_decomposition(categories, latents, dist.Normal(law.loc, law.scale))
+            every = torch.arange(categories.logits.shape[-1], device=law.loc.device)
+            parts = category_decomposition(categories, latents, law.component(every))
         row: dict[str, float] = {f"kl_{name}": value for name, value in parts._asdict().items()}
         if self.labels is None:
             return row | {"used": _used(categories.probs)}

@@ -7,7 +7,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from pyro_priors.modules.clustered_vectors import SHRINKAGE, Moments, Spread, weighted_moments
+from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE, Moments, Spread, weighted_moments
 
 
 def fit_mixture(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -67,11 +67,14 @@ def full_clusters(z: Tensor, scale: Tensor, probs: Tensor) -> tuple[Tensor, Tens
     x, wide, shares = ((z - centre) / spread).double(), (scale / spread).double(), probs.double()
     parts = [weighted_moments(*some) for some in zip(x.split(2000), shares.split(2000), strict=True)]
     counts, first, second = (torch.stack(part).sum(0) for part in zip(*parts, strict=True))
-    clusters = Spread.of(Moments(counts, first, second + torch.diag_embed(shares.T @ wide.square())))
-    loc, covariance = clusters.loc, clusters.covariance(SHRINKAGE)
+    seen = Spread.of(Moments(counts, first, second + torch.diag_embed(shares.T @ wide.square())))
+    shrinkage = SHRINKAGE
+    for _ in range(20):  # steps that reach every number it may be
+        shrinkage = seen.better(shrinkage)
+    covariance = seen.covariance(CAUTION * shrinkage)
     eye = torch.eye(z.shape[1], dtype=covariance.dtype, device=covariance.device).expand_as(covariance)
     factor = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), eye, upper=False)
-    return centre + (loc * spread).to(z), (factor / spread).to(z)
+    return centre + (seen.loc * spread).to(z), (factor / spread).to(z)
 
 
 def _annealed_mixture(rows: numpy.ndarray, count: int, covariance: str) -> Any:

@@ -47,6 +47,7 @@ class FlowTTLP(CouplingFlow):
         ValueError: latent_dim < 2, or as `FlowNormal` and `TTLP`.
 
     Example:
+        >>> import torch
         >>> _ = torch.manual_seed(0)
         >>> from pyro_priors import Discrete
         >>> joint = FlowTTLP(latent_dim=2, attributes={"digit": Discrete(10)}, rank=3)()

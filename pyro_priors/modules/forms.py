@@ -10,10 +10,13 @@ from torch import Tensor
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.factored_chain import Emissions
 from pyro_priors.distributions.full_chain import Boundary
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.initialise import fit_leaves, fit_product_mixture
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
@@ -235,7 +238,7 @@ class FactoredForm(Form):
 
     def _stored(self, initial: Tensor, emissions: list[Tensor], transitions: Tensor) -> Tables:
         rows = [initial.new_zeros(0, self.rank), *(part.flatten(0, 1) for part in emissions)]
-        tables = dict(zip(self.every, (initial, torch.cat(rows), transitions), strict=True))
+        tables: Tables = dict(zip(self.every, (initial, torch.cat(rows), transitions), strict=True))
         return {name: tables[name] for name in self.names}
 
 

@@ -3,8 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.distributions.gaussians import DiagonalGaussians, FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector, states_of
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
 from pyro_priors.modules.ownership import own
 from pyro_priors.ops import full_precision
@@ -37,7 +40,7 @@ class VectorLeaf(nn.Module):
         own(self, "loc", torch.rand(shape) * 2 - 1, fixed)
         own(self, "log_scale", torch.full(shape, scale).log(), fixed)
         full, low = kind.covariance == "full", kind.covariance == "low-rank"
-        own(self, "coupling", torch.zeros(states, packed_size(kind.size)) if full else None, fixed)
+        own(self, "coupling", torch.zeros(states, packed_size(kind.size)) if full else None, fixed or kind.size == 1)
         own(self, "loadings", LOADING * torch.randn(*shape, kind.factors or 1) if low else None, fixed)
 
     def forward(self) -> Gaussians:
@@ -67,6 +70,8 @@ class VectorLeaf(nn.Module):
     def narrowness(self, variance: Tensor) -> Tensor:
         """Log density, up to a constant, of a row at each mean that has the variance ``(n,)`` there, summed."""
         law = self()
+        if isinstance(law, LowRankGaussians):
+            law = law.full()
         if not isinstance(law, FullGaussians):
             own = law.moments()[1]
             return -0.5 * (own.log() + variance / own).sum()

@@ -46,31 +46,30 @@ def log_normal_gaps(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return rows @ torch.cat([precision, weighted, constant], -1).mT
 
 
-def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, observed: Tensor | None = None) -> Tensor:
+def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, log_det: Tensor | None = None) -> Tensor:
     """Log-densities of K Gaussians with inverse covariances L^T L at every row, one product of matrices.
 
     Values are taken relative to the mean of all means: what is far from zero loses nothing. The adjoint is written by
     hand, in the room of what it no longer needs: two products of matrices.
 
     Shapes:
-        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; of those that are ``observed (d,)``, where
-        rows and columns of the factors that are not are those of the identity
+        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; with log |L^T L| / 2, ``(K,)``, of factors
+        ``(K, r, d)`` that are not lower triangular
     """
+    dtype = torch.promote_types(value.dtype, factor.dtype)
+    loc, factor = loc.to(dtype), factor.to(dtype)
     centre = loc.detach().mean(0)
-    moved, loc = value - centre.to(value), loc - centre
-    count, log_det = loc.shape[-1], factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    if observed is not None:
-        count = observed.sum().to(log_det)  # a float times an integer would be one of 32 bits
-        moved, loc = torch.where(observed, moved, 0.0), torch.where(observed, loc, 0.0)
-    constant = log_det - 0.5 * math.log(2 * math.pi) * count
+    moved, loc = value.to(dtype) - centre, loc - centre
+    log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) if log_det is None else log_det.to(dtype)
+    constant = log_det - 0.5 * math.log(2 * math.pi) * loc.shape[-1]
     shift = (factor @ loc.unsqueeze(-1)).squeeze(-1)  # (K, d)
-    if transformed() or moved.dtype != factor.dtype:
+    if transformed():
         return constant + _half_squares(moved, factor, shift)
     return constant + _HalfSquares.apply(moved, factor, shift)  # pyright: ignore[reportOperatorIssue]
 
 
 def _half_squares(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """-|L x - shift|^2 / 2: ``(b, d), (K, d, d), (K, d) -> (b, K)``"""
+    """-|L x - shift|^2 / 2: ``(b, d), (K, r, d), (K, r) -> (b, K)``"""
     whitened = (value @ factor.flatten(0, 1).mT - shift.flatten()).unflatten(-1, shift.shape)
     return -0.5 * whitened.square().sum(-1)
 
@@ -99,13 +98,14 @@ class _HalfSquares(torch.autograd.Function):
         whitened, ctx.whitened = ctx.whitened, None  # once; the graph may have been retained
         if whitened is None:
             whitened = torch.addmm(-shift.flatten(), value, factor.flatten(0, 1).mT)
-        pulled = whitened.unflatten(-1, shift.shape).mul_(-grad.unsqueeze(-1)).flatten(1)
         to_value, to_factor, to_shift = ctx.needs_input_grad
-        return (
-            pulled @ factor.flatten(0, 1) if to_value else None,
-            (pulled.mT @ value).view_as(factor) if to_factor else None,
-            -pulled.sum(0).view_as(shift) if to_shift else None,
-        )
+        with torch.autocast(grad.device.type, enabled=False):
+            pulled = whitened.unflatten(-1, shift.shape).mul_(-grad.unsqueeze(-1)).flatten(1)
+            return (
+                pulled @ factor.flatten(0, 1) if to_value else None,
+                (pulled.mT @ value).view_as(factor) if to_factor else None,
+                -pulled.sum(0).view_as(shift) if to_shift else None,
+            )
 
 
 def gap_patterns(missing: Tensor) -> tuple[Tensor, Tensor]:
@@ -120,12 +120,61 @@ def gap_patterns(missing: Tensor) -> tuple[Tensor, Tensor]:
 def observed_factors(covariance: Tensor, observed: Tensor) -> Tensor:
     """Factors L, lower triangular, of the inverse covariance L^T L of what is observed, the identity elsewhere.
 
-    Through Cholesky's factor A of the covariance, A^-1 = L, so that row i gives number i from those before it.
-
     Shapes:
         ``(K, d, d)``, ``(P, d) -> (P, K, d, d)``
     """
     both = (observed.unsqueeze(-1) & observed.unsqueeze(-2)).unsqueeze(1)
     eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
-    scale_tril = torch.linalg.cholesky(torch.where(both, covariance, eye))
-    return torch.linalg.solve_triangular(scale_tril, eye.expand_as(scale_tril), upper=False)
+    return inverse_factors(torch.where(both, covariance, eye))
+
+
+def factors_without(factor: Tensor, observed: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
+    """Of Gaussians with inverse covariances L^T L, those of the marginals of what is observed, not triangular ones.
+
+    What L says of the missing numbers is projected away, in O(d^2) for each of them.
+
+    Shapes:
+        ``(K, d, d)``, ``(o,)``, ``(u,)`` -> ``(K, d, o)`` and log |L^T L| / 2, ``(K,)``
+    """
+    kept, gone = factor.index_select(2, observed), factor.index_select(2, missing)
+    inner = torch.linalg.cholesky(gone.mT @ gone)  # (K, u, u)
+    direction = torch.linalg.solve_triangular(inner, gone.mT, upper=False)  # orthonormal rows
+    log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - inner.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    return kept - direction.mT @ (direction @ kept), log_det
+
+
+def inverse_factors(covariance: Tensor) -> Tensor:
+    """Factors L, lower triangular, of the inverse covariance L^T L: ``(*, d, d) -> (*, d, d)``
+
+    Through Cholesky's factor A of the covariance, A^-1 = L, so that row i gives number i from those before it.
+    """
+    if transformed():
+        return _inverse_factors(covariance)
+    return _InverseFactors.apply(covariance)  # pyright: ignore[reportReturnType]
+
+
+def _inverse_factors(covariance: Tensor) -> Tensor:
+    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
+    return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), eye.expand_as(covariance), upper=False)
+
+
+class _InverseFactors(torch.autograd.Function):
+    """`inverse_factors`, whose backward solves nothing.
+
+    dL = - F(L dC L^T) L with F(X) the lower triangle of X with half its diagonal.
+    """
+
+    @staticmethod
+    def forward(ctx, covariance):
+        factor = _inverse_factors(covariance)
+        ctx.save_for_backward(factor)
+        return factor
+
+    @staticmethod
+    def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's takes any number)
+        (factor,) = ctx.saved_tensors
+        with torch.autocast(grad.device.type, enabled=False):
+            inner = (grad @ factor.mT).tril()
+            inner = inner - 0.5 * torch.diag_embed(inner.diagonal(dim1=-2, dim2=-1))
+            result = -(factor.mT @ inner @ factor)
+        return 0.5 * (result + result.mT)

@@ -86,13 +86,14 @@ def test_what_it_refuses():
 
 
 def test_a_part_of_the_latents_is_no_density_where_nobody_checks():
+    """Not even through one coupling, which moves what is missing by what is given."""
     prior = bent_joint()
     with torch.no_grad():
         value = prior().sample((3,))
     value[1, 1] = NAN
-    prior_law = prior.base()
-    prior_law._validate_args = False
-    law = FlowJoint(prior_law, prior.steps(), validate_args=False)
-    score = law.log_prob(value)
-    assert score[[0, 2]].isfinite().all()
-    assert not score[1].isfinite()
+    base = prior.base()
+    base._validate_args = False
+    for count in (1, 5):
+        score = FlowJoint(base, prior.steps()[:count], validate_args=False).log_prob(value)
+        assert score[[0, 2]].isfinite().all()
+        assert not score[1].isfinite()

@@ -100,6 +100,21 @@ def test_cut_bonds_of_a_mixture_leave_the_product_of_its_marginals():
     assert changed(prior).keys() == {"cut"}
 
 
+def test_a_mixture_loses_its_covariances():
+    torch.manual_seed(0)
+    prior = pp.GaussianMixture(3, 4, covariance="full").double().requires_grad_(False)
+    prior.coupling.normal_()
+    law, parts = prior(), changed(prior)
+    assert parts.keys() == {"cut", "diagonal"}
+    value, cut, diagonal = law.sample((20,)), parts["cut"](), parts["diagonal"]()
+    torch.testing.assert_close(diagonal.mean, law.mean)
+    torch.testing.assert_close(diagonal.variance, law.variance)
+    torch.testing.assert_close(cut.log_prob(value), sum(law.marginal([k]).log_prob(value[:, [k]]) for k in range(3)))
+    scale = law.gaussians.moments()[1].sqrt()
+    expected = pp.distributions.GaussianMixture(law.logits, law.loc, scale).log_prob(value)
+    torch.testing.assert_close(diagonal.log_prob(value), expected)
+
+
 def test_frozen_bonds_leave_a_mixture_of_product_laws(prior):
     case, value = as_case(prior), prior().sample((20,))
     variables = case.variables
@@ -173,20 +188,12 @@ def test_the_table(tmp_path, monkeypatch):
     judge = ["--channels", "2", "--epochs", "1", "--runs-dir", str(runs), "--no-progress", "--binarize", "none"]
     assert main(["train", "classifier", "--data", "cifar10", "--data-root", str(tmp_path), *judge]) == 0
     flags = ["--classifier", str(newest(runs)), *where, "--runs-dir", str(runs), "--rows", "normal", "gmm", "lattice"]
-    flags += [
-        "vectors",
-        "ttlp-vector",
-        "--set",
-        "data=cifar10",
-        *TINY,
-        "ttlp-vector.rank=4",
-        "ttlp-vector.block_size=3",
-    ]
-    flags += ["vectors.block_size=2", "vectors.rank=3"]
+    flags += ["gmm-full", "vectors", "ttlp-vector", "--set", "data=cifar10", *TINY]
+    flags += ["vectors.block_size=2", "vectors.rank=3", "ttlp-vector.rank=4", "gmm-full.components=2"]
     assert main(["table", "prior-anatomy", *flags]) == 0
     page = (tmp_path / "results" / "prior-anatomy.md").read_text()
     assert page.count("| N(0, I) |") == 1  # nothing can be taken away
-    assert page.count("| mixture of Gaussians |") == 3
+    assert page.count("| mixture of Gaussians |") == page.count("| mixture, full covariances |") == 3
     assert page.count("| lattice, a ring |") == page.count("| two vectors |") == 4
     assert page.count("| one vector and the attribute |") == 5
     assert (tmp_path / "results" / "prior-anatomy.png").is_file()

@@ -8,6 +8,7 @@ import torch
 from pyro.distributions import Categorical, Normal
 from torch.distributions import kl_divergence
 
+from pyro_priors.distributions import PrecisionNormal
 from pyro_priors.metrics import category_decomposition, clusters
 
 
@@ -42,7 +43,13 @@ def test_the_parts_add_up_to_the_divergence():
     of_category = kl_divergence(categories, Categorical(torch.ones(count)))
     given = kl_divergence(latents, Normal(prior.loc[:, None], prior.scale[:, None])).sum(-1)  # (K, n)
     each = of_category + (categories.probs.T * given).sum(0)
+    torch.manual_seed(1)
     parts = category_decomposition(categories, latents, prior)
+    torch.manual_seed(1)
+    full = category_decomposition(
+        categories, latents, PrecisionNormal(prior.loc, torch.diag_embed(1 / prior.scale), validate_args=False)
+    )
+    assert full == pytest.approx(parts, abs=1e-5)
     assert abs(sum(parts) - each.mean()) < 4.5 * 2 * each.std() / rows**0.5
 
 

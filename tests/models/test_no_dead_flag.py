@@ -173,4 +173,4 @@ def test_a_knob_that_is_not_read_is_seen(unread, monkeypatch):
     )
     monkeypatch.setattr(vae.Model, "check_data", lambda self, images: None)
     missed = unread("vae", {"prior": "trip", "likelihood": "gaussian", "binarize": "none"})
-    assert missed == {"noise", "init", "boundary", "local", "cores", "order"}
+    assert missed == {"noise", "init", "boundary", "local", "cores", "order", "block_size", "covariance", "factors"}

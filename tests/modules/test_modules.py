@@ -18,7 +18,7 @@ def test_every_prior_obeys(law, name):
     law(ALL[name])
 
 
-@pytest.mark.parametrize("name", ["GaussianMixture", "FlowNormal", "TRIP", "TTLP ring", "VampPrior"])
+@pytest.mark.parametrize("name", ["GaussianMixture", "FlowNormal", "TRIP", "TTLP ring", "VampPrior", "FlowTTLP"])
 def test_a_wrong_oracle_would_be_seen(name):
     """The laws of density and plane can fail: the oracle of a law twice as dense."""
     entry = ALL[name]._replace(oracle=lambda prior, value: ALL[name].oracle(prior, value) + 0.7)

@@ -23,15 +23,11 @@ def prior_of(make):
 
 DIGIT = {"digit": pp.Discrete(3), "body": pp.Vector(2), "age": pp.Continuous(2)}
 VECTORS = {
-    f"{covariance}, {blocks}, {init}": prior_of(
-        lambda covariance=covariance, blocks=blocks, init=init: pp.TRIP(
-            4, rank=3, block_size=blocks, covariance=covariance, init=init
-        )
-    )
-    for covariance in ("full", "diagonal", "low-rank")
-    for blocks in (4, 3)
-    for init in ("mixture", "noise")
-} | {
+    **{
+        covariance: prior_of(lambda covariance=covariance: pp.TRIP(4, rank=3, block_size=3, covariance=covariance))
+        for covariance in ("full", "diagonal", "low-rank")
+    },
+    "noise": prior_of(lambda: pp.TRIP(4, rank=3, block_size=4, init="noise")),
     "full cores": prior_of(lambda: pp.TRIP(4, components=3, rank=2, block_size=2, cores="full")),
     "fixed": prior_of(lambda: pp.TRIP(4, rank=3, block_size=2, fixed=True)),
     "joint": prior_of(lambda: pp.TTLP(3, DIGIT, rank=4, block_size=2)),
@@ -56,7 +52,7 @@ def test_a_standardized_law_has_mean_0_and_deviation_1(name):
     try:
         mean, variance, old, spread = law.mean[:d], law.variance[:d], before.mean[:d], before.variance[:d]
     except NotImplementedError:
-        z = law.sample((100_000,))
+        z = law.sample((100_000,))[:, :d]
         assert (z.mean(0).abs() < 5 * z.std(0) / 1e5**0.5).all()
         assert ((z.square().mean(0) - 1).abs() < 5 * z.square().std(0) / 1e5**0.5).all()
         return

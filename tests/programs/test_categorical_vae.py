@@ -29,10 +29,13 @@ def _fresh():
     pyro.set_rng_seed(0)
 
 
-def make(reads="probabilities", categories=K, **kwargs):
+def make(reads="probabilities", categories=K, covariance="diagonal", **kwargs):
     encoder = GatedMLPCategoricalEncoder(SHAPE, categories, D, (8,), reads)
     decoder = GatedMLPDecoder(D + categories, SHAPE, (8,))
-    return CategoricalVAE(encoder, decoder, pp.CategoricalGaussian(categories, D), **kwargs)
+    prior = pp.CategoricalGaussian(categories, D, covariance)
+    if covariance == "full":
+        torch.nn.init.normal_(prior.coupling)
+    return CategoricalVAE(encoder, decoder, prior, **kwargs)
 
 
 def images(n=6):
@@ -63,10 +66,11 @@ def explicit(vae, x, reads, top=K):
     return -bound.mean()
 
 
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
 @pytest.mark.parametrize(("reads", "top"), [("probabilities", 3), ("category", 3), ("probabilities", 2)])
-def test_enumeration_is_the_explicit_sum(reads, top):
+def test_enumeration_is_the_explicit_sum(reads, top, covariance):
     # a schedule's value between two counts: the larger one
-    vae, x = make(reads, top=None if top == K else top - 0.5), images()
+    vae, x = make(reads, covariance=covariance, top=None if top == K else top - 0.5), images()
     losses, grads = [], []
     for bound in (lambda: ELBO(enumerate=True)(vae.model, vae.guide, x)[0], lambda: explicit(vae, x, reads, top)):
         pyro.set_rng_seed(1)

@@ -15,7 +15,14 @@ def two_clusters(rows, seed=0):
     return torch.randn(rows, 4, generator=generator) * 0.5 + (2 * label - 1)[:, None], label[:, None]
 
 
-@pytest.mark.parametrize("make", [lambda: pp.GaussianMixture(4, 2), lambda: pp.TRIP(4, components=3, rank=3)])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: pp.GaussianMixture(4, 2),
+        lambda: pp.GaussianMixture(4, 2, covariance="full"),
+        lambda: pp.TRIP(4, components=3, rank=3),
+    ],
+)
 def test_it_approaches_the_true_law(make):
     torch.manual_seed(0)
     z, _ = two_clusters(4000)

@@ -1,0 +1,154 @@
+"""Gaussians with full covariances."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from pyro_priors.distributions.gaussians import ENTRIES, LOG_ROOT, Gaussians, precisely, some_of
+from pyro_priors.ops import full_precision, holds, wide
+from pyro_priors.ops.gaussians import (
+    factors_without,
+    gap_patterns,
+    inverse_factors,
+    log_normal_factors,
+    observed_factors,
+)
+
+
+class FullGaussians(Gaussians):
+    r"""Gaussians with full covariance, given by factors of its inverse.
+
+    .. math:: N(x \mid \mathtt{loc}[s], \Sigma_s), \qquad \Sigma_s^{-1} = L_s^T L_s
+
+    L lower triangular: row i gives x_i from those before it. Cost: O(N n^2) a row, one product of matrices; a pattern
+    of gaps costs O(N n^3) once.
+
+    Args:
+        loc: ``(N, n)``.
+        factor: ``(N, n, n)``, lower triangular with a positive diagonal.
+
+    Raises:
+        ValueError: other shapes.
+    """
+
+    def __init__(self, loc: Tensor, factor: Tensor):
+        if loc.dim() != 2 or factor.shape != (*loc.shape, loc.shape[-1]) or 0 in loc.shape:
+            got = f"{tuple(loc.shape)} and {tuple(factor.shape)}"
+            raise ValueError(f"loc, factor: expected shapes (N, n) and (N, n, n), got {got}")
+        self.loc, self.factor = full_precision(loc), full_precision(factor)
+        self.tensors = {"loc": loc, "factor": factor}
+
+    def _evaluate(self, rows: Tensor) -> Tensor:
+        return log_normal_factors(rows, self.loc, self.factor)
+
+    def _density_ofsome_of(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+        many = self.size + 4 - self.size // 4  # of the numbers, or more: what is missing is rather taken away
+        whole = wide(self.factor)
+        covariance = self._covariance() if any(len(places) < many for places in observed) else None
+
+        def density(rows: Tensor, places: list[int]) -> Tensor:
+            if covariance is not None and len(places) < many:
+                return self._marginal(places, covariance)._evaluate(rows)
+            gone = [place for place in range(self.size) if place not in places]
+            index = (torch.tensor(some, dtype=torch.long, device=rows.device) for some in (places, gone))
+            factor, log_det = factors_without(whole, *index)
+            return log_normal_factors(rows, some_of(self.loc, places), factor.to(self.dtype), log_det)
+
+        return density
+
+    def _marginal(self, coordinates: Sequence[int], covariance: Tensor) -> "FullGaussians":
+        part = some_of(some_of(covariance, coordinates).mT, coordinates)
+        return FullGaussians(some_of(self.loc, coordinates), inverse_factors(part).to(self.dtype))
+
+    def _by_row(self, rows: Tensor, observed: Tensor) -> Tensor:
+        factor = observed_factors(self._covariance(), observed).to(torch.promote_types(self.dtype, rows.dtype))
+        moved = torch.where(observed.unsqueeze(1), rows.unsqueeze(1) - self.loc, 0.0).to(factor)
+        whitened = (factor @ moved.unsqueeze(-1)).squeeze(-1)
+        constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        constant = constant - LOG_ROOT * observed.sum(-1, keepdim=True).to(factor)
+        return constant - 0.5 * whitened.square().sum(-1)
+
+    def _scale_tril(self) -> Tensor:
+        """Cholesky factors of the covariances, ``(N, n, n)``, in float64."""
+        factor = wide(self.factor)
+        eye = torch.eye(self.size, dtype=factor.dtype, device=factor.device).expand_as(factor)
+        return torch.linalg.solve_triangular(factor, eye, upper=False)
+
+    def _covariance(self) -> Tensor:
+        scale = self._scale_tril()
+        return scale @ scale.mT
+
+    @torch.no_grad()
+    @precisely
+    def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:
+        flat = states.reshape(-1)
+        noise = torch.randn(len(flat), self.size, dtype=self.dtype, device=flat.device)
+        rows = None if value is None else full_precision(value).expand(*states.shape, -1).reshape(noise.shape)
+        if rows is None or not holds((~rows.isnan()).any()):
+            scale = self._scale_tril().to(self.dtype)
+
+            def drawn(some: Tensor) -> Tensor:
+                chosen = flat[some]
+                return self.loc[chosen] + (scale[chosen] @ noise[some].unsqueeze(-1)).squeeze(-1)
+        else:
+            precision = wide(self.factor).mT @ wide(self.factor)
+
+            def drawn(some: Tensor) -> Tensor:
+                return self._given(rows[some], flat[some], precision, noise[some])
+
+        every = torch.arange(len(flat), device=flat.device)
+        parts = [drawn(some) for some in every.split(max(1, ENTRIES // self.size**2))] or [noise]
+        return torch.cat(parts).reshape(*states.shape, self.size)
+
+    def _given(self, rows: Tensor, states: Tensor, precision: Tensor, noise: Tensor) -> Tensor:
+        """What is missing from its Gaussian given what is not; what is not stays as it is."""
+        missing, loc = rows.isnan(), wide(self.loc[states])
+        factor = _missing_factors(precision[states], missing)  # (b, n, n)
+        known = torch.where(missing, 0.0, wide(rows) - loc).unsqueeze(-1)
+        pull = torch.where(missing.unsqueeze(-1), precision[states] @ known, 0.0)
+        drift = torch.cholesky_solve(pull, factor)
+        spread = torch.linalg.solve_triangular(factor.mT, wide(noise).unsqueeze(-1), upper=True)
+        return torch.where(missing, (loc + (spread - drift).squeeze(-1)).to(rows), rows)
+
+    def moments(self) -> tuple[Tensor, Tensor]:
+        return self.loc, self._scale_tril().square().sum(-1).to(self.dtype)
+
+    @precisely
+    def conditional_mean(self, value: Tensor) -> Tensor:
+        missing = value.isnan()
+        patterns, which = gap_patterns(missing)
+        precision = wide(self.factor).mT @ wide(self.factor)
+        result = wide(self.loc).expand(len(value), -1, -1).clone()
+        for number, gaps in enumerate(patterns):
+            rows = (which == number).nonzero()[:, 0]
+            if gaps.all():
+                continue
+            known = torch.where(gaps, 0.0, wide(value[rows]).unsqueeze(1) - wide(self.loc))  # (b, N, n)
+            pull = torch.where(gaps, torch.einsum("sij,bsj->bsi", precision, known), 0.0)
+            factor = _missing_factors(precision, gaps)
+            drift = torch.cholesky_solve(pull.permute(1, 2, 0), factor).permute(2, 0, 1)
+            result[rows] = torch.where(gaps, wide(self.loc) - drift, wide(value[rows]).unsqueeze(1))
+        return result.to(value.dtype)
+
+    @precisely
+    def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
+        count = len(coordinates)
+        if list(coordinates) == list(range(count)):  # each given those before it, as it stands
+            return self.loc[:, :count], self.factor[:, :count, :count]
+        part = self._marginal(coordinates, self._covariance())
+        return part.loc, part.factor
+
+    def _check_scales(self, name: str) -> None:
+        if holds((self.factor.triu(1) != 0).any()):
+            raise ValueError(f"{name}: expected factors with zeros above the diagonal, got others")
+        diagonal = self.factor.diagonal(dim1=-2, dim2=-1)
+        if holds((diagonal <= 0).any()):
+            raise ValueError(f"{name}: expected factors with a positive diagonal, got {diagonal.min().item():g}")
+
+
+def _missing_factors(precision: Tensor, missing: Tensor) -> Tensor:
+    """Cholesky factors of precisions among what is missing, the identity elsewhere: ``(*, n, n), (*, n)``"""
+    both = missing.unsqueeze(-1) & missing.unsqueeze(-2)
+    eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
+    return torch.linalg.cholesky(torch.where(both, precision, eye))
