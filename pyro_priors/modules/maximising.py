@@ -72,7 +72,7 @@ def maximise(
         loc, covariance, better = likely(at[v], *moments, origin, Rows(known, usual))
         set_states(leaf, loc, covariance, at[v] > LEAST / rank)
         probable.append(better)
-    return torch.tensor(probable).to(shrinkage)
+    return torch.tensor(probable, dtype=shrinkage.dtype, device=shrinkage.device)
 
 
 def _components(mass: Tensor, first: Tensor, second: Tensor, origin: Tensor, pseudo: float) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_priors.distributions.gaussians import FullGaussians, Gaussians, LowRankGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
+from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE
 from pyro_priors.modules.expected_counts import Counts, expected_counts
 from pyro_priors.modules.maximising import Origins, maximise
@@ -35,7 +37,7 @@ def refined(prior: Any, value: Tensor, held_out: Tensor) -> tuple[Any, float]:
         value = value[gaps.unique(dim=0, return_inverse=True)[1].argsort(stable=True)]
     best, trial = copy.deepcopy(prior), copy.deepcopy(prior)
     first = score = _mean_log_prob(best, held_out)
-    shrinkage = torch.full((len(variables.vectors),), SHRINKAGE / CAUTION)
+    shrinkage = torch.full((len(variables.vectors),), SHRINKAGE / CAUTION, device=value.device)
     for _ in range(ITERATIONS):
         origins = Origins.of(trial)
         shrinkage = maximise(
