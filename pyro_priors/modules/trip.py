@@ -99,10 +99,11 @@ class TRIP(ChainPrior):
         With ``init="mixture"``: 1-D mixtures per dimension, clusters, EM; taken only where it explains held-out codes
         (the same codes, where there are fewer than 50) better than the present parameters, so that nothing learned is
         lost, unless ``force``. With ``init="noise"`` always, as in the paper: 1-D mixtures per dimension, cores back
-        to noise. With vectors (factored cores) that is the first call; later ones go on by EM from the present parameters,
-        as long as held-out codes gain, at most twice, unless these are other codes than were learned (a gain above a nat).
-        Rows that lie far from all others are left out. An optimizer's state of these parameters is stale
+        to noise. Rows that lie far from all others are left out. An optimizer's state of these parameters is stale
         afterwards.
+
+        With vectors and factored cores that is the first call. Later ones go on by EM from the present parameters while
+        held-out codes gain, twice at most; a gain of a nat means other codes than were learned, which start anew.
 
         Args:
             z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn;

@@ -32,7 +32,7 @@ def test_a_prior_that_is_off_finds_back(method, covariance):
         prior.vectors[0].log_scale.add_(1.0)
         prior.vectors[0].loc.mul_(0.8)
     prior.reinitialize = lambda *args: False  # or there would be nothing to learn
-    result = fit_prior(prior, z, y, validation=held_out, method=method, epochs=10, seed=0)
+    result = fit_prior(prior, z, y, validation=held_out, method=method, epochs=6, seed=0)
     assert -result.best_loss > best - 0.1
 
 
