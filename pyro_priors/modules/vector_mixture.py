@@ -100,7 +100,7 @@ class Clusters:
         """Each cluster at a row, ``(G,)``."""
         for part in self.parts:
             part.start(seeds)
-        self.sizes = torch.full((len(seeds),), 1 / len(seeds)).to(self.vectors[0].x)
+        self.sizes = self.vectors[0].x.new_full((len(seeds),), 1 / len(seeds))
         self.log_mix = self.sizes.log()
         self.chunk = max(1, CHUNK // max(part.width(len(seeds)) for part in self.parts))
 
@@ -154,4 +154,4 @@ def _seeds(others: Tensor | None, rows: int, clusters: int) -> Tensor:
         missing = others.isnan().sum(1).cpu()[order]
         known = order[missing.argsort(stable=True)][: clusters // 2]
         order = torch.cat([known, order[~torch.isin(order, known)]])
-    return order[torch.arange(clusters) % rows]
+    return order[torch.arange(clusters, device="cpu") % rows]

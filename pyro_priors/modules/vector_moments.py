@@ -15,7 +15,7 @@ from torch import Tensor
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, factored
+from pyro_priors.modules.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, eye_like, factored
 from pyro_priors.modules.factors import lower
 from pyro_priors.ops import full_precision, wide
 
@@ -52,9 +52,8 @@ class VectorGradients(NamedTuple):
         """
         factor, mass = wide(self.factor), wide(mass)[:, None, None]
         standard = -(wide(self.by_factor).tril() @ factor.mT).tril()
-        eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
-        standard = standard + standard.tril(-1).mT + mass * eye
-        back = torch.linalg.solve_triangular(factor, eye, upper=False)
+        standard = standard + standard.tril(-1).mT + mass * eye_like(factor)
+        back = torch.linalg.solve_triangular(factor, eye_like(factor), upper=False)
         first = back @ (back.mT @ wide(self.by_loc).unsqueeze(-1))
         second, shift = back @ standard @ back.mT, wide(about).unsqueeze(-1)
         cross = first @ shift.mT
@@ -119,8 +118,7 @@ def set_states(leaf: Any, loc: Tensor, covariance: Tensor, alive: Tensor) -> Non
     loc = torch.where(alive, loc, wide(before.loc))
     if isinstance(before, FullGaussians):
         root = torch.linalg.cholesky(covariance)
-        eye = torch.eye(loc.shape[-1], dtype=root.dtype, device=root.device)
-        factor = torch.linalg.solve_triangular(root, eye, upper=False)
+        factor = torch.linalg.solve_triangular(root, eye_like(root), upper=False)
         leaf.set(FullGaussians(loc, torch.where(alive.unsqueeze(-1), factor, wide(before.factor))))
     elif isinstance(before, DiagonalGaussians):
         scale = covariance.diagonal(dim1=-2, dim2=-1).sqrt()

@@ -130,6 +130,13 @@ def test_later_starts_go_on_from_what_is_learned(covariance):
     assert (prior.vectors[0].loc - before).norm(dim=-1).max() < 1  # states are still whose they were
 
 
+def test_a_default_device_elsewhere_changes_nothing():
+    prior, rows = joint(), clusters(drift=0.4, seed=1)
+    assert prior.reinitialize(*clusters())
+    with torch.device("meta"):
+        assert prior.reinitialize(*rows)
+
+
 def test_rows_that_say_nothing_new_change_nothing():
     prior, rows = joint(), clusters(400)
     prior.reinitialize(*rows)
