@@ -26,7 +26,9 @@ class Autoencoder(Model):
     prior_lr: float = knob(1e-2, learns=True)  # Adam's learning rate of a learnable prior.
     reinit_first: int | None = knob(1, reinitializes=True)  # Epoch after which it is set from codes; None: never.
     reinit_every: int | None = knob(5, reinit_first=bool)  # Again every so many epochs (noise forgets); None: once.
-    reinit_samples: int | None = knob(None, reinit_first=bool)  # Encoded examples that it is set from; None: 2,000.
+    reinit_samples: int | None = knob(
+        None, reinit_first=bool
+    )  # Encoded examples that it is set from; None: 2,000, of vectors 20,000.
     prior_epochs: int = knob(
         0, refits=True, trains=True
     )  # Passes over the training codes that fit the prior alone, at the end.

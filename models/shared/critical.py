@@ -17,7 +17,9 @@ class Critical(Autoencoder, Networks):
     prior: str = "trip"  # Law of the latents: its knobs are those of that prior.
     reinit_first: int | None = knob(None, reinitializes=True)  # Epoch after which it is set from codes; None: never.
     reinit_every: int | None = knob(5, reinit_first=bool)  # Again every so many epochs (noise forgets); None: once.
-    reinit_samples: int | None = knob(None, reinit_first=bool)  # Codes that it is set from; None: 2,000.
+    reinit_samples: int | None = knob(
+        None, reinit_first=bool
+    )  # Codes that it is set from; None: 2,000, of vectors 20,000.
     prior_lr: float = knob(1e-3, learns=True)  # Adam's learning rate of a learnable prior.
 
     whole: ClassVar[bool] = True  # a critic may not be asked of a single example

@@ -18,10 +18,13 @@ from pyro_priors.modules.latents import component_scale
 from pyro_priors.modules.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
+from pyro_priors.modules.refining import refined
 from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
+VECTOR_ROWS = 20_000  # that `reinitialize` needs where states have covariances
+OTHERS = 1.0  # nats a row that EM gains where the rows are others than were learned
 UNLAID = (
     "order: expected `reinitialize` or `fit_prior` before training, which lay the chain along the data, got gradients "
     "in declared order (with order='declared' this is no mistake)"
@@ -48,6 +51,7 @@ class ChainPrior(Prior):
     log_scale: Tensor | None
     order: Tensor | None
     order_laid: Tensor | None  # whether the data have decided the order; None where they are not asked
+    started: Tensor | None  # whether it was set from rows, so that EM goes on from there; None where it starts anew
 
     def __init__(
         self,
@@ -75,6 +79,8 @@ class ChainPrior(Prior):
         self.vectors = cast(Sequence, nn.ModuleList(leaves)) if leaves else leaves
         self.register_buffer("order", chain)
         self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
+        refines = bool(leaves) and cores == "factored" and init == "mixture"
+        self.register_buffer("started", torch.tensor(False) if refines else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []
 
     def forward(self) -> ChainLaw:
@@ -99,6 +105,10 @@ class ChainPrior(Prior):
             state_dict.pop(laid, None)  # the order itself is there; of load_state_dict's own copy
         elif f"{prefix}order" in state_dict:
             state_dict.setdefault(laid, torch.tensor(True))  # learned in an order of another origin
+        if self.started is None:
+            state_dict.pop(f"{prefix}started", None)
+        elif f"{prefix}initial_logits" in state_dict:
+            state_dict.setdefault(f"{prefix}started", torch.tensor(True))
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
@@ -142,7 +152,7 @@ class ChainPrior(Prior):
         return {"law": law, "variables": variables, "rank": self.rank, "boundary": self.boundary}
 
     def fitting(self) -> Fitting:
-        return self.form.fitting
+        return self.form.fitting._replace(rows=VECTOR_ROWS) if self.vectors else self.form.fitting
 
     @torch.no_grad()
     def usual_states(self) -> tuple[Tensor, Tensor]:
@@ -208,20 +218,40 @@ class ChainPrior(Prior):
             fitted = self.form.noise_fit(value, variables)
         else:
             fit_rows, held_out = split_rows(value)
+            rows, refines = fit_rows, self.started is not None and not force
+            if refines and self.started:
+                gain = self._refine(rows, held_out)
+                if gain < OTHERS:
+                    return gain > 0
+                variables = self._bound()
             missing = value.isnan().all(0)
             if missing.any():  # or the fit would forget what was learned of these columns
                 fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
             fitted = self.form.fit(fit_rows, variables)
             bound = variables.bind(fitted.loc, fitted.scale, fitted.vectors or None)
             if not force and not improves(self.form.build(fitted.tables, bound, order), self(), held_out):
-                return False
+                return refines and (bool(self.started) or self._refine(rows, held_out) > 0)
         self._take(fitted)
         if self.order_laid is not None and self.order is not None and order is not None:
             self.order.copy_(order)
             self.order_laid.fill_(seen or bool(self.order_laid))
         return True
 
+    def _refine(self, rows: Tensor, held_out: Tensor) -> float:
+        """Go on by EM from what is learned; returns what held-out rows gain by it, in nats a row."""
+        better, gain = refined(self, rows, held_out)
+        if gain > 0:
+            for own, new in zip(self.parameters(), better.parameters(), strict=True):
+                own.copy_(new)
+            self._set_started()
+        return gain
+
+    def _set_started(self) -> None:
+        if self.started is not None:
+            self.started.fill_(True)
+
     def _take(self, fitted: Fitted) -> None:
+        self._set_started()
         for name, table in fitted.tables.items():
             getattr(self, name).copy_(table)
         if self.loc is not None and self.log_scale is not None and fitted.loc is not None and fitted.scale is not None:

@@ -15,6 +15,7 @@ from pyro_priors.modules.clustered_vectors import (
     Gaussians,
     Moments,
     Spread,
+    eye_like,
     factored,
     weighted_moments,
 )
@@ -69,7 +70,7 @@ class ClusteredVector:
 
     def start(self, seeds: Tensor) -> None:
         loc = self.x[seeds]
-        covariance = NARROW * torch.eye(loc.shape[1]).to(loc)
+        covariance = NARROW * eye_like(loc)
         self.sums = Moments(
             loc.new_zeros(len(loc)), torch.zeros_like(loc), torch.zeros_like(covariance).expand(len(loc), -1, -1)
         )

@@ -38,9 +38,7 @@ class Gaussians:
         self.loc, self.covariance = loc, covariance
         self.seen = torch.ones_like(loc[0]) if seen is None else seen
         root = torch.linalg.cholesky(covariance)
-        self.factor = torch.linalg.solve_triangular(
-            root, torch.eye(loc.shape[-1]).to(root).expand_as(root), upper=False
-        )
+        self.factor = torch.linalg.solve_triangular(root, eye_like(root).expand_as(root), upper=False)
         scale = root.diagonal(dim1=-2, dim2=-1)
         self.constant = -scale.log().sum(-1) - 0.5 * math.log(2 * math.pi) * self.seen.sum()
         self.centre = (self.factor @ loc.unsqueeze(-1)).flatten()
@@ -96,7 +94,7 @@ class Spread(NamedTuple):
         """The covariance within clusters is held away from singular ones by n rows of N(0, I)."""
         counts, first, second = sums
         size = first.shape[-1]
-        eye = torch.eye(size).to(first)
+        eye = eye_like(first)
         loc = first / (counts + centred).clamp(min=1e-30).unsqueeze(-1)
         cross = loc.unsqueeze(-1) * first.unsqueeze(-2)
         about = counts[:, None, None] * (loc.unsqueeze(-1) * loc.unsqueeze(-2))
@@ -161,7 +159,7 @@ def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: 
         loadings, scale = before
     for _ in range(INNER):
         weighted = loadings / scale.square().unsqueeze(-1)
-        inner = torch.eye(loadings.shape[-1]).to(loadings) + loadings.mT @ weighted
+        inner = eye_like(loadings) + loadings.mT @ weighted
         root = torch.linalg.cholesky(inner)
         beta = torch.cholesky_solve(weighted.mT, root)  # E[factors given x] = beta x
         against = covariance @ beta.mT
@@ -170,6 +168,11 @@ def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: 
         variance = covariance.diagonal(dim1=-2, dim2=-1) - (loadings * against).sum(-1)
         scale = variance.clamp(min=FLOOR**2).sqrt()
     return loadings, scale
+
+
+def eye_like(x: Tensor) -> Tensor:
+    """The identity over the last dimension, whatever the default device is."""
+    return torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
 
 
 def _wide(x: Tensor) -> Tensor:

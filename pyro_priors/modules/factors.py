@@ -39,11 +39,14 @@ def factor_of(log_scale: Tensor, coupling: Tensor) -> Tensor:
             f"coupling: expected shape {(*log_scale.shape[:-1], packed_size(size))}, got {tuple(coupling.shape)}"
         )
     precise = (SCALE_FLOOR + full_precision(log_scale).exp()).reciprocal()
-    flat = precise.new_zeros(*coupling.shape[:-1], size * size)
-    below = flat.index_copy(-1, _places(size, flat.device), -full_precision(coupling))
-    return precise.unsqueeze(-1) * (
-        below.unflatten(-1, (size, size)) + torch.eye(size, dtype=flat.dtype, device=flat.device)
-    )
+    below = lower(-full_precision(coupling), size)
+    return precise.unsqueeze(-1) * (below + torch.eye(size, dtype=below.dtype, device=below.device))
+
+
+def lower(packed: Tensor, size: int) -> Tensor:
+    """Packed coefficients as matrices, zero on and above the diagonal: ``(*, n (n - 1) / 2) -> (*, n, n)``"""
+    flat = packed.new_zeros(*packed.shape[:-1], size * size)
+    return flat.index_copy(-1, _places(size, flat.device), packed).unflatten(-1, (size, size))
 
 
 def parameters_of(factor: Tensor) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from pyro_priors.modules.forms import CoreForm, Init
 from pyro_priors.modules.latents import BlockSize
 from pyro_priors.modules.orders import Order
 from pyro_priors.modules.plugins import Setting
-from pyro_priors.modules.prior import check_dims
+from pyro_priors.modules.prior import Fitting, check_dims
 from pyro_priors.modules.ttlp import TTLP, TTLPKnobs
 
 
@@ -104,6 +104,9 @@ class FlowTTLP(CouplingFlow):
             Whether the parameters changed.
         """
         return self._reinitialize(z, y, force=force, new_order=new_order)
+
+    def fitting(self) -> Fitting:
+        return super().fitting()._replace(rows=self.base.fitting().rows)
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         """The law of the latents where there are two; with more that of two has no closed form."""

@@ -15,13 +15,14 @@ STATE = "_extra_state"  # torch's name, in a state_dict, for what is no paramete
 
 
 class Fitting(NamedTuple):
-    """How `pyro_priors.training.fit_prior` trains a prior where nobody says."""
+    """How `pyro_priors.training.fit_prior` trains a prior where nobody says, and of how many rows it starts."""
 
     lr: float = 1e-2  # Adam's
     betas: tuple[float, float] = (0.9, 0.999)
     epochs: int = 50
     plateau: bool = False  # whether rates fall where the validation loss no longer does
     pseudo: float = 0.0  # rows that are added to what each of its states has seen, see `ChainPrior.log_smoothness`
+    rows: int = 2000  # that `reinitialize` is shown, by `pyro_priors.training.Reinitialize`
 
 
 class Prior(Recorded):

@@ -68,7 +68,7 @@ def fit_vector_mixture(
     References:
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, arXiv:0712.4273.
     """
-    rows = _affordable(vectors)
+    rows = affordable(vectors)
     others = None if others is None else others[rows]
     tables = ClusteredTables(others, variables) if others is not None and variables is not None else None
     mixture = Clusters([ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables)
@@ -100,7 +100,7 @@ class Clusters:
         """Each cluster at a row, ``(G,)``."""
         for part in self.parts:
             part.start(seeds)
-        self.sizes = torch.full((len(seeds),), 1 / len(seeds)).to(self.vectors[0].x)
+        self.sizes = self.vectors[0].x.new_full((len(seeds),), 1 / len(seeds))
         self.log_mix = self.sizes.log()
         self.chunk = max(1, CHUNK // max(part.width(len(seeds)) for part in self.parts))
 
@@ -138,7 +138,7 @@ class Clusters:
         return VectorMixture([vector.result() for vector in self.vectors], others, self.log_mix)
 
 
-def _affordable(vectors: Sequence[VectorRows]) -> Tensor:
+def affordable(vectors: Sequence[VectorRows]) -> Tensor:
     """Rows drawn without replacement, half as many until their patterns of gaps are few enough."""
     rows = drawn(len(vectors[0].value), ROWS)
     gaps = [vector.value[rows].isnan() for vector in vectors]
@@ -154,4 +154,4 @@ def _seeds(others: Tensor | None, rows: int, clusters: int) -> Tensor:
         missing = others.isnan().sum(1).cpu()[order]
         known = order[missing.argsort(stable=True)][: clusters // 2]
         order = torch.cat([known, order[~torch.isin(order, known)]])
-    return order[torch.arange(clusters) % rows]
+    return order[torch.arange(clusters, device="cpu") % rows]

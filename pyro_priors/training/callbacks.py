@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.checks import check_count
+from pyro_priors.modules.prior import Fitting
 from pyro_priors.objectives.traces import as_tuple
 from pyro_priors.training.random_states import generators
 from pyro_priors.training.ranks import by_first
@@ -167,6 +168,11 @@ def _groups(state: FitState) -> list[dict[str, Any]]:
     return [group for optimizer in state.optimizers for group in optimizer.param_groups]
 
 
+def _rows_of(prior: Any) -> int:
+    """How many rows it wants to be set from."""
+    return (prior.fitting() if hasattr(prior, "fitting") else Fitting()).rows
+
+
 def _import_clusters() -> None:
     """What priors are set by: in some versions its first import draws from python's generator, as no later one does."""
     before = random.getstate()
@@ -191,7 +197,7 @@ class Reinitialize(Callback):
             `reinitialize` takes the data themselves, as that of `programs.CategoricalVAE`.
         first: the epoch after which it happens first.
         every: epochs between later ones; None for no later ones.
-        samples: how many examples to encode.
+        samples: how many examples to encode; None: what the prior needs, 2,000, of chains with vectors 20,000.
 
     Raises:
         ValueError: the prior cannot be reinitialised, or a count < 1.
@@ -206,10 +212,11 @@ class Reinitialize(Callback):
         encode: Callable[[Tensor], Any] | None,
         first: int = 1,
         every: int | None = 5,
-        samples: int = 2000,
+        samples: int | None = None,
     ) -> None:
         if not hasattr(prior, "reinitialize"):
             raise ValueError(f"prior: expected one with a method reinitialize, got {type(prior).__name__}")
+        samples = _rows_of(prior) if samples is None else samples
         for name, value in (("first", first), ("every", 1 if every is None else every), ("samples", samples)):
             if value < 1:
                 raise ValueError(f"{name}: expected at least 1, got {value!r}")

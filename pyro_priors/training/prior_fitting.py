@@ -62,10 +62,10 @@ def fit_prior(
         y: attributes ``(n, n_attributes)``, NaN = missing; all missing by default.
         scale: standard deviations ``(n, d)`` of a Gaussian q(z given x), drawn from afresh at every step.
         validation: rows ``(n, d + n_attributes)`` to choose by, instead of a tenth.
-        method: ``"adam"``, or ``"em"`` for stepwise EM (`StepwiseEM`) of factored cores.
+        method: ``"adam"``, or ``"em"`` for stepwise EM (`StepwiseEM`) of factored cores, no low-rank covariances.
         epochs: at most so many passes over the codes (of `Plateau`: of at least 25 steps, and at most 250).
         batch_size: codes per step.
-        lr: Adam's learning rate, or EM's step size.
+        lr: Adam's learning rate, or EM's step size: 0.5, or with vectors one whose counts remember all rows.
         decay: let the rate fall to 0 over the epochs, along half a cosine; with it or `patience` there is no `Plateau`.
         patience: epochs without a better likelihood after which it stops.
         run_dir, checkpoint_every, resume, seed: as in `fit`.
@@ -116,7 +116,10 @@ def fit_prior(
         batches = DataLoader(rows, batch_size, sampler=RandomSampler(rows, num_samples=share))
     epochs = epochs or (ways.epochs if plateau is not None else Fitting().epochs)
     if method == "em":
-        optimizer = StepwiseEM(prior, len(train), lr=lr or 0.5, pseudo=ways.pseudo)
+        count, batch = len(train), min(batch_size, len(train))
+        # Counts that remember all rows: covariances of the last ones alone would be too few rows'.
+        step = 2 * batch / (count + batch) if getattr(prior, "vectors", ()) else 0.5
+        optimizer = StepwiseEM(prior, count, lr=lr or step, pseudo=ways.pseudo, batch=batch)
     else:
         optimizer = torch.optim.Adam(prior.parameters(), lr=lr or ways.lr, betas=ways.betas)
     start = _start(prior, observed, value[train], scale[train], validation)

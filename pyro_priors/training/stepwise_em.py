@@ -6,13 +6,11 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.modules.expected_counts import Counts, component_mass, expected_counts
+from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE
+from pyro_priors.modules.expected_counts import Counts, expected_counts
 from pyro_priors.modules.forms import FactoredForm
-from pyro_priors.ops import wide
-
-TINY = 1e-30
-LEAST = 1e-3  # rows of all, over the number of components: one that has seen fewer stays where it is
-FLOOR = 0.01  # of the column's standard deviation: the least of a component
+from pyro_priors.modules.maximising import Origins, maximise
+from pyro_priors.modules.vector_moments import VectorGradients
 
 
 class StepwiseEM(torch.optim.Optimizer):
@@ -20,10 +18,11 @@ class StepwiseEM(torch.optim.Optimizer):
 
     s <- (1 - lr) s + lr (expected counts a row of this batch), then the tables that maximise the likelihood of s and of
     `pseudo` rows beside it, spread over all states alike (transitions), or as the column's states are (emissions).
+    Covariances of vectors are shrunk towards that within all states, as much as the rows make probable.
 
     The gradients that it reads must be those of a mean negative log-likelihood, such as `objectives.LogLikelihood`'s:
     the E-step is the adjoint of log p(x). Missing entries count as the law expects them. The step size is `lr`, so
-    that schedules of learning rates let it fall; the first step is 1.
+    that schedules of learning rates let it fall; the first step is 1, with vectors one from the law's own counts.
 
     References:
         Cappé, Moulines, "On-line expectation-maximization algorithm for latent data models", 2009, eq. 10-11,
@@ -33,10 +32,11 @@ class StepwiseEM(torch.optim.Optimizer):
         prior: a TRIP or TTLP with ``cores="factored"``.
         rows: of the data, against which the pseudo rows count.
         lr: step size, in (0, 1].
-        pseudo: rows that are added to what a bond's state has seen.
+        pseudo: rows that are added to what a bond's state has seen; 0 for the greatest likelihood, of vectors too.
+        batch: rows of a step, where these are not all; covariances are shrunk the more, the fewer the counts remember.
 
     Raises:
-        ValueError: a prior of another kind or a fixed one, a step size out of range.
+        ValueError: a prior of another kind, a fixed one or one of low-rank covariances, a step size out of range.
 
     Example:
         >>> import pyro_priors as pp
@@ -52,12 +52,15 @@ class StepwiseEM(torch.optim.Optimizer):
         tensor(-0.7230, grad_fn=<MeanBackward0>)
     """
 
-    def __init__(self, prior: Any, rows: int, lr: float = 0.5, pseudo: float = 1.0) -> None:
+    def __init__(self, prior: Any, rows: int, lr: float = 0.5, pseudo: float = 1.0, batch: int | None = None) -> None:
         if not isinstance(getattr(prior, "form", None), FactoredForm) or prior.fixed:
             raise ValueError(f"prior: expected a learnable one with cores='factored', got {prior}")
+        if any(leaf.loadings is not None for leaf in prior.vectors):
+            raise ValueError("prior: expected vectors with full or diagonal covariances for EM, got low-rank ones")
         if not 0 < lr <= 1:
             raise ValueError(f"lr: expected a step size in (0, 1], got {lr!r}")
         self.prior, self.rows, self.pseudo = prior, check_count("rows", rows), pseudo
+        self.batch = min(self.rows, check_count("batch", self.rows if batch is None else batch))
         super().__init__(list(prior.parameters()), {"lr": lr})
 
     @torch.no_grad()
@@ -67,46 +70,39 @@ class StepwiseEM(torch.optim.Optimizer):
         if any(parameter.grad is None for parameter in named.values()):
             raise ValueError("gradients: expected those of a mean negative log-likelihood, got none")
         state = self.state[named["initial_logits"]]  # tensors of the parameters' dtype, as checkpoints hold them
-        if "origin" not in state and self.prior.loc is not None:
-            state["origin"] = self.prior.loc.detach().clone()
+        origins = self._origins(state)
         gradients = {name: -parameter.grad for name, parameter in named.items()}
-        counts = expected_counts(self.prior, gradients, state.get("origin"))
+        counts, size = self._counts(gradients, origins), self.param_groups[0]["lr"]
         if "initial" in state:
-            past = Counts(*(state.get(name) for name in Counts._fields))
-            counts = past.towards(counts, self.param_groups[0]["lr"])
+            counts = Counts(*(state.get(name) for name in Counts._fields)).towards(counts, size)
+        elif self.prior.vectors:  # without gradients counts are the law's own: covariances of a few rows would be worse
+            counts = self._counts({name: torch.zeros_like(x) for name, x in named.items()}, origins).towards(
+                counts, size
+            )
         state |= {name: count for name, count in counts._asdict().items() if count is not None}
-        self._maximise(counts, state.get("origin"))
+        known = min(self.rows, self.batch * (2 - size) / size)  # what means that move by such steps remember
+        better = maximise(self.prior, counts, origins, self.pseudo / self.rows, known, state.get("shrinkage"))
+        if better is not None:
+            state["shrinkage"] = better
 
-    def _maximise(self, counts: Counts, origin: Tensor | None) -> None:
-        prior, pseudo = self.prior, self.pseudo / self.rows
-        rank = len(counts.initial)
-        prior.initial_logits.copy_(_log_normalised(counts.initial + pseudo / rank, 0))
-        prior.transition_logits.copy_(_log_normalised(counts.transitions + pseudo / rank, -1))
-        groups = []
-        for part in prior._layout.split(counts.emissions, 0):
-            usual = part.sum(-1, keepdim=True) / part.sum((1, 2), keepdim=True).clamp_(min=TINY)
-            groups.append(_log_normalised(part + pseudo * usual, 1).flatten(0, 1))
-        prior.emission_logits.copy_(torch.cat(groups))
-        if counts.first is not None and counts.second is not None and origin is not None:
-            mass = component_mass(prior, counts.emissions)
-            loc, scale = _components(mass, counts.first, counts.second, origin, pseudo)
-            alive = mass > LEAST / prior.loc.shape[1]
-            prior.loc.copy_(torch.where(alive, loc, prior.loc))
-            prior.log_scale.copy_(torch.where(alive, scale.log(), prior.log_scale))
+    def _origins(self, state: dict[str, Any]) -> Origins:
+        """The means of the first step."""
+        prior = self.prior
+        if "origin" not in state and prior.loc is not None:
+            state["origin"] = prior.loc.detach().clone()
+        if not prior.vectors:
+            return Origins(state.get("origin"), [])
+        locs = [leaf.loc.detach() for leaf in prior.vectors]
+        if "vector_origins" not in state:
+            state["vector_origins"] = torch.cat([loc.flatten() for loc in locs])
+            usual = SHRINKAGE / CAUTION if self.pseudo else 0.0
+            state["shrinkage"] = locs[0].new_full((len(locs),), usual)
+        numbers = state["vector_origins"].split([loc.numel() for loc in locs])
+        return Origins(state.get("origin"), [x.view_as(loc) for x, loc in zip(numbers, locs, strict=True)])
 
-
-def _components(mass: Tensor, first: Tensor, second: Tensor, origin: Tensor, pseudo: float) -> tuple[Tensor, Tensor]:
-    """Means and standard deviations, shrunk towards the column's as if so many rows had them, ``(C, N)`` each."""
-    mass, first, second, origin = (wide(x) for x in (mass, first, second, origin))
-    total = mass.sum(-1, keepdim=True)
-    means = first / mass.clamp(min=TINY)
-    spread = (second / mass.clamp(min=TINY) - means.square()).clamp_(min=0)
-    loc = origin + means
-    centre = (mass * loc).sum(-1, keepdim=True) / total
-    column = (mass * (spread + (loc - centre).square())).sum(-1, keepdim=True) / total
-    variance = (mass * spread + pseudo * column) / (mass + pseudo)
-    return loc, variance.maximum(FLOOR**2 * column).clamp_(min=TINY).sqrt()
-
-
-def _log_normalised(counts: Tensor, dim: int) -> Tensor:
-    return (counts / counts.sum(dim, keepdim=True)).clamp_(min=TINY).log()
+    def _counts(self, gradients: dict[str, Tensor], origins: Origins) -> Counts:
+        vectors = []
+        for i, (leaf, origin) in enumerate(zip(self.prior.vectors, origins.vectors, strict=True)):
+            own = {name: gradients[f"vectors.{i}.{name}"] for name, _ in leaf.named_parameters()}
+            vectors.append((VectorGradients.of_parameters(leaf, own), origin))
+        return expected_counts(self.prior, gradients, origins.components, vectors)
