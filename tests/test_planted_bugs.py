@@ -37,7 +37,7 @@ def check_conditional_draws(case):
     laws.check_samples(case, draws)
 
 
-def forgetful_draw(law, evidence, shape):
+def forgetful_draw(law, evidence, shape, value=None):
     nothing_said = Evidence(law.variables, law._chain.layout, evidence).log_weights
     return draw(law, nothing_said.expand_as(evidence), shape)
 

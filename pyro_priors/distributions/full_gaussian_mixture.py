@@ -68,9 +68,12 @@ class FullGaussianMixture(MixtureLaw):
             self.gaussians.check(type(self).__name__)
 
     def marginal(self, coordinates: Sequence[int]) -> "FullGaussianMixture":
-        """The law of some coordinates, in their order."""
+        """The law of some coordinates, in their order; `ValueError` where one is not there."""
         self._versions.check()
-        return FullGaussianMixture(self.logits, *self.gaussians.triangular(list(coordinates)))
+        size = self.loc.shape[-1]
+        if any(not -size <= place < size for place in coordinates):
+            raise ValueError(f"coordinates: expected some of 0..{size - 1}, got {list(coordinates)}")
+        return FullGaussianMixture(self.logits, *self.gaussians.triangular([place % size for place in coordinates]))
 
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         self._versions.check()

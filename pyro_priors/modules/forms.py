@@ -10,18 +10,15 @@ from torch import Tensor
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
-from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.factored_chain import Emissions
 from pyro_priors.distributions.full_chain import Boundary
-from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
-from pyro_priors.distributions.kinds import Vector
-from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.initialise import fit_leaves, fit_product_mixture
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
 from pyro_priors.modules.stepwise_mixture import stepwise_mixture
-from pyro_priors.modules.vector_mixture import VectorRows, fit_vector_mixture
+from pyro_priors.modules.vector_leaves import gaussians_of, vector_rows
+from pyro_priors.modules.vector_mixture import fit_vector_mixture
 from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import Layout, layout_of
 
@@ -240,19 +237,6 @@ class FactoredForm(Form):
         rows = [initial.new_zeros(0, self.rank), *(part.flatten(0, 1) for part in emissions)]
         tables: Tables = dict(zip(self.every, (initial, torch.cat(rows), transitions), strict=True))
         return {name: tables[name] for name in self.names}
-
-
-def vector_rows(value: Tensor, variables: Variables, variable: int) -> VectorRows:
-    """What rows ``(n, C)`` know of a vector."""
-    kind = variables.kinds[variable]
-    assert isinstance(kind, Vector)
-    return VectorRows(value[:, list(variables.columns_of[variable])], kind.covariance, kind.factors)
-
-
-def gaussians_of(parameters: Sequence[Tensor], rows: VectorRows) -> Gaussians:
-    """Those of parameters as `VectorMixture` has them."""
-    laws = {"full": FullGaussians, "diagonal": DiagonalGaussians, "low-rank": LowRankGaussians}
-    return laws[rows.covariance](*parameters)
 
 
 def form_of(

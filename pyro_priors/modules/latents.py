@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from pyro_priors.checks import check_count
+from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions.kinds import Continuous, Covariance, Kind, Vector, states_of
 from pyro_priors.modules.forms import CoreForm, Init
 
@@ -32,6 +32,8 @@ def latent_kinds(
     """
     if block_size == "auto":
         block_size = latent_dim if latent_dim and cores == "factored" and components is None else None
+    check_choice("covariance", covariance, get_args(Covariance))
+    check_count("rank", rank)
     count = COMPONENTS if components is None else check_count("components", components)
     if block_size is None:
         if covariance != "full" or factors is not None:

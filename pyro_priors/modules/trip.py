@@ -63,6 +63,7 @@ class TRIP(ChainPrior):
         `TTLP` for latents together with attributes.
 
     Example:
+        >>> import torch
         >>> _ = torch.manual_seed(0)
         >>> prior = TRIP(latent_dim=4, components=5, rank=3)
         >>> prior().sample((2,)).shape, prior().marginal([0, 1]).event_shape

@@ -1,8 +1,11 @@
 """Parameters of the Gaussians of a vector variable."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
+from pyro_priors.distributions import Variables
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
@@ -10,6 +13,7 @@ from pyro_priors.distributions.kinds import Vector, states_of
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
 from pyro_priors.modules.ownership import own
+from pyro_priors.modules.vector_mixture import VectorRows
 from pyro_priors.ops import full_precision
 
 LOADING = 0.1  # standard deviation of the loadings of a low-rank covariance at the start
@@ -80,3 +84,16 @@ class VectorLeaf(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.kind}"
+
+
+def vector_rows(value: Tensor, variables: Variables, variable: int) -> VectorRows:
+    """What rows ``(n, C)`` know of a vector."""
+    kind = variables.kinds[variable]
+    assert isinstance(kind, Vector)
+    return VectorRows(value[:, list(variables.columns_of[variable])], kind.covariance, kind.factors)
+
+
+def gaussians_of(parameters: Sequence[Tensor], rows: VectorRows) -> Gaussians:
+    """Those of parameters as `VectorMixture` has them."""
+    laws = {"full": FullGaussians, "diagonal": DiagonalGaussians, "low-rank": LowRankGaussians}
+    return laws[rows.covariance](*parameters)

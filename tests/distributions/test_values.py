@@ -16,7 +16,7 @@ from pyro_priors.distributions import (
     TruncatedCategorical,
     Variables,
 )
-from pyro_priors.distributions import variables as variables_module
+from pyro_priors.distributions import columns as columns_module
 
 HALF = (torch.float16, torch.bfloat16)
 
@@ -167,7 +167,7 @@ def test_a_category_of_16_bits():
 
 
 def test_indices_of_ever_new_subsets_do_not_pile_up(monkeypatch):
-    monkeypatch.setattr(variables_module, "INDICES", 20)
+    monkeypatch.setattr(columns_module, "INDICES", 20)
     variables = Variables({f"v{k}": Discrete(2) for k in range(8)})
     law = TensorRing(torch.randn(8, 2, 1, 1), variables)
     for subset in range(1, 255):

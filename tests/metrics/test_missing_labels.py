@@ -9,6 +9,7 @@ import torch
 from models.shared import answers
 from pyro_priors import metrics
 from pyro_priors.data.images import Images
+from pyro_priors.distributions import CategoricalGaussian
 
 ROWS, K = 60, 4
 MISSING = (torch.rand(ROWS, generator=torch.Generator().manual_seed(1)) < 0.4) & (torch.arange(ROWS) > 1)
@@ -44,9 +45,7 @@ class Stub:
         return Categorical(probs(len(x))), Normal(torch.zeros(K, len(x), 2), 1.0)
 
     def prior(self):
-        from pyro.distributions import Normal
-
-        return Normal(torch.zeros(K, 2), 1.0)
+        return CategoricalGaussian(torch.zeros(K, 2), torch.ones(K, 2))
 
 
 def each_epoch(rows, truth):

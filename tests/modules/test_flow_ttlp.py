@@ -33,8 +33,7 @@ def rows(count=600, hidden=0.5, seed=0):
 
 
 def answered(prior, z, digit):
-    probs = prior().state_probs(torch.cat([z, torch.full((len(z), 2), NAN)], -1))
-    return float((probs[:, 2].argmax(-1) == digit).float().mean())
+    return float((prior().condition(z=z).categorical("digit").probs.argmax(-1) == digit).float().mean())
 
 
 def test_the_base_is_set_from_codes_of_the_generation_space():
@@ -57,11 +56,11 @@ def test_the_base_is_set_from_codes_of_the_generation_space():
 def test_what_was_learned_stays_unless_asked():
     prior, (z, y, _) = made(), rows()
     assert prior.reinitialize(z, y)
-    learned = prior.base.loc.clone()
+    learned = prior.base.vectors[0].loc.clone()
     assert not prior.reinitialize(z[:60], y[:60])
-    assert torch.equal(prior.base.loc, learned)
+    assert torch.equal(prior.base.vectors[0].loc, learned)
     assert prior.reinitialize(z[:60], y[:60], force=True, new_order=True)
-    assert not torch.equal(prior.base.loc, learned)
+    assert not torch.equal(prior.base.vectors[0].loc, learned)
     assert prior.reinitialize(z, force=True)  # codes alone
     fixed = made(fixed=True)
     assert not fixed.reinitialize(z, y, force=True)
