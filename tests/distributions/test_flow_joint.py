@@ -26,6 +26,7 @@ def beside(z, *attributes):
 
 @pytest.mark.parametrize(("form", "transform"), [("factored", "affine"), ("ring", "affine"), ("ring", "spline")])
 @torch.no_grad()
+@pytest.mark.slow
 def test_it_integrates_to_what_is_observed(form, transform):
     """Over z and the attributes that are missing, for every value of the others; 1 where nothing is observed."""
     law, (z, cell) = bent_joint(form, transform)(), grid()
@@ -179,6 +180,7 @@ def test_imputation_keeps_what_is_given():
 
 
 @forms
+@pytest.mark.slow
 def test_gradients_reach_every_parameter(form):
     """Of densities, and pathwise of draws of z given y: those of central differences."""
     prior = bent_joint(form)

@@ -82,6 +82,7 @@ def test_pathwise_gradients_equal_the_exact_ones(name, columns):
 
 
 @pytest.mark.parametrize("form", ["factored", "train"])
+@pytest.mark.slow
 def test_pathwise_gradients_after_a_condition(form):
     """On a vector with a gap, whose rest is summed out, and on a category."""
     torch.manual_seed(1)
@@ -162,6 +163,7 @@ def check_pairs(case, draws):
 
 
 @every_law
+@pytest.mark.slow
 def test_pairs_of_draws_fit_the_law(name):
     torch.manual_seed(4)
     case = make_case(*LAWS[name])
@@ -169,6 +171,7 @@ def test_pairs_of_draws_fit_the_law(name):
 
 
 @every_law
+@pytest.mark.slow
 def test_pairs_of_imputations_fit_the_law(name):
     """Of rows with a gap inside each vector; and with more."""
     torch.manual_seed(5)

@@ -216,6 +216,7 @@ INVERTED = {"0": "1", "1": "0"}
         (lambda name, cells, part: [float(cells[0]), cells[1] + "0"], ()),  # the same, written otherwise
     ],
 )
+@pytest.mark.slow
 def test_other_labels(labelled, tmp_path, capsys, change, parts):
     root, run, kept = relabelled(labelled, tmp_path, change)
     count = 1 if parts is None else sum(len(kept[part]) for part in parts)

@@ -174,6 +174,7 @@ def test_a_run_is_read_with_its_trained_model(tmp_path):
         runs.trained(folder)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_under_way_is_left_alone(cut, capsys):
     with under_way(cut):
         assert resume(cut) == 2

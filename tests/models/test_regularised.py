@@ -13,6 +13,7 @@ POINTS = ["--data", "moons", "--binarize", "none", "--likelihood", "gaussian", "
 
 @pytest.mark.parametrize("objective", ["beta-h", "beta-b", "beta-tc", "factor", "info"])
 @pytest.mark.parametrize("prior", ["flow", "normal"])
+@pytest.mark.slow
 def test_every_objective_trains_with_and_without_the_flow(tmp_path, objective, prior):
     flags = [*POINTS, *TINY, "--objective", objective, "--prior", prior]
     flags += ["--layers", "2", "--flow-hidden", "8"] if prior == "flow" else []

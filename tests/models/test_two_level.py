@@ -37,6 +37,7 @@ def test_cp_vae(tmp_path, estimator, capsys):
     assert json.loads((folder / "evaluation-test.json").read_text())["test"] == summary["test"]
 
 
+@pytest.mark.slow
 def test_categories_that_wait_and_are_given_up(tmp_path, capsys):
     flags = ["--categories", "4", "--blind-epochs", "1", "--top", "2", "--top-epochs", "1", "--epochs", "3"]
     folder, summary = train(tmp_path, "cp-vae", *flags)

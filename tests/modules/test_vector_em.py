@@ -157,6 +157,7 @@ def test_what_nobody_sees_stays():
     assert prior.emission_logits.softmax(0).allclose(before, atol=2e-3)
 
 
+@pytest.mark.slow
 def test_other_rows_than_were_learned_start_anew():
     prior, fresh = joint(rank=8), joint(rank=8)
     prior.reinitialize(*clusters())

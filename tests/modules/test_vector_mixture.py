@@ -218,6 +218,7 @@ def test_a_low_rank_is_recovered():
     torch.testing.assert_close(fit[0] @ fit[0].mT + torch.diag_embed(fit[1].square()), covariance, rtol=0, atol=3e-3)
 
 
+@pytest.mark.slow
 def test_several_vectors_stand_beside_columns_of_other_kinds():
     value, label = rows_of(1500)
     value, label = some_missing(value, 0.05), some_missing(label, 0.3)
@@ -256,6 +257,7 @@ def strange_rows():
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal", "low-rank"])
 @pytest.mark.parametrize("name", strange_rows())
+@pytest.mark.slow
 def test_strange_rows_leave_laws_that_are_laws(name, covariance):
     value = strange_rows()[name]
     torch.manual_seed(0)

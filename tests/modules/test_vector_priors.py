@@ -47,6 +47,7 @@ def score(prior, z, y):
 
 @every_form
 @every_covariance
+@pytest.mark.slow
 def test_data_start_a_joint_law(cores, covariance):
     """Held-out rows far better than a diagonal Gaussian says; labels, and gaps inside the body, from the rest."""
     torch.manual_seed(0)
@@ -65,6 +66,7 @@ def test_data_start_a_joint_law(cores, covariance):
     assert prior().impute(holes[:5], (3,)).isfinite().all()
 
 
+@pytest.mark.slow
 def test_full_covariances_say_more_than_diagonal_ones():
     (z, y), (new, labels), found = rows(), rows(500, seed=1), {}
     for covariance in COVARIANCES:
@@ -139,6 +141,7 @@ def test_the_order_is_laid_along_data_with_vectors():
 
 
 @every_covariance
+@pytest.mark.slow
 def test_gradients_improve_held_out_rows(covariance):
     torch.manual_seed(0)
     prior, (z, y), (new, labels) = joint(covariance=covariance, rank=4), rows(400, hidden=0.2), rows(300, seed=1)

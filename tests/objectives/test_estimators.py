@@ -61,6 +61,7 @@ def program(law, n=BATCH):
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("name", ["pathwise", "reinforce", "rloo", "none"])
+@pytest.mark.slow
 def test_gradients_are_those_of_the_expectation(law, name):
     """All are unbiased, but that a batch mean that contains the example takes 1/n of the gradient away."""
     torch.manual_seed(1)

@@ -187,6 +187,7 @@ def binary_table(**how):
 
 
 @pytest.mark.parametrize("method", ["adam", "em"])
+@pytest.mark.slow
 def test_rows_of_a_table_alone(method):
     rows, held_out = linked(), linked(seed=1)
     prior = binary_table(cores="factored")

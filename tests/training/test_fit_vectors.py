@@ -24,6 +24,7 @@ def rows(count=600, seed=0):
 
 
 @pytest.mark.parametrize(("method", "covariance"), [("em", "full"), ("em", "diagonal"), ("adam", "full")])
+@pytest.mark.slow
 def test_a_prior_that_is_off_finds_back(method, covariance):
     prior, (z, y), held_out = joint(covariance=covariance), rows(), torch.cat(rows(seed=1), -1)
     prior.reinitialize(z, y)

@@ -206,5 +206,6 @@ def refused(folder):
     return str(raised.value)
 
 
+@pytest.mark.slow
 def test_what_the_first_device_cannot_write_stops_the_others(tmp_path):
     assert in_processes(2, refused, tmp_path) == ["[Errno 28] the disk is full"] * 2

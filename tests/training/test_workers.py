@@ -91,6 +91,7 @@ def train(way, folder, at=None, lr=0.1, **how):
 
 
 @pytest.mark.parametrize(("way", "at"), [*((way, BATCHES + 2) for way in WAYS), ("workers that stay", 2 * BATCHES)])
+@pytest.mark.slow
 def test_a_resumed_training_reads_what_an_undisturbed_one_reads(tmp_path, way, at):
     """Killed amid the second epoch, with a checkpoint after every batch, or before the third."""
     whole, expected = train(way, tmp_path / "whole")
