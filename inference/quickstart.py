@@ -43,6 +43,8 @@ def main(config: Quickstart):
         # A learned scale of the pixels leaves the codes rich enough to tell digits apart; coin flips do not.
         likelihood="gaussian",
         latent_dim=16,
+        rank=30,
+        decay=True,
         epochs=config.epochs,
         batch_size=32,
         lr=3e-3,

@@ -165,7 +165,8 @@ TABLES = [
     table(
         "ttlp-mnist",
         "conditional generation and imputation, TTLP Tables 1 and 2",
-        dict.fromkeys(("joint", "weighted", "pretrained", "cvae"), ALL) | dict.fromkeys(("frozen", "classifier"), NONE),
+        dict.fromkeys(("joint", "weighted", "pretrained", "cvae"), ALL)
+        | dict.fromkeys(("vector", "frozen", "classifier"), NONE),
         50.0,
         MNIST,
     ),
