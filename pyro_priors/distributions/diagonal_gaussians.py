@@ -27,7 +27,7 @@ class DiagonalGaussians(Gaussians):
     def _evaluate(self, rows: Tensor) -> Tensor:
         return self._log_density(rows)
 
-    def _density_ofsome_of(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
         return lambda rows, places: self._marginal(places)._evaluate(rows)
 
     def _marginal(self, coordinates: Sequence[int]) -> "DiagonalGaussians":

@@ -42,7 +42,7 @@ class FullGaussians(Gaussians):
     def _evaluate(self, rows: Tensor) -> Tensor:
         return log_normal_factors(rows, self.loc, self.factor)
 
-    def _density_ofsome_of(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
         many = self.size + 4 - self.size // 4  # of the numbers, or more: what is missing is rather taken away
         whole = wide(self.factor)
         covariance = self._covariance() if any(len(places) < many for places in observed) else None

@@ -70,7 +70,7 @@ class Gaussians(ABC):
         order, counts = which.argsort(), which.bincount(minlength=len(patterns)).tolist()
         of_patterns = rows[order].split(counts)
         observed = [gaps.logical_not().nonzero()[:, 0].tolist() for gaps in patterns.cpu()]
-        at_once, density = max(1, ENTRIES // (len(self) * self.size**2)), self._density_ofsome_of(observed)
+        at_once, density = max(1, ENTRIES // (len(self) * self.size**2)), self._density_of_some(observed)
 
         def of_pattern(part: Tensor, places: list[int]) -> Tensor:
             if not places:
@@ -94,7 +94,7 @@ class Gaussians(ABC):
         """Log densities of rows without gaps: ``(b, n) -> (b, N)``"""
 
     @abstractmethod
-    def _density_ofsome_of(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
         """What gives log densities ``(b, k) -> (b, N)`` of k numbers, which are some of `observed`.
 
         What several of these need is made once.

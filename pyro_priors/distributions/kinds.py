@@ -1,6 +1,6 @@
 """What values a variable takes, and how that is written."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, cast
@@ -89,6 +89,13 @@ def states_of(kind: Kind) -> int:
 def width_of(kinds: Iterable[Kind]) -> int:
     """How many columns variables of these kinds have."""
     return sum(kind.size if isinstance(kind, Vector) else 1 for kind in kinds)
+
+
+def check_scalars(attributes: Mapping[str, Kind]) -> None:
+    """`ValueError` where one is a vector, of a part that takes none."""
+    for name, kind in attributes.items():
+        if isinstance(kind, Vector):
+            raise ValueError(f"attributes[{name!r}]: expected Discrete or Continuous, got {kind_text(kind)}")
 
 
 def kind_text(kind: Kind) -> str:

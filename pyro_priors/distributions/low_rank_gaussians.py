@@ -44,7 +44,7 @@ class LowRankGaussians(Gaussians):
         alone = log_normal_gaps(rows, self.loc, self.scale)
         return (alone + 0.5 * along.square().sum(-1) + log_det).to(torch.promote_types(rows.dtype, self.dtype))
 
-    def _density_ofsome_of(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
+    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
         return lambda rows, places: self._marginal(places)._evaluate(rows)
 
     def _marginal(self, coordinates: Sequence[int]) -> "LowRankGaussians":

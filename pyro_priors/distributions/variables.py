@@ -190,7 +190,7 @@ class Variables(Columns):
             return _moments(probs.unsqueeze(-2), loc, variance.sqrt())
         lead = torch.broadcast_shapes(probs.shape[:-1], value.shape[:-1])
         rows = full_precision(value).expand(*lead, -1).reshape(-1, value.shape[-1])
-        means = gaussians.conditional_mean(rows).unflatten(0, lead)  # (*, N, n)
+        means = gaussians.conditional_mean(rows).reshape(*lead, *gaussians.loc.shape)  # (*, N, n)
         mean = (probs.unsqueeze(-1) * means.to(probs)).sum(-2)
         return mean, mean
 

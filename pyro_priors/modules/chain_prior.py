@@ -37,7 +37,8 @@ class ChainPrior(Prior):
     Full cores: ``log_cores``, ``(D, N, m, m)`` where all variables have N states; otherwise they stand one state after
     the other, ``(S, m, m)`` with S the sum of the numbers of states, so that a variable costs its own size:
     `core_groups` says which are whose. Files of before, ``(D, N, m, m)`` with padding, still load. Factored cores:
-    ``initial_logits (m,)``, ``emission_logits (S, m)``, ``transition_logits (D - 1, m, m)``.
+    ``initial_logits (m,)``, ``emission_logits (S, m)``, ``transition_logits (D - 1, m, m)``. Of each vector what
+    `VectorLeaf` says, under ``vectors``.
 
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
@@ -90,9 +91,8 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
-        law.watch(
-            **self._tables(), **dict(nn.ModuleList(self.vectors).named_parameters())
-        )  # of which the law's own are made
+        of_vectors = dict(nn.ModuleList(self.vectors).named_parameters())
+        law.watch(**self._tables(), **of_vectors)  # of which the law's own are made
         if self._notices and not self.order_laid:  # laid: by weights that were loaded
             law.notices = self._notices
         return law
@@ -241,8 +241,8 @@ class ChainPrior(Prior):
         """Go on by EM from what is learned; returns what held-out rows gain by it, in nats a row."""
         better, gain = refined(self, rows, held_out)
         if gain > 0:
-            for own, new in zip(self.parameters(), better.parameters(), strict=True):
-                own.copy_(new)
+            for present, new in zip(self.parameters(), better.parameters(), strict=True):
+                present.copy_(new)
             self._set_started()
         return gain
 

@@ -28,8 +28,8 @@ class FlowTTLP(CouplingFlow):
     may be missing, given or asked. The latents of a row are given all or not at all.
 
     Shapes:
-        calling it returns a `pyro_priors.distributions.FlowJoint` with event ``(d + n_attributes,)``, latents first;
-        blocks ``z`` (latents) and ``y`` (all attributes), and each attribute under its own name.
+        calling it returns a `pyro_priors.distributions.FlowJoint` with event ``(d + n,)``, n columns of attributes,
+        latents first; blocks ``z`` (latents) and ``y`` (all attributes), and each attribute under its own name.
 
     References:
         dpVAE: Bhalodia, Lee, Elhabian, 2019, eq. 2-4, arXiv:1911.10506; Kuznetsov et al., "Subset-Conditioned

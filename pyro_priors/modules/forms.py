@@ -213,9 +213,8 @@ class FactoredForm(Form):
         groups = self.layout.with_bonds(part.softmax(1) for part in self.split(emissions))
         probs = initial.softmax(0), transitions.softmax(-1)
         law = FactoredTrain(probs[0], Emissions(groups, self.layout), probs[1], variables, order)
-        law._chain.dtype = tables[
-            "initial_logits"
-        ].dtype  # draws are what the parameters are, though probabilities have 32 bits
+        dtype = tables["initial_logits"].dtype
+        law._chain.dtype = dtype  # of draws, as the parameters; probabilities have at least 32 bits
         return law
 
     def split(self, emissions: Tensor) -> list[Tensor]:

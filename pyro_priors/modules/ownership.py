@@ -6,8 +6,11 @@ from torch.distributions import Distribution
 
 
 def own(module: nn.Module, name: str, value: Tensor | None, fixed: bool):
-    """Register a parameter, or a buffer where the prior is fixed (`pyro.module` warns of frozen parameters)."""
-    if fixed or value is None:
+    """Register a parameter, or a buffer where the prior is fixed (`pyro.module` warns of frozen parameters).
+
+    What has no entries never gets a gradient, and is a buffer too.
+    """
+    if fixed or value is None or value.numel() == 0:
         module.register_buffer(name, value)
     else:
         module.register_parameter(name, nn.Parameter(value))

@@ -40,9 +40,13 @@ def refined(prior: Any, value: Tensor, held_out: Tensor) -> tuple[Any, float]:
     shrinkage = torch.full((len(variables.vectors),), SHRINKAGE / CAUTION, device=value.device)
     for _ in range(ITERATIONS):
         origins = Origins.of(trial)
-        shrinkage = maximise(
-            trial, counts_of(trial, value, origins), origins, PSEUDO / len(value), len(value), shrinkage
-        )
+        counts = counts_of(trial, value, origins)
+        try:
+            shrinkage = maximise(trial, counts, origins, PSEUDO / len(value), len(value), shrinkage)
+        except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage] (no covariance explains the rows)
+            break
+        if not all(x.isfinite().all() for x in trial.parameters()):
+            break
         now = _mean_log_prob(trial, held_out)
         if not now > score:
             break
@@ -66,7 +70,9 @@ def counts_of(prior: Any, value: Tensor, origins: Origins) -> Counts:
             scale = full_precision(leaves["log_scale"]).exp() if leaves else None
             variables = prior._variables.bind(leaves.get("loc"), scale, vectors)
             score = prior.form.build(tables, variables, prior.order).log_prob(chunk).sum() / len(value)
-            for sums, part in zip(total, torch.autograd.grad(score, wanted), strict=True):
+            # Where rows know nothing of a vector its gradients are zero: it is as the law expects it.
+            parts = torch.autograd.grad(score, wanted, allow_unused=True, materialize_grads=True)
+            for sums, part in zip(total, parts, strict=True):
                 sums.add_(part)
     gradients = dict(zip([*tables, *leaves], total, strict=False))
     pairs = iter(total[len(gradients) :])

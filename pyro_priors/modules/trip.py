@@ -87,6 +87,8 @@ class TRIP(ChainPrior):
         factors: int | None = None,
     ):
         check_count("latent_dim", latent_dim)
+        if block_size is not None:
+            check_count("block_size", block_size)
         cores = cores or ("full" if block_size is None else "factored")
         kinds = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
         variables = Variables({"z": kinds}, *random_leaves(kinds, init))

@@ -31,8 +31,8 @@ class TTLP(ChainPrior):
     Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring), O(D m (N + m)) (factored) for D = d + number of attributes.
 
     Shapes:
-        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n_attributes,)``, latents first;
-        blocks ``z`` (latents) and ``y`` (all attributes), and each attribute under its own name.
+        calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n,)``, n columns of attributes,
+        latents first; blocks ``z`` (latents) and ``y`` (all attributes), and each attribute under its own name.
 
     References:
         Kuznetsov et al., "Subset-Conditioned Generation Using Variational Autoencoder With A Learnable Tensor-Train
@@ -44,8 +44,8 @@ class TTLP(ChainPrior):
         components: Gaussians per latent dimension, N; None: 10.
         rank: size of the cores, m.
         boundary: ``"train"`` or ``"ring"`` (of full cores).
-        order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all columns,
-            see `TRIP`.
+        order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all of them
+            (a vector is one), see `TRIP`.
         init: ``"mixture"`` or ``"noise"``, see `TRIP`.
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
@@ -117,7 +117,7 @@ class TTLP(ChainPrior):
         Args:
             z: draws of q(z given x), ``(n, d)``, or q(z given x) itself, batch ``(n,)``, from which they are drawn.
                 Where there are no latents, the rows of attributes may stand here.
-            y: attributes, ``(n, n_attributes)``, NaN = missing; all missing by default.
+            y: attributes, ``(n, columns)``, NaN = missing; all missing by default.
             force: take the new parameters whatever they score.
             new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays. Whenever the chain is
                 laid the new parameters are taken: tables belong to an order.

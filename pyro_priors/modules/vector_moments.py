@@ -41,7 +41,8 @@ class VectorGradients(NamedTuple):
         factor = wide(gaussians.factor)
         scale = factor.diagonal(dim1=-2, dim2=-1).reciprocal()
         by_scale = by_log_scale / wide(full_precision(leaf.log_scale)).exp()
-        below = -scale.unsqueeze(-1) * lower(wide(gradients["coupling"]), scale.shape[-1])
+        by_coupling = gradients.get("coupling", leaf.coupling)  # of one number there is none
+        below = -scale.unsqueeze(-1) * lower(wide(by_coupling), scale.shape[-1])
         along = -scale * by_scale - (below * factor).sum(-1)
         return cls(factor, gradients["loc"], below + torch.diag_embed(scale * along))
 

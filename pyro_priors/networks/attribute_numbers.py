@@ -7,11 +7,12 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from pyro_priors import Discrete
-from pyro_priors.distributions.kinds import Kind
+from pyro_priors.distributions.kinds import Kind, check_scalars
 
 
 def attribute_features(attributes: Mapping[str, Kind], *, known: bool = False) -> int:
     """How many numbers `attribute_numbers` makes of a row."""
+    check_scalars(attributes)
     numbers = sum(kind.categories - 1 if isinstance(kind, Discrete) else 1 for kind in attributes.values())
     return numbers + known * len(attributes)
 
@@ -35,6 +36,7 @@ def attribute_numbers(y: Tensor, attributes: Mapping[str, Kind], *, known: bool 
         tensor([[0., 0., 0.],
                 [0., 1., 1.]])
     """
+    check_scalars(attributes)
     y = y if y.is_floating_point() else y.float()
     there = ~y.isnan()
     y = y.nan_to_num(0.0) if known else y

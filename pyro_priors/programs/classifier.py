@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pyro_priors import TTLP, Discrete
 from pyro_priors.distributions import ChainLaw
-from pyro_priors.distributions.kinds import Kind, states_of
+from pyro_priors.distributions.kinds import Kind, check_scalars, states_of
 from pyro_priors.networks.autoencoders import ConvFeatures
 from pyro_priors.ops import full_precision
 from pyro_priors.recorded import Recorded
@@ -43,6 +43,7 @@ class ConvClassifier(Recorded):
         super().__init__()
         if not attributes:
             raise ValueError("attributes: expected at least one, got none")
+        check_scalars(attributes)
         self.law = TTLP(0, attributes, rank=1, order="declared", cores="full")
         self.attributes, self.image_shape = self.law.attributes, tuple(image_shape)
         self.features = ConvFeatures(image_shape, channels, hidden)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_priors.distributions import ChainLaw
-from pyro_priors.distributions.kinds import Kind
+from pyro_priors.distributions.kinds import Kind, check_scalars
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.programs.attribute_vae import AttributeVAE
 from pyro_priors.programs.likelihoods import Likelihood
@@ -80,6 +80,7 @@ class CVAE(AttributeVAE):
         super().__init__(encoder, decoder, prior, likelihood, name)
         self.attribute_prior, self.predictor = attribute_prior, predictor
         attributes = getattr(attribute_prior, "attributes", None)
+        check_scalars(attributes or {})
         if not attributes or attributes != getattr(predictor, "attributes", None):
             raise ValueError(f"predictor: expected attributes {attributes} as attribute_prior, got {predictor}")
         features, inputs = self.attribute_features(self.attributes), self.decoder.latent_dim

@@ -68,7 +68,8 @@ def posterior_mean(model: Any, x: Tensor, y: Tensor, draws: int = 16) -> Tensor:
     """
     check_count("draws", draws)
     means = model.attribute_law(x, draws).most_probable(y).mean(0)
-    discrete = [isinstance(kind, Discrete) for kind in model.attributes.values()]
+    kinds = model.attributes.values()
+    discrete = [isinstance(kind, Discrete) for kind in kinds for _ in range(width_of([kind]))]
     return means.masked_fill(torch.tensor(discrete, device=means.device), torch.nan)
 
 

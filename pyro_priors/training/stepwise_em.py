@@ -67,11 +67,12 @@ class StepwiseEM(torch.optim.Optimizer):
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] (no closure)
         """One update, from the gradients that are there."""
         named = dict(self.prior.named_parameters())
-        if any(parameter.grad is None for parameter in named.values()):
+        if all(parameter.grad is None for parameter in named.values()):
             raise ValueError("gradients: expected those of a mean negative log-likelihood, got none")
         state = self.state[named["initial_logits"]]  # tensors of the parameters' dtype, as checkpoints hold them
         origins = self._origins(state)
-        gradients = {name: -parameter.grad for name, parameter in named.items()}
+        # A vector that no row of the batch knows has none: it is as the law expects it.
+        gradients = {n: torch.zeros_like(x) if x.grad is None else -x.grad for n, x in named.items()}
         counts, size = self._counts(gradients, origins), self.param_groups[0]["lr"]
         if "initial" in state:
             counts = Counts(*(state.get(name) for name in Counts._fields)).towards(counts, size)
