@@ -42,16 +42,22 @@ def page(table, rows):
         pages.table(
             {
                 "prior": lambda row: row.cell.titles,
-                "seeds": lambda row: str(len(row.results)),
                 "-ELBO": lambda row: row.mean(lambda result: -result["test"]["elbo"]),
                 "-IWAE": lambda row: row.mean(lambda result: -result["test"]["iwae"]),
-                "parameters": lambda row: f"{row.results[0]['parameters']['prior']:,}",
                 "k-hat > 0.7": lambda row: share([result["test"].get("pareto_k") for result in row.results]),
                 ("paper's -ELBO", "paper's -IWAE"): lambda row: row.cell.paper,
+                "parameters": parameters,
+                "seeds": lambda row: str(len(row.results)),
             },
             rows,
         ),
     ]
+
+
+def parameters(row):
+    """How many the prior has, as text; none of results that do not say it."""
+    counts = row.results[0].get("parameters")
+    return "" if counts is None else f"{counts['prior']:,}"
 
 
 def share(shares):

@@ -1,5 +1,6 @@
 """A joint law through a flow: what it is as a distribution, and what it refuses."""
 
+import pyro
 import pytest
 import torch
 from catalogue import NAN
@@ -35,6 +36,14 @@ def test_the_surface():
     torch.testing.assert_close(law.to_generation(law.to_representation(z0)), z0)
 
 
+@pytest.fixture
+def validated():
+    """Whatever other tests have switched off."""
+    with pyro.validation_enabled(True):
+        yield
+
+
+@pytest.mark.usefixtures("validated")
 def test_what_it_refuses():
     law, value = bent_joint()(), bent_joint()().sample((4,))
     value[1, :2] = value[2, 0] = NAN

@@ -51,6 +51,12 @@ def test_what_it_says_of_hidden_labels_is_in_the_results():
     assert said("[ttlp-mnist") == [number for pair in wanted for number in percents(*pair)]
 
 
+def test_what_it_says_of_vectors_is_in_the_results():
+    run = numbers_of("ttlp-mnist", "vector")
+    wanted = run["imputation"]["digit"]["accuracy"], run["conditions"]["mean_accuracy"]
+    assert said("Where the latents are one vector") == percents(*wanted)
+
+
 def test_what_it_says_of_faces_is_in_the_results():
     def mean(table, row, what="accuracy"):
         return statistics.mean(run[what] for run in numbers_of(table, row)["imputation"].values())

@@ -50,6 +50,7 @@ def test_a_row_alone_has_its_most_probable_values():
 @pytest.mark.filterwarnings("ignore:z. expected draws")
 @pytest.mark.parametrize("covariance", ["full", "diagonal", "low-rank"])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_rows_that_are_all_alike_leave_a_law(covariance, seed):
     torch.manual_seed(seed)
     prior = pp.TRIP(4, rank=8, block_size=2, covariance=covariance)

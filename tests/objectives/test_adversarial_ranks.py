@@ -63,6 +63,7 @@ def train(devices, batch):
     return parameters.seen, result.history[-1]
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_joined_batch():
     (first, of_first), (second, _) = in_processes(2, train, 2, 8)
     joined, of_joined = train(1, 16)

@@ -60,6 +60,7 @@ def ranks():
 
 
 @pytest.mark.parametrize("name", MAKE)
+@pytest.mark.slow
 def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
     (first, losses), (second, others) = (rank[name] for rank in ranks)
     joined, expected = train(name, 1, 2 * PART)
