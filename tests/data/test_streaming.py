@@ -118,6 +118,7 @@ def test_an_image_that_becomes_unreadable_is_named(tmp_path, workers):
 
 
 @pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_unreadable_images_are_named_before_anything_is_written(tmp_path, capsys, workers):
     root = write_folder(tmp_path / "data")
     whole = (root / "images" / "11.png").read_bytes()

@@ -35,6 +35,7 @@ def test_log_prob_of_any_shape(shape, missing):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(shape=shapes, data=st.data())
+@pytest.mark.slow
 def test_queries_of_any_shape(shape, data):
     case = make_case(**shape)
     laws.check_state_probs(case)

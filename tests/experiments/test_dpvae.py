@@ -110,6 +110,7 @@ def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, small
     assert "results: expected a result of this configuration" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_judge_of_other_images(tmp_path, capsys, small):
     flags = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(tmp_path)]
     assert main(["train", "classifier", *flags, "--binarize", "dynamic"]) == 0

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from fake_runs import newest
 
 from experiments.__main__ import main
@@ -13,6 +14,7 @@ def train(kind, *flags):
     assert main(["train", kind, *SMALL, *flags]) == 0
 
 
+@pytest.mark.slow
 def test_figure_mode_hopping(tmp_path, capsys):
     where = ["--runs-dir", str(tmp_path), "--latent-dim", "3", "--data", "digits", "--hidden", "8"]
     ring = ["--prior", "trip", "--components", "2", "--rank", "2"]
@@ -41,6 +43,7 @@ def test_figure_estimators(tmp_path, monkeypatch):
     assert main(["figure", "estimators", "--prior", "gmm", "--rank", "3"]) == 2  # which would change nothing
 
 
+@pytest.mark.slow
 def test_the_exact_gradient_of_figure_estimators():
     """Against finite differences of the exact expectation, and the estimators' mean."""
     from experiments.papers.estimators import EstimatorsConfig, rows_of

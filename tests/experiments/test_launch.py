@@ -182,6 +182,7 @@ time.sleep(60)
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, -signal.SIGINT, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_signal_to_a_table_alone_stops_its_processes(tmp_path, number, status):
     """The trainings get it too, and write their checkpoints."""
     marks = [tmp_path / name for name in "abc"]

@@ -24,6 +24,7 @@ def test_every_objective_trains_with_and_without_the_flow(tmp_path, objective, p
     assert "train_regulariser" in (summary.parent / "metrics.csv").read_text() or objective == "beta-h"
 
 
+@pytest.mark.slow
 def test_the_kernel_of_info_is_the_one_that_is_named(tmp_path):
     losses = []
     for kernel in ("rbf", "imq"):

@@ -65,6 +65,7 @@ def test_the_critic_of_an_aae_has_the_prior_s_draws_for_real():
 
 
 @pytest.mark.parametrize("estimator", [Pathwise(), pytest.param(ScoreFunction(), marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_learnable_prior_goes_to_meet_the_codes(estimator):
     """Codes stay where they are, at (3, -3); only prior and critic learn."""
     torch.manual_seed(0)

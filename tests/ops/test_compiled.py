@@ -40,6 +40,7 @@ def check(ours, theirs, inputs):
 
 @pytest.mark.parametrize("form", ["factored", "ring", "train"])
 @pytest.mark.parametrize(("sizes", "order"), [((2, 3, 2), True), pytest.param((3, 3), False, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_one_graph(form, sizes, order):
     """Without a compiler behind it: what is written down, and that nothing breaks it."""
     torch.compiler.reset()

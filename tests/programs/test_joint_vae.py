@@ -115,6 +115,7 @@ def test_conditioning_the_site_is_conditioning_the_flow():
 
 
 @pytest.mark.parametrize("form", ["factored", "flow"])
+@pytest.mark.slow
 def test_imputations_follow_the_exact_posterior_and_keep_what_is_observed(form):
     """Shares of 2,000 draws within 0.06, five standard errors, of E_q p(digit given z, y_ob)."""
     vae, (x, y) = make(form), batch()
@@ -146,6 +147,7 @@ def test_classify_is_the_mean_of_exact_posteriors(form):
 
 
 @pytest.mark.parametrize("form", ["factored", "flow"])
+@pytest.mark.slow
 def test_posterior_means_are_those_of_many_draws(form):
     """Of 4,000 draws within five standard errors."""
     vae, (x, y) = make(form), batch()

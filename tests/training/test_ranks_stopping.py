@@ -63,6 +63,7 @@ def epochs_until(losses):
     return next((epoch for epoch, loss in enumerate(losses, start=1) if stopping.update(loss)), None)
 
 
+@pytest.mark.slow
 def test_both_stop_after_the_same_epoch_though_each_alone_would_not():
     (first, losses, *of_first), (second, same_losses, *of_second) = in_processes(2, train, 2)
     assert losses == same_losses
