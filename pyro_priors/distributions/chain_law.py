@@ -91,8 +91,7 @@ class ChainLaw(WeightedChain):
         exact, known = full_precision(draws), self._evidence
         apart: list[Tensor | None] = [None] * len(self.variables)
         for v in known.open:
-            places = [known.columns.index(c) for c in self.variables.columns_of[v] if c in known.columns]
-            part = exact.index_select(-1, known.index(places))
+            part = exact.index_select(-1, known.index(known.within(v)[1]))
             apart[v] = part if v in self.variables.vectors else part.squeeze(-1)
         moved = self._chain.pathwise(apart, self._leaves(), known.log_weights, shape)
         parts = [part if part.dim() > len(shape) else part.unsqueeze(-1) for part in moved if part is not None]

@@ -94,13 +94,18 @@ class Evidence:
 
     def vector(self, value: Tensor, columns: tuple[int, ...], variable: int) -> Tensor:
         """The numbers of a vector among those of columns, NaN where its own are not there: ``(*, k) -> (*, n)``"""
-        own = self.variables.columns_of[variable]
-        places = [columns.index(c) for c in own if c in columns]
+        there, places = self.within(variable, columns)
         part = value.index_select(-1, self.index(places)) if len(places) < value.shape[-1] else value
-        if len(places) == len(own):
+        size = len(self.variables.columns_of[variable])
+        if len(places) == size:
             return part
-        there = self.index([own.index(c) for c in own if c in columns])
-        return value.new_full((*value.shape[:-1], len(own)), torch.nan).index_copy(-1, there, part)
+        return value.new_full((*value.shape[:-1], size), torch.nan).index_copy(-1, self.index(there), part)
+
+    def within(self, variable: int, columns: tuple[int, ...] | None = None) -> tuple[list[int], list[int]]:
+        """Which numbers of a variable are among columns (the open ones): their places in it, and among these."""
+        columns, own = self.columns if columns is None else columns, self.variables.columns_of[variable]
+        seen = [c for c in own if c in columns]
+        return [own.index(c) for c in seen], [columns.index(c) for c in seen]
 
     def plus(self, parts: Sequence[tuple[Sequence[int], Tensor | None]]) -> Tensor:
         """The weights so far times more of them for some columns, ``-> (*, S)``

@@ -149,18 +149,14 @@ class WeightedChain(TorchDistribution):
             lead = torch.broadcast_shapes(lead, value.shape[:-1])
         mean = variance = probs.new_full((*lead, len(evidence.columns)), torch.nan)
         if real:
-            places = self.variables.index(
-                [evidence.columns.index(variables.columns_of[v][0]) for v in real], probs.device
-            )
+            places = evidence.index([evidence.within(v)[1][0] for v in real])
             moments = variables.expectation(evidence.layout.padded(probs, real, width), real)
             mean, variance = (mean.index_copy(-1, places, moment.expand(*lead, -1)) for moment in moments)
         for v in vectors:
-            own = variables.columns_of[v]
+            there, places = map(evidence.index, evidence.within(v))
             given = None if value is None else evidence.vector(value, evidence.columns, v)
             states = evidence.layout.padded(probs, (v,), variables.num_states[v]).squeeze(-2)
             moments = variables.vector_expectation(states, v, given)
-            there = evidence.index([own.index(c) for c in own if c in evidence.columns])
-            places = evidence.index([evidence.columns.index(c) for c in own if c in evidence.columns])
             parts = [moment.index_select(-1, there).expand(*lead, -1) for moment in moments]
             mean, variance = mean.index_copy(-1, places, parts[0]), variance.index_copy(-1, places, parts[1])
         return mean, variance
@@ -181,15 +177,12 @@ class WeightedChain(TorchDistribution):
         result: list[Leaf | None] = [None] * len(self.variables)
         real, width = self._scalars()
         if real:
-            for v, loc, scale in zip(
-                real, *(leaf.unbind() for leaf in self.variables.leaves(real, width)), strict=True
-            ):
+            locs, scales = self.variables.leaves(real, width)
+            for v, loc, scale in zip(real, locs.unbind(), scales.unbind(), strict=True):
                 count = self.variables.num_states[v]
                 result[v] = loc[:count], scale[:count]
         for v in self._vectors():
-            own = self.variables.columns_of[v]
-            there = [own.index(c) for c in own if c in self._evidence.columns]
-            result[v] = self.variables.gaussians[v].triangular(there)
+            result[v] = self.variables.gaussians[v].triangular(self._evidence.within(v)[0])
         return result
 
     def _draw(self, evidence: Tensor, shape: torch.Size, value: Tensor | None = None) -> Tensor:
@@ -206,14 +199,12 @@ class WeightedChain(TorchDistribution):
         draws = states.new_zeros((*shape, len(known.columns)), dtype=dtype)
         others = tuple(v for v in known.open if v not in vectors)
         if others:
-            places = known.index([known.columns.index(self.variables.columns_of[v][0]) for v in others])
+            places = known.index([known.within(v)[1][0] for v in others])
             part = self.variables.draw(states.index_select(-1, known.index(others)), others, dtype)
             draws = draws.index_copy(-1, places, part)
         for v in vectors:
-            own = self.variables.columns_of[v]
+            there, places = map(known.index, known.within(v))
             given = None if value is None else known.vector(value, known.columns, v)
             part = self.variables.gaussians[v].draw(states[..., v], given).to(dtype)
-            part = part.index_select(-1, known.index([own.index(c) for c in own if c in known.columns]))
-            places = known.index([known.columns.index(c) for c in own if c in known.columns])
-            draws = draws.index_copy(-1, places, part)
+            draws = draws.index_copy(-1, places, part.index_select(-1, there))
         return draws.to(self._draws_dtype(evidence))
