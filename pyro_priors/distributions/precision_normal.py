@@ -1,6 +1,5 @@
 """Gaussians with full covariance, by factors of their inverse."""
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -10,10 +9,9 @@ from torch import Tensor
 from torch.distributions import Independent, Normal, constraints, register_kl
 
 from pyro_priors.distributions.evidence import as_floats
+from pyro_priors.distributions.gaussians import LOG_ROOT
 from pyro_priors.distributions.unseen import if_seen, where_seen
 from pyro_priors.ops import full_precision
-
-LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
 class PrecisionNormal(dist.TorchDistribution):

@@ -11,8 +11,8 @@ from pyro_priors.modules.clustered_vectors import (
     CENTRED,
     FLOOR,
     SHRINKAGE,
+    ClusterGaussians,
     Covariance,
-    Gaussians,
     Moments,
     Spread,
     eye_like,
@@ -125,10 +125,10 @@ class ClusteredVector:
         return loc, loadings * self.spread.unsqueeze(-1), scale * self.spread
 
     def _set(self, loc: Tensor, covariance: Tensor) -> None:
-        self.law = Gaussians(loc, covariance)
-        self._seen: dict[int, Gaussians] = {}
+        self.law = ClusterGaussians(loc, covariance)
+        self._seen: dict[int, ClusterGaussians] = {}
 
-    def _marginals(self, pattern: int) -> Gaussians:
+    def _marginals(self, pattern: int) -> ClusterGaussians:
         assert self.patterns is not None
         if pattern not in self._seen:
             if len(self._seen) * self.law.factor.numel() > REMEMBERED:

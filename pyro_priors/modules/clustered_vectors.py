@@ -6,6 +6,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from pyro_priors.ops import wide
+
 Covariance = Literal["full", "diagonal", "low-rank"]
 
 FLOOR = 0.01  # of a column's standard deviation: what is left of it where all others are given is not less
@@ -25,7 +27,7 @@ class Moments(NamedTuple):
     second: Tensor  # (G, n, n)
 
 
-class Gaussians:
+class ClusterGaussians:
     """G Gaussians over R^n, or their marginals where only some coordinates are seen.
 
     With A the lower Cholesky factor of the covariance, L = A^-1 is lower, and row i of it gives x_i from x_<i.
@@ -43,20 +45,20 @@ class Gaussians:
         self.constant = -scale.log().sum(-1) - 0.5 * math.log(2 * math.pi) * self.seen.sum()
         self.centre = (self.factor @ loc.unsqueeze(-1)).flatten()
 
-    def given(self, seen: Tensor) -> "Gaussians":
+    def given(self, seen: Tensor) -> "ClusterGaussians":
         """The marginals of the coordinates that are seen, for rows that are 0 where they are not.
 
         There the others have mean 0 and variance 1, which adds nothing to any density.
         """
         covariance = self.covariance * (seen[:, None] * seen) + torch.diag(1 - seen)
-        return Gaussians(self.loc * seen, covariance, seen)
+        return ClusterGaussians(self.loc * seen, covariance, seen)
 
     def log_density(self, x: Tensor) -> Tensor:
         """``(B, n) -> (B, G)``, by one matrix product for all clusters."""
         standard = x @ self.factor.flatten(0, 1).mT - self.centre
         return self.constant - 0.5 * standard.unflatten(-1, self.loc.shape).square_().sum(-1)
 
-    def completed(self, marginals: "Gaussians", sums: Moments) -> Moments:
+    def completed(self, marginals: "ClusterGaussians", sums: Moments) -> Moments:
         """Expected sums of whole rows, from sums of rows that are 0 where the marginals see nothing.
 
         A missing entry is W x_seen + c in the mean, with the covariance that is left: what all rows with the same gaps
@@ -123,7 +125,7 @@ class Spread(NamedTuple):
         They have an inverse Wishart law, whose posterior means are `covariance`.
         """
         size = len(self.within)
-        counts, scatter, within = map(_wide, (self.counts, self.scatter, self.within))
+        counts, scatter, within = map(wide, (self.counts, self.scatter, self.within))
         prior, before = shrinkage * size * within, torch.full_like(counts, (shrinkage + 1) * size + 1)
         after = before + counts
         root, failed = torch.linalg.cholesky_ex(prior + scatter)
@@ -173,8 +175,3 @@ def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: 
 def eye_like(x: Tensor) -> Tensor:
     """The identity over the last dimension, whatever the default device is."""
     return torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-
-
-def _wide(x: Tensor) -> Tensor:
-    """float32 cannot tell sums over many rows apart; Apple's GPU has nothing else."""
-    return x if x.device.type == "mps" else x.double()
