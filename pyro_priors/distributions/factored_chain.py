@@ -106,7 +106,7 @@ class Emissions(Sequence[Tensor | None]):
 def _layout(emissions: Any, sizes: tuple[int, ...]) -> Layout:
     """That of variables with so many states each, of which some have None for emissions."""
     each = emissions if isinstance(emissions, Sequence) and not isinstance(emissions, Cores) else ()
-    return layout_of(sizes, frozenset(k for k, table in enumerate(each) if table is None))
+    return layout_of(sizes, tuple(k for k, table in enumerate(each) if table is None))
 
 
 def emissions_of(emissions: Any, layout: Layout, initial: Tensor) -> Sequence[Tensor | None]:

@@ -7,7 +7,6 @@ from functools import wraps
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from pyro_priors.ops import full_precision, holds, transformed
 from pyro_priors.ops.gaussians import (
@@ -139,5 +138,7 @@ def _forgotten(function: Callable[[int], Tensor], first: int, several: bool) -> 
     """What a function returns; where there are several calls none keeps what autograd would need, but computes it
     again."""
     if several and torch.is_grad_enabled():
+        from torch.utils.checkpoint import checkpoint  # here, since older versions of it bring sympy
+
         return checkpoint(function, first, use_reentrant=False)  # pyright: ignore[reportReturnType]
     return function(first)

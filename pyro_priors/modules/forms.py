@@ -250,7 +250,7 @@ def form_of(
     local = local_of(local, rank, cores, init)
     if cores == "full":
         return FullForm(layout_of(variables.num_states), rank, init, local, boundary)
-    return FactoredForm(layout_of(variables.num_states, frozenset(variables.vectors)), rank, init, local)
+    return FactoredForm(layout_of(variables.num_states, variables.vectors), rank, init, local)
 
 
 def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:

@@ -21,7 +21,7 @@ class Layout:
     themselves.
     """
 
-    def __init__(self, sizes: tuple[int, ...], first: tuple[Key, ...] = (), bonds: frozenset[int] = frozenset()):
+    def __init__(self, sizes: tuple[int, ...], first: tuple[Key, ...] = (), bonds: tuple[int, ...] = ()):
         members: dict[Key, list[int]] = {key: [] for key in first}
         self.keys = tuple((states, column in bonds) for column, states in enumerate(sizes))
         for column, key in enumerate(self.keys):
@@ -39,7 +39,7 @@ class Layout:
             return self
         if order not in self._ordered:
             sizes = tuple(self.sizes[column] for column in order)
-            bonds = frozenset(place for place, column in enumerate(order) if column in self.bonds)
+            bonds = tuple(place for place, column in enumerate(order) if column in self.bonds)
             self._ordered[order] = Layout(sizes, self.group_keys, bonds)
         return self._ordered[order]
 
@@ -109,7 +109,7 @@ class Layout:
 
 
 @lru_cache(maxsize=64)
-def layout_of(sizes: tuple[int, ...], bonds: frozenset[int] = frozenset()) -> Layout:
+def layout_of(sizes: tuple[int, ...], bonds: tuple[int, ...] = ()) -> Layout:
     """The layout of variables with these numbers of states; `bonds`: whose states are those of a bond."""
     return Layout(sizes, bonds=bonds)
 
