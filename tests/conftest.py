@@ -6,8 +6,12 @@ import torch
 
 
 def pytest_runtest_setup():
-    """One thread: a benchmark sets its own number and leaves it, and the small networks of the tests only wait."""
+    """Laws check what they are given, on one thread.
+
+    A benchmark sets its own number and leaves it, and the small networks of the tests only wait.
+    """
     torch.set_num_threads(1)
+    torch.distributions.Distribution.set_default_validate_args(True)  # `torch.compile` switches it off for good
 
 
 # A shell's background jobs start with Ctrl-C ignored, and so would be what the tests of it train.
