@@ -7,9 +7,7 @@ from torch import Tensor
 
 from pyro_priors.distributions.gaussians import Gaussians, some_of
 from pyro_priors.ops import full_precision, holds
-from pyro_priors.ops.gaussians import (
-    log_normal_gaps,
-)
+from pyro_priors.ops.gaussians import log_normal_gaps
 
 
 class DiagonalGaussians(Gaussians):
@@ -49,8 +47,8 @@ class DiagonalGaussians(Gaussians):
         return torch.where(value.isnan(), self.loc, value)
 
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
-        coordinates = list(coordinates)
-        return self.loc[:, coordinates], torch.diag_embed(self.scale[:, coordinates].reciprocal())
+        part = self._marginal(coordinates)
+        return part.loc, torch.diag_embed(part.scale.reciprocal())
 
     def _check_scales(self, name: str) -> None:
         if holds((self.scale <= 0).any()):

@@ -34,10 +34,10 @@ class FullGaussianMixture(MixtureLaw):
     Args:
         logits: ``(K,)``.
         loc: ``(K, d)``.
-        factor: L, ``(K, d, d)``, with a positive diagonal; what stands above it is not looked at.
+        factor: L, ``(K, d, d)``, lower triangular with a positive diagonal.
 
     Raises:
-        ValueError: shapes that are not those, values that are not finite, a diagonal that is not positive.
+        ValueError: shapes that are not those, values that are not finite, factors that are not such.
 
     See Also:
         `pyro_priors.GaussianMixture`, the module that owns such parameters where ``covariance="full"``.

@@ -8,9 +8,11 @@ from torch import Tensor
 from pyro_priors.distributions.gaussians import ENTRIES, LOG_ROOT, Gaussians, precisely, some_of
 from pyro_priors.ops import full_precision, holds, wide
 from pyro_priors.ops.gaussians import (
+    eye_like,
     factors_without,
     gap_patterns,
     inverse_factors,
+    inverse_lower,
     log_normal_factors,
     observed_factors,
 )
@@ -71,9 +73,7 @@ class FullGaussians(Gaussians):
 
     def _scale_tril(self) -> Tensor:
         """Cholesky factors of the covariances, ``(N, n, n)``, in float64."""
-        factor = wide(self.factor)
-        eye = torch.eye(self.size, dtype=factor.dtype, device=factor.device).expand_as(factor)
-        return torch.linalg.solve_triangular(factor, eye, upper=False)
+        return inverse_lower(wide(self.factor))
 
     def _covariance(self) -> Tensor:
         scale = self._scale_tril()
@@ -150,5 +150,4 @@ class FullGaussians(Gaussians):
 def _missing_factors(precision: Tensor, missing: Tensor) -> Tensor:
     """Cholesky factors of precisions among what is missing, the identity elsewhere: ``(*, n, n), (*, n)``"""
     both = missing.unsqueeze(-1) & missing.unsqueeze(-2)
-    eye = torch.eye(precision.shape[-1], dtype=precision.dtype, device=precision.device)
-    return torch.linalg.cholesky(torch.where(both, precision, eye))
+    return torch.linalg.cholesky(torch.where(both, precision, eye_like(precision)))

@@ -8,7 +8,7 @@ from torch import Tensor
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians, precisely, some_of
 from pyro_priors.ops import full_precision, holds, wide
-from pyro_priors.ops.gaussians import inverse_factors, log_normal_gaps
+from pyro_priors.ops.gaussians import eye_like, inverse_factors, log_normal_gaps
 
 
 class LowRankGaussians(Gaussians):
@@ -34,8 +34,8 @@ class LowRankGaussians(Gaussians):
 
     def _evaluate(self, rows: Tensor) -> Tensor:
         whitened = wide(self.loadings / self.scale.unsqueeze(-1))
-        eye = torch.eye(whitened.shape[-1], dtype=whitened.dtype, device=whitened.device)
-        factor = inverse_factors(whitened.mT @ whitened + eye)  # (N, q, q)
+        inner = whitened.mT @ whitened
+        factor = inverse_factors(inner + eye_like(inner))  # (N, q, q)
         weighted = wide(self.loadings / self.scale.square().unsqueeze(-1)) @ factor.mT  # (N, n, q)
         centre = self.loc.detach().mean(0)
         moved = (wide(rows - centre) @ weighted.transpose(0, 1).flatten(1)).unflatten(1, (len(self), -1))

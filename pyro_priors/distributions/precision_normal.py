@@ -12,6 +12,7 @@ from pyro_priors.distributions.evidence import as_floats
 from pyro_priors.distributions.gaussians import LOG_ROOT
 from pyro_priors.distributions.unseen import if_seen, where_seen
 from pyro_priors.ops import full_precision
+from pyro_priors.ops.gaussians import inverse_lower
 
 
 class PrecisionNormal(dist.TorchDistribution):
@@ -79,8 +80,7 @@ class PrecisionNormal(dist.TorchDistribution):
 
     @property
     def variance(self) -> Tensor:
-        eye = torch.eye(self.event_shape[0], dtype=self.factor.dtype, device=self.factor.device)
-        return torch.linalg.solve_triangular(self.factor, eye.expand_as(self.factor), upper=False).square().sum(-1)
+        return inverse_lower(self.factor).square().sum(-1)
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -91,7 +91,7 @@ class ChainPrior(Prior):
             UserWarning: once, where a density has gradients before the data have decided the order.
         """
         law = self.form.build(self._tables(), self._bound(), self.order)
-        of_vectors = dict(nn.ModuleList(self.vectors).named_parameters())
+        of_vectors = {f"{k}.{name}": x for k, leaf in enumerate(self.vectors) for name, x in leaf.named_parameters()}
         law.watch(**self._tables(), **of_vectors)  # of which the law's own are made
         if self._notices and not self.order_laid:  # laid: by weights that were loaded
             law.notices = self._notices

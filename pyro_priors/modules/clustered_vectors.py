@@ -1,14 +1,13 @@
 """Gaussians of clusters over a vector with gaps: densities, expected moments, covariances that do not overfit."""
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyro_priors.ops import wide
-
-Covariance = Literal["full", "diagonal", "low-rank"]
+from pyro_priors.ops.gaussians import eye_like, inverse_lower
 
 FLOOR = 0.01  # of a column's standard deviation: what is left of it where all others are given is not less
 SHRINKAGE = 3.0  # rows of the law within clusters that each has seen, for each coordinate of a vector, at first
@@ -40,7 +39,7 @@ class ClusterGaussians:
         self.loc, self.covariance = loc, covariance
         self.seen = torch.ones_like(loc[0]) if seen is None else seen
         root = torch.linalg.cholesky(covariance)
-        self.factor = torch.linalg.solve_triangular(root, eye_like(root).expand_as(root), upper=False)
+        self.factor = inverse_lower(root)
         scale = root.diagonal(dim1=-2, dim2=-1)
         self.constant = -scale.log().sum(-1) - 0.5 * math.log(2 * math.pi) * self.seen.sum()
         self.centre = (self.factor @ loc.unsqueeze(-1)).flatten()
@@ -170,8 +169,3 @@ def factored(covariance: Tensor, before: tuple[Tensor, Tensor] | None, factors: 
         variance = covariance.diagonal(dim1=-2, dim2=-1) - (loadings * against).sum(-1)
         scale = variance.clamp(min=FLOOR**2).sqrt()
     return loadings, scale
-
-
-def eye_like(x: Tensor) -> Tensor:
-    """The identity over the last dimension, whatever the default device is."""
-    return torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)

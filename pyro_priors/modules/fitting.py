@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE, Moments, Spread, weighted_moments
+from pyro_priors.ops.gaussians import inverse_factors
 
 
 def fit_mixture(z: Tensor, components: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,9 +72,7 @@ def full_clusters(z: Tensor, scale: Tensor, probs: Tensor) -> tuple[Tensor, Tens
     shrinkage = SHRINKAGE
     for _ in range(20):  # steps that reach every number it may be
         shrinkage = seen.better(shrinkage)
-    covariance = seen.covariance(CAUTION * shrinkage)
-    eye = torch.eye(z.shape[1], dtype=covariance.dtype, device=covariance.device).expand_as(covariance)
-    factor = torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), eye, upper=False)
+    factor = inverse_factors(seen.covariance(CAUTION * shrinkage))
     return centre + (seen.loc * spread).to(z), (factor / spread).to(z)
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions import Variables
+from pyro_priors.distributions.kinds import Covariance
 from pyro_priors.modules.cluster_parts import ClusteredTables, ClusteredVector
-from pyro_priors.modules.clustered_vectors import Covariance
 from pyro_priors.modules.initialise import ProductMixture
 from pyro_priors.modules.stepwise_mixture import drawn
 

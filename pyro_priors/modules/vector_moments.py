@@ -15,9 +15,10 @@ from torch import Tensor
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, eye_like, factored
+from pyro_priors.modules.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, factored
 from pyro_priors.modules.factors import lower
 from pyro_priors.ops import full_precision, wide
+from pyro_priors.ops.gaussians import eye_like, inverse_factors, inverse_lower
 
 NOTCHES = 12  # by which the shrinkage changes, at most, in a step of EM
 SLIGHT = 1e-4  # the floor where the rows count alone
@@ -54,7 +55,7 @@ class VectorGradients(NamedTuple):
         factor, mass = wide(self.factor), wide(mass)[:, None, None]
         standard = -(wide(self.by_factor).tril() @ factor.mT).tril()
         standard = standard + standard.tril(-1).mT + mass * eye_like(factor)
-        back = torch.linalg.solve_triangular(factor, eye_like(factor), upper=False)
+        back = inverse_lower(factor)
         first = back @ (back.mT @ wide(self.by_loc).unsqueeze(-1))
         second, shift = back @ standard @ back.mT, wide(about).unsqueeze(-1)
         cross = first @ shift.mT
@@ -118,8 +119,7 @@ def set_states(leaf: Any, loc: Tensor, covariance: Tensor, alive: Tensor) -> Non
     alive = alive.unsqueeze(-1)
     loc = torch.where(alive, loc, wide(before.loc))
     if isinstance(before, FullGaussians):
-        root = torch.linalg.cholesky(covariance)
-        factor = torch.linalg.solve_triangular(root, eye_like(root), upper=False)
+        factor = inverse_factors(covariance)
         leaf.set(FullGaussians(loc, torch.where(alive.unsqueeze(-1), factor, wide(before.factor))))
     elif isinstance(before, DiagonalGaussians):
         scale = covariance.diagonal(dim1=-2, dim2=-1).sqrt()

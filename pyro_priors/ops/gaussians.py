@@ -124,8 +124,7 @@ def observed_factors(covariance: Tensor, observed: Tensor) -> Tensor:
         ``(K, d, d)``, ``(P, d) -> (P, K, d, d)``
     """
     both = (observed.unsqueeze(-1) & observed.unsqueeze(-2)).unsqueeze(1)
-    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
-    return inverse_factors(torch.where(both, covariance, eye))
+    return inverse_factors(torch.where(both, covariance, eye_like(covariance)))
 
 
 def factors_without(factor: Tensor, observed: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,8 +153,17 @@ def inverse_factors(covariance: Tensor) -> Tensor:
 
 
 def _inverse_factors(covariance: Tensor) -> Tensor:
-    eye = torch.eye(covariance.shape[-1], dtype=covariance.dtype, device=covariance.device)
-    return torch.linalg.solve_triangular(torch.linalg.cholesky(covariance), eye.expand_as(covariance), upper=False)
+    return inverse_lower(torch.linalg.cholesky(covariance))
+
+
+def inverse_lower(factor: Tensor) -> Tensor:
+    """Inverses of lower triangular matrices: ``(*, d, d) -> (*, d, d)``"""
+    return torch.linalg.solve_triangular(factor, eye_like(factor).expand_as(factor), upper=False)
+
+
+def eye_like(x: Tensor) -> Tensor:
+    """The identity over the last dimension, whatever the default device is."""
+    return torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
 
 
 class _InverseFactors(torch.autograd.Function):
