@@ -1,0 +1,1 @@
+"""Tables with gaps: what their columns are, the joint law of a row, and answers from it."""
