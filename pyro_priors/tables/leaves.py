@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from pyro_priors.distributions.kinds import Continuous, Discrete
-from pyro_priors.tables.score_mixtures import Bounds, log_mass, mixture_cdf, mixture_mean, mixture_quantile
+from pyro_priors.tables.score_means import ScoreMeans
+from pyro_priors.tables.score_mixtures import Bounds, log_mass, mixture_cdf, mixture_quantile
 from pyro_priors.tables.scores import NormalScores
 
 SAME = 1e-9  # relative difference of a number and an atom, or a state's value, that are one
@@ -178,6 +180,11 @@ class NumberLeaf:
         none = x.isnan() | (self._state(x) < len(self.atoms))
         return torch.where(none, 0.0, self.scores.log_slope(x))
 
+    @cached_property
+    def _means(self) -> ScoreMeans:
+        low, high = self.scores.encode(torch.tensor([self.low, self.high], dtype=torch.float64)).tolist()
+        return ScoreMeans(self._number, low, high)
+
     def mean(
         self, w: Tensor, m: Tensor, s: Tensor, states: Tensor | None = None, bounds: Bounds | None = None
     ) -> Tensor:
@@ -186,8 +193,7 @@ class NumberLeaf:
         Shapes:
             ``w, m, s (n, K)``, ``states (n, a + 1)``: probabilities, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
         """
-        ends = self.scores.encode(torch.tensor([self.low, self.high], dtype=torch.float64)).tolist()
-        mean = mixture_mean(self._number, (ends[0], ends[1]), w, m, s, bounds)
+        mean = self._means(w, m, s, bounds)
         if states is None:
             return mean
         atoms = torch.tensor(self.atoms, dtype=torch.float64, device=mean.device)
