@@ -235,7 +235,7 @@ class NumberLeaf:
         level = level.expand(torch.broadcast_shapes(level.shape, w.shape[:-1]))
         states, under, atom = states.double(), torch.zeros_like(level), torch.full_like(level, torch.nan)
         for j, value in enumerate(self.atoms):
-            upto = self.cdf(torch.full_like(level[..., :], value), w, m, s, states, bounds)
+            upto = self.cdf(torch.full_like(level, value), w, m, s, states, bounds)
             hit = (level <= upto) & (level > upto - states[:, j]) & atom.isnan()
             atom = torch.where(hit, value, atom)
             under = under + torch.where(level > upto, states[:, j], 0.0)
@@ -258,6 +258,12 @@ class NumberLeaf:
     def log_mass(self, x: Tensor, w: Tensor, m: Tensor, s: Tensor) -> Tensor:
         """Log of the probability of x at the column's resolution, of the law of scores: ``(n,)``"""
         return log_mass(w, m, s, self.cell(x))
+
+    def probs(self, values: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
+        """What of the law of scores is nearest to each of some numbers, as an ordinal's: ``values (k,)`` -> ``(n, k)``"""
+        edges = ((values[1:] + values[:-1]) / 2).double().unsqueeze(-1).expand(-1, len(w))
+        below = mixture_cdf(self.scores.encode(edges), w, m, s, bounds).mT
+        return torch.nn.functional.pad(torch.nn.functional.pad(below, (0, 1), value=1.0), (1, 0)).diff().clamp_min(0)
 
     @property
     def is_mass(self) -> bool:

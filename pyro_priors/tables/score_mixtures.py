@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.special import log_ndtr
 
 NARROW = 1e-4  # half-width, in scales, from which on the density times the width is more exact than a difference
-QUANTILE_REACH = 38.0  # scales, beyond which float64 has no probabilities
-LEAST_SHARE, TOLERANCE, MOST_STEPS = 1e-300, 1e-11, 300  # of a quantile
+REACH = 38.0  # scales, beyond which float64 has no probabilities
+LEAST_SHARE = 1e-16  # of a Gaussian in a row: what is less changes no quantile
+TOLERANCE, MOST_STEPS = 1e-11, 300
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
@@ -92,28 +93,53 @@ def mixture_quantile(level: Tensor | float, w: Tensor, m: Tensor, s: Tensor, bou
     Example:
         >>> w, m, s = torch.full((1, 2), 0.5), torch.tensor([[-1.0, 1.0]]), torch.ones(1, 2)
         >>> round(mixture_quantile(0.9, w, m, s).item(), 6)
-        1.859794
+        1.849468
     """
     w, m, s = w.double(), m.double(), s.double()
     levels = torch.as_tensor(level, dtype=torch.float64, device=w.device)
     if not bool(((levels >= 0) & (levels <= 1)).all()):
         raise ValueError(f"level: expected levels within [0, 1], got {level}")
     levels = levels.expand(torch.broadcast_shapes(levels.shape, w.shape[:-1]))
+    w, m, s = _live(w, m, s, bounds)
     share, log_total = shares(w, m, s, bounds)
-    low, high = _bracket(m, s, share > LEAST_SHARE, bounds)
-    low, high, z = low.expand(levels.shape), high.expand(levels.shape), ((low + high) / 2).expand(levels.shape)
-    for step in range(MOST_STEPS):
-        error = mixture_cdf(z, w, m, s, bounds) - levels
-        low, high = torch.where(error < 0, z, low), torch.where(error < 0, high, z)
-        tolerance = TOLERANCE * (1 + z.abs())
-        if not bool((high - low > tolerance).any()):  # NaN of impossible bounds is no reason to go on
+    low, high, z = (x.flatten().clone() for x in _bracket(levels, share, m, s, bounds))
+    open_ = torch.arange(len(z), device=z.device)  # those whose bracket is wider than allowed
+    last = high - low
+    for _ in range(MOST_STEPS):
+        rows, there = open_ % len(w), z[open_]
+        limits = None if bounds is None else Bounds(bounds.low[rows], bounds.high[rows])
+        density = mixture_density(there, w[rows], m[rows], s[rows], limits)
+        error = mixture_cdf(there, w[rows], m[rows], s[rows], limits) - levels.flatten()[open_]
+        low[open_] = a = torch.where(error < 0, there, low[open_])
+        high[open_] = b = torch.where(error < 0, high[open_], there)
+        tolerance = TOLERANCE * (1 + there.abs())
+        move = -error / density
+        newton = there + move + move.sign() * tolerance / 2  # a little beyond, so that the bracket closes
+        fast = (newton > a) & (newton < b) & (move.abs() < last[open_] / 2)
+        z[open_] = next_ = torch.where(fast, newton, (a + b) / 2)
+        last[open_] = (next_ - there).abs()
+        open_ = open_[b - a > tolerance]  # NaN of impossible bounds is no reason to go on
+        if not len(open_):
             break
-        log_density = w.log() - ((z.unsqueeze(-1) - m) / s) ** 2 / 2 - s.log() - LOG_ROOT
-        move = -error / (log_density.logsumexp(-1) - log_total).exp()
-        newton = z + 1.001 * move + move.sign() * tolerance / 4  # a little beyond, so that the bracket closes
-        inside = (newton > low) & (newton < high) & (step % 3 < 2)
-        z = torch.where(inside, newton, (low + high) / 2)
-    return z
+    return z.view(levels.shape)
+
+
+def mixture_density(z: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
+    """The density of a score among those within the bounds: as `mixture_cdf`."""
+    log_density = w.double().log() - ((z.double().unsqueeze(-1) - m) / s) ** 2 / 2 - s.log() - LOG_ROOT
+    _, log_total = shares(w, m, s, bounds)
+    return (log_density.logsumexp(-1) - log_total).exp()
+
+
+def _live(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The Gaussians that matter to a row, as many as to the row that needs most."""
+    share, _ = shares(w, m, s, bounds)
+    count = int((share > LEAST_SHARE).sum(-1).max()) if len(w) else 1
+    if count >= w.shape[-1]:
+        return w, m, s
+    best = share.topk(max(count, 1)).indices
+    w, m, s = (x.gather(-1, best) for x in (w.expand_as(share), m.expand_as(share), s.expand_as(share)))
+    return (w / w.sum(-1, keepdim=True) if bounds is None else w), m, s
 
 
 def shares(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor | float]:
@@ -125,11 +151,21 @@ def shares(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Tens
     return (masses - total.unsqueeze(-1)).exp(), total
 
 
-def _bracket(m: Tensor, s: Tensor, live: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
-    """Between which scores all but nothing of each live Gaussian lies: ``(n,)``, ``(n,)``"""
-    if bounds is None:
-        low, high = m - QUANTILE_REACH * s, m + QUANTILE_REACH * s
+def _bracket(
+    levels: Tensor, share: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Between which scores the quantiles lie, and a first guess: ``(*, n)`` each."""
+    standard = torch.special.ndtri(levels.clamp(1e-300, 1 - 2**-53)).unsqueeze(-1)
+    if bounds is None:  # a mixture's quantile lies between those of its Gaussians
+        low = high = m + s * standard
     else:
         a, b = (end.double().unsqueeze(-1) for end in bounds)
-        low, high = ((m.minimum(b) - QUANTILE_REACH * s).maximum(a), (m.maximum(a) + QUANTILE_REACH * s).minimum(b))
-    return low.masked_fill(~live, torch.inf).amin(-1), high.masked_fill(~live, -torch.inf).amax(-1)
+        low, high = ((m.minimum(b) - REACH * s).maximum(a), (m.maximum(a) + REACH * s).minimum(b))
+        m = m.clamp(a, b)
+    dead = share <= LEAST_SHARE
+    low = low.masked_fill(dead, torch.inf).amin(-1).expand(levels.shape)
+    high = high.masked_fill(dead, -torch.inf).amax(-1).expand(levels.shape)
+    mean = (share * m).sum(-1)
+    spread = (share * (s**2 + (m - mean.unsqueeze(-1)) ** 2)).sum(-1).sqrt()
+    guess = mean + spread * standard.squeeze(-1)
+    return low, high, torch.where((guess > low) & (guess < high), guess, (low + high) / 2)
