@@ -1,6 +1,6 @@
 """What a user gives a table besides its cells: values and ranges by a column's name, in the user's own spellings."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -10,51 +10,59 @@ from pyro_priors.data.schema import Field
 from pyro_priors.tables.frames import Frame
 from pyro_priors.tables.schema import Schema
 
-Ranges = dict[int, tuple[np.ndarray, np.ndarray]]
-
 
 class Given(NamedTuple):
-    """Values and ranges in codes, by the column among those that take part."""
+    """What is given in codes, by the column among those that take part.
+
+    Args:
+        values: of a cell.
+        ranges: its least and its greatest value.
+        choices: codes that it may have.
+    """
 
     values: dict[int, float]
     ranges: dict[int, tuple[float, float]]
+    choices: dict[int, list[float]]
 
 
 def read_given(schema: Schema, given: Mapping[str, Any] | None) -> Given:
-    """`{"class": "red", "age": (30, 40)}` -> `Given`; None is an open end.
+    """`{"class": "red", "age": (30, 40), "size": ["S", "M"]}` -> `Given`; None is an open end.
 
     Raises:
         ValueError: an unknown name, a column that takes no part, a value that its column cannot have, a range of
-            categories without an order, its ends the wrong way round.
+            categories without an order, its ends the wrong way round, a list of numbers.
     """
-    values, ranges = {}, {}
+    read = Given({}, {}, {})
     if given is not None and not isinstance(given, Mapping):
         raise ValueError(f"given: expected a mapping from names to values, got {type(given).__name__}")
     for name, value in (given or {}).items():
         column, field = _column(schema, name)
         if isinstance(value, tuple):
-            ranges[column] = _range(schema, field, value)
+            read.ranges[column] = _range(schema, field, value)
+        elif isinstance(value, list | set | frozenset):
+            read.choices[column] = _choices(schema, field, value)
         else:
-            values[column] = _code(schema, field, value)
-    return Given(values, ranges)
+            read.values[column] = _code(schema, field, value)
+    return read
 
 
-def add_given(schema: Schema, codes: np.ndarray, given: Given) -> tuple[np.ndarray, Ranges]:
-    """Rows (n, C) with what is given where they know nothing, and the ranges of their cells, each (n,).
+def add_given(schema: Schema, codes: np.ndarray, given: Given) -> tuple[np.ndarray, dict[int, Any]]:
+    """Rows (n, C) with the values that are given where they know nothing, and what `Answers` takes as ranges.
 
     Raises:
         ValueError: a row knows something else.
     """
-    codes = codes.copy()
+    codes, ranges = codes.copy(), {}
     for column, value in given.values.items():
         _check_rows(schema, column, ~np.isnan(codes[:, column]) & (codes[:, column] != value))
         codes[:, column] = value
-    ranges = {}
     for column, (low, high) in given.ranges.items():
-        cells = codes[:, column]
-        known = ~np.isnan(cells)
-        _check_rows(schema, column, known & ((cells < low) | (cells > high)))
-        ranges[column] = np.where(known, -np.inf, low), np.where(known, np.inf, high)
+        _check_rows(schema, column, (codes[:, column] < low) | (codes[:, column] > high))
+        ranges[column] = low, high
+    for column, choices in given.choices.items():
+        known = ~np.isnan(codes[:, column])
+        _check_rows(schema, column, known & ~np.isin(codes[:, column], choices))
+        ranges[column] = np.isin(np.arange(len(schema.active_fields[column].categories or ())), choices)
     return codes, ranges
 
 
@@ -102,6 +110,16 @@ def _range(schema: Schema, field: Field, ends: tuple) -> tuple[float, float]:
     if not low <= high:
         raise ValueError(f"given: expected a range (low, high) of {field.name!r}, the lower end first, got {ends}")
     return low, high
+
+
+def _choices(schema: Schema, field: Field, values: Collection) -> list[float]:
+    if field.categories is None:
+        raise ValueError(
+            f"given: expected a value or a range (low, high) of {field.name!r}, which is {field.kind}, got {values!r}"
+        )
+    if not values:
+        raise ValueError(f"given: expected at least one category of {field.name!r}, got none")
+    return [_code(schema, field, value) for value in values]
 
 
 def _infinite(end: Any) -> bool:
