@@ -17,6 +17,7 @@ from pyro_priors.tables.inputs import first_frame, next_frame
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.learning import learn
 from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.templates import template
 
 
 class TableEstimator(BaseEstimator):
@@ -60,7 +61,7 @@ class TableEstimator(BaseEstimator):
         frame = first_frame(self, X)
         schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
         self._learn(schema, schema.encode(frame), sample_weight)
-        self.schema_, self.kind_ = schema, frame.kind
+        self.schema_, self.template_ = schema, template(schema, frame)
         return self
 
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -92,7 +93,7 @@ class TableEstimator(BaseEstimator):
     def _check_settings(self) -> None:
         check_count("ensemble", self.ensemble)
         if self.max_steps is not None:
-            check_count("max_steps", self.max_steps, least=0)
+            check_count("max_steps", self.max_steps)
         if not (isinstance(self.budget, Real) and 0 < self.budget < np.inf):
             raise ValueError(f"budget: expected seconds above 0, got {self.budget!r}")
         if isinstance(self.also_missing, str):

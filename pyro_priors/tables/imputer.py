@@ -51,7 +51,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             binary, constant, identifier, text.
         also_missing: further spellings of a missing cell.
         budget: seconds of a fit, about; turned into steps that `max_steps` repeats exactly.
-        max_steps: steps of the last fit, instead of a time; 0 leaves the law where it starts.
+        max_steps: of each law's fit, instead of a time: that of a record repeats its fit.
         ensemble: laws, each learned from rows weighed at random (a Bayesian bootstrap), that answer together: the
             uncertainty of the parameters is then part of every answer.
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
@@ -116,7 +116,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         frame, codes, ranges = self._rows(X, given, n)
         draws = self._answers().draws(codes, 1 if frame is None else n, self._generator(random_state), ranges)
         if frame is None:
-            return self.schema_.table(draws[0], like=self.kind_)
+            return self.schema_.table(draws[0], like=self.template_)
         return [self.schema_.restore(frame, draw) for draw in draws]
 
     def interval(self, X: Any, level: float = 0.9, given: Mapping[str, Any] | None = None) -> Interval:

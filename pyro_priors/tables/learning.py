@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from pyro_priors.tables.fitting import fit_table
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.schema import Schema
-from pyro_priors.tables.weighing import check_weights, distinct_rows
+from pyro_priors.tables.weighing import check_weights, ordered_rows
 
 
 def learn(
@@ -32,7 +32,7 @@ def learn(
     References:
         Rubin, "The Bayesian bootstrap", Annals of Statistics 9(1), 1981.
     """
-    codes, weights = distinct_rows(codes, check_weights(sample_weight, len(codes)))
+    codes, weights = ordered_rows(codes, check_weights(sample_weight, len(codes)))
     if not len(codes):
         raise ValueError("X: expected a row of weight above 0 that knows something, got none")
     rng = np.random.default_rng(seed)
@@ -50,7 +50,7 @@ def learn(
                 max_steps=max_steps,
                 seed=(seed + member) % 2**31,
                 progress=progress,
-                start=None if start is None else start[member],
+                law=None if start is None else start[member],
             )
         )
     return [fit.law for fit in fits], [fit.record for fit in fits]

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 import pyro_priors
+from pyro_priors.tables import templates
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.schema import Schema
 
@@ -31,7 +32,7 @@ def save(imputer: Any, path: str | os.PathLike) -> None:
         "version": pyro_priors.__version__,
         "parameters": _parameters(imputer),
         "names": None if names is None else list(names),
-        "kind": imputer.kind_,
+        "template": templates.to_json(imputer.template_),
         "schema": imputer.schema_.to_json(),
         "records": imputer.records_,
         "laws": [law.to_json() for law in imputer.laws_],
@@ -50,8 +51,10 @@ def load(cls: type, path: str | os.PathLike) -> Any:
         ValueError: no such folder or file, one that is damaged or of another version.
     """
     made, tensors = _read(Path(path))
-    imputer = cls(**made["parameters"])
-    imputer.schema_, imputer.kind_ = Schema.from_json(made["schema"]), made["kind"]
+    parameters = made["parameters"]
+    imputer = cls(**{**parameters, "also_missing": tuple(parameters["also_missing"])})
+    imputer.schema_ = Schema.from_json(made["schema"])
+    imputer.template_ = templates.from_json(made["template"], imputer.schema_)
     imputer.n_features_in_ = len(imputer.schema_.fields)
     if made["names"] is not None:
         imputer.feature_names_in_ = np.asarray(made["names"], dtype=object)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+COPIES = 100_000  # rows that whole weights may make
+
 
 def check_weights(sample_weight: ArrayLike | None, rows: int) -> np.ndarray:
     """Weights of rows -> float64 (n,), ones for None; `ValueError` for another shape or one below 0."""
@@ -22,8 +24,8 @@ def check_weights(sample_weight: ArrayLike | None, rows: int) -> np.ndarray:
     return weights
 
 
-def distinct_rows(codes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every different row once, with the weights of its copies; sorted, so that the order of rows says nothing.
+def ordered_rows(codes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows sorted, so that their order says nothing, and what each weighs; whole weights become copies.
 
     Rows of weight 0, and those that know nothing, are left out.
 
@@ -31,16 +33,14 @@ def distinct_rows(codes: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, n
         codes (n, C), weights (n,) -> (m, C), (m,)
 
     Example:
-        >>> codes = np.array([[2.0, np.nan], [1.0, 5.0], [2.0, np.nan], [np.nan, np.nan]])
-        >>> distinct_rows(codes, np.ones(4))
-        (array([[ 1.,  5.], [ 2., nan]]), array([1., 2.]))
+        >>> codes = np.array([[2.0, np.nan], [1.0, 5.0], [np.nan, np.nan]])
+        >>> ordered_rows(codes, np.array([2.0, 1.0, 1.0]))
+        (array([[ 1.,  5.], [ 2., nan], [ 2., nan]]), array([1., 1., 1.]))
     """
     takes_part = (weights > 0) & ~np.isnan(codes).all(1)
     codes, weights = codes[takes_part] + 0.0, weights[takes_part]  # no -0.0
-    if not len(codes):
-        return codes, weights
-    order = np.lexsort(np.where(np.isnan(codes), np.inf, codes).T[::-1])
-    codes, weights = codes[order], weights[order]
-    same = ((codes[1:] == codes[:-1]) | (np.isnan(codes[1:]) & np.isnan(codes[:-1]))).all(1)
-    first = np.flatnonzero(np.concatenate([[True], ~same]))
-    return codes[first], np.add.reduceat(weights, first)
+    if (weights == np.floor(weights)).all() and weights.sum() <= max(COPIES, 2 * len(codes)):
+        codes = np.repeat(codes, weights.astype(np.int64), 0)
+        weights = np.ones(len(codes))
+    order = np.lexsort((weights, *np.where(np.isnan(codes), np.inf, codes).T[::-1]))
+    return codes[order], weights[order]
