@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyro_priors.tables.answers import Answers
 from pyro_priors.tables.schema import Schema
 
 PAIRS = 10  # that a text names
@@ -18,6 +17,8 @@ class Description(NamedTuple):
         schema: a line for every column: what it is and why.
         names: of the columns that take part, C of them.
         information: mutual information of each two in nats, ``(C, C)``, by the law.
+        measures: of the columns that take part, what `score` counts of their cells: the probability ("mass"), the
+            density, or either by the cell ("mixed").
         records: of each law's fit: what was tried and chosen, its steps, scores on cells held out and how well they
             are calibrated.
     """
@@ -25,6 +26,7 @@ class Description(NamedTuple):
     schema: list[str]
     names: list[str]
     information: np.ndarray
+    measures: list[str]
     records: list[dict[str, Any]]
 
     def __str__(self) -> str:
@@ -33,17 +35,19 @@ class Description(NamedTuple):
         if pairs:
             lines += ["Which say most of each other (nats)"]
             lines += [f"  {first} and {second}: {nats:.3f}" for first, second, nats in pairs]
+        for measure in dict.fromkeys(self.measures):
+            columns = [name for name, other in zip(self.names, self.measures, strict=True) if other == measure]
+            lines += [f"Scored by {measure}: {', '.join(columns)}"]
         for number, record in enumerate(self.records, 1):
             lines += [f"Law {number} of {len(self.records)}" if len(self.records) > 1 else "Law"]
             lines += [f"  {line}" for line in _lines(record)]
         return "\n".join(lines)
 
 
-def describe(schema: Schema, answers: Answers, records: Sequence[dict[str, Any]]) -> Description:
+def describe(schema: Schema, answers: Any, records: Sequence[dict[str, Any]]) -> Description:
     """See `Description`."""
     names = [field.name for field in schema.active_fields]
-    information = np.asarray(answers.information()) if names else np.zeros((0, 0))
-    return Description(schema.describe(), names, information, list(records))
+    return Description(schema.describe(), names, answers.information(), list(answers.measures), list(records))
 
 
 def strongest(names: Sequence[str], information: np.ndarray, count: int = PAIRS) -> list[tuple[str, str, float]]:

@@ -15,6 +15,8 @@ from pyro_priors.tables.describing import Description, describe
 from pyro_priors.tables.estimator import TableEstimator, seed_of
 from pyro_priors.tables.evidence import add_given, read_given
 from pyro_priors.tables.inputs import next_frame
+from pyro_priors.tables.nothing import NoAnswers
+from pyro_priors.tables.templates import numbers_like
 
 
 class Interval(NamedTuple):
@@ -140,8 +142,8 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         So a table whose labels are known can be scored as it is. `given` as in `sample`.
 
         Returns:
-            A table of the kind of X, ``(n, categories)``, with the categories as names; the array of `categories`
-            names those of an array.
+            A table of the kind of X, ``(n, categories)``, with the categories as names; an array where X has no names,
+            in the order of `schema_`.
 
         Raises:
             ValueError: an unknown column, or one of numbers; what is given cannot be.
@@ -152,7 +154,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         if field.categories is None:
             raise ValueError(f"column: expected a column of categories, got {column!r}, which is {field.kind}")
         frame, codes, ranges = self._rows(X, given)
-        return frame.alike(self._answers().probs(codes, place, ranges), list(field.categories))
+        return numbers_like(frame, self._answers().probs(codes, place, ranges), field.categories)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log-density of what each row knows, in the columns' own units, ``(n,)``; 0 for a row that knows nothing.
@@ -205,8 +207,8 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     def _generator(self, random_state: int | np.random.RandomState | None) -> torch.Generator:
         return torch.Generator().manual_seed(seed_of(self.random_state if random_state is None else random_state))
 
-    def _answers(self) -> Answers:
-        return Answers(self.laws_)
+    def _answers(self) -> Any:
+        return Answers(self.laws_) if self.laws_ else NoAnswers()
 
     def _place(self, column: str) -> int:
         """Where a column stands among those that take part."""

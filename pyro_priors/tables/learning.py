@@ -32,7 +32,10 @@ def learn(
     References:
         Rubin, "The Bayesian bootstrap", Annals of Statistics 9(1), 1981.
     """
-    codes, weights = ordered_rows(codes, check_weights(sample_weight, len(codes)))
+    weights = check_weights(sample_weight, len(codes))
+    if not schema.active:
+        return [], []
+    codes, weights = ordered_rows(codes, weights)
     if not len(codes):
         raise ValueError("X: expected a row of weight above 0 that knows something, got none")
     rng = np.random.default_rng(seed)

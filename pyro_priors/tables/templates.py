@@ -1,5 +1,8 @@
 """Tables without rows: the kind in which generated rows come, remembered without the data."""
 
+import csv
+import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,23 @@ def template(schema: Schema, frame: Frame) -> Frame:
     for column, field in zip(frame.columns, schema.fields, strict=True):
         known = None if field.aside or column.originals is None else dict(column.originals)
         columns.append(Column(column.name, column.sort, column.values[:0], (), column.ordered, known))
-    return frame._replace(lines=(), columns=tuple(columns), native=_empty(frame))
+    return Frame(frame.holder, frame.where, frame.unit, (), tuple(columns), _empty(frame))
+
+
+def numbers_like(frame: Frame, values: np.ndarray, names: Sequence[str]) -> Any:
+    """Numbers (n, columns) as a table of the kind of another with as many rows; an array where there are no names."""
+    if isinstance(frame.native, CsvTable):
+        written = io.StringIO()
+        writer = csv.writer(written, delimiter=frame.native.separator, lineterminator="\n")
+        writer.writerows([names, *values.tolist()])
+        return written.getvalue()
+    if frame.holder != "data frame":
+        return values
+    import narwhals.stable.v2 as nw
+
+    native = nw.from_native(frame.native, eager_only=True)
+    made = nw.from_numpy(values, schema=list(names), backend=native.implementation).to_native()
+    return made.set_axis(frame.native.index, axis=0) if hasattr(made, "iloc") else made
 
 
 def _empty(frame: Frame) -> Any:
