@@ -1,1 +1,1 @@
-"""Tables with holes: a joint law of the columns of a table, and calibrated answers from it."""
+"""Tables with gaps: what their columns are, the joint law of a row, and answers from it."""
