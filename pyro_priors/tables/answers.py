@@ -55,7 +55,7 @@ class Answers:
                     part = posterior.states(column)[missing].argmax(-1)
                 else:
                     part = posterior.number(column, missing).mean()
-                result[rows[missing], column] = part.numpy()
+                result[rows[missing.numpy()], column] = part.numpy()
         return result
 
     def quantiles(self, codes: np.ndarray, levels: Sequence[float], ranges: Ranges | None = None) -> np.ndarray:
@@ -76,7 +76,7 @@ class Answers:
                 if not self.is_states(column):
                     number = posterior.number(column, missing)
                     for place, level in enumerate(levels):
-                        result[place, rows[missing], column] = number.quantile(level).numpy()
+                        result[place, rows[missing.numpy()], column] = number.quantile(level).numpy()
         return result
 
     def probs(self, codes: np.ndarray, column: int, ranges: Ranges | None = None) -> np.ndarray:

@@ -51,7 +51,8 @@ class Cells(NamedTuple):
 @torch.no_grad()
 def log_scores(wides: Sequence[WideLaw], codes: np.ndarray) -> Tensor:
     """log p(known cells) in the columns' own units, ``(n, C) -> (n,)``: see `Answers.log_score`."""
-    return _mixed([_log_score(wide, codes) for wide in wides]) - math.log(len(wides))
+    scores = _mixed([_log_score(wide, codes) for wide in wides]) - math.log(len(wides))
+    return scores.masked_fill(torch.from_numpy(np.isnan(codes).all(1)), 0.0)
 
 
 def _log_score(wide: WideLaw, codes: np.ndarray) -> Tensor:

@@ -81,7 +81,7 @@ class HandLaw(nn.Module):
         kinds = {"v0": Vector(3, covariance), "c0": Discrete(3), "c1": Discrete(2), "c2": Discrete(2)}
         self.prior = TTLP(0, kinds, rank=rank, order="declared")
         for name, parameter in self.prior.named_parameters():
-            parameter.data = torch.randn_like(parameter) * (0.3 if "scale" in name or "factor" in name else 1.0)
+            parameter.data = torch.randn_like(parameter) * (0.3 if "scale" in name or "factor" in name else 1.5)
         self.leaves = [
             Scaled(5.0, 2.0),
             States(3),
@@ -108,7 +108,7 @@ class HandLaw(nn.Module):
 
 
 class Paths:
-    """The law as a mixture over paths of the bond: in each all variables are independent."""
+    """The law as a mixture over all paths of the bond."""
 
     def __init__(self, hand):
         law = hand.prior.double()()
@@ -116,43 +116,41 @@ class Paths:
         tables = [None if e is None else e.detach().numpy() for e in law.emissions]
         loc, factor = (x.detach().numpy() for x in law.variables.gaussians[0].triangular([0, 1, 2]))
         covariance = np.linalg.inv(factor.transpose(0, 2, 1) @ factor)
-        rank = len(initial)
-        self.parts = []
-        for path in product(range(rank), repeat=4):
-            weight = initial[path[0]] * np.prod([transitions[k, path[k], path[k + 1]] for k in range(3)])
-            self.parts.append((weight, loc[path[0]], covariance[path[0]], [tables[k][:, path[k]] for k in (1, 2, 3)]))
-        self.hand = hand
+        self.gaussians = list(zip(loc, covariance, strict=True))
+        every = np.array(list(product(range(len(initial)), repeat=4)))
+        steps = [transitions[k, every[:, k], every[:, k + 1]] for k in range(3)]
+        self.weights, self.first = initial[every[:, 0]] * np.prod(steps, 0), every[:, 0]
+        self.tables = [tables[k][:, every[:, k]] for k in (1, 2, 3)]  # (states, paths)
+
+    def _weights(self, row):
+        """Of each state of the vector, with the states that a row knows: sums over the paths that start there."""
+        weights = self.weights
+        for k, table in enumerate(self.tables):
+            if not np.isnan(row[3 + k]):
+                weights = weights * table[int(row[3 + k])]
+        return np.bincount(self.first, weights)
 
     def density(self, row):
         """p(row of scores and states), missing ones summed out."""
         row = np.asarray(row, dtype=float)
-        there = ~np.isnan(row[:3])
-        total = 0.0
-        for weight, loc, covariance, tables in self.parts:
-            value = weight
-            if there.any():
-                value *= multivariate_normal.pdf(row[:3][there], loc[there], covariance[np.ix_(there, there)])
-            for k in range(3):
-                if not np.isnan(row[3 + k]):
-                    value *= tables[k][int(row[3 + k])]
-            total += value
-        return total
+        there, weights = ~np.isnan(row[:3]), self._weights(row)
+        if not there.any():
+            return weights.sum()
+        laws = ((loc[there], covariance[np.ix_(there, there)]) for loc, covariance in self.gaussians)
+        return sum(w * multivariate_normal.pdf(row[:3][there], *law) for w, law in zip(weights, laws, strict=True))
 
     def on_grid(self, row, column, grid):
-        """`density` with a number at every point of a grid: each path's conditional Gaussian at the grid."""
+        """`density` with a number at every point of a grid: each state's conditional Gaussian there."""
         row = np.array(row, dtype=float)
         row[column] = NAN
-        there = ~np.isnan(row[:3])
+        there, weights = ~np.isnan(row[:3]), self._weights(row)
         total = np.zeros(len(grid))
-        for weight, loc, covariance, tables in self.parts:
-            value, mean, variance = weight, loc[column], covariance[column, column]
+        for weight, (loc, covariance) in zip(weights, self.gaussians, strict=True):
+            mean, variance = loc[column], covariance[column, column]
             if there.any():
                 known = covariance[np.ix_(there, there)]
                 gain = np.linalg.solve(known, covariance[there, column])
-                value *= multivariate_normal.pdf(row[:3][there], loc[there], known)
+                weight *= multivariate_normal.pdf(row[:3][there], loc[there], known)
                 mean, variance = mean + gain @ (row[:3][there] - loc[there]), variance - gain @ covariance[there, column]
-            for k in range(3):
-                if not np.isnan(row[3 + k]):
-                    value *= tables[k][int(row[3 + k])]
-            total += value * norm.pdf(grid, mean, np.sqrt(variance))
+            total += weight * norm.pdf(grid, mean, np.sqrt(variance))
         return total
