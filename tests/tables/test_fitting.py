@@ -59,10 +59,13 @@ def test_the_random_state_of_the_caller_is_left_alone():
 
 def test_the_record_is_json_and_says_what_was_tried():
     record = json.loads(json.dumps(fit_table(table(), FIELDS, **FAST).record))
-    assert record["rows"] == 300 and record["held_out"] == 60 and record["max_steps"] == 40
+    assert record["rows"] == 300
+    assert record["held_out"] == 60
+    assert record["max_steps"] == 40
     assert len(record["candidates"]) > 1
     best = max(record["candidates"], key=lambda tried: tried["score"])
-    assert record["chosen"]["rank"] == best["rank"] and record["score"] >= best["score"]
+    assert record["chosen"]["rank"] == best["rank"]
+    assert record["score"] >= best["score"]
 
 
 def test_rows_of_weight_zero_are_as_if_they_were_not_there():
@@ -79,7 +82,8 @@ def test_weights_say_how_often_a_row_counts():
     law = fit_table(codes, FIELDS, sample_weight=weight, **FAST).law
     share = float(law.law().marginal("c2").log_prob(torch.ones(1, 1, dtype=torch.float64)).exp())
     expected = weight[codes[:, 2] == 1].sum() / weight.sum()
-    assert share == pytest.approx(expected, abs=0.05) and expected > 0.85
+    assert share == pytest.approx(expected, abs=0.05)
+    assert expected > 0.85
 
 
 def test_a_law_goes_on_from_an_earlier_one():
@@ -90,7 +94,8 @@ def test_a_law_goes_on_from_an_earlier_one():
     second = fit_table(moved, FIELDS, max_steps=150, law=first).law
     assert density(second, moved) > density(first, moved) + 0.3
     assert all(torch.equal(x, first.state_dict()[name]) for name, x in before.items())
-    assert torch.equal(second.prior.order, first.prior.order) and second.to_json() == first.to_json()
+    assert torch.equal(second.prior.order, first.prior.order)
+    assert second.to_json() == first.to_json()
 
 
 X = table(gaps=0.0)[:, 0]
@@ -119,9 +124,8 @@ def test_tables_of_every_shape_have_a_law(name):
     assert not drawn.isnan().any()
     ends = np.nanmin(codes, 0) - 1e-6, np.nanmax(codes, 0) + 1e-6
     numbers = [c for c, field in enumerate(fields) if field.categories is None]
-    assert (drawn.numpy()[:, numbers] >= ends[0][numbers]).all() and (
-        drawn.numpy()[:, numbers] <= ends[1][numbers]
-    ).all()
+    assert (drawn.numpy()[:, numbers] >= ends[0][numbers]).all()
+    assert (drawn.numpy()[:, numbers] <= ends[1][numbers]).all()
 
 
 def test_many_numbers_stand_in_vectors_of_neighbours():
@@ -129,7 +133,8 @@ def test_many_numbers_stand_in_vectors_of_neighbours():
     twins = rng.normal(size=(100, 20)).repeat(2, 1) + 0.1 * rng.normal(size=(100, 40))
     fit = fit_table(twins, [NUMBER] * 40, max_steps=6)
     groups = fit.law.groups
-    assert len(groups) == 2 and sorted(c for group in groups for c in group) == list(range(40))
+    assert len(groups) == 2
+    assert sorted(c for group in groups for c in group) == list(range(40))
     together = [{c // 2 for c in group} for group in groups]
     assert len(together[0] & together[1]) <= 1
 
