@@ -1,5 +1,6 @@
 """A CSV file as a table: its columns, and the same file again, to the byte, with other cells in the gaps."""
 
+import codecs
 import os
 from array import array
 from collections import defaultdict
@@ -143,8 +144,9 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
         for row, text in zip(rows.tolist(), texts, strict=True):
             cells.setdefault(row, []).append((column, text))
     every = _quoted_columns(table)
-    written, row = [], -1
-    for raw, end in raw_rows(table.source.decode(), table.separator):
+    # A mark of the order of bytes belongs to the file: before a quote it would be a part of the first name.
+    written, row = ["\ufeff" if table.source.startswith(codecs.BOM_UTF8) else ""], -1
+    for raw, end in raw_rows(table.source.decode("utf-8-sig"), table.separator):
         if raw:
             for column, text in cells.get(row, ()):
                 always = raw[column].startswith('"') or column in every
@@ -157,7 +159,7 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
 def _quoted_columns(table: CsvTable) -> set[int]:
     """Columns whose first cell that says something stands in quotes."""
     waiting, found = set(range(len(table.header))), set()
-    rows = raw_rows(table.source.decode(), table.separator)
+    rows = raw_rows(table.source.decode("utf-8-sig"), table.separator)
     next(row for row, _ in rows if row)
     for row, _ in rows:
         for column in [column for column in waiting if row and row[column].strip().strip('"')]:
