@@ -1,0 +1,1 @@
+"""Tables with gaps: an estimator that fills them, and says how sure it is."""
