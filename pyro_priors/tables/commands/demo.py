@@ -3,10 +3,12 @@
 import csv
 import dataclasses
 import io
+import shlex
 from pathlib import Path
 
 import numpy as np
 
+from pyro_priors import command_line
 from pyro_priors.checks import check_seed
 from pyro_priors.tables.commands import impute
 from pyro_priors.tables.commands.files import write

@@ -40,9 +40,8 @@ class Impute:
     file: Annotated[tyro.conf.Positional[Path], FILE]  # CSV file, in UTF-8, with a header.
     out: Path  # CSV file to write.
     draws: int = 0  # Completed copies besides, OUT-1.csv, OUT-2.csv ...: gaps drawn (multiple imputation).
-    report: Path | None = (
-        None  # Folder for a page with pictures: gaps, dependencies, held-out calibration (by a second fit), draws.
-    )
+    # Folder for a page with pictures: gaps, dependencies, draws, and calibration on held-out cells by a second fit.
+    report: Path | None = None
     probabilities: bool = False  # Add columns NAME_probability, of the category that a gap was filled by.
     intervals: float | None = None  # Add columns NAME_low and NAME_high, of the interval of that level, such as 0.9.
     kind: tuple[str, ...] = ()  # What columns are where it is not what is found: zip=categorical age=continuous.
