@@ -38,8 +38,25 @@ def dependence_of(schema: Schema, codes: np.ndarray) -> Dependence:
         f"c{place}": Continuous(1) if field.categories is None else Discrete(max(len(field.categories), 1))
         for place, field in enumerate(schema.active_fields)
     }
-    measured = measure_dependence(torch.from_numpy(codes), Variables(kinds))
+    numbers = sum(isinstance(kind, Continuous) for kind in kinds.values())
+    leaves = (torch.zeros(numbers, 1), torch.ones(numbers, 1)) if numbers else ()
+    measured = measure_dependence(torch.from_numpy(codes), Variables(kinds, *leaves))
     return measured._replace(names=tuple(field.name for field in schema.active_fields))
+
+
+def pair_lines(dependence: Dependence, most: int) -> list[str]:
+    """The pairs of columns with most information on each other, those without any left out.
+
+    Example:
+        >>> nats = torch.tensor([[0.0, 0.25], [0.25, 0.0]])
+        >>> pair_lines(Dependence(("age", "income"), nats, (0, 1)), 5)
+        ['age and income: 0.250 nats']
+    """
+    nats, names = dependence.information.numpy(), dependence.names
+    first, second = np.triu_indices(len(names), 1)
+    order = np.argsort(-nats[first, second], kind="stable")[:most]
+    pairs = [(names[first[k]], names[second[k]], float(nats[first[k], second[k]])) for k in order]
+    return [f"{left} and {right}: {value:.3f} nats" for left, right, value in pairs if value > 0]
 
 
 def plan_lines(schema: Schema, codes: np.ndarray) -> list[str]:
@@ -56,7 +73,7 @@ def plan_lines(schema: Schema, codes: np.ndarray) -> list[str]:
     if empty:
         lines += [f"know nothing of {_some(empty)}, which are empty throughout"]
     if aside := [field.name for field in schema.fields if field.kind in ASIDE]:
-        lines += [f"leave {_some(aside)} as it stands, gaps included"]
+        lines += [f"leave as they stand, gaps included: {_some(aside)}"]
     gaps = int(np.isnan(codes).sum())
     return [*lines, f"fill {gaps:,} cells, and leave all others as they are to the byte" if gaps else "fill nothing"]
 

@@ -8,7 +8,7 @@ import tyro
 
 from pyro_priors.data.schema import read_kinds
 from pyro_priors.tables.commands.reading import checked, look
-from pyro_priors.tables.looking import dependence_of, gap_lines, plan_lines
+from pyro_priors.tables.looking import dependence_of, gap_lines, pair_lines, plan_lines
 
 FILE = tyro.conf.arg(metavar="FILE")
 
@@ -31,7 +31,6 @@ def main(config: Describe) -> None:
     frame, schema, codes = look(config.file, read_kinds(config.kind), config.missing_as)
     print(*gap_lines(config.file.name, len(frame), schema, codes), sep="\n")
     print("\nColumns", *(f"  {line}" for line in schema.describe()), sep="\n")
-    if len(schema.active) > 1:
-        print("\nWhich say most of each other")
-        print(*(f"  {line}" for line in dependence_of(schema, codes).table(config.most).splitlines()), sep="\n")
+    if pairs := pair_lines(dependence_of(schema, codes), config.most):
+        print("\nWhich say most of each other (mutual information)", *(f"  {line}" for line in pairs), sep="\n")
     print("\nWhat `impute` would do", *(f"  {line}" for line in plan_lines(schema, codes)), sep="\n")
