@@ -1,1 +1,1 @@
-"""Tables with gaps: an estimator that fills them, and says how sure it is."""
+"""Tables with gaps: a joint law of their columns, fitted to what is known, that answers what is not."""
