@@ -1,6 +1,7 @@
 """What the values of a column of numbers say of themselves: the grid they stand on, and values in excess."""
 
 import math
+from collections import Counter
 from itertools import chain
 
 import torch
@@ -11,7 +12,8 @@ from pyro_priors.tables.score_fitting import tally
 ON_GRID = 0.95  # of a column's values, each counted at most as often as the mean: more are no accident
 NEAR = 1e-3  # of a step: so near to the grid is on it
 TIED = 0.5  # different values for each row: with more, a column is continuous
-EXCESS = 0.2  # nats a row that a state of its own must save
+COMMONEST = 5  # differences between neighbours that are tried
+EXCESS = 0.25  # nats a row that a state of its own must save
 MOST_ATOMS, LEAST_ROWS = 4, 5.0
 NEIGHBOURS = 3  # different values on either side
 APART = 0.5  # of the range of all others: a value so far beyond them, and tied, stands for something else
@@ -49,15 +51,15 @@ def _steps(values: Tensor) -> set[float]:
     gaps = values.diff()
     high, low = math.ceil(math.log10(float(values[-1] - values[0]))), math.floor(math.log10(float(gaps.min())))
     decimal = [float(f"{k}e{power}") for power in range(low, high + 1) for k in (1, 2, 5)]
-    rounded = [float(f"{gap:.10g}") for gap in gaps.tolist()]
-    common = sorted(set(rounded), key=rounded.count, reverse=True)[:5] if len(rounded) < 2000 else []
+    rounded = Counter(float(f"{gap:.10g}") for gap in gaps.tolist())
+    common = [gap for gap, _ in rounded.most_common(COMMONEST)]
     return {step for step in chain(decimal, common) if step <= float(values[-1] - values[0])}
 
 
 def find_atoms(x: Tensor, weight: Tensor | None = None) -> tuple[float, ...]:
     """Values in excess, such as zeros, or 99999 for "not known": each is a state of its own, not a number among others.
 
-    A value that rows have with share q is one where that saves 0.2 nats a row at least, q log(q / e) + (1 - q) log((1 -
+    A value that rows have with share q is one where that saves 0.25 nats a row at least, q log(q / e) + (1 - q) log((1 -
     q) / (1 - e)); e, what a smooth law would give it, is the largest share of the three different values on either
     side, at an end of the range continued as a geometric law. So is one that five rows have, farther from all others
     than half of their range. The most wanted goes first, and its rows no longer count.

@@ -35,9 +35,7 @@ def forms(field: Field, x: Tensor, weight: Tensor | None = None) -> tuple[Form, 
     return (*numbers, *states)
 
 
-def fit_leaf(
-    field: Field, x: Tensor, weight: Tensor | None = None, form: Form | None = None
-) -> StateLeaf | NumberLeaf:
+def fit_leaf(field: Field, x: Tensor, weight: Tensor | None = None, form: Form | None = None) -> StateLeaf | NumberLeaf:
     """The leaf of a column.
 
     Args:

@@ -147,7 +147,9 @@ class NumberLeaf:
             return score
         state = self._state(x)
         atom = (state < len(self.atoms)).unsqueeze(-1)
-        return torch.cat([torch.where(x.isnan(), torch.nan, state).unsqueeze(-1), score.masked_fill(atom, torch.nan)], -1)
+        return torch.cat(
+            [torch.where(x.isnan(), torch.nan, state).unsqueeze(-1), score.masked_fill(atom, torch.nan)], -1
+        )
 
     def _state(self, x: Tensor) -> Tensor:
         """Which atom a number is, their count where it is none."""

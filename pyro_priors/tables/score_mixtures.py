@@ -83,9 +83,7 @@ def mixture_cdf(z: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | Non
     return (part - inside.logsumexp(-1, keepdim=True)).exp().sum(-1).clamp(max=1.0)
 
 
-def mixture_quantile(
-    level: Tensor | float, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None
-) -> Tensor:
+def mixture_quantile(level: Tensor | float, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
     """The score that a share `level` of the law lies below, within the bounds, exact to 1e-10 of the smallest scale.
 
     Newton's steps, and a halving of the bracket where they lead out of it.

@@ -37,7 +37,7 @@ class NormalScores:
         >>> scores = NormalScores([0.0, 1.0, 4.0], [-1.0, 0.0, 1.0])
         >>> z = scores.encode(torch.tensor([-1e100, 0.0, 2.0, 9.0], dtype=torch.float64))
         >>> [f"{value:.4g}" for value in z.tolist()], [f"{value:.4g}" for value in scores.decode(z).tolist()]
-        (['-919.5', '-1', '0.5179', '2.667'], ['-1e+100', '0', '2', '9'])
+        (['-920.5', '-1', '0.476', '2.667'], ['-1e+100', '0', '2', '9'])
     """
 
     def __init__(
@@ -88,9 +88,7 @@ class NormalScores:
         beyond = z - there
         line = beyond.abs()
         line = torch.where(line > LINEAR, LINEAR * ((line - LINEAR).clamp_min(0) / LINEAR).exp(), line)
-        tail = torch.where(
-            beyond > 0, self.knots[-1] + line / self.slopes[-1], self.knots[0] - line / self.slopes[0]
-        )
+        tail = torch.where(beyond > 0, self.knots[-1] + line / self.slopes[-1], self.knots[0] - line / self.slopes[0])
         return torch.where(beyond.abs() > 0, tail, result)
 
     def _pieces(self, x: Tensor, edges: Tensor) -> Piece:
