@@ -104,12 +104,30 @@ class FullGaussians(Gaussians):
     def _given(self, rows: Tensor, states: Tensor, precision: Tensor, noise: Tensor) -> Tensor:
         """What is missing from its Gaussian given what is not; what is not stays as it is."""
         missing, loc = rows.isnan(), wide(self.loc[states])
-        factor = _missing_factors(precision[states], missing)  # (b, n, n)
-        known = torch.where(missing, 0.0, wide(rows) - loc).unsqueeze(-1)
-        pull = torch.where(missing.unsqueeze(-1), precision[states] @ known, 0.0)
-        drift = torch.cholesky_solve(pull, factor)
+        factor, drift = self._drift(rows, missing, states, precision)
         spread = torch.linalg.solve_triangular(factor.mT, wide(noise).unsqueeze(-1), upper=True)
-        return torch.where(missing, (loc + (spread - drift).squeeze(-1)).to(rows), rows)
+        return torch.where(missing, (loc + spread.squeeze(-1) - drift).to(rows), rows)
+
+    def _drift(self, rows: Tensor, missing: Tensor, states: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
+        """Factors of the precisions of what is missing, and how far what is not moves its mean down: ``(b, n)``"""
+        own, loc = precision[states], wide(self.loc[states])
+        factor = _missing_factors(own, missing)  # (b, n, n)
+        known = torch.where(missing, 0.0, wide(rows) - loc).unsqueeze(-1)
+        pull = torch.where(missing.unsqueeze(-1), own @ known, 0.0)
+        return factor, torch.cholesky_solve(pull, factor).squeeze(-1)
+
+    @torch.no_grad()
+    @precisely
+    def conditional_moments(self, states: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        precision = wide(self.factor).mT @ wide(self.factor)
+        means, variances = [value.new_empty(0, self.size)], [value.new_empty(0, self.size)]
+        for rows, some in zip(*(x.split(max(1, ENTRIES // self.size**2)) for x in (value, states)), strict=True):
+            missing = rows.isnan()
+            factor, drift = self._drift(rows, missing, some, precision)
+            variance = inverse_lower(factor).square().sum(-2)
+            means.append(torch.where(missing, (wide(self.loc[some]) - drift).to(rows), rows))
+            variances.append(torch.where(missing, variance.to(rows), 0.0))
+        return torch.cat(means), torch.cat(variances)
 
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self._scale_tril().square().sum(-1).to(self.dtype)

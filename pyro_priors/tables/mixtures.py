@@ -1,0 +1,173 @@
+"""Mixtures of Gaussians over scores, one for each row of a table, each with as many components as it needs."""
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.special import log_ndtr, ndtr, ndtri
+
+from pyro_priors.ops import holds
+
+NODES = 40  # of the quadrature over a truncated Gaussian
+STEPS = 60  # halvings of an interval of scores, after which float64 has no more
+
+
+class Mixture(NamedTuple):
+    """Components of all rows one after the other: component p belongs to row ``row[p]`` and weighs ``weight[p]``.
+
+    The Gaussians may be truncated to an interval, and those of scale 0 are points.
+    """
+
+    row: Tensor  # (P,) integers
+    weight: Tensor  # (P,)
+    mean: Tensor  # (P,)
+    scale: Tensor  # (P,)
+    low: Tensor  # (P,)
+    high: Tensor  # (P,)
+
+    @classmethod
+    def of(cls, row: Tensor, weight: Tensor, mean: Tensor, scale: Tensor) -> "Mixture":
+        """Of Gaussians that nothing truncates."""
+        infinite = torch.full_like(mean, torch.inf)
+        return cls(row, weight, mean, scale, -infinite, infinite)
+
+    @classmethod
+    def join(cls, parts: "list[Mixture]") -> "Mixture":
+        """The components of several."""
+        return cls(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+    def times(self, factor: Tensor) -> "Mixture":
+        """All weights of a row times its factor, ``(n,)``."""
+        return self._replace(weight=self.weight * factor[self.row])
+
+    def total(self, x: Tensor, count: int) -> Tensor:
+        """Sums over the components of each row, weighted: ``(P,) -> (count,)``"""
+        return x.new_zeros(count).index_add(0, self.row, self.weight * x)
+
+    def whole(self, count: int) -> Tensor:
+        """The weight of each row: ``-> (count,)``"""
+        return self.total(torch.ones_like(self.weight), count)
+
+    def points(self) -> "Mixture":
+        """The same with points for Gaussians that are truncated, by quadrature: for means of any function."""
+        if not self._is_cut():
+            return self
+        cut = (self.low.isfinite() | self.high.isfinite()) & (self.scale > 0)
+        some = Mixture(*(x[cut] for x in self))
+        nodes, log_weights = truncated_nodes(some.mean, some.scale, some.low, some.high)
+        weight = some.weight.unsqueeze(-1) * (log_weights - log_weights.logsumexp(-1, keepdim=True)).exp()
+        row = some.row.unsqueeze(-1).expand_as(nodes).flatten()
+        there = Mixture.of(row, weight.flatten(), nodes.flatten(), torch.zeros_like(weight).flatten())
+        return Mixture.join([Mixture(*(x[~cut] for x in self)), there])
+
+    def cdf(self, score: Tensor) -> Tensor:
+        """Weight below a score of each row, included: ``(n,) -> (n,)``"""
+        return self.total(self._below(score[self.row]), len(score))
+
+    def _below(self, z: Tensor) -> Tensor:
+        point = self.scale == 0
+        scale = torch.where(point, 1.0, self.scale)
+        if self._is_cut():
+            below = truncated_cdf(*((x - self.mean) / scale for x in (z, self.low, self.high)))
+        else:
+            below = ndtr((z - self.mean) / scale)
+        return torch.where(point, (z >= self.mean).to(below), below)
+
+    def _is_cut(self) -> bool:
+        return holds((self.low.isfinite() | self.high.isfinite()).any())
+
+    def quantile(self, level: Tensor) -> Tensor:
+        """The score of each row below which a share of its whole weight lies, within 1e-9 of scores: ``(n,) -> (n,)``
+
+        Infinite where no component says otherwise, for levels 0 and 1.
+        """
+        count = len(level)
+        goal = level * self.whole(count)
+        reach = 40.0 * self.scale  # a double has nothing beyond
+        low = _extreme(torch.maximum(self.mean - reach, self.low), self.row, count, "amin") - 1.0
+        high = _extreme(torch.minimum(self.mean + reach, self.high), self.row, count, "amax") + 1.0
+        for _ in range(STEPS):
+            middle = 0.5 * (low + high)
+            above = self.cdf(middle) >= goal
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return high
+
+
+def pick(row: Tensor, weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """The place of one component of each of `count` rows, drawn by its weight, 0 for a row without: ``-> (count,)``"""
+    noise = torch.rand(len(row), generator=generator, dtype=weight.dtype).clamp_min(1e-300)
+    race = torch.where(weight > 0, -noise.log() / weight, torch.inf)  # the first arrival of exponential clocks
+    first = _extreme(race, row, count, "amin")
+    winner = (race == first[row]).nonzero()[:, 0]
+    return torch.zeros(count, dtype=torch.long).index_copy(0, row[winner], winner)
+
+
+def _extreme(x: Tensor, row: Tensor, count: int, how: str) -> Tensor:
+    return x.new_zeros(count).scatter_reduce(0, row, x, how, include_self=False)
+
+
+def truncated_cdf(z: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """P(Z <= z) of a standard Gaussian between bounds, exact in its tails."""
+    flip = low > 0  # there the other tail has the digits
+    a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
+    x = torch.where(flip, -z, z)
+    x = torch.minimum(torch.maximum(x, a), b)
+    share = (log_mass(a, x) - log_mass(a, b)).exp()
+    return torch.where(flip, 1 - share, share)
+
+
+def log_mass(low: Tensor, high: Tensor) -> Tensor:
+    """log P(low < Z <= high) of a standard Gaussian, exact in its tails: -inf where the interval is empty."""
+    flip = low > 0
+    a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
+    top, bottom = log_ndtr(b), log_ndtr(a)
+    narrow = (b - a) < 1e-5  # the density in the middle, where a difference would lose digits
+    inside = torch.where(narrow, -1.0, bottom - top)
+    wide_mass = top + (-torch.expm1(inside)).log()
+    middle = torch.where(narrow, 0.5 * (a + b), 0.0)
+    slim = (b - a).clamp_min(0.0).log() - 0.5 * middle.square() - 0.5 * math.log(2 * math.pi)
+    return torch.where(b > a, torch.where(narrow, slim, wide_mass), -torch.inf)
+
+
+def truncated_quantile(level: Tensor, mean: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """The inverse of `truncated_cdf`, for Gaussians of any mean and scale; of scale 0 their mean. All of one shape."""
+    point = scale == 0
+    width = torch.where(point, 1.0, scale)
+    bounds = (low - mean) / width, (high - mean) / width
+    flip = bounds[0] > 0  # there the other tail has the digits
+    a, b = torch.where(flip, -bounds[1], bounds[0]), torch.where(flip, -bounds[0], bounds[1])
+    share, below, above = torch.where(flip, 1 - level, level), ndtr(a), ndtr(b)
+    z = torch.where(above > 0, ndtri(below + share * (above - below)), b)  # at its end where floats see no more
+    z = torch.minimum(torch.maximum(z, a), b)
+    return torch.where(point, mean, mean + width * torch.where(flip, -z, z))
+
+
+def reach_of(low: Tensor, high: Tensor, drop: float = 74.0) -> tuple[Tensor, Tensor]:
+    """The part of an interval where a standard Gaussian is not smaller than exp(-drop / 2) times its largest there."""
+    mode = torch.zeros_like(low).maximum(low).minimum(high)
+    far = (mode.square() + drop).sqrt()
+    return torch.maximum(low, -far), torch.minimum(high, far)
+
+
+def truncated_nodes(mean: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores and log-weights that integrate against a Gaussian over an interval: ``(P,) -> (P, NODES)`` each.
+
+    The weights sum to the probability of the interval, as near as the quadrature comes to it.
+    """
+    bottom, top = reach_of((low - mean) / scale, (high - mean) / scale, 50.0)
+    x, w = legendre(NODES)
+    half = 0.5 * (top - bottom).unsqueeze(-1)
+    z = 0.5 * (top + bottom).unsqueeze(-1) + half * x
+    log_weights = w.log() + half.log() - 0.5 * z.square() - 0.5 * math.log(2 * math.pi)
+    nodes = mean.unsqueeze(-1) + scale.unsqueeze(-1) * z
+    return nodes.maximum(low.unsqueeze(-1)).minimum(high.unsqueeze(-1)), log_weights
+
+
+@lru_cache
+def legendre(count: int) -> tuple[Tensor, Tensor]:
+    """Nodes and weights of Gauss and Legendre over (-1, 1)."""
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return torch.from_numpy(nodes), torch.from_numpy(weights)
