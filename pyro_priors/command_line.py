@@ -42,14 +42,18 @@ def _line(box: str) -> str:
     """What a box of tyro says, in a line; other texts as they are.
 
     Example:
-        >>> _line("╭─ Options ─╮\\n│ Missing:  │\\n│   --out   │\\n│ ───────── │\\n│ For help  │\\n╰───────────╯")
+        >>> _line(" Options\\n ---------\\n  Missing:\\n    --out\\n  -------\\n  For help ...\\n")
         'error: Missing: --out\\n'
     """
-    if not box.lstrip().startswith("╭"):
+    lines = [line.strip("│╭╮╰╯+| ") for line in re.sub("\\x1b\\[[0-9;]*m", "", box).splitlines()]
+    lines = [line for line in lines if line]
+    rules = [place for place, line in enumerate(lines) if re.fullmatch("[─-]{5,}", line)]
+    if not rules:
         return box
-    lines = [line.strip("│ ") for line in re.sub("\x1b\\[[0-9;]*m", "", box).splitlines()[1:]]
-    end = next((k for k, line in enumerate(lines) if line.startswith(("──", "╰", "Got errors"))), len(lines))
-    return f"error: {' '.join(' '.join(lines[:end]).split())}\n"
+    # A title, alone or in the upper edge, what is wrong, a rule, and where help is.
+    begin, end = (2, rules[1]) if rules[0] == 1 and len(rules) > 1 else (1, rules[0])
+    wrong = " ".join(" ".join(lines[begin:end]).split())
+    return f"error: {wrong.partition(' Got errors:')[0]}\n"
 
 
 def gathered(kind: Any, flags: Sequence[str]) -> list[str]:

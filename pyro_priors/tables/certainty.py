@@ -20,30 +20,34 @@ class Certainty(NamedTuple):
     level: float | None = None
 
 
-def certainty_names(schema: Schema, wanted: Certainty) -> list[str]:
-    """Names of the columns to be added, in the order of the table.
+def certainty_names(schema: Schema, codes: np.ndarray, wanted: Certainty) -> list[str]:
+    """Names of the columns to be added, in the order of the table: of those that have gaps.
 
     Raises:
-        UserError: what is wanted is of a kind of columns that the table has none of.
+        UserError: what is wanted is of a kind of columns that have no gaps in the table.
     """
+    gaps = np.isnan(codes).any(0)
+    fields = [field for field, some in zip(schema.active_fields, gaps, strict=True) if some]
+    numbers = [field for field in fields if field.categories is None]
+    if wanted.probabilities and len(numbers) == len(fields):
+        raise UserError("probabilities: expected a column of categories with gaps, got none")
+    if wanted.level is not None and not numbers:
+        raise UserError("intervals: expected a column of numbers with gaps, got none")
     names = []
-    for field in schema.active_fields:
+    for field in fields:
         if field.categories is not None and wanted.probabilities:
             names += [f"{field.name}_probability"]
         if field.categories is None and wanted.level is not None:
             names += [f"{field.name}_low", f"{field.name}_high"]
-    categories = [field for field in schema.active_fields if field.categories is not None]
-    if wanted.probabilities and not categories:
-        raise UserError("probabilities: expected a column of categories, got none")
-    if wanted.level is not None and len(categories) == len(schema.active_fields):
-        raise UserError("intervals: expected a column of numbers, got none")
     return names
 
 
 def certainty_columns(
     frame: Frame, schema: Schema, codes: np.ndarray, answers: Answers, wanted: Certainty
 ) -> dict[str, list[str]]:
-    """-> {name: a text for every row}, empty where the cell was known; numbers as their column writes them.
+    """Of `certainty_names`: {name: a text for every row}, empty where the cell was known.
+
+    Numbers are written as their column is.
 
     Args:
         codes: of the table with its gaps, (n, C).
@@ -52,8 +56,10 @@ def certainty_columns(
     ends = [] if wanted.level is None else _ends(frame, schema, codes, answers, wanted.level)
     for place, (column, field) in enumerate(zip(schema.active, schema.active_fields, strict=True)):
         gaps = np.flatnonzero(missing[:, place])
+        if not len(gaps):
+            continue
         if field.categories is not None and wanted.probabilities:
-            best = answers.probs(codes[gaps], place).max(-1) if len(gaps) else np.zeros(0)
+            best = answers.probs(codes[gaps], place).max(-1)
             texts = [""] * len(codes)
             for row, probability in zip(gaps, best, strict=True):
                 texts[row] = f"{probability:.4g}"
@@ -73,6 +79,6 @@ def _ends(frame: Frame, schema: Schema, codes: np.ndarray, answers: Answers, lev
     tables = []
     for end in quantiles:
         text = schema.restore(frame, np.where(np.isnan(codes), end, codes))
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=frame.separator)
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=frame.native.separator)
         tables.append([row for row in rows if row][1:])
     return tables

@@ -40,7 +40,8 @@ def write_summary(
         folder: where to.
         name: of the table.
         schema: what its columns are.
-        codes, drawn: its cells, and the same with the gaps drawn, (n, C) each.
+        codes: its cells, (n, C).
+        drawn: the same with the gaps drawn, (draws, n, C).
         answers: of the law.
         held_out: as `calibration.hold_out` gives it; None: the page says nothing of it.
     """
@@ -83,12 +84,14 @@ def _dependence(fields: Sequence[Field], information: np.ndarray) -> Section:
     first, second = np.triu_indices(len(fields), 1)
     strongest = np.argsort(-nats.numpy()[first, second], kind="stable")[:PAIRS]
     rows = [[fields[first[k]].name, fields[second[k]].name, float(nats[first[k], second[k]])] for k in strongest]
+    figure = dependence_figure(dependence)
+    figure.suptitle("Columns in an order in which neighbours say much of each other", fontsize=9)
     return Section(
         "Which columns say most of each other",
         ["Mutual information in nats, by the law that was learned: 0 where they say nothing."],
         ["column", "and column", "nats"],
         rows,
-        {"dependence": png(dependence_figure(dependence))},
+        {"dependence": png(figure)},
         {"columns": list(dependence.names), "nats": nats.tolist()},
     )
 
@@ -141,13 +144,13 @@ def _marginals(fields: Sequence[Field], codes: np.ndarray, drawn: np.ndarray) ->
         Marginal(
             fields[place].name,
             codes[~missing[:, place], place],
-            drawn[missing[:, place], place],
+            drawn[:, missing[:, place], place].ravel(),
             fields[place].categories,
         )
         for place in most
     ]
     text = (
-        "Each column's known cells, and a draw for each of its gaps. The two may differ for a good reason: cells are "
-        "missing more often where the other columns say that they are large, or of one category."
+        f"Each column's known cells, and {len(drawn)} draws for each of its gaps. The two may differ for a good reason: "
+        "a cell may be missing more often where its row says that it is large, or of one category."
     )
     return Section("Known cells, and draws for the gaps", [text], pictures={"draws": png(marginals_figure(marginals))})

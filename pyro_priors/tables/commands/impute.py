@@ -25,6 +25,7 @@ from pyro_priors.training.files import check_folder
 
 FILE = tyro.conf.arg(metavar="FILE")
 BUDGET = 60.0
+SHOWN = 5  # draws for each gap in the pictures of a report
 OF_FITS = ("kind", "missing_as", "budget", "max_steps", "ensemble")  # flags that say nothing to a law that is there
 
 
@@ -82,7 +83,7 @@ def main(config: Impute) -> None:
     if config.report is not None:
         from pyro_priors.tables.summary import write_summary  # here, since matplotlib is slow to import
 
-        drawn = answers.draws(ready.codes, 1, generator)[0]
+        drawn = answers.draws(ready.codes, SHOWN, generator)
         held_out = _held_out(ready)
         print(write_summary(config.report, config.file.name, ready.schema, ready.codes, answers, drawn, held_out))
 
@@ -128,7 +129,7 @@ def _loaded(config: Impute) -> Ready:
     imputer = load(config.model)
     schema = imputer.schema_
     frame, _, codes = look(config.file, schema=schema)
-    _check_names(config, frame, schema)
+    _check_names(config, frame, schema, codes)
     print(f"{config.model}: a law of {len(schema.active)} columns")
     return Ready(config, frame, schema, codes, imputer, None)
 
@@ -136,7 +137,7 @@ def _loaded(config: Impute) -> Ready:
 def _fitted(config: Impute) -> Ready:
     kinds = read_kinds(config.kind)
     frame, schema, codes = look(config.file, kinds, config.missing_as)
-    _check_names(config, frame, schema)
+    _check_names(config, frame, schema, codes)
     print(*schema.describe(), sep="\n")
     imputer = TableImputer(
         kinds or None,
@@ -150,7 +151,8 @@ def _fitted(config: Impute) -> Ready:
     start = time.monotonic()
     of_user(lambda: imputer.fit(frame))
     seconds = time.monotonic() - start
-    print(f"fitted in {seconds:.0f} s")
+    steps = imputer.records_[0]["max_steps"]
+    print(f"fitted in {seconds:.0f} s; --max-steps {steps} repeats it exactly")
     if config.model is not None:
         imputer.save(config.model)
         print(f"{config.model}: the law, for `--model` and `pyro-priors sample`")
@@ -165,27 +167,27 @@ def _held_out(ready: Ready) -> HeldOut | None:
     hidden = hide(ready.codes, seed)
     if not hidden.any():
         return None
-    print("a second fit, from which a tenth of the known cells are hidden, says how far such answers can be trusted")
+    print("A second fit, from which a tenth of the known cells are hidden, says how far such answers can be trusted.")
     laws, _ = learn(
         ready.schema,
         np.where(hidden, np.nan, ready.codes),
         None,
         ensemble=config.ensemble or 1,
-        budget=config.budget or BUDGET,
-        max_steps=config.max_steps,
+        budget=BUDGET,
+        max_steps=ready.imputer.records_[0]["max_steps"],
         seed=seed,
         progress=True,
     )
     return hold_out(Answers(laws), ready.schema.active_fields, ready.codes, hidden)
 
 
-def _check_names(config: Impute, frame: Frame, schema: Schema) -> None:
+def _check_names(config: Impute, frame: Frame, schema: Schema, codes: np.ndarray) -> None:
     """That columns can be added."""
     wanted = Certainty(config.probabilities, config.intervals)
-    check_added(frame.names, certainty_names(schema, wanted))
+    check_added(frame.names, certainty_names(schema, codes, wanted))
 
 
 def _with_certainty(ready: Ready, answers: Answers, text: str) -> str:
     wanted = Certainty(ready.config.probabilities, ready.config.intervals)
     columns = certainty_columns(ready.frame, ready.schema, ready.codes, answers, wanted)
-    return add_columns(text, columns, ready.frame.separator) if columns else text
+    return add_columns(text, columns, ready.frame.native.separator) if columns else text
