@@ -57,12 +57,13 @@ def _steps(values: Tensor) -> set[float]:
 
 
 def find_atoms(x: Tensor, weight: Tensor | None = None) -> tuple[float, ...]:
-    """Values in excess, such as zeros, or 99999 for "not known": each is a state of its own, not a number among others.
+    """Values in excess, such as zeros, or 99999 for "not known": each is a state of its own.
 
-    A value that rows have with share q is one where that saves 0.25 nats a row at least, q log(q / e) + (1 - q) log((1 -
-    q) / (1 - e)); e, what a smooth law would give it, is the largest share of the three different values on either
-    side, at an end of the range continued as a geometric law. So is one that five rows have, farther from all others
-    than half of their range. The most wanted goes first, and its rows no longer count.
+    A value that rows have with share q is one where that saves 0.25 nats a row at least,
+    q log(q / e) + (1 - q) log((1 - q) / (1 - e)); e, what a smooth law would give it, is the
+    largest share of the three different values on either side, at an end of the range continued as a geometric law. So
+    is one that five rows have, farther from all others than half of their range. The most wanted goes first, and its
+    rows no longer count.
 
     Shapes:
         ``x (n,)``, NaN where missing, ``weight (n,)`` -> at most four values, rising

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from pyro_priors.distributions.kinds import Continuous, Discrete
-from pyro_priors.tables.score_mixtures import Bounds, log_mass, mixture_cdf, mixture_mean, mixture_quantile
+from pyro_priors.tables.score_means import ScoreMeans
+from pyro_priors.tables.score_mixtures import Bounds, log_mass, mixture_cdf, mixture_quantile
 from pyro_priors.tables.scores import NormalScores
 
 SAME = 1e-9  # relative difference of a number and an atom, or a state's value, that are one
@@ -178,6 +180,11 @@ class NumberLeaf:
         none = x.isnan() | (self._state(x) < len(self.atoms))
         return torch.where(none, 0.0, self.scores.log_slope(x))
 
+    @cached_property
+    def _means(self) -> ScoreMeans:
+        low, high = self.scores.encode(torch.tensor([self.low, self.high], dtype=torch.float64)).tolist()
+        return ScoreMeans(self._number, low, high)
+
     def mean(
         self, w: Tensor, m: Tensor, s: Tensor, states: Tensor | None = None, bounds: Bounds | None = None
     ) -> Tensor:
@@ -186,8 +193,7 @@ class NumberLeaf:
         Shapes:
             ``w, m, s (n, K)``, ``states (n, a + 1)``: probabilities, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
         """
-        ends = self.scores.encode(torch.tensor([self.low, self.high], dtype=torch.float64)).tolist()
-        mean = mixture_mean(self._number, (ends[0], ends[1]), w, m, s, bounds)
+        mean = self._means(w, m, s, bounds)
         if states is None:
             return mean
         atoms = torch.tensor(self.atoms, dtype=torch.float64, device=mean.device)
@@ -229,7 +235,7 @@ class NumberLeaf:
         level = level.expand(torch.broadcast_shapes(level.shape, w.shape[:-1]))
         states, under, atom = states.double(), torch.zeros_like(level), torch.full_like(level, torch.nan)
         for j, value in enumerate(self.atoms):
-            upto = self.cdf(torch.full_like(level[..., :], value), w, m, s, states, bounds)
+            upto = self.cdf(torch.full_like(level, value), w, m, s, states, bounds)
             hit = (level <= upto) & (level > upto - states[:, j]) & atom.isnan()
             atom = torch.where(hit, value, atom)
             under = under + torch.where(level > upto, states[:, j], 0.0)
@@ -252,6 +258,12 @@ class NumberLeaf:
     def log_mass(self, x: Tensor, w: Tensor, m: Tensor, s: Tensor) -> Tensor:
         """Log of the probability of x at the column's resolution, of the law of scores: ``(n,)``"""
         return log_mass(w, m, s, self.cell(x))
+
+    def probs(self, values: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
+        """What of the law of scores is nearest to each of some numbers, as an ordinal's: ``values (k,)`` -> ``(n, k)``"""
+        edges = ((values[1:] + values[:-1]) / 2).double().unsqueeze(-1).expand(-1, len(w))
+        below = mixture_cdf(self.scores.encode(edges), w, m, s, bounds).mT
+        return torch.nn.functional.pad(torch.nn.functional.pad(below, (0, 1), value=1.0), (1, 0)).diff().clamp_min(0)
 
     @property
     def is_mass(self) -> bool:

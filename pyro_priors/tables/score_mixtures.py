@@ -1,24 +1,20 @@
-"""Mixtures of Gaussians over a score: probabilities of intervals, quantiles, means of what a score stands for.
+"""Mixtures of Gaussians over a score: probabilities of intervals, and quantiles.
 
 Letters in the shape comments: n rows, K Gaussians with weights w that sum to one in every row, locations m, scales s.
 """
 
-from collections.abc import Callable
+import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.special import log_ndtr
 
 NARROW = 1e-4  # half-width, in scales, from which on the density times the width is more exact than a difference
-FALL = 32.0  # by what power of e the density falls where a mean takes no more notice of it
-NODES = 48  # of a Gaussian's quadrature
-LEAST_WEIGHT = 1e-9  # of a Gaussian in a row: what is less cannot be seen in a mean
-CHUNK = 2**21  # numbers at a time
-QUANTILE_REACH = 38.0  # scales, beyond which float64 has no probabilities
-LEAST_SHARE, TOLERANCE, MOST_STEPS = 1e-300, 1e-11, 300  # of a quantile
-LOG_ROOT = 0.5 * float(np.log(2 * np.pi))
+REACH = 38.0  # scales, beyond which float64 has no probabilities
+LEAST_SHARE = 1e-16  # of a Gaussian in a row: what is less changes no quantile
+TOLERANCE, MOST_STEPS = 1e-11, 300
+LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
 class Bounds(NamedTuple):
@@ -95,33 +91,58 @@ def mixture_quantile(level: Tensor | float, w: Tensor, m: Tensor, s: Tensor, bou
         ValueError: levels outside [0, 1].
 
     Example:
-        >>> one, two = torch.ones(1, 2), torch.tensor([[-1.0, 1.0]])
-        >>> mixture_quantile(0.5, one / 2, two, one).abs().item() < 1e-9
-        True
+        >>> w, m, s = torch.full((1, 2), 0.5), torch.tensor([[-1.0, 1.0]]), torch.ones(1, 2)
+        >>> round(mixture_quantile(0.9, w, m, s).item(), 6)
+        1.849468
     """
-    level = torch.as_tensor(level, dtype=torch.float64, device=w.device)
-    if not bool(((level >= 0) & (level <= 1)).all()):
-        raise ValueError(f"level: expected levels within [0, 1], got {level}")
     w, m, s = w.double(), m.double(), s.double()
-    level = level.expand(torch.broadcast_shapes(level.shape, w.shape[:-1]))
-    shares, log_total = _shares(w, m, s, bounds)
-    low, high = _bracket(m, s, shares > LEAST_SHARE, bounds)
-    low, high, z = low.expand(level.shape), high.expand(level.shape), ((low + high) / 2).expand(level.shape)
-    for step in range(MOST_STEPS):
-        error = mixture_cdf(z, w, m, s, bounds) - level
-        low, high = torch.where(error < 0, z, low), torch.where(error < 0, high, z)
-        tolerance = TOLERANCE * (1 + z.abs())
-        if bool((high - low <= tolerance).all()):
+    levels = torch.as_tensor(level, dtype=torch.float64, device=w.device)
+    if not bool(((levels >= 0) & (levels <= 1)).all()):
+        raise ValueError(f"level: expected levels within [0, 1], got {level}")
+    levels = levels.expand(torch.broadcast_shapes(levels.shape, w.shape[:-1]))
+    w, m, s = _live(w, m, s, bounds)
+    share, log_total = shares(w, m, s, bounds)
+    low, high, z = (x.flatten().clone() for x in _bracket(levels, share, m, s, bounds))
+    open_ = torch.arange(len(z), device=z.device)  # those whose bracket is wider than allowed
+    last = high - low
+    for _ in range(MOST_STEPS):
+        rows, there = open_ % len(w), z[open_]
+        limits = None if bounds is None else Bounds(bounds.low[rows], bounds.high[rows])
+        density = mixture_density(there, w[rows], m[rows], s[rows], limits)
+        error = mixture_cdf(there, w[rows], m[rows], s[rows], limits) - levels.flatten()[open_]
+        low[open_] = a = torch.where(error < 0, there, low[open_])
+        high[open_] = b = torch.where(error < 0, high[open_], there)
+        tolerance = TOLERANCE * (1 + there.abs())
+        move = -error / density
+        newton = there + move + move.sign() * tolerance / 2  # a little beyond, so that the bracket closes
+        fast = (newton > a) & (newton < b) & (move.abs() < last[open_] / 2)
+        z[open_] = next_ = torch.where(fast, newton, (a + b) / 2)
+        last[open_] = (next_ - there).abs()
+        open_ = open_[b - a > tolerance]  # NaN of impossible bounds is no reason to go on
+        if not len(open_):
             break
-        log_density = w.log() - ((z.unsqueeze(-1) - m) / s) ** 2 / 2 - s.log() - LOG_ROOT
-        move = -error / (log_density.logsumexp(-1) - log_total).exp()
-        newton = z + 1.001 * move + move.sign() * tolerance / 4  # a little beyond, so that the bracket closes
-        inside = (newton > low) & (newton < high) & (step % 3 < 2)
-        z = torch.where(inside, newton, (low + high) / 2)
-    return z
+    return z.view(levels.shape)
 
 
-def _shares(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor | float]:
+def mixture_density(z: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
+    """The density of a score among those within the bounds: as `mixture_cdf`."""
+    log_density = w.double().log() - ((z.double().unsqueeze(-1) - m) / s) ** 2 / 2 - s.log() - LOG_ROOT
+    _, log_total = shares(w, m, s, bounds)
+    return (log_density.logsumexp(-1) - log_total).exp()
+
+
+def _live(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor, Tensor]:
+    """The Gaussians that matter to a row, as many as to the row that needs most."""
+    share, _ = shares(w, m, s, bounds)
+    count = int((share > LEAST_SHARE).sum(-1).max()) if len(w) else 1
+    if count >= w.shape[-1]:
+        return w, m, s
+    best = share.topk(max(count, 1)).indices
+    w, m, s = (x.gather(-1, best) for x in (w.expand_as(share), m.expand_as(share), s.expand_as(share)))
+    return (w / w.sum(-1, keepdim=True) if bounds is None else w), m, s
+
+
+def shares(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor | float]:
     """What of the law within the bounds each Gaussian has, ``(n, K)``, and the log of their probability ``(n,)``."""
     if bounds is None:
         return w.double(), 0.0
@@ -130,74 +151,21 @@ def _shares(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> tuple[Ten
     return (masses - total.unsqueeze(-1)).exp(), total
 
 
-def _bracket(m: Tensor, s: Tensor, live: Tensor, bounds: Bounds | None) -> tuple[Tensor, Tensor]:
-    """Between which scores all but nothing of each live Gaussian lies: ``(n,)``, ``(n,)``"""
-    if bounds is None:
-        low, high = m - QUANTILE_REACH * s, m + QUANTILE_REACH * s
+def _bracket(
+    levels: Tensor, share: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Between which scores the quantiles lie, and a first guess: ``(*, n)`` each."""
+    standard = torch.special.ndtri(levels.clamp(1e-300, 1 - 2**-53)).unsqueeze(-1)
+    if bounds is None:  # a mixture's quantile lies between those of its Gaussians
+        low = high = m + s * standard
     else:
         a, b = (end.double().unsqueeze(-1) for end in bounds)
-        low, high = ((m.minimum(b) - QUANTILE_REACH * s).maximum(a), (m.maximum(a) + QUANTILE_REACH * s).minimum(b))
-    return low.masked_fill(~live, torch.inf).amin(-1), high.masked_fill(~live, -torch.inf).amax(-1)
-
-
-def mixture_mean(
-    function: Callable[[Tensor], Tensor],
-    ends: tuple[float, float],
-    w: Tensor,
-    m: Tensor,
-    s: Tensor,
-    bounds: Bounds | None = None,
-) -> Tensor:
-    """The mean of a function of the score that is constant beyond two ends, within the bounds.
-
-    Each Gaussian that counts in its row is integrated between the ends by Gauss and Legendre's rule.
-
-    Shapes:
-        ``w, m, s (n, K)``, ``bounds`` of ``(n,)`` -> ``(n,)``; the function is of ``(*)``
-    """
-    w, m, s = w.double(), m.double(), s.double()
-    shares, _ = _shares(w, m, s, bounds)
-    rows, columns = (shares > LEAST_WEIGHT).nonzero(as_tuple=True)
-    result, total = (torch.zeros(len(w), dtype=torch.float64, device=w.device) for _ in range(2))
-    for part in torch.arange(len(rows), device=w.device).split(max(1, CHUNK // NODES)):
-        row, column = rows[part], columns[part]
-        share, loc, scale = (x[row, column] for x in (shares, m, s))
-        limits = None if bounds is None else Bounds(bounds.low.double()[row], bounds.high.double()[row])
-        result.index_add_(0, row, share * _gaussian_mean(function, ends, loc, scale, limits))
-        total.index_add_(0, row, share)
-    return result / total
-
-
-def _gaussian_mean(
-    function: Callable[[Tensor], Tensor], ends: tuple[float, float], m: Tensor, s: Tensor, bounds: Bounds | None
-) -> Tensor:
-    """The same of single Gaussians: ``m, s (n,)`` -> ``(n,)``"""
-    infinite = torch.full_like(m, torch.inf)
-    a, b = ((end - m) / s for end in bounds) if bounds is not None else (-infinite, infinite)
-    first, last = ((end - m) / s for end in ends)
-    first, last = first.clamp(a, b), last.clamp(a, b)
-    logs = torch.stack([log_interval(a, first), log_interval(first, last), log_interval(last, b)])
-    under, between, over = logs.softmax(0)
-    start, stop = _window(first, last)
-    nodes, weights = _legendre(m)
-    half = ((stop - start) / 2).unsqueeze(-1)
-    t = ((stop + start) / 2).unsqueeze(-1) + half * nodes
-    density = (weights.log() - (t - start.unsqueeze(-1)) * (t + start.unsqueeze(-1)) / 2).softmax(-1)
-    inner = (density * function(m.unsqueeze(-1) + s.unsqueeze(-1) * t)).sum(-1)
-    low, high = function(torch.tensor(ends, dtype=torch.float64, device=m.device))
-    return under * low + between * inner + over * high
-
-
-def _window(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """What of an interval counts under a standard normal law: as far as the density falls by e^-32 from its top."""
-
-    def reach(t: Tensor) -> Tensor:
-        return 2 * FALL / (t + (t**2 + 2 * FALL).sqrt())
-
-    top = torch.zeros_like(first).clamp(first, last)  # where the density is largest
-    return first.maximum(top - reach(-top.clamp(max=0))), last.minimum(top + reach(top.clamp(min=0)))
-
-
-def _legendre(like: Tensor) -> tuple[Tensor, Tensor]:
-    nodes, weights = np.polynomial.legendre.leggauss(NODES)
-    return tuple(torch.as_tensor(x, dtype=torch.float64, device=like.device) for x in (nodes, weights))
+        low, high = ((m.minimum(b) - REACH * s).maximum(a), (m.maximum(a) + REACH * s).minimum(b))
+        m = m.clamp(a, b)
+    dead = share <= LEAST_SHARE
+    low = low.masked_fill(dead, torch.inf).amin(-1).expand(levels.shape)
+    high = high.masked_fill(dead, -torch.inf).amax(-1).expand(levels.shape)
+    mean = (share * m).sum(-1)
+    spread = (share * (s**2 + (m - mean.unsqueeze(-1)) ** 2)).sum(-1).sqrt()
+    guess = mean + spread * standard.squeeze(-1)
+    return low, high, torch.where((guess > low) & (guess < high), guess, (low + high) / 2)
