@@ -29,6 +29,8 @@ def completed(prior: TTLP, rows: Tensor, width: int) -> Tensor:
 
 def patterns_of(missing: Tensor) -> Tensor:
     """Which pattern of gaps each row has, numbered: ``(n, k) -> (n,)``"""
+    if not missing.shape[1]:
+        return torch.zeros(len(missing), dtype=torch.long)
     return missing.unique(dim=0, return_inverse=True)[1]
 
 

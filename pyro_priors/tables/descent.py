@@ -36,7 +36,7 @@ class Training:
     """
 
     def __init__(self, law: TableLaw, codes: Tensor, weight: Tensor | None = None, rate: float = RATE):
-        self.law, self.codes, self.weight, self.rate = law.float(), codes, weight, rate
+        self.law, self.codes, self.weight, self.rate = law.float().requires_grad_(True), codes, weight, rate
         self.scores = sum(len(group) for group in law.vectors)
         self.rows = law.rows(codes)
         gaps = self.rows[:, : self.scores].isnan()
