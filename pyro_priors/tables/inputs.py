@@ -53,7 +53,8 @@ def _read(X: Any, fitted: Sequence[str] | None) -> tuple[Frame, Sequence[str] | 
                 "X.columns = X.columns.astype(str)"
             )
         return frame, frame.names if labels and all(texts) else None
-    return Frame.of(_array(X), fitted), None
+    array = _array(X)
+    return Frame.of(array, fitted if fitted is not None and len(fitted) == array.shape[1] else None), None
 
 
 def _array(X: Any) -> np.ndarray:
