@@ -42,7 +42,7 @@ def next_frame(estimator: Any, X: Any) -> Frame:
 
 def _read(X: Any, fitted: Sequence[str] | None) -> tuple[Frame, Sequence[str] | None]:
     """A table, and its names where it has some that are all texts."""
-    if isinstance(X, str | os.PathLike):
+    if isinstance(X, str | os.PathLike) or (isinstance(X, Frame) and X.holder == "csv"):
         frame = Frame.of(X)
         return frame, frame.names
     if hasattr(X, "columns") or hasattr(X, "column_names"):  # pandas and polars, pyarrow
