@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -17,10 +17,11 @@ from pyro_priors.data.numerals import (
     WHOLE,
     NotAlike,
     Style,
-    is_missing,
+    gaps_among,
     is_number,
     nearly_all_numbers,
     number,
+    plain_numbers,
     style_of,
 )
 from pyro_priors.data.schema import (
@@ -91,14 +92,22 @@ def decide(
     """
     if kind is not None and kind not in KINDS:
         raise UserError(f"{cells.where}: column {cells.name}: expected one of {', '.join(KINDS)}, got {kind!r}")
-    texts = [text for text in cells.texts if text not in also_missing and not is_missing(text, numbers=False)]
+    every = set(cells.texts)
+    gaps = gaps_among(every, also_missing, numbers=False)
+    texts = [text for text in cells.texts if text not in gaps]
     if not texts:
         raise UserError(
             f"{cells.where}: column {cells.name}: expected a cell that says something, got empty ones (leave it out)"
         )
-    present = [text for text in texts if not is_missing(text, numbers=True)]
+    gaps |= gaps_among(every, numbers=True)
+    present = [text for text in texts if text not in gaps]
     if kind in ASIDE:
         return _field(cells, texts, kind, _different(set(texts), "texts"))
+    if kind in (None, *NUMBERS) and (plain := plain_numbers(dict.fromkeys(present))) and max(map(abs, plain)) < LARGEST:
+        first: dict[Any, str] = {}
+        for value, text in zip(plain, dict.fromkeys(present), strict=True):
+            first.setdefault(value, text)
+        return _of_values(cells, present, kind, first, PLAIN)
     if read_dates and kind != "count" and _nearly_all_dates(present):
         return _dates(cells, present, kind)
     if kind in NUMBERS or (kind is None and nearly_all_numbers(present) and not _codes(present)):
@@ -145,9 +154,15 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
         value = number(text, style)
         if value is None or not abs(value) <= LARGEST:
             raise UserError(f"{cells.at(text)}: expected a finite number of 32 bits, got {text!r}")
-        if kind == "count" and not (value >= 0 and value == int(value)):
-            raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
         first.setdefault(value, text)
+    return _of_values(cells, texts, kind, first, style)
+
+
+def _of_values(cells: Cells, texts: Sequence[str], kind: str | None, first: dict[Any, str], style: Style) -> Field:
+    """A column of numbers: those that differ, and how each is written first."""
+    if kind == "count" and (odd := next((v for v in first if not (v >= 0 and v == int(v))), None)) is not None:
+        text = first[odd]
+        raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
     judged = judge(sorted(first), first.__getitem__, len(texts), kind)
     return _field(cells, texts, judged.kind, judged.reason, style, judged.states)
 

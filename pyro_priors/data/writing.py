@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pyro_priors.data.numerals import Style
+from pyro_priors.data.numerals import PLAIN, Style
 
 EXACT = 12  # decimals from which numbers are written as computers do: as many as they need
 
@@ -61,8 +61,13 @@ class NumberForm(NamedTuple):
 
 def form_of(texts: Iterable[str], style: Style, *, whole: bool) -> NumberForm:
     """That of numbers that are all in a style, at least one."""
+    texts = list(dict.fromkeys(texts))
+    joined = "".join(texts)
+    if style == PLAIN and not any(mark in joined for mark in "eE−"):
+        shown = [len(text) - 1 - text.find(".") if "." in text else 0 for text in texts]
+        return NumberForm(whole, min(shown), max(shown))
     least, most, scientific, mantissa, count, minus, thousands = 99, 0, 0, 0, 0, "-", style.thousands
-    for text in dict.fromkeys(texts):
+    for text in texts:
         count += 1
         body, _, exponent = text.lower().partition("e")
         decimals = len(body.partition(style.decimal)[2])

@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from pyro_priors.data.deciding import EXACT
 NUMBERS = ("number", "datetime", "date", "time", "duration")  # sorts that are float64
 EPOCH = datetime.date(1970, 1, 1).toordinal()
 DAY = datetime.timedelta(days=1)
+_NEVER_EMPTY = {str, int, bool, datetime.date, datetime.datetime, datetime.time, datetime.timedelta}
 _ARRAYS = {"b": "bool", "i": "number", "u": "number", "f": "number", "M": "datetime", "m": "duration", "U": "text"}
 
 
@@ -29,6 +30,7 @@ class Column(NamedTuple):
         texts: that differ, without blanks around them; categories in their own order.
         ordered: whether that order means something.
         originals: of texts that stand for something else, such as numbers among texts.
+        make: from a number what such cells are in a column of objects.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Column(NamedTuple):
     texts: Sequence[str] = ()
     ordered: bool = False
     originals: dict[str, Any] | None = None
+    make: Callable[[float], Any] | None = None
 
     @property
     def numeric(self) -> bool:
@@ -71,8 +74,12 @@ def from_array(where: str, name: str, array: np.ndarray) -> Column:
 
 def from_list(where: str, name: str, cells: Sequence[Any], categories: Sequence | None = None, ordered=False) -> Column:
     """A column of Python objects, of which None, NaN, NaT and pandas' NA are missing; categories in their order."""
-    empty = [is_empty(cell) for cell in cells]
-    types = {type(cell) for cell, gap in zip(cells, empty, strict=True) if not gap}
+    types = set(map(type, cells))
+    if types & _NEVER_EMPTY != types:
+        empty = [type(cell) not in _NEVER_EMPTY and is_empty(cell) for cell in cells]
+        types = {type(cell) for cell, gap in zip(cells, empty, strict=True) if not gap}
+    else:
+        empty = [False] * len(cells)
     if categories is not None:
         return _coded(name, "category", cells, empty, categories, ordered)
     if types and types <= {bool, np.bool_}:
@@ -85,7 +92,8 @@ def from_list(where: str, name: str, cells: Sequence[Any], categories: Sequence 
     whole = all(issubclass(type_, int | np.integer) for type_ in types)
     if sort == "number" and whole and np.abs(np.nan_to_num(values)).max(initial=0) > EXACT:
         return _coded(name, "text", cells, empty)  # 64 bits cannot tell it from the next
-    return from_array(where, name, values) if sort == "number" else Column(name, sort, values)
+    column = from_array(where, name, values) if sort == "number" else Column(name, sort, values)
+    return column._replace(make=_maker(where, name, sort, [cell for cell in cells if not is_empty(cell)]))
 
 
 def is_empty(cell: Any) -> bool:
@@ -134,14 +142,16 @@ def _coded(name, sort, cells, empty, categories: Sequence = (), ordered=False) -
     originals: dict[str, Any] = {text_of(cell): cell for cell in categories}
     known: dict[Any, int] = {}
     values = np.full(len(cells), -1, np.int64)
-    for row, cell in enumerate(cells):
-        if not empty[row]:
-            place = known.get((type(cell), cell))
-            if place is None:
-                text = text_of(cell)
-                place = known[type(cell), cell] = index.setdefault(text, len(index))
-                originals.setdefault(text, cell)
-            values[row] = place
+    for row, (cell, gap) in enumerate(zip(cells, empty, strict=True)):
+        if gap:
+            continue
+        key = cell if type(cell) is str else (type(cell), cell)  # True is 1 to a dictionary
+        place = known.get(key)
+        if place is None:
+            text = text_of(cell)
+            place = known[key] = index.setdefault(text, len(index))
+            originals.setdefault(text, cell)
+        values[row] = place
     alike = all(isinstance(cell, str) for cell in originals.values())
     return Column(name, sort, values, tuple(index), ordered, None if alike and sort == "text" else originals)
 
@@ -179,10 +189,8 @@ def objects(column: Column, values: Sequence) -> list[Any]:
         if column.sort == "bool":
             return [text == "True" for text in values]
         return [known.get(text, _like(text, known)) for text in values]
-    values = np.asarray(values, np.float64).tolist()
-    if column.sort == "number":
-        return [_number(value) for value in values]
-    return [_MOMENTS[column.sort](value) for value in values]
+    make = column.make or _MOMENTS.get(column.sort, float)
+    return [make(value) for value in np.asarray(values, np.float64).tolist()]
 
 
 def _like(text: str, known: Mapping[str, Any]) -> Any:
@@ -192,8 +200,23 @@ def _like(text: str, known: Mapping[str, Any]) -> Any:
     return text
 
 
-def _number(value: float) -> Any:
-    return value
+def _maker(where: str, name: str, sort: str, cells: Sequence) -> Callable[[float], Any] | None:
+    """What makes further objects of the type of these: of whole numbers, decimals, dates with a zone."""
+    types = set(map(type, cells))
+    if sort == "number" and types:
+        if all(issubclass(type_, int | np.integer) for type_ in types):
+            return round
+        if types == {Decimal}:
+            places = max(0, *(-int(cell.as_tuple().exponent) for cell in cells))
+            return lambda value: round(Decimal(repr(value)), places)
+    if sort == "datetime":
+        zones = [getattr(cell, "tzinfo", None) for cell in cells]
+        if None in zones and any(zones):
+            row = zones.index(None)
+            raise ValueError(f"{where}, column {name}: expected times that all have a zone or none, got {cells[row]}")
+        if zones and zones[0] is not None:
+            return lambda days: _moment(days).replace(tzinfo=datetime.UTC).astimezone(zones[0])
+    return None
 
 
 def _moment(days: float) -> datetime.datetime:

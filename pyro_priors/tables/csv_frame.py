@@ -1,8 +1,11 @@
 """A CSV file as a table: its columns, and the same file again, to the byte, with other cells in the gaps."""
 
+import codecs
 import os
 from array import array
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +18,7 @@ from pyro_priors.data.raw_rows import quoted, raw_rows
 from pyro_priors.tables.cells import Column
 
 SEPARATORS = (",", ";", "\t", "|")
+BLOCK = 10_000  # rows that are looked at together
 LOOKED_AT = 200  # rows that say which separator it is
 TIMES = 12  # memory that a file takes, in sizes of the file: measured on numbers that are all different
 
@@ -46,17 +50,20 @@ def read(path: str | Path) -> CsvTable:
     first, header = next(rows, (1, []))
     names = _names(path.name, first, header)
     lines = array("q")
-    counted: list[dict[str, int]] = [{} for _ in names]
+    counted: list[defaultdict[str, int]] = [defaultdict() for _ in names]
+    for known in counted:
+        known.default_factory = known.__len__  # a text that is new gets the next number
     places = [array("i") for _ in names]
-    for line, row in rows:
-        if len(row) != len(names):
-            raise UserError(
-                f"{path.name} line {line}: expected {len(names)} cells as in the header, got {len(row)} (a cell with "
-                "a separator in it stands in quotes)"
-            )
-        lines.append(line)
-        for known, place, cell in zip(counted, places, row, strict=True):
-            place.append(known.setdefault(cell, len(known)))
+    while block := list(islice(rows, BLOCK)):
+        for line, row in block:
+            if len(row) != len(names):
+                raise UserError(
+                    f"{path.name} line {line}: expected {len(names)} cells as in the header, got {len(row)} (a cell "
+                    "with a separator in it stands in quotes)"
+                )
+            lines.append(line)
+        for known, place, cells in zip(counted, places, zip(*(row for _, row in block), strict=True), strict=True):
+            place.extend(map(known.__getitem__, cells))
     if not lines:
         raise UserError(f"{path.name}: expected a header and rows, got a header alone")
     columns = [_column(*parts) for parts in zip(names, counted, places, strict=True)]
@@ -137,8 +144,9 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
         for row, text in zip(rows.tolist(), texts, strict=True):
             cells.setdefault(row, []).append((column, text))
     every = _quoted_columns(table)
-    written, row = [], -1
-    for raw, end in raw_rows(table.source.decode(), table.separator):
+    # A mark of the order of bytes belongs to the file: before a quote it would be a part of the first name.
+    written, row = ["\ufeff" if table.source.startswith(codecs.BOM_UTF8) else ""], -1
+    for raw, end in raw_rows(table.source.decode("utf-8-sig"), table.separator):
         if raw:
             for column, text in cells.get(row, ()):
                 always = raw[column].startswith('"') or column in every
@@ -151,7 +159,7 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
 def _quoted_columns(table: CsvTable) -> set[int]:
     """Columns whose first cell that says something stands in quotes."""
     waiting, found = set(range(len(table.header))), set()
-    rows = raw_rows(table.source.decode(), table.separator)
+    rows = raw_rows(table.source.decode("utf-8-sig"), table.separator)
     next(row for row, _ in rows if row)
     for row, _ in rows:
         for column in [column for column in waiting if row and row[column].strip().strip('"')]:

@@ -8,7 +8,7 @@ from pyro_priors.checks import UserError
 from pyro_priors.data import writing
 from pyro_priors.data.dates import DAY, UNITS, DateForm
 from pyro_priors.data.deciding import FEW, LARGEST, Cells, decide, judge
-from pyro_priors.data.numerals import is_missing, is_number, number
+from pyro_priors.data.numerals import gaps_among, is_number, number, plain_numbers
 from pyro_priors.data.schema import ASIDE, CATEGORIES, Field
 from pyro_priors.data.writing import EXACT, NumberForm
 from pyro_priors.tables.cells import Column, text_of
@@ -22,15 +22,16 @@ def find_field(frame: Frame, column: Column, kind: str | None, also_missing: tup
     if column.numeric:
         return _of_numbers(frame, column, kind, also_missing)
     cells = frame.cells(column)
-    present = [text for text in column.texts if text not in also_missing and not is_missing(text, numbers=False)]
-    if not present:
+    gaps = gaps_among(column.texts, also_missing, numbers=False)
+    if len(gaps) == len(column.texts):
         return nothing(column.name, len(cells.texts))
     if column.sort == "category":
         return _of_categories(cells, column, kind, also_missing)
     field = decide(cells, kind, also_missing, read_dates=True)
     if field.categories is None and not field.aside and field.form is None:
-        texts = [text for text in present if not is_missing(text, numbers=True)]
-        values = [number(text, field.style) or 0 for text in texts]
+        gaps |= gaps_among(column.texts, numbers=True)
+        texts = [text for text in column.texts if text not in gaps]
+        values = plain_numbers(texts) or [number(text, field.style) or 0 for text in texts]
         whole = all(value == int(value) for value in values)
         field = field._replace(form=writing.form_of(texts, field.style, whole=whole))
     return field

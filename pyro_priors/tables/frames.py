@@ -1,8 +1,8 @@
 """A user's table, whatever holds it: a data frame, an array, a list of rows or a CSV file."""
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Frame:
         lines: that number of each row.
         columns: its columns.
         native: the table itself; of a CSV file `csv_frame.CsvTable`.
+        codes: columns that have been read as codes, by what they were taken for.
     """
 
     holder: str
@@ -32,6 +33,7 @@ class Frame:
     lines: Sequence[int]
     columns: tuple[Column, ...]
     native: Any
+    codes: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)
 
     @staticmethod
     def of(X: Any, feature_names: Sequence[str] | None = None) -> "Frame":

@@ -11,7 +11,7 @@ from pyro_priors.data.attributes import Attribute
 from pyro_priors.data.columns import some
 from pyro_priors.data.dates import DateForm, form_of, is_date
 from pyro_priors.data.deciding import alike, alike_dates
-from pyro_priors.data.numerals import PLAIN, Style, is_missing, is_number, number
+from pyro_priors.data.numerals import PLAIN, Style, gaps_among, is_missing, is_number, number, plain_numbers
 from pyro_priors.data.schema import NUMBERS, Field
 from pyro_priors.data.writing import EXACT, NumberForm
 from pyro_priors.tables.cells import Column, text_of
@@ -36,11 +36,17 @@ def read_column(frame: Frame, column: Column, field: Field, also_missing: tuple[
     """The codes of a column, (n,); `ValueError` at the row or line of a cell that has none."""
     if column.numeric:
         return _numbers(frame, column, field, also_missing)
-    reader = _Reader(frame, column, field, also_missing)
     codes = np.full(len(column.texts) + 1, np.nan)
-    for place in np.unique(column.values).tolist():
-        if place >= 0:
-            codes[place] = reader.read(column.texts[place])
+    seen = [place for place in np.unique(column.values).tolist() if place >= 0]
+    if field.categories is None and field.style == PLAIN and not isinstance(field.form, DateForm):
+        gaps = gaps_among(column.texts, also_missing, numbers=True)
+        known = [place for place in seen if column.texts[place] not in gaps]
+        if (plain := plain_numbers(column.texts[place] for place in known)) is not None:
+            codes[known] = plain
+            return codes[column.values]
+    reader = _Reader(frame, column, field, also_missing)
+    for place in seen:
+        codes[place] = reader.read(column.texts[place])
     return codes[column.values]
 
 
@@ -92,6 +98,8 @@ def styles(frame: Frame, column: Column, field: Field, also_missing: tuple[str, 
         if all(map(is_date, texts)):
             return PLAIN, alike_dates(frame.cells(column), texts)
         return PLAIN, field.form
+    if field.style == PLAIN and plain_numbers(texts) is not None:
+        return PLAIN, None
     if all(number(text, field.style) is not None for text in texts) or not all(map(is_number, texts)):
         return field.style, None
     try:
@@ -106,7 +114,8 @@ def present(column: Column, also_missing: Sequence[str]) -> list[str]:
     """The texts of a column of numbers that say something."""
     seen = np.unique(column.values)
     texts = [column.texts[place] for place in seen.tolist() if place >= 0]
-    return [text for text in texts if text not in also_missing and not is_missing(text, numbers=True)]
+    gaps = gaps_among(texts, also_missing, numbers=True)
+    return [text for text in texts if text not in gaps]
 
 
 def _numbers(frame: Frame, column: Column, field: Field, also_missing: tuple[str, ...]) -> np.ndarray:

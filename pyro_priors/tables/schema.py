@@ -129,7 +129,10 @@ class Schema(NamedTuple):
         return np.stack(columns, 1) if columns else np.empty((len(frame), 0))
 
     def _read(self, frame: Frame, places: Sequence[int], place: int) -> np.ndarray:
-        return read_column(frame, frame.columns[places[place]], self.fields[place], self.also_missing)
+        key = places[place], self.fields[place], self.also_missing
+        if key not in frame.codes:
+            frame.codes[key] = read_column(frame, frame.columns[places[place]], self.fields[place], self.also_missing)
+        return frame.codes[key]
 
     def restore(self, frame: Frame, codes: np.ndarray, names: Sequence[str] | None = None) -> Any:
         """A table of the same kind in which missing cells are filled, and nothing else differs.
