@@ -15,7 +15,8 @@ from torch import Tensor
 
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.ops.gaussians import gap_patterns
-from pyro_priors.tables.mixtures import log_mass, truncated_nodes, truncated_quantile
+from pyro_priors.tables.mixtures import truncated_nodes, truncated_quantile
+from pyro_priors.tables.score_mixtures import log_interval
 
 DRAWS = 512  # where several numbers are bounded
 ENTRIES = 2**21  # numbers that points may take at once
@@ -50,7 +51,7 @@ def log_masses(gaussians: Gaussians, states: Tensor, value: Tensor, cut: Cut) ->
     result = value.new_zeros(len(value))
     for pairs, moments in _patterns(gaussians, states, value, cut):
         if len(moments.places) == 1:
-            result[pairs] = log_mass(*_single(moments))
+            result[pairs] = log_interval(*_single(moments))
         elif moments.places:
             for some in _pieces(len(pairs), len(moments.places)):
                 _, log_weights = _sequential(moments.at(some))
@@ -68,7 +69,7 @@ def cut_points(gaussians: Gaussians, states: Tensor, value: Tensor, cut: Cut) ->
         if len(moments.places) == 1:
             mean, scale = moments.first()
             nodes, log_weights = truncated_nodes(mean, scale, moments.low[:, 0], moments.high[:, 0])
-            exact = log_mass(*_single(moments)).unsqueeze(-1)
+            exact = log_interval(*_single(moments)).unsqueeze(-1)
             log_weights = log_weights - log_weights.logsumexp(-1, keepdim=True) + exact
             nodes = nodes.unsqueeze(-1)
         else:
@@ -139,7 +140,7 @@ def _sequential(moments: _Moments) -> tuple[Tensor, Tensor]:
         pull = moments.pull[:, i : i + 1] + (moved @ moments.factor[:, i, :i].unsqueeze(-1)).squeeze(-1)
         mean, scale = moments.loc[:, i : i + 1] - pull, moments.scale[:, i : i + 1].expand(-1, DRAWS)
         low, high = (x[:, i : i + 1].expand(-1, DRAWS) for x in (moments.low, moments.high))
-        log_weights = log_weights + log_mass((low - mean) / scale, (high - mean) / scale)
+        log_weights = log_weights + log_interval((low - mean) / scale, (high - mean) / scale)
         draws[:, :, i] = truncated_quantile(uniform[:, i].expand_as(mean), mean, scale, low, high)
     return draws, log_weights
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.completing import completed, hidden, log_density, patterns_of
+from pyro_priors.tables.completing import completed, hidden, log_density, patterns_of, roughly_completed
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.leaves import NumberLeaf
 
@@ -17,6 +17,7 @@ LAST = 0.02  # of the rate at the end
 BATCH = 256
 ROUND = 48  # steps between two completions of what is missing
 REUSED, MANY = 3, 0.05  # how often completed rows serve where many rows have a pattern of gaps of their own
+LASTING = 8  # steps that they serve at least, where there are few rows
 PSEUDO = 0.2  # rows that each state of a bond has seen
 NARROWEST = 0.01  # score that a number has left where those before it are given: nearly collinear ones are not exact
 HIDDEN, JUDGES = 0.25, 2000  # share of held-out cells that are predicted from the others; rows that they stand in
@@ -41,14 +42,15 @@ class Training:
         self.rows = law.rows(codes)
         gaps = self.rows[:, : self.scores].isnan()
         many = len(gaps) and int(patterns_of(gaps).max()) + 1 > MANY * len(gaps)
-        self.reused = REUSED if many else 1
         self.batch = min(BATCH, len(codes))
+        self.reused = max(REUSED if many else 1, -(-LASTING * self.batch // len(codes)))
         self.adam = torch.optim.Adam(law.prior.parameters(), lr=rate, betas=BETAS)
         self.batches, self.taken = self._batches(), 0
 
     def start(self) -> None:
         """Lay the chain along the rows, and set its tables and Gaussians by EM."""
-        self.law.prior.reinitialize(None, self.spread(self._drawn(len(self.codes))).float(), force=True)
+        rows = roughly_completed(self.spread(self._drawn(len(self.codes))), self.law.vectors)
+        self.law.prior.reinitialize(None, rows.float(), force=True)
         self.usual = self.law.prior.usual_states()
 
     def go_on(self) -> None:

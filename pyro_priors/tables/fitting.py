@@ -21,7 +21,12 @@ FEW, SMALL = 20, 5000  # rows below which none are held out; below which all are
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL = 48  # steps of each candidate
 LEAST, MOST = 200, 3000  # steps of the last training
-SIZES = ((1, 0, 300), (4, 0, 1000), (16, 100, 5000), (64, 1000, torch.inf))  # states of a bond, from so many rows to so many
+SIZES = (
+    (1, 0, 300),
+    (4, 0, 1000),
+    (16, 100, 5000),
+    (64, 1000, torch.inf),
+)  # states of a bond, from so many rows to so many
 PASSES = 20  # over the rows after which more steps gain nothing
 
 
@@ -109,8 +114,9 @@ class _Fitting:
         a_look = (time.perf_counter() - spent) / len(trainings)
         best = max(range(len(scores)), key=scores.__getitem__)
         training, again = trainings[best], self.before is None and len(self.held) > 0 and len(self.codes) < SMALL
-        total = self.max_steps or self._affordable(a_step, a_look, again) + trial * len(trainings)
-        steps = max(1, (total - trial * len(trainings)) // (2 if again else 1))
+        trials = trial * len(trainings)
+        total = self.max_steps or trials + max(trials, self._affordable(a_step, a_look, again))
+        steps = max(1, (total - trials) // (2 if again else 1))
         law, curve = self._descended(training, steps, again)
         tried = [{"rank": t.law.rank, "score": s} for t, s in zip(trainings, scores, strict=True)]
         self.record |= {"max_steps": total, "candidates": tried, "chosen": {"rank": law.rank, "groups": law.groups}}

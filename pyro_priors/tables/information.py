@@ -52,10 +52,10 @@ def _of_law(wide: WideLaw, count: int, seed: int) -> tuple[np.ndarray, np.ndarra
     nothing = torch.full((1, wide.width), torch.nan, dtype=torch.float64)
     alone = [_log_of(wide, wide.law.state_probs(nothing), rows, column) for column in range(size)]
     for x in range(size):
-        if not wide.places[x].is_number:
+        if wide.places[x].score is None:
             _exact(wide, x, nats, errors)
     for x in range(size):
-        if wide.places[x].is_number:
+        if wide.places[x].score is not None:
             _sampled(wide, x, rows, alone, nats, errors)
     return nats, errors
 
@@ -70,7 +70,7 @@ def _exact(wide: WideLaw, x: int, nats: np.ndarray, errors: np.ndarray) -> None:
     probs = wide.law.state_probs(rows)  # given each category, and given nothing
     own = probs[-1, place.variable, :count]
     for y, other in enumerate(wide.places):
-        if y != x and not other.is_number:
+        if y != x and other.score is None:
             table = own.unsqueeze(-1) * probs[:count, other.variable]
             ratio = probs[:count, other.variable] / probs[-1, other.variable]
             nats[x, y] = nats[y, x] = max(0.0, torch.xlogy(table, ratio).nansum().item())
@@ -87,9 +87,9 @@ def _sampled(
     probs = torch.cat([wide.law.state_probs(part) for part in known.split(max(1, CHUNK // wide.entries))])
     nothing = wide.law.state_probs(torch.full((1, wide.width), torch.nan, dtype=torch.float64))
     for y, other in enumerate(wide.places):
-        if y == x or (other.is_number and y < x):
+        if y == x or (other.score is not None and y < x):
             continue
-        if not other.is_number:
+        if other.score is None:
             given, own = probs[:, other.variable], nothing[:, other.variable]
             gains = torch.xlogy(given, given / own).nansum(-1)
         else:
@@ -105,7 +105,7 @@ def _log_of(wide: WideLaw, probs: Tensor, rows: Tensor, y: int, known: Tensor | 
     """
     place = wide.places[y]
     known = torch.full_like(rows, torch.nan) if known is None else known
-    if not place.is_number:
+    if place.score is None:
         states = probs[:, place.variable].expand(len(rows), -1)
         return states.gather(-1, rows[:, place.states].long().unsqueeze(-1))[:, 0].log()
     if place.atoms:  # both parts of it together

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.special import log_ndtr, ndtr, ndtri
 
 from pyro_priors.ops import holds
+from pyro_priors.tables.score_mixtures import log_interval
 
 NODES = 40  # of the quadrature over a truncated Gaussian
 STEPS = 60  # halvings of an interval of scores, after which float64 has no more
@@ -51,18 +52,6 @@ class Mixture(NamedTuple):
         """The weight of each row: ``-> (count,)``"""
         return self.total(torch.ones_like(self.weight), count)
 
-    def points(self) -> "Mixture":
-        """The same with points for Gaussians that are truncated, by quadrature: for means of any function."""
-        if not self._is_cut():
-            return self
-        cut = (self.low.isfinite() | self.high.isfinite()) & (self.scale > 0)
-        some = Mixture(*(x[cut] for x in self))
-        nodes, log_weights = truncated_nodes(some.mean, some.scale, some.low, some.high)
-        weight = some.weight.unsqueeze(-1) * (log_weights - log_weights.logsumexp(-1, keepdim=True)).exp()
-        row = some.row.unsqueeze(-1).expand_as(nodes).flatten()
-        there = Mixture.of(row, weight.flatten(), nodes.flatten(), torch.zeros_like(weight).flatten())
-        return Mixture.join([Mixture(*(x[~cut] for x in self)), there])
-
     def cdf(self, score: Tensor) -> Tensor:
         """Weight below a score of each row, included: ``(n,) -> (n,)``"""
         return self.total(self._below(score[self.row]), len(score))
@@ -70,14 +59,16 @@ class Mixture(NamedTuple):
     def _below(self, z: Tensor) -> Tensor:
         point = self.scale == 0
         scale = torch.where(point, 1.0, self.scale)
-        if self._is_cut():
+        if holds(self.is_cut.any()):
             below = truncated_cdf(*((x - self.mean) / scale for x in (z, self.low, self.high)))
         else:
             below = ndtr((z - self.mean) / scale)
         return torch.where(point, (z >= self.mean).to(below), below)
 
-    def _is_cut(self) -> bool:
-        return holds((self.low.isfinite() | self.high.isfinite()).any())
+    @property
+    def is_cut(self) -> Tensor:
+        """Which components are truncated, ``(P,)``."""
+        return (self.low != -torch.inf) | (self.high != torch.inf)
 
     def quantile(self, level: Tensor) -> Tensor:
         """The score of each row below which a share of its whole weight lies, within 1e-9 of scores: ``(n,) -> (n,)``
@@ -115,21 +106,8 @@ def truncated_cdf(z: Tensor, low: Tensor, high: Tensor) -> Tensor:
     a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
     x = torch.where(flip, -z, z)
     x = torch.minimum(torch.maximum(x, a), b)
-    share = (log_mass(a, x) - log_mass(a, b)).exp()
+    share = (log_interval(a, x) - log_interval(a, b)).exp()
     return torch.where(flip, 1 - share, share)
-
-
-def log_mass(low: Tensor, high: Tensor) -> Tensor:
-    """log P(low < Z <= high) of a standard Gaussian, exact in its tails: -inf where the interval is empty."""
-    flip = low > 0
-    a, b = torch.where(flip, -high, low), torch.where(flip, -low, high)
-    top, bottom = log_ndtr(b), log_ndtr(a)
-    narrow = (b - a) < 1e-5  # the density in the middle, where a difference would lose digits
-    inside = torch.where(narrow, -1.0, bottom - top)
-    wide_mass = top + (-torch.expm1(inside)).log()
-    middle = torch.where(narrow, 0.5 * (a + b), 0.0)
-    slim = (b - a).clamp_min(0.0).log() - 0.5 * middle.square() - 0.5 * math.log(2 * math.pi)
-    return torch.where(b > a, torch.where(narrow, slim, wide_mass), -torch.inf)
 
 
 def truncated_quantile(level: Tensor, mean: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> Tensor:

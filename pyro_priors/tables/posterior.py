@@ -11,6 +11,7 @@ from torch import Tensor
 from pyro_priors.tables.beliefs import LEAST, Belief
 from pyro_priors.tables.mixtures import Mixture
 from pyro_priors.tables.ranges import Allowed, evidence_of
+from pyro_priors.tables.score_mixtures import Bounds
 from pyro_priors.tables.wide_law import WideLaw
 
 STEPS = 80  # halvings of an interval of values
@@ -48,15 +49,17 @@ class Posterior:
         values, at, parts = [], [], []
         for belief, share in zip(self.members, self.shares[:, rows], strict=True):
             wide, place = belief.wide, belief.wide.places[column]
-            if not place.atoms:
+            if place.states is None:
                 parts.append(Part(wide, column, belief.score(column, rows).times(share)))
                 continue
             probs = belief.states(column)[rows] * share.unsqueeze(-1)
-            values.append(wide.atoms(column))
-            at.append(probs[:, :-1])
+            values.append(wide.values(column))
+            at.append(probs[:, : len(values[-1])])
+            if place.score is None:
+                continue
             some = (probs[:, -1] > LEAST).nonzero()[:, 0]
             if len(some):
-                given = belief.evidence.at(rows[some]).given((place.columns[0],), float(place.atoms))
+                given = belief.evidence.at(rows[some]).given((place.states,), float(place.atoms))
                 score = Belief(wide, given).score(column, torch.arange(len(some))).times(probs[some, -1])
                 parts.append(Part(wide, column, score._replace(row=some[score.row])))
         none = torch.zeros(len(rows), 0, dtype=torch.float64)
@@ -76,7 +79,19 @@ class Part(NamedTuple):
 
     def scores(self, value: Tensor) -> Tensor:
         """And back."""
-        return self.wide.leaves[self.column].score(value)
+        return self.wide.number_leaf(self.column).scores.encode(value)
+
+    def means(self) -> Tensor:
+        """Of every component, in the column's own units: ``(P,)``"""
+        mixture, leaf = self.mixture, self.wide.number_leaf(self.column)
+        result, point, cut = torch.empty_like(mixture.mean), mixture.scale == 0, mixture.is_cut
+        result[point] = self.values(mixture.mean[point])
+        for some, bounded in ((~point & ~cut, False), (~point & cut, True)):
+            if bool(some.any()):
+                mean, scale = (x[some].unsqueeze(-1) for x in (mixture.mean, mixture.scale))
+                bounds = Bounds(mixture.low[some], mixture.high[some]) if bounded else None
+                result[some] = leaf.mean(torch.ones_like(mean), mean, scale, bounds=bounds)
+        return result
 
 
 def _joined(parts: list[Part]) -> list[Part]:
@@ -103,10 +118,7 @@ class Number(NamedTuple):
         """In the column's own units, ``(n,)``."""
         result = self.at @ self.values
         for part in self.parts:
-            points = part.mixture.points()
-            leaf, shape = part.wide.leaves[part.column], (-1, 1)
-            component = leaf.mean(torch.ones_like(points.mean).view(shape), *(x.view(shape) for x in points[2:4]))
-            result = result + points.total(component, self.count)
+            result = result + part.mixture.total(part.means(), self.count)
         return result
 
     def quantile(self, level: float) -> Tensor:
@@ -156,6 +168,6 @@ def log_jacobians(wide: WideLaw, codes: np.ndarray) -> Tensor:
     for column, leaf in enumerate(wide.leaves):
         x = torch.from_numpy(codes[:, column])
         known = ~x.isnan()
-        if wide.places[column].is_number and bool(known.any()):
+        if wide.places[column].score is not None and bool(known.any()):
             result[known, column] = leaf.log_jacobian(x[known])
     return result

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pyro_priors.tables.beliefs import Evidence
 from pyro_priors.tables.cuts import Cut
+from pyro_priors.tables.score_mixtures import Bounds
 from pyro_priors.tables.wide_law import WideLaw
 
 Ranges = Mapping[int, Any]  # by column: (low, high), each a number or (n,); of states also which, (n, k) or (k,)
@@ -26,51 +27,27 @@ class WeightedDrawsWarning(UserWarning):
 
 
 class Allowed:
-    """Checked ranges for n rows: bounds of numbers, states of the others.
+    """Checked ranges for n rows.
 
     Args:
-        wide: the law, of which the columns have leaves.
+        wide: a law, of which the columns have leaves.
         ranges: as the user has them.
         count: n.
 
     Raises:
-        ValueError: a column that is not there, other shapes, a range in which nothing lies.
+        ValueError: a column that is not there, other shapes, low above high.
     """
 
     def __init__(self, wide: WideLaw, ranges: Ranges | None, count: int):
-        self.bounds: dict[int, tuple[Tensor, Tensor]] = {}  # of numbers, -inf and inf where there is none
-        self.states: dict[int, Tensor] = {}  # (n, k) which are allowed
+        self.bounds: dict[int, tuple[Tensor, Tensor]] = {}  # (n,), -inf and inf where there is none
+        self.states: dict[int, Tensor] = {}  # (n, k): which categories are allowed
         for column, given in (ranges or {}).items():
             if not 0 <= column < len(wide.places):
                 raise ValueError(f"ranges: expected columns below {len(wide.places)}, got {column}")
-            place = wide.places[column]
-            mask = np.asarray(given) if not isinstance(given, tuple) else None
-            if mask is not None and (place.is_number or mask.dtype != bool):
-                raise ValueError(f"ranges[{column}]: expected a pair (low, high), got {type(given).__name__}")
-            if mask is not None:
-                variable = place.variable
-                assert variable is not None
-                shape = (count, wide.variables.num_states[variable])
-                try:
-                    allowed = torch.from_numpy(np.broadcast_to(mask, shape).copy())
-                except ValueError:
-                    raise ValueError(f"ranges[{column}]: expected shape {shape}, got {mask.shape}") from None
-                self._keep(column, allowed)
-                continue
-            low, high = _ends(column, given, count)
-            if place.is_number:
-                self.bounds[column] = low, high
+            if isinstance(given, np.ndarray) and given.dtype == bool:
+                self.states[column] = _mask(wide, column, given, count)
             else:
-                variable = place.variable
-                assert variable is not None
-                states = torch.arange(wide.variables.num_states[variable])
-                self._keep(column, (states >= low.unsqueeze(-1)) & (states <= high.unsqueeze(-1)))
-
-    def _keep(self, column: int, allowed: Tensor) -> None:
-        if not bool(allowed.any(-1).all()):
-            row = int((~allowed.any(-1)).nonzero()[0])
-            raise ValueError(f"ranges[{column}]: expected a range with a category in it, got none in row {row}")
-        self.states[column] = allowed
+                self.bounds[column] = _ends(column, given, count)
 
     def at(self, rows: np.ndarray) -> "Allowed":
         """Those of some rows."""
@@ -79,13 +56,21 @@ class Allowed:
         part.states = {column: allowed[rows] for column, allowed in self.states.items()}
         return part
 
-    def __bool__(self) -> bool:
-        return bool(self.bounds or self.states)
+
+def _mask(wide: WideLaw, column: int, given: np.ndarray, count: int) -> Tensor:
+    place = wide.places[column]
+    if place.is_number or place.variable is None:
+        raise ValueError(f"ranges[{column}]: expected a pair (low, high) of numbers, got booleans")
+    shape = (count, wide.variables.num_states[place.variable])
+    try:
+        return torch.from_numpy(np.broadcast_to(given, shape).copy())
+    except ValueError:
+        raise ValueError(f"ranges[{column}]: expected shape {shape}, got {given.shape}") from None
 
 
 def _ends(column: int, given: Any, count: int) -> tuple[Tensor, Tensor]:
-    if len(given) != 2:
-        raise ValueError(f"ranges[{column}]: expected a pair (low, high), got {len(given)} values")
+    if not isinstance(given, Sequence) or len(given) != 2:
+        raise ValueError(f"ranges[{column}]: expected a pair (low, high), got {given!r}")
     ends = []
     for end, missing in zip(given, (-np.inf, np.inf), strict=True):
         x = np.asarray(end, dtype=float)
@@ -102,63 +87,76 @@ def evidence_of(wide: WideLaw, rows: Tensor, allowed: Allowed) -> list[Evidence]
     """What is known of rows ``(n, W)``, in branches whose sum it is: one where no number with atoms has a range.
 
     A range of a cell that is known says nothing more.
+
+    Raises:
+        ValueError: a range in which a column has no category, or too many numbers with atoms.
     """
-    weights: Tensor | None = None
-    if allowed.states:
-        weights = rows.new_zeros(len(rows), len(wide.variables), wide.states)
-        for column, mask in allowed.states.items():
-            place = wide.places[column]
-            open_rows = rows[:, place.states].isnan().unsqueeze(-1)
-            weights[:, place.variable, : mask.shape[-1]].masked_fill_(~mask & open_rows, -torch.inf)
-    first = Evidence(rows, weights, {}, torch.ones(len(rows), dtype=torch.bool))
+    evidence = Evidence(rows, None, {}, torch.ones(len(rows), dtype=torch.bool))
+    for column, mask in allowed.states.items():
+        evidence = _only(wide, evidence, column, mask)
     split = [column for column in allowed.bounds if wide.places[column].atoms]
     if len(split) > BRANCHES:
         raise ValueError(f"ranges: expected at most {BRANCHES} numbers with values in excess, got {len(split)}")
     branches = []
     for at_atoms in product(*([False, True] for _ in split)):
-        chosen = dict(zip(split, at_atoms, strict=True))
-        part = first
-        for column, (low, high) in allowed.bounds.items():
-            part = _bounded(wide, part, column, low, high, chosen.get(column))
+        chosen, part = dict(zip(split, at_atoms, strict=True)), evidence
+        for column, ends in allowed.bounds.items():
+            states, bounds = wide.leaves[column].score_range(*ends)
+            missing = rows[:, list(wide.places[column].columns)].isnan().all(-1)
+            there = missing & ((ends[0] != -torch.inf) | (ends[1] != torch.inf))
+            if column in chosen:
+                assert states is not None
+                part = _at_atom(wide, part, column, states, there, chosen[column])
+            elif states is not None:
+                part = _only(wide, part, column, states)
+            if bounds is not None and not chosen.get(column):
+                part = _bounded(wide, part, column, bounds, there)
         branches.append(part)
     return branches
 
 
-def _bounded(
-    wide: WideLaw, evidence: Evidence, column: int, low: Tensor, high: Tensor, at_atom: bool | None
+def _only(wide: WideLaw, evidence: Evidence, column: int, allowed: Tensor) -> Evidence:
+    """Evidence that leaves a column, where it is missing, only some of its states, ``(n, k)``."""
+    place, rows = wide.places[column], evidence.rows
+    missing = rows[:, place.states].isnan().unsqueeze(-1)
+    none = ~(allowed.any(-1, keepdim=True) | ~missing)
+    if bool(none.any()):
+        raise ValueError(f"ranges[{column}]: expected a range with a category in it, got one with none")
+    weights = evidence.log_weights
+    weights = rows.new_zeros(len(rows), len(wide.variables), wide.states) if weights is None else weights.clone()
+    weights[:, place.variable, : allowed.shape[-1]].masked_fill_(~allowed & missing, -torch.inf)
+    return evidence._replace(log_weights=weights)
+
+
+def _at_atom(
+    wide: WideLaw, evidence: Evidence, column: int, states: Tensor, there: Tensor, at_atom: bool
 ) -> Evidence:
-    """Evidence with the range of a number: at an atom (yes, no) where it has any."""
-    place, leaf, rows = wide.places[column], wide.leaves[column], evidence.rows
+    """Evidence of the rows in which a number is one of its atoms within its range, or in which it is none of them.
+
+    Rows without a range are in the first branch.
+    """
+    place = wide.places[column]
+    assert place.states is not None
+    if not at_atom:
+        flags = torch.where(there, float(place.atoms), evidence.rows[:, place.states])
+        return evidence.given((place.states,), flags.unsqueeze(-1))._replace(possible=evidence.possible & there)
+    inside = states[:, :-1].any(-1)
+    states = torch.where((there & inside).unsqueeze(-1), states, True)
+    states[there & inside, -1] = False
+    return _only(wide, evidence, column, states)._replace(possible=evidence.possible & (inside | ~there))
+
+
+def _bounded(wide: WideLaw, evidence: Evidence, column: int, bounds: Bounds, there: Tensor) -> Evidence:
+    """Evidence with bounds of a number's score in some rows."""
+    place, rows = wide.places[column], evidence.rows
     assert place.vector is not None
     assert place.number is not None
-    there = ((low != -torch.inf) | (high != torch.inf)) & rows[:, list(place.columns)].isnan().all(-1)
-    if at_atom is not None:
-        assert place.variable is not None
-        values = wide.atoms(column)
-        inside = (values >= low.unsqueeze(-1)) & (values <= high.unsqueeze(-1))
-        weights = evidence.log_weights
-        weights = rows.new_zeros(len(rows), len(wide.variables), wide.states) if weights is None else weights.clone()
-        some = torch.cat([inside, torch.zeros(len(rows), 1, dtype=torch.bool)], -1)
-        possible = inside.any(-1) | ~there
-        if at_atom:
-            drop = ~some & (there & inside.any(-1)).unsqueeze(-1)
-            weights[:, place.variable, : place.atoms + 1].masked_fill_(drop, -torch.inf)
-            return evidence._replace(log_weights=weights, possible=evidence.possible & possible)
-        evidence = evidence._replace(possible=evidence.possible & there)
-        flags = torch.where(there, float(place.atoms), rows[:, place.states])
-        evidence = evidence.given((place.states,), flags.unsqueeze(-1))  # pyright: ignore[reportArgumentType]
-    scores = wide.score_bounds(column, low, high)
-    bounds = [torch.where(there, z, end) for z, end in zip(scores, (-torch.inf, torch.inf), strict=True)]
-    size = len(wide.vector_columns(place.vector))
-    shape = (len(rows), size)
+    shape = (len(rows), len(wide.vector_columns(place.vector)))
     cut = evidence.cuts.get(place.vector) or Cut(rows.new_full(shape, -torch.inf), rows.new_full(shape, torch.inf))
-    ends = []
-    for end, z in zip(cut, bounds, strict=True):
-        end = end.clone()
-        end[:, place.number] = z
-        ends.append(end)
-    del leaf
-    return evidence._replace(cuts={**evidence.cuts, place.vector: Cut(*ends)})
+    cut = Cut(*(end.clone() for end in cut))
+    for end, bound, none in zip(cut, bounds, (-torch.inf, torch.inf), strict=True):
+        end[:, place.number] = torch.where(there, bound, none)
+    return evidence._replace(cuts={**evidence.cuts, place.vector: cut})
 
 
 def draws_only(evidence: Evidence, wide: WideLaw) -> Tensor:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.ops.gaussians import gap_patterns
-from pyro_priors.tables.mixtures import log_mass
 from pyro_priors.tables.posterior import log_jacobians
+from pyro_priors.tables.score_mixtures import log_interval
 from pyro_priors.tables.wide_law import WideLaw
 
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
@@ -31,7 +31,7 @@ class Cells(NamedTuple):
         for number, column in wide.numbers_of(variable):
             if wide.leaves[column].resolution:
                 x, known = torch.from_numpy(codes[:, column]), ~value[:, number].isnan()
-                bounds = wide.score_bounds(column, x[known], x[known])
+                bounds = wide.number_leaf(column).cell(x[known])
                 for end, bound in zip(ends, bounds, strict=True):
                     end[known, number] = bound
         return cls(value, *ends)
@@ -87,7 +87,7 @@ def _log_cells(cells: Cells, white: Tensor, slope: Tensor) -> Tensor:
     if not bool(slim.any()):
         return density
     low, high = (white + slope * (end - cells.value).unsqueeze(1) for end in (cells.low, cells.high))
-    mass = log_mass(torch.nan_to_num(low), torch.nan_to_num(high, 1.0))
+    mass = log_interval(torch.nan_to_num(low), torch.nan_to_num(high, 1.0))
     return torch.where(slim.unsqueeze(1), mass, density)
 
 

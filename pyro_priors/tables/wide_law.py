@@ -12,6 +12,7 @@ from pyro_priors.distributions import Discrete
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.gaussians import Gaussians
+from pyro_priors.tables.leaves import NumberLeaf, StateLeaf
 
 Measure = Literal["mass", "density", "mixed"]
 
@@ -24,15 +25,12 @@ class Place(NamedTuple):
     variable: int | None  # of the chain, to which the states belong
     vector: int | None  # variable of the chain to which the score belongs
     number: int | None  # which number of that variable
-    atoms: int  # values that have a state of their own; the state after them is "none of them"
+    atoms: int  # values in excess that have a state of their own; the state after them is "none of them"
+    is_number: bool  # whether codes are in own units, not indices of categories
 
     @property
     def columns(self) -> tuple[int, ...]:
         return tuple(c for c in (self.states, self.score) if c is not None)
-
-    @property
-    def is_number(self) -> bool:
-        return self.score is not None
 
 
 class WideLaw:
@@ -45,16 +43,17 @@ class WideLaw:
     """
 
     def __init__(self, table_law: Any):
-        self.table_law, self.leaves = table_law, list(table_law.leaves)
+        self.table_law = table_law
+        self.leaves: Sequence[StateLeaf | NumberLeaf] = table_law.leaves
         with torch.no_grad():
             self.law: ChainLaw = copy.deepcopy(table_law.prior).double().requires_grad_(False)()
         variables = self.law.variables
         self.variables, self.width = variables, variables.width
-        self.places = [self._place(table_law.columns[c]) for c in range(len(self.leaves))]
+        self.places = [self._place(leaf, places) for leaf, places in zip(self.leaves, table_law.columns, strict=True)]
         self.states = max(variables.num_states)
         self._gaussians: dict[int, Gaussians] = {}
 
-    def _place(self, columns: Sequence[int]) -> Place:
+    def _place(self, leaf: StateLeaf | NumberLeaf, columns: Sequence[int]) -> Place:
         states = score = variable = vector = number = None
         for column in columns:
             at = self.variables.variable_of[column]
@@ -62,26 +61,23 @@ class WideLaw:
                 score, vector, number = column, at, self.variables.columns_of[at].index(column)
             else:
                 states, variable = column, at
-        atoms = self.variables.num_states[variable] - 1 if variable is not None and score is not None else 0
-        return Place(states, score, variable, vector, number, atoms)
+        if isinstance(leaf, StateLeaf):
+            return Place(states, score, variable, vector, number, 0, leaf.values is not None)
+        return Place(states, score, variable, vector, number, len(leaf.atoms), True)
 
-    def atoms(self, column: int) -> Tensor:
-        """The values of a number that have states of their own, ``(a,)``."""
-        values = self.leaves[column].atoms if self.places[column].atoms else ()
-        return torch.as_tensor(values, dtype=torch.float64)
-
-    def score_bounds(self, column: int, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores between which values from low to high lie, both included: half a step of a resolution further out."""
+    def number_leaf(self, column: int) -> NumberLeaf:
+        """The leaf of a column that has a score."""
         leaf = self.leaves[column]
-        half = 0.5 * leaf.resolution if leaf.resolution else 0.0
-        ends = []
-        for end, sign in ((low, -1), (high, 1)):
-            score = leaf.score(torch.where(end.isfinite(), end + sign * half, 0.0))
-            ends.append(torch.where(end.isfinite(), score, end))
-        return ends[0], ends[1]
+        assert isinstance(leaf, NumberLeaf)
+        return leaf
+
+    def values(self, column: int) -> Tensor:
+        """What numbers the states of a column stand for, but for "none of them": ``(k,)``"""
+        leaf = self.leaves[column]
+        return leaf.numbers() if isinstance(leaf, StateLeaf) else torch.tensor(leaf.atoms, dtype=torch.float64)
 
     def decode(self, column: int, score: Tensor) -> Tensor:
-        """Values of a number that is no atom: ``(n,) -> (n,)``"""
+        """Scores in a column's own units: ``(n,) -> (n,)``"""
         parts = [score] if not self.places[column].atoms else [torch.full_like(score, self.places[column].atoms), score]
         return self.leaves[column].decode(torch.stack(parts, -1))
 
@@ -100,7 +96,7 @@ class WideLaw:
 
     def measure(self, column: int) -> Measure:
         """Whether a column's scores are probabilities or densities."""
-        if not self.places[column].is_number or self.leaves[column].resolution:
+        if self.places[column].score is None or self.leaves[column].resolution:
             return "mass"
         return "mixed" if self.places[column].atoms else "density"
 
