@@ -11,7 +11,7 @@ from pyro_priors.tables.cuts import Cut, Points, cut_points, log_masses
 from pyro_priors.tables.mixtures import Mixture, pick, truncated_quantile
 from pyro_priors.tables.wide_law import WideLaw
 
-LEAST = 1e-10  # states that weigh less are left out of means and quantiles
+LEAST = 1e-8  # states that weigh less are left out of means and quantiles
 
 
 class Evidence(NamedTuple):
