@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
+from pyro_priors.tables.blank_columns import as_fitted
 from pyro_priors.tables.frames import Frame
 
 
@@ -36,7 +37,7 @@ def next_frame(estimator: Any, X: Any) -> Frame:
         raise ValueError(
             f"X has {len(frame.names)} features, but {name} is expecting {estimator.n_features_in_} features as input"
         )
-    return frame
+    return as_fitted(frame, estimator.template_)
 
 
 def _read(X: Any, fitted: Sequence[str] | None) -> tuple[Frame, Sequence[str] | None]:

@@ -68,9 +68,8 @@ def to_json(frame: Frame) -> dict[str, Any]:
 
 def from_json(values: dict[str, Any], schema: Schema) -> Frame:
     """A table without rows; columns of a data frame whose type cannot be said in a word are objects or texts."""
-    columns = tuple(
-        Column(name, sort, np.zeros(0, np.float64), (), ordered, known) for name, sort, ordered, known in values["columns"]
-    )
+    nothing = np.zeros(0, np.float64)
+    columns = tuple(Column(name, sort, nothing, (), ordered, known) for name, sort, ordered, known in values["columns"])
     names = [column.name for column in columns]
     holder, native = values["holder"], []
     if holder == "csv":

@@ -28,7 +28,7 @@ X = table()
 
 @pytest.fixture(scope="module")
 def fitted():
-    return TableImputer(max_steps=3, random_state=4, ensemble=2, kinds={"x0": "continuous"}, also_missing=["."]).fit(X)
+    return TableImputer(max_steps=3, random_state=4, kinds={"x0": "continuous"}, also_missing=["."]).fit(X)
 
 
 @pytest.fixture
@@ -51,11 +51,20 @@ def test_the_same_answers(fitted, saved):
     assert not hasattr(again, "feature_names_in_")
 
 
+@pytest.mark.slow
+def test_an_ensemble(tmp_path):
+    fitted = TableImputer(max_steps=3, random_state=4, ensemble=2).fit(X)
+    fitted.save(tmp_path)
+    np.testing.assert_array_equal(TableImputer.load(tmp_path).transform(X), fitted.transform(X))
+
+
+@pytest.mark.slow
 def test_goes_on_from_a_file(fitted, saved):
     again = TableImputer.load(saved).partial_fit(X)
     np.testing.assert_array_equal(again.transform(X), pickle.loads(pickle.dumps(fitted)).partial_fit(X).transform(X))
 
 
+@pytest.mark.slow
 def test_names_and_kind_come_back(tmp_path):
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(X, columns=["a", "b", "c"]).astype({"a": float, "b": float})
@@ -66,6 +75,7 @@ def test_names_and_kind_come_back(tmp_path):
     pd.testing.assert_frame_equal(again.sample(n=3), fitted.sample(n=3))
 
 
+@pytest.mark.slow
 def test_loads_in_another_process(saved, fitted):
     code = (
         "from pyro_priors.tables import TableImputer\n"
@@ -76,6 +86,7 @@ def test_loads_in_another_process(saved, fitted):
     np.testing.assert_allclose(json.loads(out.stdout), fitted.score_samples(X[:3]))
 
 
+@pytest.mark.slow
 def test_over_an_older_one(fitted, saved):
     TableImputer(max_steps=2).fit(X[:, :2]).save(saved)
     assert TableImputer.load(saved).n_features_in_ == 2
@@ -112,6 +123,7 @@ def test_other_folders(saved, tmp_path):
         TableImputer.load(saved)
 
 
+@pytest.mark.slow
 def test_weights_of_another_estimator(saved, tmp_path):
     TableImputer(max_steps=2).fit(X[:, :2]).save(tmp_path / "other")
     (saved / WEIGHTS).write_bytes((tmp_path / "other" / WEIGHTS).read_bytes())
