@@ -121,7 +121,7 @@ def status_of(run: Callable[[], object]) -> int:
 
         if not isinstance(stopped, Terminated):
             raise
-        return _stopped(stopped, stopped.code)
+        return _stopped(stopped, stopped.code if isinstance(stopped.code, int) else 1)
     return 0
 
 

@@ -9,6 +9,7 @@ from pyro_priors.data.schema import ASIDE
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.modules.dependence import Dependence, measure_dependence
+from pyro_priors.tables.describing import strongest
 from pyro_priors.tables.schema import Schema
 
 ROWS = 20_000  # that dependencies are measured on; of more, some drawn evenly
@@ -39,8 +40,8 @@ def dependence_of(schema: Schema, codes: np.ndarray) -> Dependence:
         for place, field in enumerate(schema.active_fields)
     }
     numbers = sum(isinstance(kind, Continuous) for kind in kinds.values())
-    leaves = (torch.zeros(numbers, 1), torch.ones(numbers, 1)) if numbers else ()
-    measured = measure_dependence(torch.from_numpy(codes), Variables(kinds, *leaves))
+    loc, scale = (torch.zeros(numbers, 1), torch.ones(numbers, 1)) if numbers else (None, None)
+    measured = measure_dependence(torch.from_numpy(codes), Variables(kinds, loc, scale))
     return measured._replace(names=tuple(field.name for field in schema.active_fields))
 
 
@@ -52,11 +53,8 @@ def pair_lines(dependence: Dependence, most: int) -> list[str]:
         >>> pair_lines(Dependence(("age", "income"), nats, (0, 1)), 5)
         ['age and income: 0.250 nats']
     """
-    nats, names = dependence.information.numpy(), dependence.names
-    first, second = np.triu_indices(len(names), 1)
-    order = np.argsort(-nats[first, second], kind="stable")[:most]
-    pairs = [(names[first[k]], names[second[k]], float(nats[first[k], second[k]])) for k in order]
-    return [f"{left} and {right}: {value:.3f} nats" for left, right, value in pairs if value > 0]
+    pairs = strongest(dependence.names, dependence.information.numpy(), most)
+    return [f"{left} and {right}: {nats:.3f} nats" for left, right, nats in pairs if nats > 0]
 
 
 def plan_lines(schema: Schema, codes: np.ndarray) -> list[str]:

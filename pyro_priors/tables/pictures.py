@@ -144,12 +144,12 @@ def _marginal(axis: "Axes", marginal: Marginal) -> None:
             heights = np.histogram(values.clip(low, high), edges)[0] / max(len(values), 1)
             axis.stairs(heights, edges, fill=True, alpha=0.55, color=colour, label=label)
         return
-    places = np.arange(len(marginal.categories))
-    counts = [np.bincount(values.astype(int), minlength=len(places)) / max(len(values), 1) for values, *_ in parts]
+    texts = list(marginal.categories)
+    counts = [np.bincount(values.astype(int), minlength=len(texts)) / max(len(values), 1) for values, *_ in parts]
     most = np.sort(np.argsort(-counts[0], kind="stable")[:SHOWN])
     for side, (heights, (_, label, colour)) in enumerate(zip(counts, parts, strict=True)):
         axis.bar(np.arange(len(most)) + 0.4 * side - 0.2, heights[most], width=0.4, color=colour, label=label)
-    axis.set_xticks(np.arange(len(most)), [_short(marginal.categories[k]) for k in most], parse_math=False)
+    axis.set_xticks(np.arange(len(most)), [_short(texts[k]) for k in most.tolist()], parse_math=False)
     axis.tick_params(axis="x", rotation=90 if len(most) > 3 else 0)
 
 

@@ -11,6 +11,7 @@ from pyro_priors.metrics.dependence import dependence_figure
 from pyro_priors.modules.dependence import Dependence, data_order
 from pyro_priors.tables.answers import Answers
 from pyro_priors.tables.calibration import LEVELS, HeldOut
+from pyro_priors.tables.describing import strongest
 from pyro_priors.tables.pictures import (
     Marginal,
     coverage_figure,
@@ -22,7 +23,6 @@ from pyro_priors.tables.pictures import (
 from pyro_priors.tables.report import Section, write_report
 from pyro_priors.tables.schema import Schema
 
-PAIRS = 10  # that the page names
 
 
 def write_summary(
@@ -81,16 +81,13 @@ def _dependence(fields: Sequence[Field], information: np.ndarray) -> Section:
     nats = torch.from_numpy((information + information.T) / 2).clamp(min=0)
     nats.fill_diagonal_(0)
     dependence = Dependence(tuple(field.name for field in fields), nats, data_order(nats))
-    first, second = np.triu_indices(len(fields), 1)
-    strongest = np.argsort(-nats.numpy()[first, second], kind="stable")[:PAIRS]
-    rows = [[fields[first[k]].name, fields[second[k]].name, float(nats[first[k], second[k]])] for k in strongest]
     figure = dependence_figure(dependence)
     figure.suptitle("Columns in an order in which neighbours say much of each other", fontsize=9)
     return Section(
         "Which columns say most of each other",
         ["Mutual information in nats, by the law that was learned: 0 where they say nothing."],
         ["column", "and column", "nats"],
-        rows,
+        strongest(dependence.names, nats.numpy()),
         {"dependence": png(figure)},
         {"columns": list(dependence.names), "nats": nats.tolist()},
     )
@@ -150,7 +147,7 @@ def _marginals(fields: Sequence[Field], codes: np.ndarray, drawn: np.ndarray) ->
         for place in most
     ]
     text = (
-        f"Each column's known cells, and {len(drawn)} draws for each of its gaps. The two may differ for a good reason: "
-        "a cell may be missing more often where its row says that it is large, or of one category."
+        f"Each column's known cells, and {len(drawn)} draws for each of its gaps. The two may differ for a good "
+        "reason: a cell may be missing more often where its row says that it is large, or of one category."
     )
     return Section("Known cells, and draws for the gaps", [text], pictures={"draws": png(marginals_figure(marginals))})

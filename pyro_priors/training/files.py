@@ -107,6 +107,7 @@ def remove_unfinished(folder: str | os.PathLike) -> None:
 
 def _target(path: Path) -> tuple[Path, os.stat_result | None]:
     """The file that a path names, or would name, through links; what the system says of it, None: it is not there."""
+    target = path
     try:
         target = Path(os.path.realpath(path))  # of "no/such/../file" too, which the system itself does not resolve
         status = os.stat(target)

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def wines() -> tuple[list[str], np.ndarray]:
     """178 wines: names of columns, and their cells as texts, the class last."""
     from sklearn.datasets import load_wine  # here, since it is slow to import
 
-    data = load_wine()
+    data: Any = load_wine()
     numbers = [[f"{cell:g}" for cell in row] for row in data.data]
     classes = [str(data.target_names[state]) for state in data.target]
     return [*data.feature_names, "class"], np.array([[*row, name] for row, name in zip(numbers, classes, strict=True)])

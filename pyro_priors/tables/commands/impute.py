@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from pyro_priors.tables.commands.reading import checked, load, look, of_user
 from pyro_priors.tables.frames import Frame
 from pyro_priors.tables.imputer import TableImputer
 from pyro_priors.tables.learning import learn
+from pyro_priors.tables.nothing import NoAnswers
 from pyro_priors.tables.schema import Schema
 from pyro_priors.training.files import check_folder
 
@@ -54,42 +55,43 @@ class Impute:
     seed: int | None = None  # Seed of fit and draws; default 0.
 
 
-class Ready(NamedTuple):
-    """A table, what it says, and the law that answers."""
+class Table(NamedTuple):
+    """A table that was read, and what its columns are: as the law says that is there, if one is."""
 
-    config: Impute
     frame: Frame
     schema: Schema
     codes: np.ndarray
-    imputer: TableImputer
-    seconds: float | None  # of the fit, None where the law was there
+    imputer: TableImputer | None
 
 
 def main(config: Impute) -> None:
     """Fit or load, fill, write, and say what was done."""
-    fitted = _check(config)
-    ready = _loaded(config) if fitted else _fitted(config)
-    answers = Answers(ready.imputer.laws_)
+    _check(config)
+    table = _read(config)
+    gaps = int(np.isnan(table.codes).sum())
+    if not gaps and config.model is None and config.report is None:
+        for path in (config.out, *copies_of(config.out, config.draws)):
+            write(path, table.schema.restore(table.frame, table.codes))
+        print(f"{config.out}: no cell to fill, nothing was fitted")
+        return
+    imputer = _fit(config, table) if table.imputer is None else table.imputer
+    answers: Any = Answers(imputer.laws_) if imputer.laws_ else NoAnswers()
     generator = torch.Generator().manual_seed(config.seed or 0)
-    gaps = int(np.isnan(ready.codes).sum())
-    filled = answers.fill(ready.codes)
-    text = _with_certainty(ready, answers, ready.schema.restore(ready.frame, filled))
-    write(config.out, text)
+    write(config.out, _filled(config, table, answers))
     print(f"{config.out}: {gaps:,} cells filled")
     for path in copies_of(config.out, config.draws):
-        draw = answers.draws(ready.codes, 1, generator)[0]
-        write(path, ready.schema.restore(ready.frame, draw))
+        write(path, table.schema.restore(table.frame, answers.draws(table.codes, 1, generator)[0]))
         print(f"{path}: a completed copy, drawn")
     if config.report is not None:
         from pyro_priors.tables.summary import write_summary  # here, since matplotlib is slow to import
 
-        drawn = answers.draws(ready.codes, SHOWN, generator)
-        held_out = _held_out(ready)
-        print(write_summary(config.report, config.file.name, ready.schema, ready.codes, answers, drawn, held_out))
+        held_out = _held_out(config, table, imputer) if table.imputer is None else None
+        drawn = answers.draws(table.codes, SHOWN, generator)
+        print(write_summary(config.report, config.file.name, table.schema, table.codes, answers, drawn, held_out))
 
 
-def _check(config: Impute) -> bool:
-    """All that can be said before any work -> whether the law is there already."""
+def _check(config: Impute) -> None:
+    """All that can be said before any work."""
     checked("draws", config.draws, 0)
     check_seed(config.seed or 0)
     read_kinds(config.kind)
@@ -104,15 +106,14 @@ def _check(config: Impute) -> bool:
     check_outputs({"out": [config.out], "draws": copies_of(config.out, config.draws)}, [config.file])
     if config.report is not None:
         check_folder("report", config.report)
-    return config.model is not None and _is_there(config)
-
-
-def _is_there(config: Impute) -> bool:
-    """Whether `--model` names a law, beside which no flag of fits says anything."""
-    assert config.model is not None
-    if not config.model.exists():
+    if config.model is not None and not config.model.exists():
         check_folder("model", config.model)
-        return False
+    elif config.model is not None:
+        _check_beside(config)
+
+
+def _check_beside(config: Impute) -> None:
+    """Beside a law that is there no flag of fits says anything."""
     for name in OF_FITS:
         if getattr(config, name) not in (None, ()):
             raise UserError(
@@ -121,73 +122,67 @@ def _is_there(config: Impute) -> bool:
             )
     if config.seed is not None and not config.draws and config.report is None:
         raise UserError(f"seed: expected draws or a report beside a law that is fitted, got {config.seed}")
-    return True
 
 
-def _loaded(config: Impute) -> Ready:
-    assert config.model is not None
-    imputer = load(config.model)
-    schema = imputer.schema_
-    frame, _, codes = look(config.file, schema=schema)
-    _check_names(config, frame, schema, codes)
-    print(f"{config.model}: a law of {len(schema.active)} columns")
-    return Ready(config, frame, schema, codes, imputer, None)
+def _read(config: Impute) -> Table:
+    """The table, and the law if it is there."""
+    imputer = None
+    if config.model is not None and config.model.exists():
+        imputer = load(config.model)
+        print(f"{config.model}: a law of {len(imputer.schema_.active)} columns, none is fitted")
+        table = Table(*look(config.file, schema=imputer.schema_), imputer)
+    else:
+        table = Table(*look(config.file, read_kinds(config.kind), config.missing_as), None)
+        print(*table.schema.describe(), sep="\n")
+    wanted = Certainty(config.probabilities, config.intervals)
+    check_added(table.frame.names, certainty_names(table.schema, table.codes, wanted))
+    return table
 
 
-def _fitted(config: Impute) -> Ready:
-    kinds = read_kinds(config.kind)
-    frame, schema, codes = look(config.file, kinds, config.missing_as)
-    _check_names(config, frame, schema, codes)
-    print(*schema.describe(), sep="\n")
+def _fit(config: Impute, table: Table) -> TableImputer:
+    """Learn the law, and save it where that is wanted."""
     imputer = TableImputer(
-        kinds or None,
+        read_kinds(config.kind) or None,
         config.missing_as,
-        BUDGET if config.budget is None else config.budget,
+        config.budget or BUDGET,
         config.max_steps,
         config.ensemble or 1,
         random_state=config.seed or 0,
         progress=True,
     )
     start = time.monotonic()
-    of_user(lambda: imputer.fit(frame))
-    seconds = time.monotonic() - start
-    steps = imputer.records_[0]["max_steps"]
-    print(f"fitted in {seconds:.0f} s; --max-steps {steps} repeats it exactly")
+    of_user(lambda: imputer.fit(table.frame))
+    steps = "".join(f"; --max-steps {record['max_steps']} repeats it exactly" for record in imputer.records_[:1])
+    print(f"fitted in {time.monotonic() - start:.0f} s{steps}")
     if config.model is not None:
         imputer.save(config.model)
-        print(f"{config.model}: the law, for `--model` and `pyro-priors sample`")
-    return Ready(config, frame, schema, codes, imputer, seconds)
+        print(f"{config.model}: the law, for --model and `pyro-priors sample`")
+    return imputer
 
 
-def _held_out(ready: Ready) -> HeldOut | None:
-    """How a law of the same kind answers for cells that were hidden from it, None where none was fitted now."""
-    if ready.seconds is None:
-        return None
-    config, seed = ready.config, ready.config.seed or 0
-    hidden = hide(ready.codes, seed)
+def _held_out(config: Impute, table: Table, imputer: TableImputer) -> HeldOut | None:
+    """How a law of the same kind answers for cells that are hidden from it; None where none can be."""
+    hidden = hide(table.codes, config.seed or 0)
     if not hidden.any():
         return None
     print("A second fit, from which a tenth of the known cells are hidden, says how far such answers can be trusted.")
     laws, _ = learn(
-        ready.schema,
-        np.where(hidden, np.nan, ready.codes),
+        table.schema,
+        np.where(hidden, np.nan, table.codes),
         None,
         ensemble=config.ensemble or 1,
         budget=BUDGET,
-        max_steps=ready.imputer.records_[0]["max_steps"],
-        seed=seed,
+        max_steps=imputer.records_[0]["max_steps"],
+        seed=config.seed or 0,
         progress=True,
     )
-    return hold_out(Answers(laws), ready.schema.active_fields, ready.codes, hidden)
+    return hold_out(Answers(laws), table.schema.active_fields, table.codes, hidden)
 
 
-def _check_names(config: Impute, frame: Frame, schema: Schema, codes: np.ndarray) -> None:
-    """That columns can be added."""
+def _filled(config: Impute, table: Table, answers: Answers) -> str:
+    """The text of the filled file, with the columns that are wanted."""
+    frame, schema, codes, _ = table
+    text = schema.restore(frame, answers.fill(codes))
     wanted = Certainty(config.probabilities, config.intervals)
-    check_added(frame.names, certainty_names(schema, codes, wanted))
-
-
-def _with_certainty(ready: Ready, answers: Answers, text: str) -> str:
-    wanted = Certainty(ready.config.probabilities, ready.config.intervals)
-    columns = certainty_columns(ready.frame, ready.schema, ready.codes, answers, wanted)
-    return add_columns(text, columns, ready.frame.native.separator) if columns else text
+    columns = certainty_columns(frame, schema, codes, answers, wanted)
+    return add_columns(text, columns, frame.native.separator) if columns else text
