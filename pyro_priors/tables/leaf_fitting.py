@@ -71,12 +71,13 @@ def fit_leaf(field: Field, x: Tensor, weight: Tensor | None = None, form: Form |
         raise ValueError(f"x: expected a value of {field.name} that is not missing, got none")
     if form == "states":
         return StateLeaf(count, field.kind not in STATES, tuple(values.tolist()))
-    return _number_leaf(x, values, weight, form)
+    return _number_leaf(x, weight, form)
 
 
-def _number_leaf(x: Tensor, values: Tensor, weight: Tensor | None, form: Form) -> NumberLeaf:
+def _number_leaf(x: Tensor, weight: Tensor | None, form: Form) -> NumberLeaf:
     atoms = find_atoms(x, weight) if form == "atoms" else ()
     rest = x.masked_fill(torch.isin(x, torch.tensor(atoms, dtype=torch.float64)), torch.nan)
+    values, counts = tally(rest, weight)
     step = find_resolution(rest, weight)
     return NumberLeaf(
         fit_scores(rest, weight),
@@ -85,10 +86,5 @@ def _number_leaf(x: Tensor, values: Tensor, weight: Tensor | None, form: Form) -
         float(values[-1]),
         bool((values == values.round()).all()),
         step,
-        _origin(rest, weight) if step else 0.0,
+        float(values[counts.argmax()]) if step else 0.0,
     )
-
-
-def _origin(x: Tensor, weight: Tensor | None) -> float:
-    values, counts = tally(x, weight)
-    return float(values[counts.argmax()])

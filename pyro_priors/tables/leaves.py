@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.tables.score_means import ScoreMeans
@@ -123,8 +124,8 @@ class NumberLeaf:
     Args:
         scores: the transform.
         atoms: values that are states of their own, rising.
-        low, high: the range seen, within which `decode` and the means stay.
-        whole: whether all values are whole.
+        low, high: the range seen of the numbers that are no atoms, within which `decode` and the means stay.
+        whole: whether they are all whole.
         resolution: the step of the grid that they stand on, None of a continuous column.
         origin: a number on that grid.
     """
@@ -250,8 +251,7 @@ class NumberLeaf:
         """
         if self.resolution is None:
             raise ValueError("x: expected a column of numbers on a grid, got a continuous one")
-        x = x.double()
-        centre = self.origin + ((x - self.origin) / self.resolution).round() * self.resolution
+        centre = self.origin + ((x.double() - self.origin) / self.resolution).round() * self.resolution
         half = self.resolution / 2
         return Bounds(self.scores.encode(centre - half), self.scores.encode(centre + half))
 
@@ -260,10 +260,10 @@ class NumberLeaf:
         return log_mass(w, m, s, self.cell(x))
 
     def probs(self, values: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
-        """What of the law of scores is nearest to each of some numbers, as an ordinal's: ``values (k,)`` -> ``(n, k)``"""
+        """What of the law of scores is nearest to each of some numbers: ``values (k,)``, rising -> ``(n, k)``"""
         edges = ((values[1:] + values[:-1]) / 2).double().unsqueeze(-1).expand(-1, len(w))
         below = mixture_cdf(self.scores.encode(edges), w, m, s, bounds).mT
-        return torch.nn.functional.pad(torch.nn.functional.pad(below, (0, 1), value=1.0), (1, 0)).diff().clamp_min(0)
+        return pad(pad(below, (0, 1), value=1.0), (1, 0)).diff().clamp_min(0)
 
     @property
     def is_mass(self) -> bool:

@@ -58,9 +58,9 @@ def fit_scores(x: Tensor, weight: Tensor | None = None) -> NormalScores:
     values, counts = tally(x, weight)
     if not len(values):
         raise ValueError("x: expected a value that is not missing, got none")
-    if len(values) == 1:  # a straight line of slope one, or as near to it as the digits of the value allow
-        half = float(values.abs() * 1e-6) + 1.0
-        return NormalScores([float(values) - half, float(values) + half], [-half, half])
+    if len(values) == 1:  # a straight line through it, in ones or what its digits allow
+        half = max(1.0, 1e-6 * abs(float(values)))
+        return NormalScores([float(values) - half, float(values) + half], [-1.0, 1.0])
     total = counts.sum()
     below = counts.cumsum(0) - counts / 2
     above = (total - below).clamp_min(0) / total

@@ -68,33 +68,31 @@ class NormalScores:
 
     def _both(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x.double()
-        there = x.clamp(self.knots[0], self.knots[-1])
-        result, log_slope = rational_piece(there, self._pieces(there, self.knots))
+        knots, scores, slopes = self._on(x)
+        there = x.clamp(knots[0], knots[-1])
+        result, log_slope = rational_piece(there, _pieces(there, knots, self._on(x)))
         beyond = x - there  # of its own sign, zero inside
-        end = torch.where(beyond > 0, self.slopes[-1], self.slopes[0])
+        end = torch.where(beyond > 0, slopes[-1], slopes[0])
         line = beyond.abs() * end
-        far = line > LINEAR
-        steep = torch.where(far, line, LINEAR) / LINEAR
-        line = torch.where(far, LINEAR + LINEAR * steep.log(), line)
-        tail = torch.where(beyond > 0, self.scores[-1] + line, self.scores[0] - line)
-        outside = beyond.abs() > 0
-        return torch.where(outside, tail, result), torch.where(outside, end.log() - steep.log(), log_slope)
+        steps = line.clamp_min(LINEAR) / LINEAR
+        tail = line.clamp_max(LINEAR) + LINEAR * steps.log()
+        tail = torch.where(beyond > 0, scores[-1] + tail, scores[0] - tail)
+        outside = beyond != 0
+        return torch.where(outside, tail, result), torch.where(outside, end.log() - steps.log(), log_slope)
 
     def decode(self, z: Tensor) -> Tensor:
         """Scores to own units."""
         z = z.double()
-        there = z.clamp(self.scores[0], self.scores[-1])
-        result, _ = rational_piece(there, self._pieces(there, self.scores), inverse=True)
-        beyond = z - there
-        line = beyond.abs()
-        line = torch.where(line > LINEAR, LINEAR * ((line - LINEAR).clamp_min(0) / LINEAR).exp(), line)
-        tail = torch.where(beyond > 0, self.knots[-1] + line / self.slopes[-1], self.knots[0] - line / self.slopes[0])
-        return torch.where(beyond.abs() > 0, tail, result)
+        knots, scores, slopes = self._on(z)
+        there = z.clamp(scores[0], scores[-1])
+        result, _ = rational_piece(there, _pieces(there, scores, self._on(z)), inverse=True)
+        beyond = (z - there).abs()
+        line = beyond.clamp_max(LINEAR) * ((beyond - LINEAR).clamp_min(0) / LINEAR).exp()
+        tail = torch.where(z > there, knots[-1] + line / slopes[-1], knots[0] - line / slopes[0])
+        return torch.where(beyond > 0, tail, result)
 
-    def _pieces(self, x: Tensor, edges: Tensor) -> Piece:
-        bins = torch.searchsorted(edges[1:-1], x.contiguous(), right=True)
-        parts = [part[bins + step] for part in (self.knots, self.scores, self.slopes) for step in (0, 1)]
-        return Piece(*parts)
+    def _on(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(part.to(x.device) for part in (self.knots, self.scores, self.slopes))
 
     def to_json(self) -> dict[str, Any]:
         """Numbers as JSON gives them back to the bit."""
@@ -107,3 +105,9 @@ class NormalScores:
 
     def __repr__(self):
         return f"NormalScores({len(self.knots)} knots from {self.knots[0]:.6g} to {self.knots[-1]:.6g})"
+
+
+def _pieces(x: Tensor, edges: Tensor, parts: Sequence[Tensor]) -> Piece:
+    """The piece that each number lies in, which the edges bound: they are the knots or their scores."""
+    bins = torch.searchsorted(edges[1:-1], x.contiguous(), right=True)
+    return Piece(*(part[bins + step] for part in parts for step in (0, 1)))
