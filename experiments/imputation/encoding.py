@@ -10,14 +10,16 @@ class Indicators:
     Args:
         table: says what the columns are.
         values: float64 ``(n, C)``, NaN where missing.
+        drop: without the indicator of each first label. A linear model wants that: from all the others it would know
+            any of them for certain, and leave what it starts from as it is.
 
     Attributes:
         matrix: ``(n, W)``, all indicators of a missing category missing.
         places: column -> where it stands in the matrix, a slice.
     """
 
-    def __init__(self, table, values):
-        self.table, parts, self.places, width = table, [], {}, 0
+    def __init__(self, table, values, *, drop=False):
+        self.table, self.drop, parts, self.places, width = table, drop, [], {}, 0
         means, deviations = np.nanmean(values, 0), np.nanstd(values, 0)
         self.means, self.deviations = means, np.where(deviations > 0, deviations, 1.0)
         for place, column in enumerate(table.columns):
@@ -27,7 +29,7 @@ class Indicators:
             else:
                 marks = (cells[:, None] == np.arange(len(column.labels))).astype(float)
                 marks[np.isnan(cells)] = np.nan
-                parts.append(marks)
+                parts.append(marks[:, drop:])
             self.places[place] = slice(width, width := width + parts[-1].shape[1])
         self.matrix = np.column_stack(parts)
 
@@ -36,10 +38,14 @@ class Indicators:
         parts = [
             matrix[:, own][:, 0] * self.deviations[place] + self.means[place]
             if self.table.columns[place].is_number
-            else matrix[:, own].argmax(1).astype(float)
+            else self._all(matrix[:, own]).argmax(1).astype(float)
             for place, own in self.places.items()
         ]
         return np.column_stack(parts)
+
+    def _all(self, marks):
+        """Indicators of every label; those of a row sum to one."""
+        return np.column_stack([1 - marks.sum(1), marks]) if self.drop else marks
 
     def shares(self, matrix):
         """Of each category, where its indicators are shares of votes -> column -> ``(n, k)``."""

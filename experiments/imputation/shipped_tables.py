@@ -1,4 +1,4 @@
-"""Tables of mixed kinds that the registry package pydataset ships (hundreds, of R's packages), and how four were chosen.
+"""Tables of mixed kinds that the registry package pydataset ships (of hundreds), and how four were chosen.
 
 The rule, written down before any figure was seen: of all its tables, in the order of SHA-256 of "0 PACKAGE/NAME", the
 first four that `suits` takes, of those with the same columns the first alone. `NAMES` is what it gives for pydataset

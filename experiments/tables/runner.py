@@ -15,7 +15,6 @@ from experiments.tables.completed import Completed, complete
 from experiments.tables.reading import Judged
 from experiments.tables.spec import Cell
 from experiments.trainings import check_rows, knobs
-from models.shared import runs
 from pyro_priors.checks import UserError
 
 
