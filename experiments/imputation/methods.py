@@ -36,9 +36,11 @@ class Method(NamedTuple):
 METHODS = {
     "ours": Method("TableImputer", table_imputer, {"draws": DRAWS}, packages=("torch", "pyro-ppl")),
     "mean-mode": Method("mean, mode", mean_mode, packages=()),
-    "ridge": Method("IterativeImputer, BayesianRidge", ridge, {"draws": DRAWS, "rounds": 10}),
-    "forest": Method("IterativeImputer, random forest", forest, {"trees": 30, "rounds": 10}),
+    "ridge": Method("IterativeImputer, BayesianRidge", ridge, {"draws": DRAWS, "rounds": 10}, {"rounds": 3}),
+    "forest": Method("IterativeImputer, random forest", forest, {"trees": 10, "rounds": 10}),
     "neighbours": Method("KNNImputer", neighbours, {"count": 5, "donors": None}, {"donors": 5000}),
-    "miceforest": Method("miceforest", mice_forest, {"draws": DRAWS, "rounds": 5}, packages=("miceforest", "lightgbm")),
-    "missforest": Method("MissForest", miss_forest, {"trees": 100, "rounds": 10}),
+    "miceforest": Method(
+        "miceforest", mice_forest, {"draws": DRAWS, "rounds": 3}, {"rounds": 2}, packages=("miceforest", "lightgbm")
+    ),
+    "missforest": Method("MissForest", miss_forest, {"trees": 100, "rounds": 10}, {"trees": 30, "rounds": 3}),
 }

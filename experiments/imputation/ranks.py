@@ -30,6 +30,8 @@ def mean_ranks(cells, methods, score):
             group = groups.setdefault((cell["table"], cell["masking"], cell["share"]), {})
             group.setdefault(cell["method"], {})[cell["copy"]] = cell["scores"][score]
     having = [method for method in methods if any(method in group for group in groups.values())]
+    if not having:
+        return MeanRanks({}, 0)
     ranked = []
     for group in groups.values():
         if shared := set.intersection(*(set(group.get(method, ())) for method in having)):
