@@ -45,9 +45,8 @@ class TablesConfig:
             for field in (*CHOICES, "data_root"):
                 if getattr(self, field) is not None:
                     raise UserError(f"{field}: expected its default {where}, got another")
-        every = list(sources.cases())
         known = {"rows": (*METHODS, "all"), "sets": sources.SETS, "copies": sources.COPIES}
-        known |= {"masks": {case.masking for case in every}, "shares": {case.share for case in every}}
+        known |= {"masks": sources.KINDS, "shares": sources.SHARES}
         for field, names in known.items():
             if (chosen := getattr(self, field)) is not None:
                 check_rows([str(value) for value in chosen], [str(name) for name in names], field)

@@ -5,7 +5,7 @@ import statistics
 from experiments import pages
 from experiments.imputation import ranks, shipped_tables
 from experiments.imputation.methods import LARGE, METHODS
-from experiments.imputation.sources import SETS
+from experiments.imputation.sources import KINDS, SETS
 
 SCORES = {
     "nrmse": ("NRMSE", 4),
@@ -103,7 +103,7 @@ def _section(cells, methods, table):
 
 
 def _order(kind):
-    return ("published", "mcar", "mar", "mnar").index(kind[0]), kind[1]
+    return KINDS.index(kind[0]), kind[1]
 
 
 def _of(cells, kind, method):

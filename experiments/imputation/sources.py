@@ -7,6 +7,7 @@ from pyro_priors.data.loading import root_of
 
 SETS = (*published_tables.NAMES, *shipped_tables.NAMES)
 PUBLISHED, SHARES, SHIPPED_SHARES, COPIES = "published", (10, 30, 50), (30,), (1, 2, 3)
+KINDS = (PUBLISHED, *masks.KINDS)
 
 
 class Case(NamedTuple):
