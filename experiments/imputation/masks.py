@@ -73,7 +73,7 @@ def intercept(logits, share):
     """What to add to logits, ``(n,)``, so that their probabilities have this mean.
 
     Example:
-        >>> round(intercept(np.zeros(3), 0.25), 4)
+        >>> round(float(intercept(np.zeros(3), 0.25)), 4)
         -1.0986
     """
     low, high = -50.0 - logits.max(), 50.0 - logits.min()

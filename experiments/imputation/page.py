@@ -18,7 +18,7 @@ SCORES = {
 QUESTION = (
     "Who fills the gaps of a table of numbers and categories best, and who knows how far to trust it? Cells are "
     "hidden, every method fills them from what is left, and is scored on them; lower is better but for coverage and "
-    "accuracy."
+    "accuracy. All know which columns are numbers, and which ordered or other categories."
 )
 MEANING = [
     "- NRMSE: root mean square error over the range of the column, mean over columns of numbers, as HI-VAE has it.",
@@ -51,7 +51,7 @@ def page(values, name):
         answer(cells, methods),
         MEANING,
         *_standing(cells, methods),
-        *(part for table in SETS for part in _section(cells, methods, table)),
+        *(part for table in _tables(cells) for part in _section(cells, methods, table)),
         *_made_with(cells, methods),
     ]
 
@@ -82,11 +82,15 @@ def _standing(cells, methods):
     return ["## Mean ranks", note, pages.table(columns, methods)]
 
 
+def _tables(cells):
+    """Names of all tables, those of the page first."""
+    names = {cell["table"] for cell in cells}
+    return [name for name in SETS if name in names] + sorted(names - set(SETS))
+
+
 def _section(cells, methods, table):
     """A table by itself: a line for each kind of mask and method."""
     own = [cell for cell in cells if cell["table"] == table]
-    if not own:
-        return []
     kinds = sorted({(cell["masking"], cell["share"]) for cell in own}, key=_order)
     lines = [(kind, method) for kind in kinds for method in methods if _of(own, kind, method)]
     columns = {"hidden": lambda line: f"{line[0][1]} %, {line[0][0]}", "": lambda line: METHODS[line[1]].title}

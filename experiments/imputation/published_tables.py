@@ -1,4 +1,4 @@
-"""Tables with published masks: a folder each, as HI-VAE distributes them.
+"""Tables with published masks, a folder each, as HI-VAE distributes them.
 
 `data.csv` has no header; `data_types.csv` has a line a column (type, dim, nclass); `MissingP_K.csv` says which cells
 copy K of P per cent hides, as 1-based pairs of row and column.
@@ -44,6 +44,12 @@ def read(root, name):
             labels = tuple(f"{name_of}: {label:g}" for label in known)
         columns.append(Column(name_of, KINDS[kind], labels))
     return Table(name, tuple(columns), values, target_of(columns))
+
+
+def shares(root, name):
+    """Per cent of the cells that its published masks hide, in order; none where there is no such folder."""
+    names = (path.stem.removeprefix("Missing").partition("_")[0] for path in (Path(root) / name).glob("Missing*_*.csv"))
+    return sorted({int(text) for text in names if text.isdecimal()})
 
 
 def hidden(root, table, share, copy):

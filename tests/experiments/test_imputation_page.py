@@ -97,7 +97,8 @@ def test_ours_gives_whatever_is_scored(monkeypatch):
     usual = mean_mode(TABLE, VALUES, 0)
 
     class TableImputer:
-        def __init__(self, random_state):
+        def __init__(self, kinds, random_state):
+            assert kinds == {"pos1": "continuous", "count2": "count"}
             assert random_state == 3
 
         def fit(self, data):
@@ -150,7 +151,8 @@ def made_up(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(page, "METHODS", rows)
     monkeypatch.setattr(command, "METHODS", rows)
-    monkeypatch.setattr(sources, "SETS", ("Wine", "Adult"))
+    for module in (sources, page):
+        monkeypatch.setattr(module, "SETS", ("Wine", "Adult"))
     monkeypatch.setattr("experiments.imputation.downstream.accuracy", lambda *_: 0.5)
     monkeypatch.setattr("experiments.imputation.cell.accuracy", lambda *_: 0.75)
     return write_published(tmp_path / "data"), calls, rows
@@ -198,6 +200,18 @@ def test_cells_are_made_once_and_the_page_of_all(made_up, capsys):
         main(["table", "tables", "--check", "--results", str(results)])
 
 
+def test_another_folder_and_other_masks(made_up, capsys):
+    root, calls, _ = made_up
+    (root / "tables" / "Adult").rename(root / "tables" / "Bread")
+    assert main(flags(root, "--sets", "Bread", "--masks", "mnar", "--shares", "20", "--rows", "other")) == 0
+    assert [call[::2] for call in calls] == [("Bread", 1), ("Bread", 2), ("Bread", 3)]
+    assert "| 20 %, mnar | theirs |" in capsys.readouterr().out
+    assert main(flags(root, "--sets", "Bread", "--shares", "50", "--copies", "2", "--rows", "other")) == 0
+    results = root.parent / "results" / "tables"
+    assert (results / "bread-published-50-2-other.json").is_file()
+    assert len(list(results.iterdir())) == 4
+
+
 def test_what_fails_is_named_and_the_others_go_on(made_up, capsys):
     root, calls, _ = made_up
     assert main(flags(root, "--sets", "Wine", "--shares", "10", "--copies", "1", "--rows", "all")) == 2
@@ -224,11 +238,13 @@ def test_a_result_of_other_settings_or_data_is_not_lost(made_up, capsys):
     ("more", "said"),
     [
         ("--rows nothing", "rows: expected some of ours, other, broken, all, got nothing"),
-        ("--sets Wine Water", "sets: expected some of Wine, Adult"),
-        ("--shares 40", "shares: expected some of 10, 30, 50, got 40"),
-        ("--masks often", "masks: expected some of"),
-        ("--copies 4", "copies: expected some of 1, 2, 3, got 4"),
-        ("--sets Wine --masks mnar", "masks, shares: expected some that the sets have, got none"),
+        ("--sets Wine Water", "Water/data.csv, got none"),
+        ("--shares 40", "shares: expected one that is published for Wine: 10, 30, 50, got 40"),
+        ("--sets Water --masks published --shares 30", "expected one that is published for Water: none, got 30"),
+        ("--shares 100 --masks mar", "shares: expected per cent between 0 and 100, got 100"),
+        ("--masks often", "masks: expected some of published, mcar, mar, mnar, got often"),
+        ("--copies 0", "copies: expected at least 1, got 0"),
+        ("--copies 4 --sets Wine", "Missing10_4.csv, got none"),
         ("", "data_root: expected its default without rows, sets, masks, shares or copies, got another"),
         ("--check", "data_root: expected its default beside --check, got another"),
     ],

