@@ -22,7 +22,10 @@ MASK = masks.hidden("mcar", TABLE, 30, 1)
 VALUES = np.where(MASK, np.nan, TABLE.values)
 
 
-@pytest.mark.parametrize("name", ["ridge", "forest", "neighbours", "missforest", "miceforest"])
+SLOW = [pytest.param("miceforest", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("name", ["ridge", "forest", "neighbours", "missforest", *SLOW])
 def test_a_rival_tells_more_than_the_mean(name):
     if name == "miceforest":
         try:
