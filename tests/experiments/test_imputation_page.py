@@ -42,6 +42,7 @@ def test_a_rival_tells_more_than_the_mean(name):
     assert means["error"] < 0.8 * least["error"]
     assert means["crps"] < 0.7 * least["crps"]
     assert ("log_score" in means) == (name not in ("ridge", "forest"))
+    assert means.get("log_score", 0) < 0.7 * least["log_score"]
     assert ("coverage" in means) == (name in ("ridge", "miceforest"))
     assert (filled.draws is not None) == (name in ("ridge", "miceforest"))
     again = method.fill(TABLE, VALUES, 0, **settings).point
