@@ -4,6 +4,7 @@ import statistics
 
 from experiments import pages
 from experiments.imputation import ranks, shipped_tables
+from experiments.imputation.compared import section
 from experiments.imputation.methods import LARGE, METHODS
 from experiments.imputation.sources import KINDS, SETS
 
@@ -51,6 +52,7 @@ def page(values, name):
         answer(cells, methods),
         MEANING,
         *_standing(cells, methods),
+        *section(_groups(cells), {score: SCORES[score] for score in ranks.RANKED}),
         *(part for table in _tables(cells) for part in _section(cells, methods, table)),
         *_made_with(cells, methods),
     ]
@@ -82,6 +84,20 @@ def _standing(cells, methods):
     return ["## Mean ranks", note, pages.table(columns, methods)]
 
 
+def _groups(cells):
+    """Cells of each table, kind of masks and share."""
+    groups = {}
+    for table in _tables(cells):
+        own = [cell for cell in cells if cell["table"] == table]
+        for kind in sorted({(cell["masking"], cell["share"]) for cell in own}, key=_order):
+            groups[table, _hidden(kind)] = [cell for cell in own if (cell["masking"], cell["share"]) == kind]
+    return groups
+
+
+def _hidden(kind):
+    return f"{kind[1]} %, {kind[0]}"
+
+
 def _tables(cells):
     """Names of all tables, those of the page first."""
     names = {cell["table"] for cell in cells}
@@ -93,7 +109,7 @@ def _section(cells, methods, table):
     own = [cell for cell in cells if cell["table"] == table]
     kinds = sorted({(cell["masking"], cell["share"]) for cell in own}, key=_order)
     lines = [(kind, method) for kind in kinds for method in methods if _of(own, kind, method)]
-    columns = {"hidden": lambda line: f"{line[0][1]} %, {line[0][0]}", "": lambda line: METHODS[line[1]].title}
+    columns = {"hidden": lambda line: _hidden(line[0]), "": lambda line: METHODS[line[1]].title}
     for score, (title, digits) in SCORES.items():
         columns[title] = lambda line, score=score, digits=digits: _mean(
             [cell["scores"].get(score) for cell in _of(own, *line)], digits

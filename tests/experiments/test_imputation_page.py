@@ -9,7 +9,7 @@ import pytest
 from small_tables import linked, write_published
 
 from experiments.__main__ import main
-from experiments.imputation import command, masks, mixed, page, rivals, sources
+from experiments.imputation import command, compared, masks, mixed, page, rivals, sources
 from experiments.imputation.encoding import Indicators
 from experiments.imputation.filled import Filled, scored
 from experiments.imputation.methods import METHODS, Method
@@ -155,6 +155,7 @@ def made_up(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(page, "METHODS", rows)
     monkeypatch.setattr(command, "METHODS", rows)
+    monkeypatch.setattr(compared, "METHODS", rows)
     for module in (sources, page):
         monkeypatch.setattr(module, "SETS", ("Wine", "Adult"))
     monkeypatch.setattr("experiments.imputation.downstream.accuracy", lambda *_: 0.5)
@@ -191,6 +192,8 @@ def test_cells_are_made_once_and_the_page_of_all(made_up, capsys):
     assert main(flags(root, *chosen, "--sets", "Wine", "Adult", "--copies", "1")) == 0
     said = capsys.readouterr().out
     assert "| 30 %, published | theirs | 0." in said
+    own, other = (f"{(error / extent).mean():.4f}" for error in (0.1, 0.3))
+    assert f"| Wine | 30 %, published | {own} | {other} (theirs) | 0.0000 | 0.0000 (theirs) |" in said
     assert "Lowest mean rank: NRMSE ours (1.00 of 2); errors ours (1.50 of 2); CRPS" in said
     assert "120 rows; columns: 2 number, 1 ordinal, 1 category. Accuracy is for cat3: 50.0 with nothing" in said
     assert said.index("## Wine") < said.index("## Adult")
