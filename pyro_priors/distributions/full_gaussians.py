@@ -104,17 +104,12 @@ class FullGaussians(Gaussians):
     def _given(self, rows: Tensor, states: Tensor, precision: Tensor, noise: Tensor) -> Tensor:
         """What is missing from its Gaussian given what is not; what is not stays as it is."""
         missing, loc = rows.isnan(), wide(self.loc[states])
-        factor, drift = self._drift(rows, missing, states, precision)
-        spread = torch.linalg.solve_triangular(factor.mT, wide(noise).unsqueeze(-1), upper=True)
-        return torch.where(missing, (loc + spread.squeeze(-1) - drift).to(rows), rows)
-
-    def _drift(self, rows: Tensor, missing: Tensor, states: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors of the precisions of what is missing, and how far what is not moves its mean down: ``(b, n)``"""
-        own, loc = precision[states], wide(self.loc[states])
-        factor = _missing_factors(own, missing)  # (b, n, n)
+        factor = _missing_factors(precision[states], missing)  # (b, n, n)
         known = torch.where(missing, 0.0, wide(rows) - loc).unsqueeze(-1)
-        pull = torch.where(missing.unsqueeze(-1), own @ known, 0.0)
-        return factor, torch.cholesky_solve(pull, factor).squeeze(-1)
+        pull = torch.where(missing.unsqueeze(-1), precision[states] @ known, 0.0)
+        drift = torch.cholesky_solve(pull, factor)
+        spread = torch.linalg.solve_triangular(factor.mT, wide(noise).unsqueeze(-1), upper=True)
+        return torch.where(missing, (loc + (spread - drift).squeeze(-1)).to(rows), rows)
 
     @torch.no_grad()
     @precisely
@@ -123,10 +118,16 @@ class FullGaussians(Gaussians):
         means, variances = [value.new_empty(0, self.size)], [value.new_empty(0, self.size)]
         for rows, some in zip(*(x.split(max(1, ENTRIES // self.size**2)) for x in (value, states)), strict=True):
             missing = rows.isnan()
-            factor, drift = self._drift(rows, missing, some, precision)
-            variance = inverse_lower(factor).square().sum(-2)
-            means.append(torch.where(missing, (wide(self.loc[some]) - drift).to(rows), rows))
-            variances.append(torch.where(missing, variance.to(rows), 0.0))
+            patterns, which = gap_patterns(missing)
+            pairs, which = (which * len(self) + some).unique(return_inverse=True)  # rows of one share their matrices
+            state, gaps = pairs % len(self), patterns[pairs // len(self)]
+            inverse = torch.cholesky_inverse(_missing_factors(precision[state], gaps))
+            loc = wide(self.loc[some])
+            known = torch.where(missing, 0.0, wide(rows) - loc).unsqueeze(-1)
+            pull = torch.where(missing.unsqueeze(-1), precision[some] @ known, 0.0)
+            drift = (inverse[which] @ pull).squeeze(-1)
+            means.append(torch.where(missing, (loc - drift).to(rows), rows))
+            variances.append(torch.where(missing, inverse.diagonal(dim1=-2, dim2=-1)[which].to(rows), 0.0))
         return torch.cat(means), torch.cat(variances)
 
     def moments(self) -> tuple[Tensor, Tensor]:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.special import log_ndtr, ndtr, ndtri
+from torch.special import ndtr, ndtri
 
 from pyro_priors.ops import holds
 from pyro_priors.tables.score_mixtures import log_interval
 
 NODES = 40  # of the quadrature over a truncated Gaussian
-STEPS = 60  # halvings of an interval of scores, after which float64 has no more
+STEP, LONGEST, TINY = 1e-9, 200, 1e-300  # of the search of quantiles: how near, how many steps, the smallest share
+LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
 class Mixture(NamedTuple):
@@ -40,6 +41,11 @@ class Mixture(NamedTuple):
         """The components of several."""
         return cls(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
+    def among(self, rows: Tensor) -> "Mixture":
+        """The components of some rows, ``(n,)`` whether they are, which become rows 0, 1, ..."""
+        some = rows[self.row]
+        return Mixture(*(x[some] for x in self))._replace(row=(rows.cumsum(0) - 1)[self.row[some]])
+
     def times(self, factor: Tensor) -> "Mixture":
         """All weights of a row times its factor, ``(n,)``."""
         return self._replace(weight=self.weight * factor[self.row])
@@ -51,6 +57,11 @@ class Mixture(NamedTuple):
     def whole(self, count: int) -> Tensor:
         """The weight of each row: ``-> (count,)``"""
         return self.total(torch.ones_like(self.weight), count)
+
+    @property
+    def is_cut(self) -> Tensor:
+        """Which components are truncated, ``(P,)``."""
+        return (self.low != -torch.inf) | (self.high != torch.inf)
 
     def cdf(self, score: Tensor) -> Tensor:
         """Weight below a score of each row, included: ``(n,) -> (n,)``"""
@@ -65,26 +76,48 @@ class Mixture(NamedTuple):
             below = ndtr((z - self.mean) / scale)
         return torch.where(point, (z >= self.mean).to(below), below)
 
-    @property
-    def is_cut(self) -> Tensor:
-        """Which components are truncated, ``(P,)``."""
-        return (self.low != -torch.inf) | (self.high != torch.inf)
+    def _slope(self, z: Tensor, log_inside: Tensor) -> Tensor:
+        """The density of each component, 0 of a point: ``(P,)``, given log of what is within its bounds."""
+        standard = (z - self.mean) / self.scale
+        slope = (-0.5 * standard.square() - LOG_ROOT - log_inside).exp() / self.scale
+        return torch.where((self.scale > 0) & (z >= self.low) & (z <= self.high), slope, 0.0)
 
     def quantile(self, level: Tensor) -> Tensor:
-        """The score of each row below which a share of its whole weight lies, within 1e-9 of scores: ``(n,) -> (n,)``
+        """The score of each row below which a share of its whole weight lies, ``(n,) -> (n,)``; each has components.
 
-        Infinite where no component says otherwise, for levels 0 and 1.
+        Newton's steps, and a halving of the bracket where they lead out of it or a point stands in their way; rows that
+        are settled take no more.
         """
-        count = len(level)
-        goal = level * self.whole(count)
-        reach = 40.0 * self.scale  # a double has nothing beyond
-        low = _extreme(torch.maximum(self.mean - reach, self.low), self.row, count, "amin") - 1.0
-        high = _extreme(torch.minimum(self.mean + reach, self.high), self.row, count, "amax") + 1.0
-        for _ in range(STEPS):
-            middle = 0.5 * (low + high)
-            above = self.cdf(middle) >= goal
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        return high
+        count, whole = len(level), self.whole(len(level))
+        share = level[self.row].clamp(TINY, 1 - 1e-16)
+        ends = truncated_quantile(share, self.mean, self.scale, self.low, self.high)
+        low, high = (_extreme(ends, self.row, count, how) for how in ("amin", "amax"))
+        centre = self.total(self.mean, count) / whole  # where a single Gaussian of the same moments has it
+        spread = self.total(self.scale.square() + (self.mean - centre[self.row]).square(), count) / whole
+        result = centre + spread.sqrt() * ndtri(level.clamp(TINY, 1 - 1e-16))
+        low, goal = low - STEP * (1 + low.abs()), level * whole
+        result = torch.minimum(torch.maximum(result, low), high)
+        inside = log_interval(*((x - self.mean) / self.scale for x in (self.low, self.high)))
+        some, left = self, torch.arange(count)  # components and rows that are not settled
+        for step in range(LONGEST):
+            z = result[left]
+            below, slope = (
+                some.total(x, len(left)) for x in (some._below(z[some.row]), some._slope(z[some.row], inside))
+            )
+            above = below >= goal[left]
+            low[left], high[left] = torch.where(above, low[left], z), torch.where(above, z, high[left])
+            newton, small = z - (below - goal[left]) / slope, STEP * (1 + z.abs())
+            good = (newton >= low[left]) & (newton <= high[left])
+            near = good & ((newton - z).abs() <= small)
+            if step % 4 == 3:  # lest the bracket shrinks from one side alone, ever slower
+                good = near
+            result[left] = torch.where(good, newton, 0.5 * (low[left] + high[left]))
+            open_rows = (high[left] - low[left] > small) & ~near
+            if not bool(open_rows.any()):
+                break
+            if 2 * int(open_rows.sum()) < len(left):
+                some, inside, left = some.among(open_rows), inside[open_rows[some.row]], left[open_rows]
+        return torch.where(high - result < 2 * STEP * (1 + high.abs()), high, result)
 
 
 def pick(row: Tensor, weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -139,7 +172,7 @@ def truncated_nodes(mean: Tensor, scale: Tensor, low: Tensor, high: Tensor) -> t
     x, w = legendre(NODES)
     half = 0.5 * (top - bottom).unsqueeze(-1)
     z = 0.5 * (top + bottom).unsqueeze(-1) + half * x
-    log_weights = w.log() + half.log() - 0.5 * z.square() - 0.5 * math.log(2 * math.pi)
+    log_weights = w.log() + half.log() - 0.5 * z.square() - LOG_ROOT
     nodes = mean.unsqueeze(-1) + scale.unsqueeze(-1) * z
     return nodes.maximum(low.unsqueeze(-1)).minimum(high.unsqueeze(-1)), log_weights
 

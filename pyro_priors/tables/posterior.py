@@ -132,7 +132,12 @@ class Number(NamedTuple):
             here = (below < goal) & (goal <= below + mass)
             result, settled = torch.where(here, value, result), settled | here
             taken, passed = taken + torch.where(goal > below + mass, mass, 0.0), passed + mass
-        return result if bool(settled.all()) else torch.where(settled, result, self._continuous(goal - taken))
+        if bool(settled.all()):
+            return result
+        parts = [part._replace(mixture=part.mixture.among(~settled)) for part in self.parts]
+        rest = Number(int((~settled).sum()), self.values[:0], self.at[~settled, :0], parts)
+        result[~settled] = rest._continuous((goal - taken)[~settled])
+        return result
 
     def _below(self, value: Tensor) -> Tensor:
         """Weight of the mixtures at most at a value: ``(n,) -> (n,)``"""
