@@ -100,6 +100,7 @@ class _Fitting:
         law, descent = self._descended(training, tried.steps, steps)
         self.record |= {"max_steps": total, "steps": descent.steps, "score": descent.score, "curve": descent.curve}
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
+        self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
         self.record["chosen"] = {"rank": law.rank, "groups": law.groups}
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law.double().requires_grad_(False), self.record)

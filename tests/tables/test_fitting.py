@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from pyro_priors.data.schema import Field
+from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.tables import fitting
 from pyro_priors.tables.fitting import fit_table
+from pyro_priors.tables.leaf_forms import choose_leaves
 
 NUMBER, PAIR = Field("x", "continuous"), Field("c", "categorical", categories=("a", "b"))
 FIELDS = [NUMBER, NUMBER, PAIR]
@@ -134,6 +136,21 @@ def test_tables_of_every_shape_have_a_law(name):
     numbers = [c for c, field in enumerate(fields) if field.categories is None]
     assert (drawn.numpy()[:, numbers] >= ends[0][numbers]).all()
     assert (drawn.numpy()[:, numbers] <= ends[1][numbers]).all()
+
+
+def test_counts_take_the_form_that_predicts_them_better():
+    rng = np.random.default_rng(0)
+    x, letter = rng.normal(size=400), rng.integers(0, 2, 400)
+    rising = np.round(20 + 8 * x + rng.normal(size=400)).clip(0, 40)
+    parity = 2 * rng.integers(0, 5, 400) + letter
+    fields = [Field("m", "count"), Field("n", "count"), NUMBER, PAIR]
+    torch.manual_seed(0)
+    leaves, said = choose_leaves(torch.from_numpy(np.stack([rising, parity, x, letter], 1).astype(float)), fields, None)
+    assert said[0]["scores"] > said[0]["states"] + 1.0  # a law of 40 states knows little of how they are ordered
+    assert list(said) == [0, 1]
+    for column, scores in said.items():
+        form = Discrete if scores["states"] > scores["scores"] else Continuous
+        assert isinstance(leaves[column].kinds[-1], form)
 
 
 def test_many_numbers_stand_in_vectors_of_neighbours():
