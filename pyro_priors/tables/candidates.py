@@ -10,11 +10,12 @@ from pyro_priors.data.schema import Field
 from pyro_priors.tables.descent import Training
 from pyro_priors.tables.groups import number_groups
 from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.leaf_fitting import fit_leaf
+from pyro_priors.tables.leaf_forms import choose_leaves
 
 SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
-RICH = 5000  # rows from which on a law follows them sooner
-FAST, SLOW = (0.05, 0.2), (0.02, 2.0)  # rate and pseudo rows, of many rows and of few
+RICH = 2000  # rows from which on a law follows them sooner
+FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few
+PSEUDO = 2.0  # rows that each state of a bond has seen
 LATER = 0.25  # of the rate, where an earlier law goes on
 
 
@@ -31,8 +32,15 @@ class Candidates:
     def __init__(self, codes: Tensor, fields: Sequence[Field], weight: Tensor | None, before: TableLaw | None):
         self.codes, self.weight, self.before = codes, weight, before
         if before is None:
-            self.leaves = [fit_leaf(field, x, weight) for field, x in zip(fields, codes.unbind(1), strict=True)]
+            self.leaves, self.forms = choose_leaves(codes, fields, weight)
             self.groups = number_groups(self.leaves, codes)
+        else:
+            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+
+    @property
+    def numbers(self) -> list[int]:
+        """Columns that have scores."""
+        return [c for group in self.groups for c in group]
 
     def sizes(self, rows: int) -> list[int]:
         """The ranks to try, for so many rows."""
@@ -43,11 +51,11 @@ class Candidates:
     def begun(self, rank: int, index: Tensor) -> Training:
         """A training of a law of that rank on some of the rows that has been started."""
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
-        rate, pseudo = FAST if len(codes) >= RICH else SLOW
+        rate = FAST if len(codes) >= RICH else SLOW
         if self.before is not None:
-            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, pseudo)
+            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
             training.go_on()
             return training
-        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, pseudo)
+        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, PSEUDO)
         training.start()
         return training

@@ -11,11 +11,11 @@ from torch import Tensor
 from pyro_priors.checks import check_count
 from pyro_priors.data.schema import Field
 from pyro_priors.tables.candidates import Candidates
-from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend
+from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend, widen, widened
 from pyro_priors.tables.law import TableLaw
 
-HELD = 0.1  # of the rows, or twice as much of few
-FEW, SMALL = 20, 5000  # rows below which none are held out; below which all are fitted again in the end
+HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
+LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which all are fitted again in the end
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL = 48  # steps of each candidate
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
@@ -57,12 +57,22 @@ def fit_table(
 
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
-        log-probability of a hidden cell), `chosen`, `curve`, `seconds`.
+        log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
+        `widened` (a factor of all standard deviations), `score`, `curve` on the way, `seconds`.
 
     Raises:
-        ValueError: shapes that do not fit, no rows, weights that are none.
+        ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.
+
+    Example:
+        >>> codes = torch.stack([torch.arange(40.0), (torch.arange(40) > 20).double()], 1)
+        >>> fields = [Field("x", "continuous"), Field("late", "binary", categories=("no", "yes"))]
+        >>> fit = fit_table(codes, fields, max_steps=10)
+        >>> fit.law.columns, fit.record["max_steps"]
+        (((0,), (1,)), 10)
     """
     codes, weight = _checked(codes, fields, sample_weight)
+    if law is not None and len(law.leaves) != len(fields):
+        raise ValueError(f"law: expected one of {len(fields)} columns, got one of {len(law.leaves)}")
     if max_steps is not None:
         check_count("max_steps", max_steps)
     elif not budget > 0:
@@ -82,11 +92,11 @@ class _Fitting:
         self.codes = codes
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(codes), generator=generator)
-        count = 0 if len(codes) < FEW else int(len(codes) * HELD * (2 if len(codes) < SMALL else 1))
+        count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
         held, self.train = order[:count], order[count:]
         self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
-        self.judge = Judge(codes[held if count else self.train], generator)
         self.candidates = Candidates(codes, fields, weight, law)
+        self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
 
     def fit(self) -> Fit:
@@ -98,8 +108,9 @@ class _Fitting:
         total = self.max_steps or spent + max(spent, self._affordable(*seconds, trial))
         steps = max(1, (total - spent) // (2 if self.again else 1))
         law, descent = self._descended(training, tried.steps, steps)
-        self.record |= {"max_steps": total, "steps": descent.steps, "score": descent.score, "curve": descent.curve}
+        self.record |= {"max_steps": total, "steps": descent.steps, "curve": descent.curve}
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
+        self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
         self.record["chosen"] = {"rank": law.rank, "groups": law.groups}
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law.double().requires_grad_(False), self.record)
@@ -128,6 +139,8 @@ class _Fitting:
         hide = None if self.progress else True
         with tqdm(total=steps * (2 if self.again else 1), unit="step", desc="fit", disable=hide) as bar:
             descent = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), tell=bar.update)
+            factor, score = widened(training.law, self.judge)
+            self.record |= {"widened": factor, "score": score}
             if not self.again:
                 return training.law, descent
             fresh = self.candidates.begun(training.law.rank, torch.arange(len(self.codes)))
@@ -136,6 +149,7 @@ class _Fitting:
             for done in range(1, descent.steps + 1):
                 fresh.step(cosine(done / steps))
                 bar.update()
+            widen(fresh.law, factor)
             return fresh.law, descent
 
 
