@@ -6,6 +6,7 @@ from itertools import chain
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pyro_priors.tables.score_fitting import tally
 
@@ -51,7 +52,7 @@ def _steps(values: Tensor) -> set[float]:
     gaps = values.diff()
     high, low = math.ceil(math.log10(float(values[-1] - values[0]))), math.floor(math.log10(float(gaps.min())))
     decimal = [float(f"{k}e{power}") for power in range(low, high + 1) for k in (1, 2, 5)]
-    rounded = Counter(float(f"{gap:.10g}") for gap in gaps.tolist())
+    rounded = Counter(float(f"{gap:.6g}") for gap in gaps.tolist())
     common = [gap for gap, _ in rounded.most_common(COMMONEST)]
     return {step for step in chain(decimal, common) if step <= float(values[-1] - values[0])}
 
@@ -61,7 +62,7 @@ def find_atoms(x: Tensor, weight: Tensor | None = None) -> tuple[float, ...]:
 
     A value that rows have with share q is one where that saves 0.25 nats a row at least,
     q log(q / e) + (1 - q) log((1 - q) / (1 - e)); e, what a smooth law would give it, is the
-    largest share of the three different values on either side, at an end of the range continued as a geometric law. So
+    largest share of the three different values on either side, at an end of the range what a geometric law would. So
     is one that five rows have, farther from all others than half of their range. The most wanted goes first, and its
     rows no longer count.
 
@@ -88,12 +89,12 @@ def find_atoms(x: Tensor, weight: Tensor | None = None) -> tuple[float, ...]:
 def _saved(values: Tensor, counts: Tensor) -> Tensor:
     """Nats a row that each value would save as a state of its own; infinite for those that stand apart."""
     share = counts / counts.sum()
-    padded = torch.nn.functional.pad(share, (NEIGHBOURS, NEIGHBOURS))
-    windows = padded.unfold(0, 2 * NEIGHBOURS + 1, 1).clone()
+    windows = pad(share, (NEIGHBOURS, NEIGHBOURS)).unfold(0, 2 * NEIGHBOURS + 1, 1).clone()
     windows[:, NEIGHBOURS] = 0
     expected = windows.amax(-1)
-    for end, near, next_ in ((0, 1, 2), (-1, -2, -3)):
-        expected[end] = expected[end].maximum(share[near] ** 2 / share[next_])
+    for end, one, two, three in ((0, 1, 2, 3), (-1, -2, -3, -4)):
+        onward = (share[one] ** 2 / share[two]).minimum(share[two] ** 3 / share[three] ** 2)
+        expected[end] = expected[end].maximum(onward)
     expected = expected.minimum(share)
     # Where a value has all rows, or none is expected, the limit of x log x is zero.
     saved = torch.xlogy(share, share / expected) + torch.xlogy(1 - share, (1 - share) / (1 - expected))

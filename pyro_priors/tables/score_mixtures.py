@@ -101,7 +101,7 @@ def mixture_quantile(level: Tensor | float, w: Tensor, m: Tensor, s: Tensor, bou
         raise ValueError(f"level: expected levels within [0, 1], got {level}")
     levels = levels.expand(torch.broadcast_shapes(levels.shape, w.shape[:-1]))
     w, m, s = _live(w, m, s, bounds)
-    share, log_total = shares(w, m, s, bounds)
+    share, _ = shares(w, m, s, bounds)
     low, high, z = (x.flatten().clone() for x in _bracket(levels, share, m, s, bounds))
     open_ = torch.arange(len(z), device=z.device)  # those whose bracket is wider than allowed
     last = high - low

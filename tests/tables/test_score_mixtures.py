@@ -23,7 +23,7 @@ def some_mixtures(rows=12, components=4, seed=0):
     generator = torch.Generator().manual_seed(seed)
     w = torch.rand(rows, components, generator=generator, dtype=torch.float64) ** 4
     m = 1.5 * torch.randn(rows, components, generator=generator, dtype=torch.float64)
-    s = (torch.randn(rows, components, generator=generator, dtype=torch.float64) - 1).exp()
+    s = (torch.randn(rows, components, generator=generator, dtype=torch.float64) - 1).exp().clamp_max(2)
     w[0], w[1, 1:] = 1.0, 0.0
     return w / w.sum(-1, keepdim=True), m, s
 
@@ -57,7 +57,7 @@ def test_log_intervals_have_all_their_digits(middle, half):
 
 
 def test_log_intervals_far_out_are_finite():
-    """Where they begin the density has its largest part: -t^2 / 2 - log(t sqrt(2 pi)), times the rest of an exponential."""
+    """Where they begin the density has its largest part: -t^2 / 2 - log(t sqrt(2 pi))."""
     for low, high in ((1e6, 1e6 + 1.0), (-3e8, -1e8), (1e4, INFINITE)):
         near = min(abs(low), abs(high))
         expected = -(near**2) / 2 - np.log(near * np.sqrt(2 * np.pi))
@@ -143,7 +143,7 @@ def test_means_are_those_of_dense_sums(name):
     ends = scores.encode(torch.tensor([low, high], dtype=torch.float64)).tolist()
     means = ScoreMeans(lambda z: scores.decode(z).clamp(low, high), *ends)
     w, m, s = some_mixtures()
-    z = torch.linspace(-15, 15, 60001, dtype=torch.float64)
+    z = torch.linspace(-15, 15, 20001, dtype=torch.float64)
     value = scores.decode(z).clamp(low, high) - low
     law = (
         w.unsqueeze(1) * torch.exp(-(((z.unsqueeze(-1) - m.unsqueeze(1)) / s.unsqueeze(1)) ** 2) / 2) / s.unsqueeze(1)
@@ -167,7 +167,7 @@ def test_a_narrow_gaussian_has_its_own_value_as_the_mean():
     m = torch.linspace(-5, 5, 50, dtype=torch.float64).unsqueeze(-1)
     for s in (1e-3, 1e-6, 1e-9):
         got = means(torch.ones_like(m), m, torch.full_like(m, s))
-        torch.testing.assert_close(got, m[:, 0].clamp(-3, 3).tanh(), rtol=0, atol=1e-6)
+        torch.testing.assert_close(got, m[:, 0].clamp(-3, 3).tanh(), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("low", "high"), [(8.0, INFINITE), (-INFINITE, -30.0), (2.0, 2.001), (5.0, 9.0)])
