@@ -257,6 +257,11 @@ def test_what_is_no_csv_file_is_refused_at_its_line(tmp_path, text, message):
         Frame.of(csv(tmp_path, text, "t.csv"))
 
 
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"expected a CSV file at .*no.csv, got none"):
+        Frame.of(tmp_path / "no.csv")
+
+
 def test_a_file_that_outgrows_memory_is_refused_before_work(tmp_path, monkeypatch):
     path = csv(tmp_path, TABLE)
     monkeypatch.setattr(csv_frame, "_free_bytes", lambda: 12 * path.stat().st_size - 1)
