@@ -19,10 +19,8 @@ def _beside(draw, cells):
     """A column that is broken, among others that are not."""
     columns = [made_tables.Made("broken", "", cells, [0] * len(cells), ())]
     for name in draw.sample(made_tables.NAMES, draw.randint(1, 3)):
-        kind, more, values, gaps, write = made_tables.MAKERS[draw.choice(("numbers", "counts", "days", "binary"))](
-            draw, len(cells)
-        )
-        columns.insert(draw.randint(0, len(columns)), made_tables.Made(name, kind, more, values, gaps, write))
+        make = made_tables.MAKERS[draw.choice(("numbers", "counts", "days", "binary"))]
+        columns.insert(draw.randint(0, len(columns)), made_tables.Made(name, *make(draw, len(cells))))
     return columns
 
 

@@ -53,14 +53,15 @@ class Made:
 
 @dataclass
 class Table:
-    """A file: its bytes; the pieces of its text, None for a gap, and where each gap is; its columns; its lines."""
+    """A file: its bytes; the pieces of its text, None for a gap, and where each gap is; its columns."""
 
     text: bytes
     pieces: list = field(default_factory=list)
     gaps: list = field(default_factory=list)  # (row, column), in the order of the pieces
     columns: list = field(default_factory=list)
     separator: str = ","
-    lines: set = field(default_factory=set)
+    rows: list = field(default_factory=list)  # the lines of each
+    lines: set = field(default_factory=set)  # where it is broken
     what: str = ""
     kinds: dict | None = None
 
@@ -162,7 +163,7 @@ def valid(seed):
     return table
 
 
-def written(draw, columns, rows_of_text=None):
+def written(draw, columns):
     """The file of these columns -> `Table`."""
     end, separator = draw.choice(("\n", "\r\n")), draw.choice((",", ",", ";", "\t", "|"))
     every, blanks, last = draw.random() < 0.3, draw.random() < 0.2, draw.random() < 0.8
@@ -185,9 +186,7 @@ def written(draw, columns, rows_of_text=None):
         lines.append(set(range(begin, begin + 1 + sum(cell.count("\n") for cell in cells))))
     given = iter(gaps)
     text = "".join(next(given)[2] if piece is None else piece for piece in pieces)
-    table = Table(text.encode(), pieces, [gap[:2] for gap in gaps], columns, separator)
-    table.rows = lines[1:]
-    return table
+    return Table(text.encode(), pieces, [gap[:2] for gap in gaps], columns, separator, lines[1:])
 
 
 def quoted(cell, separator, *, always):
