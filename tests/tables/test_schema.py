@@ -1,5 +1,6 @@
 """What the columns of a table are, what a user says of them, and what is refused in training and later."""
 
+import datetime as dt
 import json
 
 import numpy as np
@@ -200,6 +201,24 @@ def test_arrays_must_have_as_many_columns():
         Schema.find(Frame.of(np.array([[0.0], [1.0]]))).encode(Frame.of(np.array([[1.0], [3.0]])))
 
 
+def test_other_columns_must_hold_the_same():
+    minutes = (37 * np.arange(30)).astype("m8[m]")[:, None]
+    columns = {
+        "number": np.linspace(0, 1, 30)[:, None],
+        "duration": minutes,
+        "date": minutes + np.datetime64("2021-01-01T00:00"),
+        "time": np.array([[(dt.datetime(2021, 1, 1) + cell).time()] for cell in minutes[:, 0].tolist()]),
+    }
+    for wanted, column in columns.items():
+        schema = Schema.find(Frame.of(column))
+        for got, other in columns.items():
+            if got != wanted:
+                with pytest.raises(
+                    UserError, match=f"X row 0, column x0: expected a {wanted} as in training, got a {got}"
+                ):
+                    schema.encode(Frame.of(other))
+
+
 def test_a_later_file_may_write_numbers_and_dates_in_its_own_way(tmp_path):
     text = "".join(f"{row}.5;2021-01-{row % 28 + 1:02d}\n" for row in range(40))
     schema = Schema.find(Frame.of(csv(tmp_path, f"size;day\n{text}")))
@@ -257,9 +276,14 @@ def test_what_is_no_csv_file_is_refused_at_its_line(tmp_path, text, message):
         Frame.of(csv(tmp_path, text, "t.csv"))
 
 
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"expected a CSV file at .*no.csv, got none"):
+        Frame.of(tmp_path / "no.csv")
+
+
 def test_a_file_that_outgrows_memory_is_refused_before_work(tmp_path, monkeypatch):
     path = csv(tmp_path, TABLE)
-    monkeypatch.setattr(csv_frame, "_free_bytes", lambda: 12 * path.stat().st_size - 1)
+    monkeypatch.setattr(csv_frame, "_free_bytes", lambda: 16 * path.stat().st_size - 1)
     monkeypatch.setattr(csv_frame, "read_bytes", lambda path: pytest.fail("was read"))
     with pytest.raises(
         UserError, match=r"table.csv: expected a file of at most .* of memory that are free, got 0.00 GB"
