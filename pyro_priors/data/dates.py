@@ -70,7 +70,7 @@ class DateForm(NamedTuple):
 
     @property
     def _shape(self) -> tuple:
-        first = self.year if self.order == "ymd" else 0
+        first = 4 if self.order == "ymd" and self.year == 4 else 0
         return (self.mark, first, 0 if first else self.year, self.join) if self.order else ("", 0, 0, self.join)
 
     def write(self, days: float) -> str:

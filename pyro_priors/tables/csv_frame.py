@@ -1,6 +1,7 @@
 """A CSV file as a table: its columns, and the same file again, to the byte, with other cells in the gaps."""
 
 import codecs
+import contextlib
 import os
 from array import array
 from collections import defaultdict
@@ -92,26 +93,30 @@ def _free_bytes() -> int | None:
 
 
 def _separator(name: str, source: bytes) -> str:
-    """What splits most rows into as many cells as the header, and that into the most."""
-    best, chosen = (-1.0, 0), SEPARATORS[0]
+    """What splits most rows into as many cells as the header, with the fewest that may be several."""
+    best, chosen = (-1.0, 0.0, 0), SEPARATORS[0]
     for separator in SEPARATORS:
-        widths: list[int] = []
-        try:
-            for _, row in rows_of(name, source, separator):
-                widths.append(len(row))
-                if len(widths) > LOOKED_AT:
-                    break
-        except UserError:
-            pass  # said when it is read
-        if not widths:
-            continue
-        alike = widths[1:].count(widths[0]) / max(1, len(widths) - 1)
-        score = (float(widths[0] > 1 and (alike >= 0.5 or len(widths) == 1)), widths[0])
-        if widths[0] == 1:
-            score = (0.5 if alike == 1 else 0.0, 0)
-        if score > best:
+        rows: list[list[str]] = []
+        with contextlib.suppress(UserError):  # said when it is read
+            for _, row in islice(rows_of(name, source, separator), LOOKED_AT):
+                rows.append(row)
+        if rows and (score := _fits(rows)) > best:
             best, chosen = score, separator
     return chosen
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
+    """How well a separator fits that makes these rows, the header first: the more the better."""
+    width = len(rows[0])
+    alike = [row for row in rows[1:] if len(row) == width]
+    if width == 1:
+        return (0.5 if len(alike) == len(rows) - 1 else 0.0), 0.0, 0
+    if len(rows) > 1 and 2 * len(alike) < len(rows) - 1:
+        return 0.0, 0.0, width
+    cells = [cell.strip() for row in alike for cell in row]
+    # A cell that holds another separator, and is no number with a comma, may be several.
+    several = sum(any(mark in cell for mark in SEPARATORS) and not is_number(cell) for cell in cells)
+    return 1.0, -several / max(1, len(alike)), width
 
 
 def _names(where: str, line: int, header: Sequence[str]) -> list[str]:

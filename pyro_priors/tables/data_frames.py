@@ -28,17 +28,13 @@ def read(where: str, native: Any) -> tuple[list[str], list[Column]]:
 def _names(native: Any) -> Sequence:
     if type(native).__module__.startswith("scipy.sparse") or hasattr(native, "tocsr"):
         raise TypeError("X: sparse data is not supported, expected a dense array or a data frame (X.toarray())")
-    try:
-        frame = _narwhals().from_native(native, eager_only=True) if not hasattr(native, "columns") else native
-    except TypeError:
-        frame = None
-    if frame is None or not hasattr(frame, "__len__") or isinstance(native, type):
-        what = "a lazy frame (collect it)" if hasattr(native, "collect") else f"{type(native).__name__}"
+    if not hasattr(native, "__len__") or not hasattr(native, "columns") or isinstance(native, type):
+        what = "a lazy frame (collect it)" if hasattr(native, "collect") else type(native).__name__
         raise ValueError(
             f"X: expected a data frame, a 2D array, a list of rows or the path of a CSV file, got {what}. Reshape your "
             "data"
         )
-    return getattr(native, "column_names", None) or list(frame.columns)
+    return native.column_names if hasattr(native, "column_names") else list(native.columns)
 
 
 def _narwhals():
@@ -156,7 +152,7 @@ def _objects(series: Any, column: Column, values: Sequence) -> list[Any]:
     dtype = str(getattr(series, "dtype", getattr(series, "type", ""))).lower()
     if "decimal" in dtype and column.sort == "number":
         places = _scale(series)
-        return [round(Decimal(repr(value)), places) for value in every]
+        return [round(Decimal(repr(float(value))), places) for value in every]
     if dtype.lstrip("u").startswith("int") and column.sort in ("number", "text"):
         return [round(value) if isinstance(value, float) else int(value) for value in every]
     if column.sort == "datetime" and not _is_pandas(series):
