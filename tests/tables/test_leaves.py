@@ -31,7 +31,7 @@ def leaves():
         "number": (fit_leaf(Field("x", "continuous"), column(GAMMA))),
         "grid": (fit_leaf(Field("x", "continuous"), column(np.round(GAMMA, 1)))),
         "hours": (fit_leaf(Field("h", "count"), column(HOURS))),
-        "date": (fit_leaf(Field("d", "date"), column(19000 + np.round(30 * GAMMA)))),
+        "date": (fit_leaf(Field("d", "continuous"), column(19000 + np.round(30 * GAMMA)))),
     }
 
 
