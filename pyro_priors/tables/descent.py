@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ from pyro_priors.tables.completing import completed, hidden, log_density, patter
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.leaves import NumberLeaf
 
-RATE, BETAS = 0.05, (0.9, 0.99)  # of Adam; the rate falls along half a cosine
+BETAS = (0.9, 0.99)  # of Adam, whose rate falls along half a cosine
 LAST = 0.02  # of the rate at the end
 BATCH = 256
 ROUND = 48  # steps between two completions of what is missing
 REUSED, MANY = 3, 0.05  # how often completed rows serve where many rows have a pattern of gaps of their own
 LASTING = 8  # steps that they serve at least, where there are few rows
-PSEUDO = 0.2  # rows that each state of a bond has seen
 NARROWEST = 0.01  # score that a number has left where those before it are given: nearly collinear ones are not exact
+PATIENCE = 6  # looks without a better law after which a training ends
 HIDDEN, JUDGES = 0.25, 2000  # share of held-out cells that are predicted from the others; rows that they stand in
 
 
@@ -34,10 +34,12 @@ class Training:
         codes: rows ``(n, C)``, NaN = missing.
         weight: how often each row is drawn, in relation, ``(n,)``; None: each equally.
         rate: of Adam at first.
+        pseudo: rows that each state of a bond has seen beside those that there are.
     """
 
-    def __init__(self, law: TableLaw, codes: Tensor, weight: Tensor | None = None, rate: float = RATE):
-        self.law, self.codes, self.weight, self.rate = law.float().requires_grad_(True), codes, weight, rate
+    def __init__(self, law: TableLaw, codes: Tensor, weight: Tensor | None, rate: float, pseudo: float):
+        self.law, self.codes, self.weight = law.float().requires_grad_(True), codes, weight
+        self.rate, self.pseudo = rate, pseudo
         self.scores = sum(len(group) for group in law.vectors)
         self.rows = law.rows(codes)
         gaps = self.rows[:, : self.scores].isnan()
@@ -45,7 +47,7 @@ class Training:
         self.batch = min(BATCH, len(codes))
         self.reused = max(REUSED if many else 1, -(-LASTING * self.batch // len(codes)))
         self.adam = torch.optim.Adam(law.prior.parameters(), lr=rate, betas=BETAS)
-        self.batches, self.taken = self._batches(), 0
+        self.batches = self._batches()
 
     def start(self) -> None:
         """Lay the chain along the rows, and set its tables and Gaussians by EM."""
@@ -63,14 +65,13 @@ class Training:
             group["lr"] = share * self.rate
         prior = self.law.prior
         loss = -prior().log_prob(next(self.batches)).mean()
-        loss = loss - PSEUDO / len(self.codes) * prior.log_smoothness(*self.usual)
+        loss = loss - self.pseudo / len(self.codes) * prior.log_smoothness(*self.usual)
         self.adam.zero_grad()
         loss.backward()
         self.adam.step()
         with torch.no_grad():
             for leaf in prior.vectors:
                 leaf.log_scale.clamp_(min=math.log(NARROWEST))
-        self.taken += 1
 
     def spread(self, index: Tensor) -> Tensor:
         """Rows of the law, numbers with ties somewhere in the intervals that they stand for."""
@@ -127,26 +128,38 @@ def cosine(done: float) -> float:
     return LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-def descend(
-    training: Training, judge: Judge, steps: int, every: int, tell: Callable[[], Any] = lambda: None, patience: int = 6
-) -> tuple[int, float, list[tuple[int, float]]]:
-    """Train for so many steps more; the law is left at the best of its states, that of now included.
+class Descent(NamedTuple):
+    """What a training came to: how many `steps` led to its best law, what the judge said of that and on the way."""
 
-    Returns:
-        after how many steps it was best, what the judge said there, and what it said on the way
+    steps: int
+    score: float
+    curve: list[tuple[int, float]]
+
+
+def descend(
+    training: Training,
+    judge: Judge,
+    steps: int,
+    every: int,
+    share: Callable[[float], float] = cosine,
+    tell: Callable[[], Any] = lambda: None,
+) -> Descent:
+    """Train for so many steps; the law is left at the best of its states, that of before included.
+
+    It ends where several looks of the judge, `every` so many steps, have seen nothing better.
     """
-    first, score = training.taken, judge(training.law)
-    best, state, curve = (first, score), copy.deepcopy(training.law.state_dict()), [(first, score)]
+    score = judge(training.law)
+    best, state, curve = (0, score), copy.deepcopy(training.law.state_dict()), [(0, score)]
     for done in range(1, steps + 1):
-        training.step(cosine(done / steps))
+        training.step(share(done / steps))
         tell()
         if done % every and done != steps:
             continue
         score = judge(training.law)
-        curve.append((training.taken, score))
+        curve.append((done, score))
         if score > best[1]:
-            best, state = (training.taken, score), copy.deepcopy(training.law.state_dict())
-        elif training.taken - best[0] >= patience * every:
+            best, state = (done, score), copy.deepcopy(training.law.state_dict())
+        elif done - best[0] >= PATIENCE * every:
             break
     training.law.load_state_dict(state)
-    return *best, curve
+    return Descent(*best, curve)

@@ -1,6 +1,5 @@
 """A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
 
-import copy
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,22 +10,15 @@ from torch import Tensor
 
 from pyro_priors.checks import check_count
 from pyro_priors.data.schema import Field
-from pyro_priors.tables.descent import RATE, Judge, Training, cosine, descend
-from pyro_priors.tables.groups import number_groups
+from pyro_priors.tables.candidates import Candidates
+from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend
 from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.leaf_fitting import fit_leaf
 
 HELD = 0.1  # of the rows, or twice as much of few
 FEW, SMALL = 20, 5000  # rows below which none are held out; below which all are fitted again in the end
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL = 48  # steps of each candidate
-LEAST, MOST = 200, 3000  # steps of the last training
-SIZES = (
-    (1, 0, 300),
-    (4, 0, 1000),
-    (16, 100, 5000),
-    (64, 1000, torch.inf),
-)  # states of a bond, from so many rows to so many
+LEAST, MOST = 200, 3000  # steps of the last training that are useful
 PASSES = 20  # over the rows after which more steps gain nothing
 
 
@@ -87,84 +79,64 @@ class _Fitting:
 
     def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law):
         self.began, self.budget, self.max_steps, self.progress = time.perf_counter(), budget, max_steps, progress
-        self.codes, self.weight, self.before = codes, weight, law
+        self.codes = codes
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(codes), generator=generator)
         count = 0 if len(codes) < FEW else int(len(codes) * HELD * (2 if len(codes) < SMALL else 1))
-        self.held, self.train = order[:count], order[count:]
-        self.judge = Judge(codes[self.held if count else self.train], generator)
-        self.leaves = self._leaves(fields)
+        held, self.train = order[:count], order[count:]
+        self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
+        self.judge = Judge(codes[held if count else self.train], generator)
+        self.candidates = Candidates(codes, fields, weight, law)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
 
-    def _leaves(self, fields):
-        if self.before is not None:
-            return self.before.leaves
-        return [fit_leaf(field, x, self.weight) for field, x in zip(fields, self.codes.unbind(1), strict=True)]
-
     def fit(self) -> Fit:
-        trainings = [self._begun(size, self.train) for size in self._sizes()]
-        trial = TRIAL if self.max_steps is None else min(TRIAL, self.max_steps // (2 * len(trainings)))
-        spent = time.perf_counter()
-        for training in trainings:
-            for _ in range(trial):
-                training.step()
-        a_step = (time.perf_counter() - spent) / max(len(trainings) * trial, 1)
-        spent = time.perf_counter()
-        scores = [self.judge(training.law) for training in trainings]
-        a_look = (time.perf_counter() - spent) / len(trainings)
-        best = max(range(len(scores)), key=scores.__getitem__)
-        training, again = trainings[best], self.before is None and len(self.held) > 0 and len(self.codes) < SMALL
-        trials = trial * len(trainings)
-        total = self.max_steps or trials + max(trials, self._affordable(a_step, a_look, again))
-        steps = max(1, (total - trials) // (2 if again else 1))
-        law, curve = self._descended(training, steps, again)
-        tried = [{"rank": t.law.rank, "score": s} for t, s in zip(trainings, scores, strict=True)]
-        self.record |= {"max_steps": total, "candidates": tried, "chosen": {"rank": law.rank, "groups": law.groups}}
-        self.record |= {"curve": curve, "seconds": time.perf_counter() - self.began}
+        sizes = self.candidates.sizes(len(self.train))
+        trial = TRIAL if self.max_steps is None else min(TRIAL, self.max_steps // (2 * len(sizes)))
+        trials = [self._tried(size, trial) for size in sizes]
+        training, tried, seconds = max(trials, key=lambda each: each[1].score)
+        spent = trial * len(sizes)
+        total = self.max_steps or spent + max(spent, self._affordable(*seconds, trial))
+        steps = max(1, (total - spent) // (2 if self.again else 1))
+        law, descent = self._descended(training, tried.steps, steps)
+        self.record |= {"max_steps": total, "steps": descent.steps, "score": descent.score, "curve": descent.curve}
+        self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
+        self.record["chosen"] = {"rank": law.rank, "groups": law.groups}
+        self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law.double().requires_grad_(False), self.record)
 
-    def _descended(self, training: Training, steps: int, again: bool) -> tuple[TableLaw, list]:
+    def _tried(self, rank: int, steps: int) -> tuple[Training, Descent, tuple[float, float]]:
+        """A training of a candidate, what came of its first steps, and the seconds of its start and of these."""
+        first = time.perf_counter()
+        training = self.candidates.begun(rank, self.train)
+        second = time.perf_counter()
+        descent = descend(training, self.judge, steps, max(steps, 1), share=lambda done: 1.0)
+        return training, descent, (second - first, time.perf_counter() - second)
+
+    def _affordable(self, start: float, steps: float, count: int) -> int:
+        """Steps that are useful and that what is left of the time is enough for, by what a start and a trial took.
+
+        A trial looks at the held-out cells twice: once more often than its share of all.
+        """
+        left = self.budget - (time.perf_counter() - self.began) - (start if self.again else 0.0)
+        useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
+        return int(min(max(left * count / steps, LEAST / 2), useful * (2 if self.again else 1)))
+
+    def _descended(self, training: Training, before: int, steps: int) -> tuple[TableLaw, Descent]:
+        """The best of a training that goes on, or as good a one of all rows."""
         from tqdm import tqdm
 
         hide = None if self.progress else True
-        with tqdm(total=steps * (2 if again else 1), unit="step", desc="fit", disable=hide) as bar:
-            first = training.taken
-            step, score, curve = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), bar.update)
-            self.record |= {"steps": step, "score": score}
-            if again:
-                fresh = self._begun(training.law.rank, slice(None))
-                for _ in range(min(first, step)):
-                    fresh.step()
-                    bar.update()
-                for done in range(1, step - first + 1):
-                    fresh.step(cosine(done / steps))
-                    bar.update()
-                return fresh.law, curve
-        return training.law, curve
-
-    def _sizes(self) -> list[int]:
-        if self.before is not None:
-            return [self.before.rank]
-        rows = len(self.train)
-        return [rank for rank, least, most in SIZES if least <= rows < most]
-
-    def _begun(self, rank: int, index: Any) -> Training:
-        """A training that has been started, of some of the rows."""
-        codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
-        if self.before is not None:
-            training = Training(copy.deepcopy(self.before), codes, weight, RATE / 4)
-            training.go_on()
-            return training
-        law = TableLaw(self.leaves, number_groups(self.leaves, codes), rank)
-        training = Training(law, codes, weight)
-        training.start()
-        return training
-
-    def _affordable(self, a_step: float, a_look: float, again: bool) -> int:
-        """Steps of the training that is left in what is left of the time."""
-        left = self.budget - (time.perf_counter() - self.began) - LOOKS * a_look
-        useful = min(MOST, max(LEAST, PASSES * len(self.train) // 256)) * (2 if again else 1)
-        return int(min(max(left / max(a_step, 1e-9), LEAST / 4), useful))
+        with tqdm(total=steps * (2 if self.again else 1), unit="step", desc="fit", disable=hide) as bar:
+            descent = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), tell=bar.update)
+            if not self.again:
+                return training.law, descent
+            fresh = self.candidates.begun(training.law.rank, torch.arange(len(self.codes)))
+            for _ in range(before):
+                fresh.step()
+            for done in range(1, descent.steps + 1):
+                fresh.step(cosine(done / steps))
+                bar.update()
+            return fresh.law, descent
 
 
 def _checked(codes: Any, fields: Sequence[Field], weight: Any) -> tuple[Tensor, Tensor | None]:

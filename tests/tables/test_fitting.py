@@ -66,6 +66,7 @@ def test_the_record_is_json_and_says_what_was_tried():
     best = max(record["candidates"], key=lambda tried: tried["score"])
     assert record["chosen"]["rank"] == best["rank"]
     assert record["score"] >= best["score"]
+    assert record["curve"][0] == [0, best["score"]]
 
 
 def test_rows_of_weight_zero_are_as_if_they_were_not_there():
