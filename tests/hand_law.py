@@ -65,7 +65,9 @@ class Paths:
             return self.density(rows[None])[0]
         there, weights = ~np.isnan(rows[0, :3]), self._weights(rows)
         for s, (loc, covariance) in enumerate(self.gaussians if there.any() else ()):
-            weights[:, s] *= multivariate_normal.pdf(rows[:, :3][:, there], loc[there], covariance[np.ix_(there, there)])
+            weights[:, s] *= multivariate_normal.pdf(
+                rows[:, :3][:, there], loc[there], covariance[np.ix_(there, there)]
+            )
         return weights.sum(1)
 
     def on_grid(self, rows, column, grid):

@@ -139,20 +139,32 @@ class Belief:
         whole = share.new_zeros(len(row)).index_add(0, pair, share)
         return Points(pair, share / whole[pair], value)
 
-    def draw_bounded(self, variable: int, generator: torch.Generator) -> Tensor:
-        """The numbers of a vector, ``(n, k)``, with a joint draw of those that have bounds; others as they are."""
-        cut, result = self.evidence.cuts[variable], self._value(variable).clone()
-        bounded = cut.bounded & result.isnan()
-        row, state, weight = self._pairs(variable)
-        at = pick(row, weight, len(result), generator)[bounded.any(-1)]
-        row, state = row[at], state[at]
-        points = self.points(variable, row, state)
-        drawn = points.value[pick(points.pair, points.log_weight, len(row), generator)]
-        alone = bounded[row].sum(-1) == 1  # exact, not one of the points
-        moments = self.wide.gaussians(variable).conditional_moments(state, result[row])
+    def draw_bounded(self, variable: int, count: int, generator: torch.Generator) -> Tensor:
+        """The numbers of a vector with joint draws of those that have bounds, others as they are: ``(count, n, k)``"""
+        value, cut = self._value(variable), self.evidence.cuts[variable]
+        bounded, gaussians = cut.bounded & value.isnan(), self.wide.gaussians(variable)
+        result = value.repeat(count, 1, 1)
+        rows, (row, state, weight) = bounded.any(-1).nonzero()[:, 0], self._pairs(variable)
+        if not len(rows):
+            return result
+        copies = torch.arange(count).unsqueeze(-1)
+        every = (row + len(self) * copies).flatten()  # rows of all copies, and of their pairs
+        chosen = pick(every, weight.repeat(count), count * len(self), generator).view(count, -1)[:, rows] % len(row)
+        pairs, which = chosen.flatten().unique(return_inverse=True)
+        row, state = row[pairs], state[pairs]
+        moments, points = gaussians.conditional_moments(state, value[row]), self.points(variable, row, state)
+        by_pair = points.pair.argsort(stable=True)
+        before = points.log_weight[by_pair].cumsum(0)  # shares of a pair sum to one
+        counts = points.pair.bincount(minlength=len(pairs))
+        first = counts.cumsum(0) - counts
+        uniform = torch.rand(len(which), generator=generator, dtype=before.dtype)
+        at = torch.searchsorted(before, which + uniform).clamp(first[which], first[which] + counts[which] - 1)
+        drawn, row, (mean, variance) = points.value[by_pair[at]], row[which], (x[which] for x in moments)
+        alone = bounded[row].sum(-1, keepdim=True) == 1  # exact, not one of the points
         uniform = torch.rand(drawn.shape, generator=generator, dtype=drawn.dtype)
-        exact = truncated_quantile(uniform, moments[0], moments[1].sqrt(), *cut.at(row))
-        result[row] = torch.where(bounded[row], torch.where(alone.unsqueeze(-1), exact, drawn), result[row])
+        exact = truncated_quantile(uniform, mean, variance.sqrt(), *cut.at(row))
+        drawn = torch.where(bounded[row], torch.where(alone, exact, drawn), value[row])
+        result[:, rows] = drawn.view(count, len(rows), -1)
         return result
 
     @cached_property

@@ -34,10 +34,11 @@ def _draws_of(belief: Belief, count: int, generator: torch.Generator) -> Tensor:
     wide, evidence = belief.wide, belief.evidence
     if not evidence.cuts:
         return belief.law.impute(evidence.rows, (count,))
-    evidence = evidence.at(torch.arange(len(evidence.rows)).repeat(count))
+    copies = count  # drawn from one evidence; afterwards each has its own
     for variable in evidence.cuts:
-        drawn = Belief(wide, evidence).draw_bounded(variable, generator)
+        drawn = Belief(wide, evidence).draw_bounded(variable, copies, generator).flatten(0, 1)
         cuts = {v: cut for v, cut in evidence.cuts.items() if v != variable}
-        evidence = evidence.given(wide.vector_columns(variable), drawn)._replace(cuts=cuts)
+        evidence = evidence._replace(cuts=cuts).at(torch.arange(len(evidence.rows)).repeat(copies))
+        evidence, copies = evidence.given(wide.vector_columns(variable), drawn), 1
     drawn = Belief(wide, evidence).law.impute(evidence.rows)
     return drawn.view(count, -1, drawn.shape[-1])

@@ -77,9 +77,7 @@ def _exact(wide: WideLaw, x: int, nats: np.ndarray, errors: np.ndarray) -> None:
             errors[x, y] = errors[y, x] = 0.0
 
 
-def _sampled(
-    wide: WideLaw, x: int, rows: Tensor, alone: list[Tensor], nats: np.ndarray, errors: np.ndarray
-) -> None:
+def _sampled(wide: WideLaw, x: int, rows: Tensor, alone: list[Tensor], nats: np.ndarray, errors: np.ndarray) -> None:
     """Of a number and every other column."""
     known = torch.full_like(rows, torch.nan)
     columns = list(wide.places[x].columns)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.special import log_ndtr, ndtr, ndtri
+from torch.special import ndtr, ndtri
 
 from pyro_priors.ops import holds
 from pyro_priors.tables.score_mixtures import log_interval
@@ -101,7 +101,9 @@ class Mixture(NamedTuple):
         some, left = self, torch.arange(count)  # components and rows that are not settled
         for step in range(LONGEST):
             z = result[left]
-            below, slope = (some.total(x, len(left)) for x in (some._below(z[some.row]), some._slope(z[some.row], inside)))
+            below, slope = (
+                some.total(x, len(left)) for x in (some._below(z[some.row]), some._slope(z[some.row], inside))
+            )
             above = below >= goal[left]
             low[left], high[left] = torch.where(above, low[left], z), torch.where(above, z, high[left])
             newton, small = z - (below - goal[left]) / slope, STEP * (1 + z.abs())

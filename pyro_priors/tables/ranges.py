@@ -128,9 +128,7 @@ def _only(wide: WideLaw, evidence: Evidence, column: int, allowed: Tensor) -> Ev
     return evidence._replace(log_weights=weights)
 
 
-def _at_atom(
-    wide: WideLaw, evidence: Evidence, column: int, states: Tensor, there: Tensor, at_atom: bool
-) -> Evidence:
+def _at_atom(wide: WideLaw, evidence: Evidence, column: int, states: Tensor, there: Tensor, at_atom: bool) -> Evidence:
     """Evidence of the rows in which a number is one of its atoms within its range, or in which it is none of them.
 
     Rows without a range are in the first branch.

@@ -115,9 +115,7 @@ def _log_cells_and_rest(wide: WideLaw, codes: np.ndarray) -> tuple[Tensor, Tenso
     return both + total - torch.where(masses, slopes, 0.0), rest + total - slopes
 
 
-def _number_cells(
-    wide: WideLaw, codes: np.ndarray, rows: Tensor, variable: int, both: Tensor, rest: Tensor
-) -> None:
+def _number_cells(wide: WideLaw, codes: np.ndarray, rows: Tensor, variable: int, both: Tensor, rest: Tensor) -> None:
     """Fill in the numbers of a vector, in scores."""
     gaussians, others = wide.gaussians(variable), wide.without(rows, wide.vector_columns(variable))
     reach = _log_reach(wide, others, variable)

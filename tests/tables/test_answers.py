@@ -110,7 +110,9 @@ def test_pieces_of_a_table_answer_as_the_whole(laws, monkeypatch):
     answers = Answers(laws)
     whole = answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)
     monkeypatch.setattr("pyro_priors.tables.answers.ENTRIES", 40)
-    for part, every in zip((answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)), whole, strict=True):
+    for part, every in zip(
+        (answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)), whole, strict=True
+    ):
         np.testing.assert_allclose(part, every, rtol=1e-9, atol=1e-12)
 
 
@@ -120,7 +122,9 @@ def test_pieces_of_a_table_answer_as_the_whole(laws, monkeypatch):
 def cell_mass(hand, path, codes, c):
     """p(a cell and the rest of its row) in own units: of d that of its interval."""
     row = hand.rows(codes[None])[0].numpy()
-    slopes = sum(float(hand.leaves[k].log_jacobian(torch.tensor([codes[k]]))) for k in NUMBERS if not np.isnan(codes[k]))
+    slopes = sum(
+        float(hand.leaves[k].log_jacobian(torch.tensor([codes[k]]))) for k in NUMBERS if not np.isnan(codes[k])
+    )
     if c != 3:
         return path.density(row) * np.exp(slopes)
     leaf = hand.leaves[3]
