@@ -123,7 +123,7 @@ class _Fitting:
         """
         left = self.budget - (time.perf_counter() - self.began) - (start if self.again else 0.0)
         useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
-        return int(min(max(left * count / steps, LEAST / 4), useful * (2 if self.again else 1)))
+        return int(min(max(left * count / steps, LEAST / 2), useful * (2 if self.again else 1)))
 
     def _descended(self, training: Training, before: int, steps: int) -> tuple[TableLaw, Descent]:
         """The best of a training that goes on, or as good a one of all rows."""

@@ -37,7 +37,8 @@ class Leaf(Protocol):
     there is none; `score_range` says what a closed range of own units means.
     """
 
-    resolution: float | None
+    @property
+    def resolution(self) -> float | None: ...
 
     @property
     def kinds(self) -> tuple[Discrete | Continuous, ...]: ...

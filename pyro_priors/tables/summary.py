@@ -46,7 +46,7 @@ def write_summary(
         held_out: as `calibration.hold_out` gives it; None: the page says nothing of it.
     """
     fields = schema.active_fields
-    sections = [_columns(schema, codes), _gaps(fields, codes)]
+    sections = [_columns(schema, codes)] + ([_gaps(fields, codes)] if fields else [])
     if len(fields) > 1:
         sections += [_dependence(fields, np.asarray(answers.information()))]
     sections += [] if held_out is None else _held_out(held_out)
