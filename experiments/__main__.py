@@ -79,6 +79,11 @@ COMMANDS = {
         "DensityConfig",
         "binary tables under our chain, and rivals on the same rows",
     ),
+    "table tables": (
+        "experiments.imputation.command",
+        "TablesConfig",
+        "gaps of mixed tables filled by ours and by rivals",
+    ),
     "table": (
         "experiments.tables.runner",
         "TableConfig",

@@ -3,6 +3,8 @@
 import importlib
 from typing import NamedTuple
 
+from experiments import pages
+from models.shared import runs
 from pyro_priors.checks import UserError
 
 MODULES = ("trip_elbo", "ttlp", "cp_vae", "dpvae", "trip", "gan_points", "gan_tricks", "conditional_gan")
@@ -10,13 +12,15 @@ MODULES += ("prior_anatomy",)
 
 
 class Page(NamedTuple):
-    """A page with one JSON beside it.
+    """A page with one JSON beside it, or with a folder of them.
 
-    `module` has `page(values, name)` and, where the figure is of that, `draw_results`; `command` measures it.
+    `module` has `page(values, name)` and, where the figure is of that, `draw_results`; `command` measures it. Of a
+    folder `page` has `{name of a file: its values}`, and says itself with what they were measured.
     """
 
     module: str
     command: str
+    folder: bool = False
 
 
 PAGES = {
@@ -31,6 +35,7 @@ PAGES = {
     "density": Page("density.page", "table density"),
     "dpvae-moons": Page("papers.dpvae_moons", "figure dpvae-moons"),
     "estimators": Page("papers.estimators", "figure estimators"),
+    "tables": Page("imputation.page", "table tables", folder=True),
 }
 
 
@@ -50,6 +55,26 @@ def table(name):
 def page(name):
     """The module of another page."""
     return importlib.import_module(f"experiments.{PAGES[name].module}")
+
+
+def values(name, folder):
+    """What a page of `PAGES` is made of.
+
+    Raises:
+        UserError: there is none of it.
+    """
+    entry = PAGES[name]
+    path = folder / name if entry.folder else folder / f"{name}.json"
+    files = sorted(path.glob("*.json")) if entry.folder else [path] * path.is_file()
+    if not files:
+        raise UserError(f"results: expected {path}, got none (`{entry.command}` makes it)")
+    return {file.stem: runs.read_json(file) for file in files} if entry.folder else runs.read_json(path)
+
+
+def text(name, values):
+    """The text of a page of `PAGES` from these."""
+    make = page(name).page
+    return pages.text(*make(values, name)) if PAGES[name].folder else pages.single(values, name, make)
 
 
 def lines():

@@ -37,9 +37,9 @@ def differences(name, folder=pages.FOLDER):
 
 
 def _of_page(name, folder):
-    """The same of a page with one JSON."""
-    module, values = catalogue.page(name), runs.read_json(folder / f"{name}.json")
-    wrong = _text(folder / f"{name}.md", pages.single(values, name, module.page))
+    """The same of a page that no training makes."""
+    module, values = catalogue.page(name), catalogue.values(name, folder)
+    wrong = _text(folder / f"{name}.md", catalogue.text(name, values))
     if hasattr(module, "draw_results"):
         wrong += _figure(folder / f"{name}.png", lambda path: module.draw_results(path, values))
     return wrong

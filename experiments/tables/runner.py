@@ -15,7 +15,6 @@ from experiments.tables.completed import Completed, complete
 from experiments.tables.reading import Judged
 from experiments.tables.spec import Cell
 from experiments.trainings import check_rows, knobs
-from models.shared import runs
 from pyro_priors.checks import UserError
 
 
@@ -86,14 +85,11 @@ def main(config: TableConfig):
 
 def remake(name, folder):
     """Write a page, and its figure, of the JSON beside it, and say what measures that."""
-    module, command, path = catalogue.page(name), catalogue.PAGES[name].command, folder / f"{name}.json"
-    if not path.is_file():
-        raise UserError(f"results: expected {path}, got none (`{command}` makes it)")
-    values = runs.read_json(path)
-    pages.show(path.with_suffix(".md"), pages.single(values, name, module.page))
+    module, values = catalogue.page(name), catalogue.values(name, folder)
+    pages.show(folder / f"{name}.md", catalogue.text(name, values))
     if hasattr(module, "draw_results"):
-        module.draw_results(path.with_suffix(".png"), values)
-    print(f"To measure it anew: python -m experiments {command}")
+        module.draw_results(folder / f"{name}.png", values)
+    print(f"To measure it anew: python -m experiments {catalogue.PAGES[name].command}")
 
 
 class Wanted(NamedTuple):

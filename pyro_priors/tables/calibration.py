@@ -1,7 +1,7 @@
 """How far answers can be trusted: known cells are hidden from a law, and its answers compared with them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -93,6 +93,20 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
         stacked = torch.from_numpy(np.concatenate(probs)), torch.from_numpy(np.concatenate(truths))
         reliability = calibration(*stacked, bins=BINS)
     return HeldOut(tuple(numbers), tuple(categories), reliability)
+
+
+def to_record(held_out: HeldOut) -> dict[str, Any]:
+    """The figures as JSON has them, columns by name; of all of them the share of answers inside intervals of 90 %."""
+    numbers = {
+        each.name: {"hidden": each.count, "nrmse": each.nrmse, "inside": each.inside[LEVELS.index(0.9)]}
+        for each in held_out.numbers
+    }
+    categories = {
+        each.name: {"hidden": each.count, "right": each.accuracy, "commonest": each.majority}
+        for each in held_out.categories
+    }
+    error = None if held_out.reliability is None else float(held_out.reliability.ece)
+    return {"numbers": numbers, "categories": categories, "calibration_error": error}
 
 
 def _numbers(name: str, truth: np.ndarray, means: np.ndarray, ends: np.ndarray, column: np.ndarray) -> Numbers:

@@ -40,13 +40,21 @@ def json_of(folder):
 
 @pytest.mark.parametrize("name", catalogue.PAGES)
 def test_a_page_of_one_file_is_made_anew_of_that(name, tmp_path, capsys):
-    shutil.copy(pages.FOLDER / f"{name}.json", tmp_path)
+    copy_of(name, tmp_path)
     assert main(["table", name, "--results", str(tmp_path)]) == 0
     command = catalogue.PAGES[name].command
     assert capsys.readouterr().out.endswith(f"\nTo measure it anew: python -m experiments {command}\n")
     assert (tmp_path / f"{name}.md").read_bytes() == (pages.FOLDER / f"{name}.md").read_bytes()
     assert (tmp_path / f"{name}.png").is_file() == hasattr(catalogue.page(name), "draw_results")
     assert command in COMMANDS
+
+
+def copy_of(name, folder):
+    """What a page is made of."""
+    if catalogue.PAGES[name].folder:
+        shutil.copytree(pages.FOLDER / name, folder / name)
+    else:
+        shutil.copy(pages.FOLDER / f"{name}.json", folder)
 
 
 def test_a_page_without_its_file_is_refused(tmp_path, capsys):
