@@ -7,11 +7,10 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.tables.score_means import ScoreMeans
-from pyro_priors.tables.score_mixtures import Bounds, log_mass, mixture_cdf, mixture_quantile
+from pyro_priors.tables.score_mixtures import Bounds
 from pyro_priors.tables.scores import NormalScores
 
 SAME = 1e-9  # relative difference of a number and an atom, or a state's value, that are one
@@ -187,62 +186,13 @@ class NumberLeaf:
         low, high = self.scores.encode(torch.tensor([self.low, self.high], dtype=torch.float64)).tolist()
         return ScoreMeans(self._number, low, high)
 
-    def mean(
-        self, w: Tensor, m: Tensor, s: Tensor, states: Tensor | None = None, bounds: Bounds | None = None
-    ) -> Tensor:
-        """The mean in own units of a mixture of Gaussians over the score, and of states if there are atoms.
+    def mean(self, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
+        """The mean in own units of a mixture of Gaussians over the score, atoms aside.
 
         Shapes:
-            ``w, m, s (n, K)``, ``states (n, a + 1)``: probabilities, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
+            ``w, m, s (n, K)``, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
         """
-        mean = self._means(w, m, s, bounds)
-        if states is None:
-            return mean
-        atoms = torch.tensor(self.atoms, dtype=torch.float64, device=mean.device)
-        states = states.double()
-        # A row that is surely an atom may have no law of scores within its bounds.
-        return (states[:, :-1] * atoms).sum(-1) + torch.where(states[:, -1] > 0, states[:, -1] * mean, 0.0)
-
-    def cdf(
-        self,
-        x: Tensor,
-        w: Tensor,
-        m: Tensor,
-        s: Tensor,
-        states: Tensor | None = None,
-        bounds: Bounds | None = None,
-    ) -> Tensor:
-        """The probability of a number of at most x: ``x (*, n)`` -> ``(*, n)``, the rest as in `mean`."""
-        below = mixture_cdf(self.scores.encode(x), w, m, s, bounds)
-        if states is None:
-            return below
-        atoms = torch.tensor(self.atoms, dtype=torch.float64, device=below.device)
-        states = states.double()
-        jumps = (states[:, :-1] * (atoms <= x.double().unsqueeze(-1))).sum(-1)
-        return jumps + torch.where(states[:, -1] > 0, states[:, -1] * below, 0.0)
-
-    def quantile(
-        self,
-        level: Tensor | float,
-        w: Tensor,
-        m: Tensor,
-        s: Tensor,
-        states: Tensor | None = None,
-        bounds: Bounds | None = None,
-    ) -> Tensor:
-        """The number that a share `level` lies below: ``level (*, n)`` or a number -> ``(*, n)``, as `mean`."""
-        if states is None:
-            return self._number(mixture_quantile(level, w, m, s, bounds))
-        level = torch.as_tensor(level, dtype=torch.float64, device=w.device)
-        level = level.expand(torch.broadcast_shapes(level.shape, w.shape[:-1]))
-        states, under, atom = states.double(), torch.zeros_like(level), torch.full_like(level, torch.nan)
-        for j, value in enumerate(self.atoms):
-            upto = self.cdf(torch.full_like(level, value), w, m, s, states, bounds)
-            hit = (level <= upto) & (level > upto - states[:, j]) & atom.isnan()
-            atom = torch.where(hit, value, atom)
-            under = under + torch.where(level > upto, states[:, j], 0.0)
-        rest = ((level - under) / states[:, -1].clamp_min(1e-300)).clamp(0, 1)
-        return torch.where(atom.isnan(), self._number(mixture_quantile(rest, w, m, s, bounds)), atom)
+        return self._means(w, m, s, bounds)
 
     def cell(self, x: Tensor) -> Bounds:
         """The scores of the cell of the grid that a number is in: half a step on either side of the grid's number.
@@ -255,21 +205,6 @@ class NumberLeaf:
         centre = self.origin + ((x.double() - self.origin) / self.resolution).round() * self.resolution
         half = self.resolution / 2
         return Bounds(self.scores.encode(centre - half), self.scores.encode(centre + half))
-
-    def log_mass(self, x: Tensor, w: Tensor, m: Tensor, s: Tensor) -> Tensor:
-        """Log of the probability of x at the column's resolution, of the law of scores: ``(n,)``"""
-        return log_mass(w, m, s, self.cell(x))
-
-    def probs(self, values: Tensor, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
-        """What of the law of scores is nearest to each of some numbers: ``values (k,)``, rising -> ``(n, k)``"""
-        edges = ((values[1:] + values[:-1]) / 2).double().unsqueeze(-1).expand(-1, len(w))
-        below = mixture_cdf(self.scores.encode(edges), w, m, s, bounds).mT
-        return pad(pad(below, (0, 1), value=1.0), (1, 0)).diff().clamp_min(0)
-
-    @property
-    def is_mass(self) -> bool:
-        """Whether a score of the column is the log of a probability, not of a density."""
-        return self.resolution is not None
 
     def score_range(self, low: Tensor, high: Tensor) -> ScoreRange:
         """Scores of a closed range of own units; at a grid's column half a step more on both sides."""

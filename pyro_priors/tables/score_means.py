@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.score_mixtures import Bounds, log_interval, shares
+from pyro_priors.tables.score_mixtures import Bounds, log_interval
 
 CELLS = 4096  # of the table that stands for the function
 STEP, REACH = 0.25, 7.0  # of the trapezoidal rule, and how far it goes, in scales
@@ -54,7 +54,7 @@ class ScoreMeans:
             ``w, m, s (n, K)``, ``bounds`` of ``(n,)`` -> ``(n,)``
         """
         w, m, s = w.double(), m.double(), s.double()
-        share, _ = shares(w, m, s, bounds)
+        share = _shares(w, m, s, bounds)
         rows, columns = (share > LEAST_WEIGHT).nonzero(as_tuple=True)
         result, total = (torch.zeros(len(w), dtype=torch.float64, device=w.device) for _ in range(2))
         for part in torch.arange(len(rows), device=w.device).split(CHUNK // NODES):
@@ -105,6 +105,14 @@ class ScoreMeans:
         density = (weights.log() - (t**2 - start.unsqueeze(-1) ** 2) / 2).softmax(-1)
         inner = (density * self._value(m.unsqueeze(-1) + s.unsqueeze(-1) * t)).sum(-1)
         return between * inner + over * (self.most - self.least)
+
+
+def _shares(w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> Tensor:
+    """What of the law within the bounds each Gaussian has: ``(n, K)``"""
+    if bounds is None:
+        return w
+    low, high = ((end.double().unsqueeze(-1) - m) / s for end in bounds)
+    return (w.log() + log_interval(low, high)).softmax(-1)
 
 
 def _window(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:

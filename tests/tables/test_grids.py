@@ -14,7 +14,7 @@ GAMMA = np.random.default_rng(0).gamma(2.0, 3.0, size=4000)
     [
         (np.round(GAMMA, 1), 0.1),
         (np.round(GAMMA), 1.0),
-        (np.round(GAMMA) * 5 + 20, 5.0),
+        (np.round(GAMMA) * 5 + 22, 5.0),
         (np.round(GAMMA) * 12, 12.0),
         (np.round(GAMMA, 1) * 2.54, 0.254),
         (np.round(GAMMA * 20) / 20, 0.05),

@@ -12,7 +12,7 @@ from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.tables.leaf_fitting import fit_leaf, forms
 from pyro_priors.tables.leaves import NumberLeaf, StateLeaf, leaf_from_json
-from pyro_priors.tables.score_mixtures import Bounds
+from pyro_priors.tables.score_mixtures import Bounds, log_interval
 
 GAMMA = np.random.default_rng(0).gamma(2.0, 3.0, size=3000)
 HOURS = np.where(np.random.default_rng(1).random(3000) < 0.4, 40.0, np.round(20 + 2 * GAMMA))
@@ -89,8 +89,6 @@ def test_forms_by_kind():
     assert LEAVES["hours"].kinds == (Discrete(2), Continuous(1))
     assert LEAVES["hours"].atoms == (40.0,)
     assert [LEAVES[name].resolution for name in ("number", "grid", "hours", "date")] == [None, 0.1, 1.0, 1.0]
-    assert LEAVES["grid"].is_mass
-    assert not LEAVES["number"].is_mass
     hours = Field("h", "count")
     assert forms(hours, column(HOURS)) == ("atoms", "scores", "states")
     assert fit_leaf(hours, column(HOURS), form="scores").kinds == (Continuous(1),)
@@ -132,12 +130,11 @@ def test_the_jacobian_turns_densities_of_scores_into_own_units():
 def test_masses_of_a_grid_sum_to_one():
     leaf = LEAVES["grid"]
     grid = torch.arange(-300, 3000, dtype=torch.float64) / 10
-    w, m, s = (x.expand(len(grid), 3) for x in some_law(1))
-    mass = leaf.log_mass(grid, w, m, s)
+    mass = log_interval(*((end - 0.3) / 0.5 for end in leaf.cell(grid)))
     assert mass.isfinite().all()
     assert float(mass.exp().sum()) == pytest.approx(1, abs=1e-9)
-    aside = leaf.log_mass(grid[400:410] + 0.03, *(x[:10] for x in (w, m, s)))  # off the grid: of the cell it is in
-    torch.testing.assert_close(aside, mass[400:410])
+    for own, aside in zip(leaf.cell(grid[400:410]), leaf.cell(grid[400:410] + 0.03), strict=True):
+        torch.testing.assert_close(aside, own)  # off the grid: the cell that it is in
     with pytest.raises(ValueError, match="continuous"):
         LEAVES["number"].cell(grid)
 
@@ -146,50 +143,10 @@ def test_a_fine_grid_has_the_mass_of_its_density():
     x = torch.tensor(np.round(GAMMA, 3))
     leaf = fit_leaf(Field("x", "count"), x)
     leaf = NumberLeaf(leaf.scores, (), leaf.low, leaf.high, False, 0.001)
-    w, m, s = some_law(100)
-    z = leaf.encode(x[:100])
-    density = (w.log() - ((z - m) / s) ** 2 / 2 - s.log()).logsumexp(-1) - 0.5 * math.log(2 * math.pi)
-    expected = density + leaf.log_jacobian(x[:100]) + math.log(0.001)
-    torch.testing.assert_close(leaf.log_mass(x[:100], w, m, s), expected, rtol=0, atol=0.02)
-
-
-def test_mean_cdf_and_quantile_with_atoms_are_those_of_draws():
-    """40,000 draws; six standard errors, one failure in 10^7 of these comparisons."""
-    leaf = fit_leaf(Field("x", "continuous"), torch.tensor(np.where(np.arange(3000) % 3 == 0, 5.0, GAMMA)))
-    assert leaf.atoms == (5.0,)
-    w, m, s = some_law(4)
-    states = torch.tensor([[0.3, 0.7], [0.0, 1.0], [1.0, 0.0], [0.6, 0.4]], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(1)
-    count = 40000
-    part = torch.multinomial(w, count, replacement=True, generator=generator)
-    z = m.gather(-1, part) + s.gather(-1, part) * torch.randn(4, count, generator=generator, dtype=torch.float64)
-    state = torch.multinomial(states, count, replacement=True, generator=generator).double()
-    draws = leaf.decode(torch.stack([state, z], -1))
-    mean = leaf.mean(w, m, s, states)
-    assert ((mean - draws.mean(-1)).abs() <= 6 * draws.std(-1) / count**0.5 + 1e-9).all()
-    for x in (1.0, 4.999, 5.0, 9.0):
-        cdf = leaf.cdf(torch.full((4,), x), w, m, s, states)
-        assert ((cdf - (draws <= x).double().mean(-1)).abs() < 6 * 0.5 / count**0.5).all()
-    levels = torch.tensor([0.01, 0.3, 0.5, 0.7, 0.97], dtype=torch.float64).unsqueeze(-1)
-    quantiles = leaf.quantile(levels, w, m, s, states)
-    assert quantiles.shape == (5, 4)
-    assert (quantiles.diff(dim=0) >= 0).all()
-    for level, row in zip(levels[:, 0].tolist(), quantiles, strict=True):
-        assert ((draws <= row.unsqueeze(-1)).double().mean(-1) > level - 0.015).all()
-        assert ((draws < row.unsqueeze(-1)).double().mean(-1) < level + 0.015).all()
-    assert quantiles[:, 2].tolist() == [5.0] * 5
-    torch.testing.assert_close(quantiles[:, 1], leaf.quantile(levels, w, m, s)[:, 1])
-
-
-def test_probabilities_of_ordered_values():
-    """A score of an ordinal column: what is nearest to a value counts for it."""
-    field = Field("o", "ordinal", categories=tuple("12345"))
-    leaf = fit_leaf(field, torch.tensor(np.random.default_rng(0).binomial(4, 0.4, 500).astype(float)), form="scores")
-    w, m, s = some_law(6)
-    probs = leaf.probs(torch.arange(5.0), w, m, s)
-    torch.testing.assert_close(probs.sum(-1), torch.ones(6, dtype=torch.float64))
-    inner = leaf.log_mass(torch.full((6,), 2.0), w, m, s).exp()
-    torch.testing.assert_close(probs[:, 2], inner)
+    z = leaf.encode(x[:100])[:, 0]
+    density = -(z**2) / 2 - 0.5 * math.log(2 * math.pi) + leaf.log_jacobian(x[:100])
+    mass = log_interval(*leaf.cell(x[:100]))
+    torch.testing.assert_close(mass, density + math.log(0.001), rtol=0, atol=0.02)
 
 
 def test_ranges_of_own_units():
@@ -212,13 +169,13 @@ def test_ranges_of_own_units():
             leaf.score_range(*torch.tensor(ends).unsqueeze(-1))
 
 
-def test_means_and_quantiles_stay_within_a_range():
+def test_means_stay_within_a_range():
     leaf = LEAVES["grid"]
     w, m, s = some_law(20)
     low = torch.linspace(0, 20, 20, dtype=torch.float64)
     _, bounds = leaf.score_range(low, low + 1)
-    for answer in (leaf.mean(w, m, s, bounds=bounds), leaf.quantile(0.2, w, m, s, bounds=bounds)):
-        assert ((answer >= low - 0.051) & (answer <= low + 1.051)).all()
+    mean = leaf.mean(w, m, s, bounds=bounds)
+    assert ((mean >= low - 0.051) & (mean <= low + 1.051)).all()
     wide = Bounds(torch.full((20,), -torch.inf), torch.full((20,), torch.inf))
     torch.testing.assert_close(leaf.mean(w, m, s, bounds=wide), leaf.mean(w, m, s), rtol=1e-3, atol=1e-3)
 
@@ -227,9 +184,9 @@ def test_the_law_of_scores_gives_the_column_back():
     """Under one standard normal law the quantiles are those of the column."""
     leaf = LEAVES["number"]
     one = torch.ones(1, 1, dtype=torch.float64)
-    levels = torch.linspace(0.05, 0.95, 7, dtype=torch.float64).unsqueeze(-1)
-    quantiles = leaf.quantile(levels, one, 0 * one, one)[:, 0]
-    np.testing.assert_allclose(quantiles, np.quantile(GAMMA[~GAPS], levels[:, 0]), rtol=0.03)
+    levels = torch.linspace(0.05, 0.95, 7, dtype=torch.float64)
+    quantiles = leaf.decode(torch.special.ndtri(levels).unsqueeze(-1))
+    np.testing.assert_allclose(quantiles, np.quantile(GAMMA[~GAPS], levels), rtol=0.03)
     assert float(leaf.mean(one, 0 * one, one)) == pytest.approx(GAMMA[~GAPS].mean(), rel=0.01)
     assert stats.kstest(leaf.encode(torch.tensor(GAMMA))[:, 0], "norm").pvalue > 1e-3
 
