@@ -33,6 +33,13 @@ class Candidates:
         if before is None:
             self.leaves = [fit_leaf(field, x, weight) for field, x in zip(fields, codes.unbind(1), strict=True)]
             self.groups = number_groups(self.leaves, codes)
+        else:
+            self.leaves, self.groups = before.leaves, before.groups
+
+    @property
+    def numbers(self) -> list[int]:
+        """Columns that have scores."""
+        return [c for group in self.groups for c in group]
 
     def sizes(self, rows: int) -> list[int]:
         """The ranks to try, for so many rows."""

@@ -11,6 +11,7 @@ from pyro_priors.ops.gaussians import inverse_factors
 
 CHUNK = 4000  # rows at a time
 ROUGHLY, TURNS = 5000, 8  # rows of which a Gaussian is made to complete all, and how often
+MANY = 0.05  # patterns of gaps for each row
 RIDGE = 1e-4  # variance that a score has beside that of the Gaussian
 
 
@@ -65,6 +66,11 @@ def patterns_of(missing: Tensor) -> Tensor:
     if not missing.shape[1]:
         return torch.zeros(len(missing), dtype=torch.long)
     return missing.unique(dim=0, return_inverse=True)[1]
+
+
+def many_patterns(missing: Tensor) -> bool:
+    """Whether many rows have a pattern of gaps of their own."""
+    return len(missing) > 0 and int(patterns_of(missing).max()) + 1 > MANY * len(missing)
 
 
 @torch.no_grad()

@@ -2,13 +2,13 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.completing import completed, hidden, log_density, patterns_of, roughly_completed
+from pyro_priors.tables.completing import completed, hidden, log_density, many_patterns, roughly_completed
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.leaves import NumberLeaf
 
@@ -16,11 +16,12 @@ BETAS = (0.9, 0.99)  # of Adam, whose rate falls along half a cosine
 LAST = 0.02  # of the rate at the end
 BATCH = 256
 ROUND = 48  # steps between two completions of what is missing
-REUSED, MANY = 3, 0.05  # how often completed rows serve where many rows have a pattern of gaps of their own
+REUSED = 3  # times that completed rows serve where many rows have a pattern of gaps of their own
 LASTING = 8  # steps that they serve at least, where there are few rows
 NARROWEST = 0.01  # score that a number has left where those before it are given: nearly collinear ones are not exact
 PATIENCE = 6  # looks without a better law after which a training ends
-HIDDEN, JUDGES = 0.25, 2000  # share of held-out cells that are predicted from the others; rows that they stand in
+HIDDEN = 0.25  # share of held-out cells that are predicted from the others
+JUDGES, FEWER = 2000, 500  # rows that they stand in, at most, and where many have a pattern of gaps of their own
 
 
 class Training:
@@ -43,7 +44,7 @@ class Training:
         self.scores = sum(len(group) for group in law.vectors)
         self.rows = law.rows(codes)
         gaps = self.rows[:, : self.scores].isnan()
-        many = len(gaps) and int(patterns_of(gaps).max()) + 1 > MANY * len(gaps)
+        many = many_patterns(gaps)
         self.batch = min(BATCH, len(codes))
         self.reused = max(REUSED if many else 1, -(-LASTING * self.batch // len(codes)))
         self.adam = torch.optim.Adam(law.prior.parameters(), lr=rate, betas=BETAS)
@@ -106,11 +107,13 @@ class Judge:
 
     Args:
         codes: the rows.
-        generator: which draws them and their cells.
+        numbers: which columns may stand in vectors, whose patterns of gaps have a price each.
+        generator: which draws the rows and their cells.
     """
 
-    def __init__(self, codes: Tensor, generator: torch.Generator):
-        self.codes = codes[torch.randperm(len(codes), generator=generator)[:JUDGES]]
+    def __init__(self, codes: Tensor, numbers: Sequence[int], generator: torch.Generator):
+        codes = codes[torch.randperm(len(codes), generator=generator)[:JUDGES]]
+        self.codes = codes[: FEWER if many_patterns(codes[:, list(numbers)].isnan()) else JUDGES]
         self.hidden = hidden(self.codes, torch.rand(self.codes.shape, generator=generator), HIDDEN)
 
     def __call__(self, law: TableLaw) -> float:

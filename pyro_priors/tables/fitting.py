@@ -89,8 +89,8 @@ class _Fitting:
         count = 0 if len(codes) < FEW else int(len(codes) * HELD * (2 if len(codes) < SMALL else 1))
         held, self.train = order[:count], order[count:]
         self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
-        self.judge = Judge(codes[held if count else self.train], generator)
         self.candidates = Candidates(codes, fields, weight, law)
+        self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
 
     def fit(self) -> Fit:
