@@ -158,7 +158,7 @@ class Answers:
     ) -> Iterator[tuple[np.ndarray, Posterior]]:
         """Rows with gaps, some at a time, and what is believed of them."""
         allowed = Allowed(self.wides[0], ranges, len(codes))
-        rows, inexact = np.isnan(codes).any(1).nonzero()[0], 0
+        rows, inexact = np.flatnonzero(np.isnan(codes).any(1)), 0
         for some in self._chunks(rows, copies if ranges else 1):
             posterior = Posterior(self.wides, codes[some], allowed.at(some))
             if ranges:

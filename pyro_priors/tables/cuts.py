@@ -111,7 +111,7 @@ def _patterns(gaussians: Gaussians, states: Tensor, value: Tensor, cut: Cut) -> 
         given, places = ([k for k in range(size) if flags[k]] for flags in (pattern[:size], pattern[size:]))
         if not places:
             empty = value.new_zeros(len(pairs), 0)
-            yield pairs, _Moments([], *[empty] * 2, empty.unsqueeze(-1), *[empty] * 3)
+            yield pairs, _Moments([], empty, empty, empty.unsqueeze(-1), empty, empty, empty)
             continue
         loc, factor = (x.to(value) for x in gaussians.triangular([*given, *places]))
         own, count = states[pairs], len(given)

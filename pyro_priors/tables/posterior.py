@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -106,7 +107,8 @@ def _joined(parts: list[Part]) -> list[Part]:
     ]
 
 
-class Number(NamedTuple):
+@dataclass(frozen=True)
+class Number:
     """Laws of a number, one for each row: points of some values, and mixtures of scores."""
 
     count: int
