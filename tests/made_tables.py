@@ -1,4 +1,4 @@
-"""CSV files with gaps made up by a seeded generator, which knows what they say: valid ones, and broken ones.
+"""CSV files with gaps made up by a seeded generator, which knows what they say (broken ones: `broken_tables`).
 
 It knows nothing of the reader. A file is a list of pieces, so that what must not change in a filled one is known to the
 byte.
@@ -53,14 +53,15 @@ class Made:
 
 @dataclass
 class Table:
-    """A file: its bytes; the pieces of its text, None for a gap, and where each gap is; its columns; its lines."""
+    """A file: its bytes; the pieces of its text, None for a gap, and where each gap is; its columns."""
 
     text: bytes
     pieces: list = field(default_factory=list)
     gaps: list = field(default_factory=list)  # (row, column), in the order of the pieces
     columns: list = field(default_factory=list)
     separator: str = ","
-    lines: set = field(default_factory=set)
+    rows: list = field(default_factory=list)  # the lines of each
+    lines: set = field(default_factory=set)  # where it is broken
     what: str = ""
     kinds: dict | None = None
 
@@ -162,7 +163,7 @@ def valid(seed):
     return table
 
 
-def written(draw, columns, rows_of_text=None):
+def written(draw, columns):
     """The file of these columns -> `Table`."""
     end, separator = draw.choice(("\n", "\r\n")), draw.choice((",", ",", ";", "\t", "|"))
     every, blanks, last = draw.random() < 0.3, draw.random() < 0.2, draw.random() < 0.8
@@ -185,129 +186,9 @@ def written(draw, columns, rows_of_text=None):
         lines.append(set(range(begin, begin + 1 + sum(cell.count("\n") for cell in cells))))
     given = iter(gaps)
     text = "".join(next(given)[2] if piece is None else piece for piece in pieces)
-    table = Table(text.encode(), pieces, [gap[:2] for gap in gaps], columns, separator)
-    table.rows = lines[1:]
-    return table
+    return Table(text.encode(), pieces, [gap[:2] for gap in gaps], columns, separator, lines[1:])
 
 
 def quoted(cell, separator, *, always):
     needed = always or set(cell) & {separator, '"', "\n", "\r"}
     return '"' + cell.replace('"', '""') + '"' if needed else cell
-
-
-def broken(seed):
-    """A file that cannot be read, or not in one way only."""
-    draw = random.Random(seed)
-    what = draw.choice(list(FAULTS))
-    table = FAULTS[what](draw)
-    table.what = what
-    return table
-
-
-def _beside(draw, cells):
-    """A column that is broken, among others that are not."""
-    columns = [Made("broken", "", cells, [0] * len(cells), ())]
-    for name in draw.sample(NAMES, draw.randint(1, 3)):
-        kind, more, values, gaps, write = MAKERS[draw.choice(("numbers", "counts", "days", "binary"))](draw, len(cells))
-        columns.insert(draw.randint(0, len(columns)), Made(name, kind, more, values, gaps, write))
-    return columns
-
-
-def _spoiled(cells_of, spoils):
-    """A column with a cell that does not belong to it."""
-
-    def made(draw):
-        cells = cells_of(draw)
-        row = draw.randint(6, len(cells) - 1)
-        cells[row] = draw.choice(spoils)
-        table = written(draw, _beside(draw, cells))
-        table.lines = table.rows[row]
-        return table
-
-    return made
-
-
-def _throughout(cells_of):
-    """A column that shows at every line that it cannot be read."""
-
-    def made(draw):
-        table = written(draw, _beside(draw, cells_of(draw)))
-        table.lines = set.union(*table.rows)
-        return table
-
-    return made
-
-
-def _measured(draw, size=60):
-    return [numeral(round(draw.uniform(1, 90), 2), 2, "plain") for _ in range(size)]
-
-
-def _dates(draw):
-    return [f"2021-{draw.randint(1, 12):02d}-{draw.randint(1, 28):02d}" for _ in range(60)]
-
-
-def _ambiguous_days(draw):
-    mark = draw.choice("/-")
-    return [f"{draw.randint(1, 6)}{mark}{draw.randint(7, 12)}{mark}{draw.randint(1990, 2020)}" for _ in range(60)]
-
-
-def _thousands(draw):
-    return [f"{draw.randint(1, 9)},{draw.randint(100, 999)}" for _ in range(60)]
-
-
-def _bytes(fault):
-    """A file whose bytes are damaged in one row."""
-
-    def made(draw):
-        table = written(draw, _beside(draw, _measured(draw)))
-        if any(len(lines) > 1 for lines in table.rows) or "\n" in "".join(column.name for column in table.columns):
-            return made(draw)
-        rows = table.text.split(b"\n")
-        place = draw.choice([min(lines) - 1 for lines in table.rows])
-        end = b"\r" if rows[place].endswith(b"\r") else b""
-        bare_row, mark = rows[place].removesuffix(b"\r"), table.separator.encode()
-        rows[place] = {
-            "long": bare_row + mark + b"1",
-            "short": b"3",
-            "quote": b'"' + bare_row.replace(b'"', b""),
-            "other bytes": bare_row + b"\xff",
-            "zero byte": bare_row + b"\0",
-        }[fault] + end
-        if fault == "quote":
-            rows = [row if place >= at else row.replace(b'"', b"") for at, row in enumerate(rows)]
-        table.text, table.lines = b"\n".join(rows), {place + 1}
-        return table
-
-    return made
-
-
-def _name_twice(draw):
-    columns = _beside(draw, _measured(draw))
-    columns[-1].name = columns[0].name
-    table = written(draw, columns)
-    table.lines = set(range(1, 12))
-    return table
-
-
-def _no_header(draw):
-    columns = [Made(str(draw.uniform(0, 9)), "", _measured(draw), [0] * 60, ()) for _ in range(draw.randint(2, 4))]
-    table = written(draw, columns)
-    table.lines = set(range(1, 4))
-    return table
-
-
-FAULTS = {
-    "text among numbers": _spoiled(_measured, ("abc", "12 years", "3O", "$5", "12%", "1.2.3", "unknown", "x")),
-    "leading zero": _spoiled(_measured, ("007", "05", "-01")),
-    "two ways": _spoiled(_measured, ("3,14", "1.204,50")),
-    "infinite": _spoiled(_measured, ("inf", "-inf", "Infinity", "1e400", "-1e39")),
-    "text among dates": _spoiled(_dates, ("abc", "soon", "2021", "Q3", "2021-1")),
-    "no such day": _spoiled(_dates, ("2021-02-30", "2021-13-01", "2021-00-10", "2023-02-29")),
-    "other dates": _spoiled(_dates, ("3.4.2021", "2021/04/03", "2021-04-03 10:00", "04/25/2021")),
-    "ambiguous days": _throughout(_ambiguous_days),
-    "ambiguous thousands": _throughout(_thousands),
-    "unit": _throughout(lambda draw: [f"{cell} kg" for cell in _measured(draw)]),
-    **{fault: _bytes(fault) for fault in ("long", "short", "quote", "other bytes", "zero byte")},
-    "name twice": _name_twice,
-    "no header": _no_header,
-}  # fmt: skip

@@ -65,11 +65,11 @@ def _column(where: str, name: str, series: Any) -> Column:
 
 def _categories(native: Any) -> tuple[list, bool]:
     """Those of a categorical column in their order, and whether that means something."""
-    dtype = getattr(native, "dtype", None)
+    dtype: Any = getattr(native, "dtype", None)
     if hasattr(native, "cat") and hasattr(dtype, "ordered"):  # pandas
         return list(dtype.categories), bool(dtype.ordered)
     if dtype is not None:  # polars, whose enumerations have an order
-        known = getattr(dtype, "categories", None)
+        known: Any = getattr(dtype, "categories", None)
         return (known.to_list(), True) if hasattr(known, "to_list") else (native.unique().sort().to_list(), False)
     return native.unify_dictionaries().chunk(0).dictionary.to_pylist(), bool(native.type.ordered)
 

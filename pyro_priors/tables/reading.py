@@ -37,7 +37,7 @@ def read_column(frame: Frame, column: Column, field: Field, also_missing: tuple[
     if column.numeric:
         return _numbers(frame, column, field, also_missing)
     codes = np.full(len(column.texts) + 1, np.nan)
-    seen = [place for place in np.unique(column.values).tolist() if place >= 0]
+    seen: list[int] = [place for place in np.unique(column.values).tolist() if place >= 0]
     if field.categories is None and field.style == PLAIN and not isinstance(field.form, DateForm):
         gaps = gaps_among(column.texts, also_missing, numbers=True)
         known = [place for place in seen if column.texts[place] not in gaps]
@@ -112,8 +112,8 @@ def styles(frame: Frame, column: Column, field: Field, also_missing: tuple[str, 
 
 def present(column: Column, also_missing: Sequence[str]) -> list[str]:
     """The texts of a column of numbers that say something."""
-    seen = np.unique(column.values)
-    texts = [column.texts[place] for place in seen.tolist() if place >= 0]
+    seen: list[int] = np.unique(column.values).tolist()
+    texts = [column.texts[place] for place in seen if place >= 0]
     gaps = gaps_among(texts, also_missing, numbers=True)
     return [text for text in texts if text not in gaps]
 
@@ -138,7 +138,8 @@ def _numbers(frame: Frame, column: Column, field: Field, also_missing: tuple[str
     codes = np.array([math.nan if math.isnan(v) else states.get(v, -1) for v in every.tolist()])[inverse.reshape(-1)]
     odd = np.flatnonzero(codes == -1)
     if odd.size:
-        got = field.form.write(values[odd[0]]) if isinstance(field.form, DateForm) else text_of(values[odd[0]])
+        value = float(values[odd[0]])
+        got = field.form.write(value) if isinstance(field.form, DateForm) else text_of(value)
         raise UserError(f"{frame.at(odd[0], column.name)}: expected one of {some(known)}, got {got}")
     return codes
 

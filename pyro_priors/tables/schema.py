@@ -187,7 +187,7 @@ class Schema(NamedTuple):
             raise ValueError(f"codes: expected shape {(rows, len(self.active))}, got {tuple(codes.shape)}")
 
 
-def cells_of(field: Field, form: NumberForm | DateForm | None, codes: np.ndarray, *, numeric: bool) -> Sequence:
+def cells_of(field: Field, form: NumberForm | DateForm | None, codes: np.ndarray, *, numeric: bool) -> Any:
     """Codes of a column as numbers (n,), dates in days, or as the texts of cells."""
     if field.kind == "constant" or field.categories is not None:
         known = field.categories or (field.example,)

@@ -257,9 +257,14 @@ def test_what_is_no_csv_file_is_refused_at_its_line(tmp_path, text, message):
         Frame.of(csv(tmp_path, text, "t.csv"))
 
 
+def test_no_file(tmp_path):
+    with pytest.raises(UserError, match=r"expected a CSV file at .*no.csv, got none"):
+        Frame.of(tmp_path / "no.csv")
+
+
 def test_a_file_that_outgrows_memory_is_refused_before_work(tmp_path, monkeypatch):
     path = csv(tmp_path, TABLE)
-    monkeypatch.setattr(csv_frame, "_free_bytes", lambda: 12 * path.stat().st_size - 1)
+    monkeypatch.setattr(csv_frame, "_free_bytes", lambda: 16 * path.stat().st_size - 1)
     monkeypatch.setattr(csv_frame, "read_bytes", lambda path: pytest.fail("was read"))
     with pytest.raises(
         UserError, match=r"table.csv: expected a file of at most .* of memory that are free, got 0.00 GB"
