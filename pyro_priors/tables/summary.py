@@ -24,6 +24,8 @@ from pyro_priors.tables.report import Section, write_report
 from pyro_priors.tables.schema import Schema
 
 
+INFORMATION = 500  # draws that mutual information is measured on
+
 
 def write_summary(
     folder: Path,
@@ -48,7 +50,7 @@ def write_summary(
     fields = schema.active_fields
     sections = [_columns(schema, codes)] + ([_gaps(fields, codes)] if fields else [])
     if len(fields) > 1:
-        sections += [_dependence(fields, np.asarray(answers.information()))]
+        sections += [_dependence(fields, np.asarray(answers.information(draws=INFORMATION)))]
     sections += [] if held_out is None else _held_out(held_out)
     if np.isnan(codes).any():
         sections += [_marginals(fields, codes, drawn)]
