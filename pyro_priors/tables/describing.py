@@ -59,9 +59,10 @@ def strongest(names: Sequence[str], information: np.ndarray, count: int = PAIRS)
         >>> strongest(["a", "b", "c"], np.array([[0, 0.1, 0.5], [0.1, 0, 0.2], [0.5, 0.2, 0]]), 2)
         [('a', 'c', 0.5), ('b', 'c', 0.2)]
     """
-    first, second = np.triu_indices(len(names), 1)
-    order = np.argsort(-information[first, second], kind="stable")[:count]
-    return [(names[first[k]], names[second[k]], float(information[first[k], second[k]])) for k in order]
+    pairs = [
+        (names[i], names[j], float(information[i, j])) for i in range(len(names)) for j in range(i + 1, len(names))
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
 
 def _record_lines(record: dict[str, Any]) -> list[str]:
