@@ -10,7 +10,7 @@ from pyro_priors.data.schema import Field
 from pyro_priors.tables.descent import Training
 from pyro_priors.tables.groups import number_groups
 from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.leaf_fitting import fit_leaf
+from pyro_priors.tables.leaf_forms import choose_leaves
 
 SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
 RICH = 5000  # rows from which on a law follows them sooner
@@ -31,10 +31,10 @@ class Candidates:
     def __init__(self, codes: Tensor, fields: Sequence[Field], weight: Tensor | None, before: TableLaw | None):
         self.codes, self.weight, self.before = codes, weight, before
         if before is None:
-            self.leaves = [fit_leaf(field, x, weight) for field, x in zip(fields, codes.unbind(1), strict=True)]
+            self.leaves, self.forms = choose_leaves(codes, fields, weight)
             self.groups = number_groups(self.leaves, codes)
         else:
-            self.leaves, self.groups = before.leaves, before.groups
+            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
 
     @property
     def numbers(self) -> list[int]:
