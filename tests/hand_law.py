@@ -14,13 +14,17 @@ NAN = float("nan")
 SCORES = [-6.0, -1.0, 0.0, 1.0, 6.0]
 
 
-def hand_leaves(whole=1.0):
+KNOTS = [[-20.0, 2.0, 5.0, 9.0, 40.0], [-3.0, 0.5, 1.0, 2.0, 20.0], [-40.0, 15.0, 20.0, 26.0, 90.0]]
+OTHERS = [[-30.0, 1.0, 6.0, 12.0, 50.0], [-4.0, 0.3, 1.2, 3.0, 25.0], [-50.0, 12.0, 22.0, 30.0, 95.0]]
+
+
+def hand_leaves(whole=1.0, knots=KNOTS):
     """Of a (a number), c (3 categories), b (a number with an atom at 0), d (whole numbers), e (2 categories)."""
     return [
-        NumberLeaf(NormalScores([-20.0, 2.0, 5.0, 9.0, 40.0], SCORES), (), -20.0, 40.0),
+        NumberLeaf(NormalScores(knots[0], SCORES), (), -20.0, 40.0),
         StateLeaf(3),
-        NumberLeaf(NormalScores([-3.0, 0.5, 1.0, 2.0, 20.0], SCORES), (0.0,), -3.0, 20.0),
-        NumberLeaf(NormalScores([-40.0, 15.0, 20.0, 26.0, 90.0], SCORES), (), -40.0, 90.0, True, whole),
+        NumberLeaf(NormalScores(knots[1], SCORES), (0.0,), -3.0, 20.0),
+        NumberLeaf(NormalScores(knots[2], SCORES), (), -40.0, 90.0, True, whole),
         StateLeaf(2),
     ]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hand_law import NAN, Paths, hand_law, hand_leaves
+from hand_law import NAN, OTHERS, Paths, hand_law, hand_leaves
 from scipy.integrate import trapezoid
 
 from pyro_priors.tables.answers import Answers
@@ -27,12 +27,18 @@ NUMBERS, STATES, FLAG = {0: 0, 2: 1, 3: 2}, {1: 3, 4: 5}, 4  # columns of codes,
 
 @pytest.fixture(scope="module")
 def laws():
-    return [hand_law(seed) for seed in (0, 1)]
+    return [hand_law(0), hand_law(1, hand_leaves(knots=OTHERS))]  # each with scores of its own
 
 
 @pytest.fixture(scope="module")
-def paths():
-    return [Paths(hand_law(seed)) for seed in (0, 1)]
+def paths(laws):
+    return [Paths(law) for law in laws]
+
+
+def slope(hand, codes):
+    """Of the scores of what is known, multiplied."""
+    known = [c for c in NUMBERS if not np.isnan(codes[c])]
+    return np.exp(sum(float(hand.leaves[c].log_jacobian(torch.tensor([codes[c]]))) for c in known))
 
 
 def oracle(hand, path, codes, c):
@@ -45,7 +51,8 @@ def oracle(hand, path, codes, c):
         at[FLAG] = 0.0
         atom, row[FLAG] = path.density(at), 1.0
     weights = path.on_grid(row, column, GRID)
-    return leaf._number(torch.from_numpy(GRID)).numpy(), weights, atom
+    share = slope(hand, codes)
+    return leaf._number(torch.from_numpy(GRID)).numpy(), weights * share, atom * share
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -60,24 +67,24 @@ def test_means_quantiles_and_probabilities(laws, paths, count):
         share = [0.0] * count
         for member in range(count):  # evidence in own units
             row = laws[member].rows(codes[None])[0].numpy()
-            share[member] = paths[member].density(row)
+            share[member] = paths[member].density(row) * slope(laws[member], codes)
         for c in NUMBERS:
             if not np.isnan(codes[c]):
                 assert (quantiles[:, n, c] == codes[c]).all()
                 continue
             values, weights, atoms = zip(*(oracle(laws[m], paths[m], codes, c) for m in range(count)), strict=True)
-            density, atom = np.sum(weights, 0), sum(atoms)
-            mass = trapezoid(density, GRID)
-            np.testing.assert_allclose(mass + atom, sum(share), rtol=1e-6)
-            mean = trapezoid(density * values[0], GRID) / sum(share)
+            atom, total = sum(atoms), sum(share)
+            np.testing.assert_allclose(sum(trapezoid(w, GRID) for w in weights) + atom, total, rtol=1e-6)
+            mean = sum(trapezoid(w * v, GRID) for w, v in zip(weights, values, strict=True)) / total
             np.testing.assert_allclose(filled[n, c], mean, rtol=1e-3)
             for place, level in enumerate(levels):
                 x = quantiles[place, n, c]
-                below = trapezoid(np.where(values[0] <= x, density, 0), GRID) / sum(share)
+                parts = zip(weights, values, strict=True)
+                below = sum(trapezoid(np.where(v <= x, w, 0), GRID) for w, v in parts) / total
                 if atom and x == 0:
-                    assert below < level <= below + atom / sum(share) + 1e-9
+                    assert below < level <= below + atom / total + 1e-9
                 else:
-                    assert abs(below + (x > 0) * atom / sum(share) - level) < 2e-3
+                    assert abs(below + (x > 0) * atom / total - level) < 2e-3
     for c, column in STATES.items():
         probs = answers.probs(CODES, c)
         expected = np.zeros_like(probs)
@@ -85,7 +92,8 @@ def test_means_quantiles_and_probabilities(laws, paths, count):
             rows = laws[member].rows(CODES).numpy()
             for state in range(probs.shape[1]):
                 rows[:, column] = state
-                expected[:, state] += [paths[member].density(row) for row in rows]
+                slopes = [slope(laws[member], codes) for codes in CODES]
+                expected[:, state] += [paths[member].density(row) * x for row, x in zip(rows, slopes, strict=True)]
         expected /= expected.sum(1, keepdims=True)
         np.testing.assert_allclose(probs, expected, rtol=1e-6)
         gaps = np.isnan(CODES[:, c])
@@ -122,16 +130,13 @@ def test_pieces_of_a_table_answer_as_the_whole(laws, monkeypatch):
 def cell_mass(hand, path, codes, c):
     """p(a cell and the rest of its row) in own units: of d that of its interval."""
     row = hand.rows(codes[None])[0].numpy()
-    slopes = sum(
-        float(hand.leaves[k].log_jacobian(torch.tensor([codes[k]]))) for k in NUMBERS if not np.isnan(codes[k])
-    )
     if c != 3:
-        return path.density(row) * np.exp(slopes)
+        return path.density(row) * slope(hand, codes)
     leaf = hand.leaves[3]
     ends = leaf.scores.encode(torch.tensor([codes[3] - 0.5, codes[3] + 0.5])).numpy()
     grid = np.linspace(*ends, 201)
-    others = slopes - float(leaf.log_jacobian(torch.tensor([codes[3]])))
-    return trapezoid(path.on_grid(row, 2, grid), grid) * np.exp(others)
+    others = slope(hand, codes) / np.exp(float(leaf.log_jacobian(torch.tensor([codes[3]]))))
+    return trapezoid(path.on_grid(row, 2, grid), grid) * others
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -159,7 +164,7 @@ def test_intervals_of_several_numbers_sum_to_one():
     leaves = hand_leaves(whole=6.0)
     leaves[0] = replace(leaves[0], resolution=2.0)
     hand = hand_law(2, leaves)
-    a, d = np.meshgrid(np.arange(-1000, 1000, 2.0), np.arange(-996, 1000, 6.0))
+    a, d = np.meshgrid(np.arange(-80, 100, 2.0), np.arange(-180, 240, 6.0))
     codes = np.full((a.size, 5), NAN)
     codes[:, 0], codes[:, 3] = a.ravel(), d.ravel()
     assert abs(np.exp(Answers([hand]).log_score(codes)).sum() - 1) < 1e-6
