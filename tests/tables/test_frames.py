@@ -3,7 +3,6 @@
 import datetime
 import decimal
 import math
-import subprocess
 import sys
 
 import numpy as np
@@ -37,7 +36,7 @@ CELLS = {
     "moment": gappy(MOMENTS),
     "clock": gappy([moment.time() for moment in MOMENTS]),
     "duration": gappy([datetime.timedelta(minutes=int(m)) for m in DRAW.integers(0, 9000, 50)]),
-    "price": gappy([decimal.Decimal(int(cents)) / 100 for cents in DRAW.integers(100, 9999, 50)]),
+    "price": gappy([round(decimal.Decimal(int(cents)) / 100, 2) for cents in DRAW.integers(100, 9999, 50)]),
     "name": [f"name-{place}" for place in range(50)],
     "same": gappy([5] * 50),
     "nothing": [None] * 50,
@@ -283,12 +282,9 @@ def test_numbers_that_are_said_to_be_missing():
     assert schema.restore(frame, np.full((3, 2), 2.0)).tolist() == [[1.5, 2.0], [2.5, 3.25], [2.0, 4.5]]
 
 
-def test_importing_needs_no_data_frames():
-    script = """
-import sys
-import numpy
-from pyro_priors.tables.frames import Frame
-Frame.of(numpy.eye(2)), Frame.of([["a"]])
-assert not {"pandas", "polars", "pyarrow", "narwhals", "scipy", "matplotlib"} & set(sys.modules)
-"""
-    subprocess.run([sys.executable, "-c", script], check=True)
+def test_arrays_and_lists_need_no_narwhals(monkeypatch):
+    for module in ("narwhals", "narwhals.stable", "narwhals.stable.v2"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert len(Frame.of(np.eye(2))) == len(Frame.of([["a"], ["b"]])) == 2
+    with pytest.raises(ImportError, match=r"data frames need narwhals: pip install 'pyro-priors\[tables\]'"):
+        Frame.of(pd.DataFrame({"a": [1]}))
