@@ -19,6 +19,7 @@ ROUND = 48  # steps between two completions of what is missing
 REUSED = 3  # times that completed rows serve where many rows have a pattern of gaps of their own
 LASTING = 8  # steps that they serve at least, where there are few rows
 NARROWEST = 0.01  # score that a number has left where those before it are given: nearly collinear ones are not exact
+WIDER, WIDEST = 1.04, 1.5  # a step of `widened`, and no further than this
 PATIENCE = 6  # looks without a better law after which a training ends
 HIDDEN = 0.25  # share of held-out cells that are predicted from the others
 JUDGES, FEWER = 2000, 500  # rows that they stand in, at most, and where many have a pattern of gaps of their own
@@ -166,3 +167,28 @@ def descend(
             break
     training.law.load_state_dict(state)
     return Descent(*best, curve)
+
+
+@torch.no_grad()
+def widened(law: TableLaw, judge: Judge) -> tuple[float, float]:
+    """Widen the Gaussians of all states while that explains the hidden cells better: they were chosen to fit others.
+
+    Returns:
+        by what factor, and what the judge says of the law that is left
+    """
+    factor, score = 1.0, judge(law)
+    while law.vectors and factor < WIDEST:
+        widen(law, WIDER)
+        now = judge(law)
+        if not now > score:
+            widen(law, 1 / WIDER)
+            break
+        factor, score = factor * WIDER, now
+    return factor, score
+
+
+@torch.no_grad()
+def widen(law: TableLaw, factor: float) -> None:
+    """Multiply the standard deviations of the Gaussians of all states."""
+    for leaf in law.prior.vectors:
+        leaf.log_scale.add_(math.log(factor))

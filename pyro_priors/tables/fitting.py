@@ -14,7 +14,7 @@ from pyro_priors.data.schema import Field
 from pyro_priors.tables.answers import Answers
 from pyro_priors.tables.calibration import hold_out, to_record
 from pyro_priors.tables.candidates import Candidates
-from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend
+from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend, widen, widened
 from pyro_priors.tables.law import TableLaw
 
 HELD = 0.1  # of the rows, or twice as much of few
@@ -60,13 +60,23 @@ def fit_table(
 
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
-        log-probability of a hidden cell), `chosen`, `curve`, `seconds`; `answers` for the cells that were hidden, as
-        `calibration.to_record` has them.
+        log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
+        `widened` (a factor of all standard deviations), `score`, `answers` for the cells that were hidden (as
+        `calibration.to_record` has them), `curve` on the way, `seconds`.
 
     Raises:
-        ValueError: shapes that do not fit, no rows, weights that are none.
+        ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.
+
+    Example:
+        >>> codes = torch.stack([torch.arange(40.0), (torch.arange(40) > 20).double()], 1)
+        >>> fields = [Field("x", "continuous"), Field("late", "binary", categories=("no", "yes"))]
+        >>> fit = fit_table(codes, fields, max_steps=10)
+        >>> fit.law.columns, fit.record["max_steps"]
+        (((0,), (1,)), 10)
     """
     codes, weight = _checked(codes, fields, sample_weight)
+    if law is not None and len(law.leaves) != len(fields):
+        raise ValueError(f"law: expected one of {len(fields)} columns, got one of {len(law.leaves)}")
     if max_steps is not None:
         check_count("max_steps", max_steps)
     elif not budget > 0:
@@ -102,7 +112,7 @@ class _Fitting:
         total = self.max_steps or spent + max(spent, self._affordable(*seconds, trial))
         steps = max(1, (total - spent) // (2 if self.again else 1))
         law, descent = self._descended(training, tried.steps, steps)
-        self.record |= {"max_steps": total, "steps": descent.steps, "score": descent.score, "curve": descent.curve}
+        self.record |= {"max_steps": total, "steps": descent.steps, "curve": descent.curve}
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
         self.record["chosen"] = {"rank": law.rank, "groups": law.groups}
@@ -133,6 +143,8 @@ class _Fitting:
         hide = None if self.progress else True
         with tqdm(total=steps * (2 if self.again else 1), unit="step", desc="fit", disable=hide) as bar:
             descent = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), tell=bar.update)
+            factor, score = widened(training.law, self.judge)
+            self.record |= {"widened": factor, "score": score}
             if self.record["held_out"]:
                 self.record["answers"] = self._answers(training.law)
             if not self.again:
@@ -143,6 +155,7 @@ class _Fitting:
             for done in range(1, descent.steps + 1):
                 fresh.step(cosine(done / steps))
                 bar.update()
+            widen(fresh.law, factor)
             return fresh.law, descent
 
     def _answers(self, law: TableLaw) -> dict[str, Any]:

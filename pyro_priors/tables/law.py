@@ -30,6 +30,12 @@ class TableLaw(nn.Module):
 
     Raises:
         ValueError: groups that are no partition of the numbers, no columns.
+
+    Example:
+        >>> from pyro_priors.tables.leaves import StateLeaf
+        >>> law = TableLaw([StateLeaf(2), StateLeaf(3)], rank=2)
+        >>> law.rows([[1.0, float("nan")]]).tolist(), law.law().event_shape
+        ([[1.0, nan]], torch.Size([2]))
     """
 
     def __init__(

@@ -9,7 +9,9 @@ import torch
 from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.tables import fitting
+from pyro_priors.tables.descent import Judge, widen, widened
 from pyro_priors.tables.fitting import fit_table
+from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.leaf_forms import choose_leaves
 
 NUMBER, PAIR = Field("x", "continuous"), Field("c", "categorical", categories=("a", "b"))
@@ -179,3 +181,23 @@ def test_what_cannot_be_is_said_before_any_work(change, message):
     given = {"codes": table(), "fields": FIELDS, **change}
     with pytest.raises(ValueError, match=message):
         fit_table(**given)
+
+
+def test_a_law_of_other_columns_does_not_go_on(fitted):
+    with pytest.raises(ValueError, match="law: expected one of 2 columns, got one of 3"):
+        fit_table(table()[:, :2], FIELDS[:2], law=fitted.law)
+
+
+def test_gaussians_that_are_too_narrow_are_widened(fitted):
+    law = TableLaw.from_json(fitted.law.to_json())
+    law.load_state_dict(fitted.law.state_dict())
+    numbers = table(400, seed=3, gaps=0.0)
+    judge = Judge(torch.from_numpy(numbers), [0, 1], torch.Generator().manual_seed(0))
+    widen(law, 0.7)
+    narrow = judge(law)
+    factor, score = widened(law, judge)
+    assert 1.1 < factor < 1.45
+    assert score == pytest.approx(judge(law))
+    assert score > narrow + 0.01
+    after = widened(law, judge)
+    assert after == (1.0, pytest.approx(score))
