@@ -1,7 +1,7 @@
 """How far answers can be trusted: known cells are hidden from a law, and its answers compared with them."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -9,8 +9,8 @@ import torch
 from pyro_priors.data.schema import Field
 from pyro_priors.metrics.attributes import Calibration, calibration
 from pyro_priors.tables.answers import Answers
+from pyro_priors.tables.certainty import quantiles_of
 
-SHARE = 0.1  # of the known cells that are hidden
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of the intervals
 BINS = 10
 
@@ -46,17 +46,6 @@ class HeldOut(NamedTuple):
     reliability: Calibration | None
 
 
-def hide(codes: np.ndarray, seed: int) -> np.ndarray:
-    """Which known cells to hide, (n, C) of bool: a tenth of each column's, and of no column all."""
-    rng = np.random.default_rng(seed)
-    hidden = np.zeros(codes.shape, bool)
-    for column, cells in enumerate(codes.T):
-        known = np.flatnonzero(~np.isnan(cells))
-        count = min(round(SHARE * len(known)), max(len(known) - 2, 0))
-        hidden[rng.permutation(known)[:count], column] = True
-    return hidden
-
-
 def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidden: np.ndarray) -> HeldOut:
     """Compare a law's answers for hidden cells with what they hold.
 
@@ -70,7 +59,7 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
     given = np.where(hidden, np.nan, codes)
     # Both ends of each interval, the lower ones first.
     ends = [(1 - level) / 2 for level in LEVELS] + [(1 + level) / 2 for level in LEVELS]
-    means, quantiles = answers.fill(given), answers.quantiles(given, ends)
+    means, quantiles = answers.fill(given), quantiles_of(answers, fields, given, ends)
     numbers, categories, probs, truths = [], [], [], []
     for column, field in enumerate(fields):
         some = hidden[:, column]
@@ -92,6 +81,44 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
     if probs:
         stacked = torch.from_numpy(np.concatenate(probs)), torch.from_numpy(np.concatenate(truths))
         reliability = calibration(*stacked, bins=BINS)
+    return HeldOut(tuple(numbers), tuple(categories), reliability)
+
+
+def to_record(held_out: HeldOut) -> dict[str, Any]:
+    """The figures as JSON has them, columns by name; `inside` intervals of 90 %, and of all `LEVELS` as `shares`."""
+    numbers = {
+        each.name: {
+            "hidden": each.count,
+            "nrmse": each.nrmse,
+            "inside": each.inside[LEVELS.index(0.9)],
+            "shares": list(each.inside),
+            "width": each.width,
+        }
+        for each in held_out.numbers
+    }
+    categories = {
+        each.name: {"hidden": each.count, "right": each.accuracy, "commonest": each.majority}
+        for each in held_out.categories
+    }
+    error, bins = None, None
+    if held_out.reliability is not None:
+        error = float(held_out.reliability.ece)
+        bins = [part.nan_to_num(0.0).tolist() for part in held_out.reliability[:3]]
+    return {"numbers": numbers, "categories": categories, "calibration_error": error, "reliability": bins}
+
+
+def from_record(record: Mapping[str, Any]) -> HeldOut:
+    """What `to_record` wrote."""
+    numbers = [
+        Numbers(name, each["hidden"], each["nrmse"], tuple(each["shares"]), each["width"])
+        for name, each in record["numbers"].items()
+    ]
+    categories = [
+        Categories(name, each["hidden"], each["right"], each["commonest"])
+        for name, each in record["categories"].items()
+    ]
+    bins = record["reliability"]
+    reliability = None if bins is None else Calibration(*map(torch.tensor, bins), record["calibration_error"])
     return HeldOut(tuple(numbers), tuple(categories), reliability)
 
 

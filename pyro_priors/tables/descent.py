@@ -115,11 +115,11 @@ class Judge:
     def __init__(self, codes: Tensor, numbers: Sequence[int], generator: torch.Generator):
         codes = codes[torch.randperm(len(codes), generator=generator)[:JUDGES]]
         self.codes = codes[: FEWER if many_patterns(codes[:, list(numbers)].isnan()) else JUDGES]
-        self.chances = torch.rand(self.codes.shape, generator=generator)
+        self.hidden = hidden(self.codes, torch.rand(self.codes.shape, generator=generator), HIDDEN)
 
     def __call__(self, law: TableLaw) -> float:
         """Mean log-probability of a hidden cell, in nats, up to what is the same for all laws with these leaves."""
-        gone = hidden(self.codes, self.chances, HIDDEN)
+        gone = self.hidden
         masked = torch.where(gone, torch.nan, self.codes)
         dtype = next(law.parameters()).dtype
         both = torch.cat([law.rows(self.codes), law.rows(masked)]).to(dtype)

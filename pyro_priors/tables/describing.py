@@ -39,8 +39,10 @@ class Description(NamedTuple):
             columns = [name for name, other in zip(self.names, self.measures, strict=True) if other == measure]
             lines += [f"Scored by {measure}: {', '.join(columns)}"]
         for number, record in enumerate(self.records, 1):
-            lines += [f"Law {number} of {len(self.records)}" if len(self.records) > 1 else "Law"]
-            lines += [f"  {line}" for line in _lines(record)]
+            lines += [
+                f"Law {number} of {len(self.records)}" if len(self.records) > 1 else "Law",
+                *_record_lines(record),
+            ]
         return "\n".join(lines)
 
 
@@ -57,28 +59,31 @@ def strongest(names: Sequence[str], information: np.ndarray, count: int = PAIRS)
         >>> strongest(["a", "b", "c"], np.array([[0, 0.1, 0.5], [0.1, 0, 0.2], [0.5, 0.2, 0]]), 2)
         [('a', 'c', 0.5), ('b', 'c', 0.2)]
     """
-    first, second = np.triu_indices(len(names), 1)
-    order = np.argsort(-information[first, second], kind="stable")[:count]
-    return [(names[first[k]], names[second[k]], float(information[first[k], second[k]])) for k in order]
+    pairs = [
+        (names[i], names[j], float(information[i, j])) for i in range(len(names)) for j in range(i + 1, len(names))
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:count]
 
 
-def _lines(record: Any, indent: str = "") -> list[str]:
-    """A record of mappings and lists as lines."""
-    lines = []
-    for name, value in record.items():
-        if isinstance(value, dict):
-            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
-        elif isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-            lines += [f"{indent}{name}:"]
-            lines += [f"{indent}  {', '.join(f'{key} {_text(item[key])}' for key in item)}" for item in value]
-        else:
-            lines += [f"{indent}{name}: {_text(value)}"]
+def _record_lines(record: dict[str, Any]) -> list[str]:
+    """What a fit tried, and how well it answered cells that it had not seen."""
+    tried = ", ".join(f"{each['rank']} ({each['score']:.3f})" for each in record["candidates"])
+    lines = [
+        f"  {record['rows']} rows, of which {record['held_out']} were held out; {record['seconds']:.0f} seconds; "
+        f"max_steps={record['max_steps']} repeats it",
+        f"  ranks tried, with the mean log-probability of a hidden cell: {tried}; chosen {record['chosen']['rank']}",
+    ]
+    answers = record.get("answers", {"numbers": {}, "categories": {}})
+    for name, each in answers["numbers"].items():
+        lines += [
+            f"  {name}: of {each['hidden']} hidden cells {each['inside']:.0%} lie in intervals of 90 %, the means are "
+            f"off by {each['nrmse']:.3f} of the range"
+        ]
+    for name, each in answers["categories"].items():
+        lines += [
+            f"  {name}: of {each['hidden']} hidden cells {each['right']:.0%} are answered right, where "
+            f"{each['commonest']:.0%} are the commonest category"
+        ]
+    if answers.get("calibration_error") is not None:
+        lines += [f"  probabilities of categories are off by {answers['calibration_error']:.3f} on average"]
     return lines
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value))
-    return str(value)

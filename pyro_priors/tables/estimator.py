@@ -128,6 +128,6 @@ class TableEstimator(BaseEstimator):
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
     """A seed of 31 bits; an integer's own, so that records can be repeated."""
-    if isinstance(random_state, Integral) and 0 <= random_state < 2**31:
+    if isinstance(random_state, Integral) and 0 <= int(random_state) < 2**31:
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))

@@ -1,5 +1,6 @@
 """A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
 
+import copy
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from pyro_priors.checks import check_count
 from pyro_priors.data.schema import Field
+from pyro_priors.tables.answers import Answers
+from pyro_priors.tables.calibration import hold_out, to_record
 from pyro_priors.tables.candidates import Candidates
 from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend, widen, widened
 from pyro_priors.tables.law import TableLaw
@@ -58,7 +61,8 @@ def fit_table(
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
-        `widened` (a factor of all standard deviations), `score`, `curve` on the way, `seconds`.
+        `widened` (a factor of all standard deviations), `score`, `answers` for the cells that were hidden (as
+        `calibration.to_record` has them), `curve` on the way, `seconds`.
 
     Raises:
         ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.
@@ -89,7 +93,7 @@ class _Fitting:
 
     def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law):
         self.began, self.budget, self.max_steps, self.progress = time.perf_counter(), budget, max_steps, progress
-        self.codes = codes
+        self.codes, self.fields = codes, fields
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(codes), generator=generator)
         count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
@@ -141,6 +145,8 @@ class _Fitting:
             descent = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), tell=bar.update)
             factor, score = widened(training.law, self.judge)
             self.record |= {"widened": factor, "score": score}
+            if self.record["held_out"]:
+                self.record["answers"] = self._answers(training.law)
             if not self.again:
                 return training.law, descent
             fresh = self.candidates.begun(training.law.rank, torch.arange(len(self.codes)))
@@ -151,6 +157,12 @@ class _Fitting:
                 bar.update()
             widen(fresh.law, factor)
             return fresh.law, descent
+
+    def _answers(self, law: TableLaw) -> dict[str, Any]:
+        """How well hidden cells of rows that a law has not seen are answered."""
+        gone = self.judge.hidden.numpy()
+        answers = Answers([copy.deepcopy(law).double().requires_grad_(False)])
+        return to_record(hold_out(answers, self.fields, self.judge.codes.numpy(), gone))
 
 
 def _checked(codes: Any, fields: Sequence[Field], weight: Any) -> tuple[Tensor, Tensor | None]:

@@ -1,5 +1,6 @@
 """What the estimator is given, checked before any work, in scikit-learn's words where it has some."""
 
+import inspect
 import os
 import warnings
 from collections.abc import Sequence
@@ -64,12 +65,9 @@ def _array(X: Any) -> np.ndarray:
         cells = np.array(X, dtype=object)
         numbers = all(isinstance(cell, int | float | np.number) for cell in cells.flat)
         X = np.array(X) if numbers else cells
-    try:
-        return check_array(X, dtype=None, ensure_all_finite="allow-nan", input_name="X")
-    except TypeError as error:
-        if "ensure_all_finite" not in str(error):
-            raise
-        return check_array(X, dtype=None, force_all_finite="allow-nan", input_name="X")  # scikit-learn before 1.6
+    new = "ensure_all_finite" in inspect.signature(check_array).parameters  # since scikit-learn 1.6
+    checks: dict[str, Any] = {"ensure_all_finite" if new else "force_all_finite": "allow-nan"}
+    return check_array(X, dtype=None, input_name="X", **checks)  # pyright: ignore[reportArgumentType] (any is kept)
 
 
 def _check_names(fitted: list[str], names: list[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pyro_priors.tables.fitting import fit_table
+from pyro_priors.tables.fitting import Fit, fit_table
 from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.schema import Schema
 from pyro_priors.tables.weighing import check_weights, ordered_rows
@@ -41,7 +41,7 @@ def learn(
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(codes))  # neighbours among sorted rows are alike
     codes, weights = codes[order], weights[order]
-    fits = []
+    fits: list[Fit] = []
     for member in range(ensemble):
         weighed = weights if ensemble == 1 else _bootstrapped(weights, rng)
         fits.append(
@@ -50,7 +50,7 @@ def learn(
                 schema.active_fields,
                 sample_weight=None if (weighed == 1).all() else weighed,
                 budget=budget / ensemble,
-                max_steps=max_steps,
+                max_steps=fits[0].record["max_steps"] if fits else max_steps,  # so that one number repeats them all
                 seed=(seed + member) % 2**31,
                 progress=progress,
                 law=None if start is None else start[member],

@@ -23,6 +23,7 @@ from pyro_priors.tables.pictures import (
 from pyro_priors.tables.report import Section, write_report
 from pyro_priors.tables.schema import Schema
 
+INFORMATION = 500  # draws that mutual information is measured on
 
 
 def write_summary(
@@ -43,12 +44,12 @@ def write_summary(
         codes: its cells, (n, C).
         drawn: the same with the gaps drawn, (draws, n, C).
         answers: of the law.
-        held_out: as `calibration.hold_out` gives it; None: the page says nothing of it.
+        held_out: as `calibration.hold_out` has it; None: the page says nothing of it.
     """
     fields = schema.active_fields
     sections = [_columns(schema, codes)] + ([_gaps(fields, codes)] if fields else [])
     if len(fields) > 1:
-        sections += [_dependence(fields, np.asarray(answers.information()))]
+        sections += [_dependence(fields, np.asarray(answers.information(draws=INFORMATION)))]
     sections += [] if held_out is None else _held_out(held_out)
     if np.isnan(codes).any():
         sections += [_marginals(fields, codes, drawn)]
@@ -105,9 +106,9 @@ def _held_out(held_out: HeldOut) -> list[Section]:
             Section(
                 "Numbers: how far the answers can be trusted",
                 [
-                    "Known cells were hidden from a law that was fitted like the one that answers, and filled by it. "
+                    "Rows were held out of the fit, and some of their cells filled by a law that had not seen them. "
                     f"Of {counts.sum():,}, {inside[place]:.1%} were inside the interval of 90 %. Errors (root mean "
-                    "square) and widths are in ranges of the column."
+                    "square) and widths are in ranges of the column; a share of few cells says little."
                 ],
                 ["column", "hidden cells", "error", "inside 90 %", "width of 90 %"],
                 [[c.name, c.count, c.nrmse, f"{c.inside[place]:.1%}", c.width] for c in numbers],
@@ -124,7 +125,7 @@ def _held_out(held_out: HeldOut) -> list[Section]:
         sections.append(
             Section(
                 "Categories: how far the answers can be trusted",
-                ["Of the same hidden cells, those of categories, filled by the most probable."],
+                ["Of the same rows, cells of categories, filled by the most probable."],
                 ["column", "hidden cells", "right", "the commonest would be right"],
                 [[c.name, c.count, f"{c.accuracy:.1%}", f"{c.majority:.1%}"] for c in categories],
                 pictures,

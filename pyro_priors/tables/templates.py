@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,7 +79,7 @@ def from_json(values: dict[str, Any], schema: Schema) -> Frame:
         native = np.empty((0, len(columns)), np.dtype(values["dtype"]))
     elif holder == "data frame":
         categories = [field.categories for field in schema.fields]
-        native = _MAKERS[values["library"]](names, values["types"], categories)
+        native = _MAKERS[values["library"]](names, values["types"], categories, [column.ordered for column in columns])
     return Frame(holder, values["where"], values["unit"], (), columns, native)
 
 
@@ -92,19 +93,19 @@ def _types(native: Any) -> list[str]:
     return list(map(str, native.schema.types if hasattr(native.schema, "types") else native.schema.dtypes()))
 
 
-def _pandas(names: list[str], types: list[str], categories: list) -> Any:
+def _pandas(names: list[str], types: list[str], categories: list, ordered: list[bool]) -> Any:
     import pandas as pd
 
     parts = {}
-    for place, (type_, states) in enumerate(zip(types, categories, strict=True)):
+    for place, (type_, states, rising) in enumerate(zip(types, categories, ordered, strict=True)):
         try:
-            parts[place] = pd.Series([], dtype=pd.CategoricalDtype(states) if type_ == "category" else type_)
+            parts[place] = pd.Series([], dtype=pd.CategoricalDtype(states, rising) if type_ == "category" else type_)
         except TypeError:
             parts[place] = pd.Series([], dtype=object)
     return pd.DataFrame(parts).set_axis(names, axis=1)
 
 
-def _polars(names: list[str], types: list[str], categories: list) -> Any:
+def _polars(names: list[str], types: list[str], categories: list, ordered: list[bool]) -> Any:
     import polars as pl
 
     schema: dict[str, Any] = {}
@@ -114,16 +115,19 @@ def _polars(names: list[str], types: list[str], categories: list) -> Any:
     return pl.DataFrame(schema=schema)
 
 
-def _pyarrow(names: list[str], types: list[str], categories: list) -> Any:
+def _pyarrow(names: list[str], types: list[str], categories: list, ordered: list[bool]) -> Any:
     import pyarrow as pa
 
-    fields = []
-    for name, type_ in zip(names, types, strict=True):
+    def named(word: str) -> Any:
+        coded = re.fullmatch("dictionary<values=(.+), indices=(.+), ordered=([01])>", word)
+        if coded:
+            return pa.dictionary(named(coded[2]), named(coded[1]), coded[3] == "1")
         try:
-            fields.append((name, pa.type_for_alias(type_)))
+            return pa.type_for_alias(word)
         except ValueError:
-            fields.append((name, pa.string()))
-    return pa.schema(fields).empty_table()
+            return pa.string()
+
+    return pa.schema([(name, named(word)) for name, word in zip(names, types, strict=True)]).empty_table()
 
 
 _MAKERS = {"pandas": _pandas, "polars": _polars, "pyarrow": _pyarrow}

@@ -109,7 +109,7 @@ def test_columns_say_how_sure_the_filled_cells_are(folder):
 def test_a_law_that_is_there_is_used_and_repeats_itself(here, capsys):
     words = ["impute", "people.csv", "--out", "again.csv", "--model", "law"]
     assert main([*words, "--draws", "1", "--seed", "3"]) == 0
-    assert "fitted" not in capsys.readouterr().out
+    assert "none is fitted" in capsys.readouterr().out
     with_columns, alone = read(here / "filled.csv"), read(here / "again.csv")
     assert alone == [row[:5] for row in with_columns]
     assert (here / "again-1.csv").read_bytes() == (here / "filled-1.csv").read_bytes()
@@ -234,3 +234,31 @@ def test_without_the_extra_it_says_which(capsys, monkeypatch, tmp_path):
     message = error(capsys, "demo", "--out", tmp_path / "demo")
     assert "expected the packages of the extra 'tables', got no tyro (pip install 'pyro-priors[tables]')" in message
     assert not (tmp_path / "demo").exists()
+
+
+@pytest.mark.parametrize(("package", "flag"), [("matplotlib", "--report"), ("safetensors", "--model")])
+def test_what_a_flag_needs_is_said_before_the_fit(here, capsys, monkeypatch, package, flag):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("pyro_priors.tables.imputer.TableImputer.fit", None)
+    assert f"got no {package} (pip install" in error(capsys, *FILL, flag, "new")
+
+
+def test_a_file_bigger_than_memory_is_refused_before_work(here, capsys, monkeypatch):
+    monkeypatch.setattr("pyro_priors.tables.csv_frame._free_bytes", lambda: 1000)
+    assert "people.csv: expected a file of at most" in error(capsys, "impute", "people.csv", "--out", "x.csv")
+    assert not (here / "x.csv").exists()
+
+
+def test_a_table_without_gaps_is_copied_and_nothing_is_fitted(here, capsys):
+    (here / "full.csv").write_text("a,b\n1.5,red\n2.5,blue\n3.0,red\n")
+    assert main(["impute", "full.csv", "--out", "same.csv"]) == 0
+    assert "nothing was fitted" in capsys.readouterr().out
+    assert (here / "same.csv").read_bytes() == (here / "full.csv").read_bytes()
+    message = error(capsys, "impute", "full.csv", "--out", "no.csv", "--intervals", "0.9")
+    assert "intervals: expected a column of numbers with gaps, got none" in message
+
+
+def test_added_columns_do_not_hide_those_that_are_there(here, capsys):
+    (here / "taken.csv").write_text("a,a_low\n" + "".join(f"{k / 7:.2f},{k % 3}\n" for k in range(30)) + ",1\n")
+    message = error(capsys, "impute", "taken.csv", "--out", "no.csv", "--intervals", "0.9")
+    assert "file: expected no column 'a_low', the name of one to be added" in message

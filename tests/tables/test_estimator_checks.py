@@ -22,7 +22,10 @@ class OfNumbers(TableImputer):
         return {**super()._more_tags(), "X_types": ["2darray", "string"]}
 
 
-@parametrize_with_checks([TableImputer(max_steps=2), OfNumbers(max_steps=2)])
+MARK = parametrize_with_checks([TableImputer(max_steps=2), OfNumbers(max_steps=2)]).mark
+
+
+@pytest.mark.parametrize(MARK.args[0], list(MARK.args[1]), ids=MARK.kwargs["ids"])  # before 1.6 a generator
 def test_of_scikit_learn(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the checks themselves hand over names and no names

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -136,6 +137,17 @@ def test_a_fit_can_be_repeated_to_the_bit_whatever_the_order_of_rows(fitted):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_steps_repeat_what_a_time_gave(ensemble):
+    X = as_pandas(people(60))
+    timed = TableImputer(budget=1, random_state=0, ensemble=ensemble).fit(X)
+    steps = timed.records_[0]["max_steps"]
+    again = TableImputer(max_steps=steps, random_state=0, ensemble=ensemble).fit(X)
+    assert timed.transform(X).equals(again.transform(X))
+    assert [record["max_steps"] for record in timed.records_] == [steps] * ensemble
+
+
+@pytest.mark.slow
 def test_another_seed_is_another_fit(fitted):
     other = clone(fitted).set_params(random_state=1).fit(as_pandas())
     assert not fitted.transform(as_pandas()).equals(other.transform(as_pandas()))
@@ -248,7 +260,9 @@ def test_output_of_another_kind(fitted, library):
         np.testing.assert_allclose(numbers(filled), numbers(fitted.transform(as_pandas())), atol=1e-6)
 
 
-def test_pickles(fitted):
+def test_pickles(fitted, tmp_path):
+    joblib.dump(fitted, tmp_path / "fitted.joblib")
+    assert joblib.load(tmp_path / "fitted.joblib").transform(as_pandas()).equals(fitted.transform(as_pandas()))
     again = pickle.loads(pickle.dumps(fitted))
     assert again.transform(as_pandas()).equals(fitted.transform(as_pandas()))
     assert again.sample(n=3).equals(fitted.sample(n=3))

@@ -10,7 +10,10 @@ import pytest
 import torch
 
 from pyro_priors.tables import TableImputer
+from pyro_priors.tables.frames import Frame
 from pyro_priors.tables.saving import IMPUTER, WEIGHTS
+from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.templates import from_json, template, to_json
 
 
 def table(rows=60, seed=0):
@@ -136,3 +139,34 @@ def test_a_file_that_cannot_be_written(fitted, tmp_path):
     with pytest.raises(OSError, match="file"):
         fitted.save(tmp_path / "file")
     assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
+def test_tables_without_rows_come_back_from_json(library):
+    module, pd = pytest.importorskip(library), pytest.importorskip("pandas")
+    grades = pd.Categorical(["low", "high", "mid"], categories=["low", "mid", "high"], ordered=True)
+    days = pd.to_datetime(["2024-01-01", "2024-01-03", None])
+    frame = pd.DataFrame(
+        {"grade": grades, "day": days, "n": [1, 2, 3], "yes": [True, False, True], "text": list("abc")}
+    )
+    table = {"pandas": lambda: frame, "polars": lambda: module.from_pandas(frame)}.get(
+        library, lambda: module.Table.from_pandas(frame)
+    )()
+    read = Frame.of(table)
+    schema = Schema.find(read, {"grade": "ordinal", "n": "count", "yes": "binary", "text": "categorical"})
+    empty = template(schema, read)
+    again = from_json(json.loads(json.dumps(to_json(empty))), schema)
+    codes = np.nan_to_num(schema.encode(read), nan=19_725.0)
+    made, remade = schema.table(codes, like=empty), schema.table(codes, like=again)
+    assert type(made) is type(table)
+    assert len(empty) == len(again) == 0
+    assert made.equals(remade)
+
+
+@pytest.mark.parametrize("X", [np.array([[1.0, 2.0], [2.5, 4.0]]), [["a", 1], ["b", 2]]])
+def test_arrays_and_lists_without_rows_come_back_from_json(X):
+    schema = Schema.find(Frame.of(X), {"x1": "count"})
+    again = from_json(json.loads(json.dumps(to_json(template(schema, Frame.of(X))))), schema)
+    made = schema.table(schema.encode(Frame.of(X)), like=again)
+    assert type(made) is type(X)
+    assert np.array_equal(np.array(made, dtype=object), np.array(X, dtype=object))

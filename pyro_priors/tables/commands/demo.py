@@ -26,7 +26,7 @@ class Demo:
     """
 
     out: Path = Path("pyro-priors-demo")  # Folder to write to.
-    budget: float = 15.0  # Seconds of the fit, about; the report takes as long again.
+    budget: float = 15.0  # Seconds of the fit, about.
     seed: int = 0  # Which cells lose what they say; of the fit.
 
 

@@ -1,6 +1,7 @@
 """`pyro-priors impute FILE.csv --out FILLED.csv`: the gaps of a CSV file, filled."""
 
 import dataclasses
+import importlib
 import time
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -13,13 +14,12 @@ from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.schema import read_kinds
 from pyro_priors.tables.added import add_columns, check_added
 from pyro_priors.tables.answers import Answers
-from pyro_priors.tables.calibration import HeldOut, hide, hold_out
+from pyro_priors.tables.calibration import from_record
 from pyro_priors.tables.certainty import Certainty, certainty_columns, certainty_names
 from pyro_priors.tables.commands.files import check_outputs, copies_of, write
 from pyro_priors.tables.commands.reading import checked, load, look, of_user
 from pyro_priors.tables.frames import Frame
 from pyro_priors.tables.imputer import TableImputer
-from pyro_priors.tables.learning import learn
 from pyro_priors.tables.nothing import NoAnswers
 from pyro_priors.tables.schema import Schema
 from pyro_priors.training.files import check_folder
@@ -42,7 +42,7 @@ class Impute:
     file: Annotated[tyro.conf.Positional[Path], FILE]  # CSV file, in UTF-8, with a header.
     out: Path  # CSV file to write.
     draws: int = 0  # Completed copies besides, OUT-1.csv, OUT-2.csv ...: gaps drawn (multiple imputation).
-    # Folder for a page with pictures: gaps, dependencies, draws, and calibration on held-out cells by a second fit.
+    # Folder for a page with pictures: gaps, dependencies, draws, and calibration on held-out rows.
     report: Path | None = None
     probabilities: bool = False  # Add columns NAME_probability, of the category that a gap was filled by.
     intervals: float | None = None  # Add columns NAME_low and NAME_high, of the interval of that level, such as 0.9.
@@ -85,7 +85,8 @@ def main(config: Impute) -> None:
     if config.report is not None:
         from pyro_priors.tables.summary import write_summary  # here, since matplotlib is slow to import
 
-        held_out = _held_out(config, table, imputer) if table.imputer is None else None
+        record = imputer.records_[0].get("answers") if imputer.records_ else None  # of few rows none is held out
+        held_out = None if record is None else from_record(record)
         drawn = answers.draws(table.codes, SHOWN, generator)
         print(write_summary(config.report, config.file.name, table.schema, table.codes, answers, drawn, held_out))
 
@@ -105,8 +106,10 @@ def _check(config: Impute) -> None:
     checked("ensemble", 1 if config.ensemble is None else config.ensemble)
     check_outputs({"out": [config.out], "draws": copies_of(config.out, config.draws)}, [config.file])
     if config.report is not None:
+        importlib.import_module("matplotlib")  # if it is not there, this is the time to say so
         check_folder("report", config.report)
     if config.model is not None and not config.model.exists():
+        importlib.import_module("safetensors")
         check_folder("model", config.model)
     elif config.model is not None:
         _check_beside(config)
@@ -158,25 +161,6 @@ def _fit(config: Impute, table: Table) -> TableImputer:
         imputer.save(config.model)
         print(f"{config.model}: the law, for --model and `pyro-priors sample`")
     return imputer
-
-
-def _held_out(config: Impute, table: Table, imputer: TableImputer) -> HeldOut | None:
-    """How a law of the same kind answers for cells that are hidden from it; None where none can be."""
-    hidden = hide(table.codes, config.seed or 0)
-    if not hidden.any():
-        return None
-    print("A second fit, from which a tenth of the known cells are hidden, says how far such answers can be trusted.")
-    laws, _ = learn(
-        table.schema,
-        np.where(hidden, np.nan, table.codes),
-        None,
-        ensemble=config.ensemble or 1,
-        budget=BUDGET,
-        max_steps=imputer.records_[0]["max_steps"],
-        seed=config.seed or 0,
-        progress=True,
-    )
-    return hold_out(Answers(laws), table.schema.active_fields, table.codes, hidden)
 
 
 def _filled(config: Impute, table: Table, answers: Answers) -> str:
