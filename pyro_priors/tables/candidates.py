@@ -13,8 +13,9 @@ from pyro_priors.tables.law import TableLaw
 from pyro_priors.tables.leaf_forms import choose_leaves
 
 SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
-RICH = 5000  # rows from which on a law follows them sooner
-FAST, SLOW = (0.05, 0.2), (0.02, 2.0)  # rate and pseudo rows, of many rows and of few
+RICH = 2000  # rows from which on a law follows them sooner
+FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few
+PSEUDO = 2.0  # rows that each state of a bond has seen
 LATER = 0.25  # of the rate, where an earlier law goes on
 
 
@@ -50,11 +51,11 @@ class Candidates:
     def begun(self, rank: int, index: Tensor) -> Training:
         """A training of a law of that rank on some of the rows that has been started."""
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
-        rate, pseudo = FAST if len(codes) >= RICH else SLOW
+        rate = FAST if len(codes) >= RICH else SLOW
         if self.before is not None:
-            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, pseudo)
+            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
             training.go_on()
             return training
-        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, pseudo)
+        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, PSEUDO)
         training.start()
         return training

@@ -17,8 +17,8 @@ from pyro_priors.tables.candidates import Candidates
 from pyro_priors.tables.descent import BATCH, Descent, Judge, Training, cosine, descend, widen, widened
 from pyro_priors.tables.law import TableLaw
 
-HELD = 0.1  # of the rows, or twice as much of few
-FEW, SMALL = 20, 5000  # rows below which none are held out; below which all are fitted again in the end
+HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
+LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which all are fitted again in the end
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL = 48  # steps of each candidate
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
@@ -96,7 +96,7 @@ class _Fitting:
         self.codes, self.fields = codes, fields
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(codes), generator=generator)
-        count = 0 if len(codes) < FEW else int(len(codes) * HELD * (2 if len(codes) < SMALL else 1))
+        count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
         held, self.train = order[:count], order[count:]
         self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
         self.candidates = Candidates(codes, fields, weight, law)
