@@ -12,7 +12,7 @@ from pyro_priors.checks import check_count
 from pyro_priors.tables.drawing import draw_rows
 from pyro_priors.tables.information import mutual_information
 from pyro_priors.tables.posterior import Posterior
-from pyro_priors.tables.ranges import Allowed, Ranges, WeightedDrawsWarning, columns_of, draws_only
+from pyro_priors.tables.ranges import Allowed, Ranges, WeightedDrawsWarning, columns_of
 from pyro_priors.tables.scoring import cell_scores, log_scores
 from pyro_priors.tables.wide_law import Measure, WideLaw
 
@@ -36,6 +36,15 @@ class Answers:
 
     Args:
         laws: fitted laws of the same columns.
+
+    Example:
+        >>> import pyro_priors.tables.law as tables
+        >>> from pyro_priors.tables.leaves import StateLeaf
+        >>> _ = torch.manual_seed(0)
+        >>> answers = Answers([tables.TableLaw([StateLeaf(2), StateLeaf(3)], rank=2)])
+        >>> codes = np.array([[np.nan, 2.0], [1.0, 0.0]])
+        >>> answers.fill(codes).shape, answers.probs(codes, 0).shape, answers.measures
+        ((2, 2), (2, 2), ('mass', 'mass'))
     """
 
     def __init__(self, laws: Sequence[Any]):
@@ -158,17 +167,18 @@ class Answers:
     ) -> Iterator[tuple[np.ndarray, Posterior]]:
         """Rows with gaps, some at a time, and what is believed of them."""
         allowed = Allowed(self.wides[0], ranges, len(codes))
-        rows, inexact = np.flatnonzero(np.isnan(codes).any(1)), 0
+        rows, inexact = np.flatnonzero(np.isnan(codes).any(1)), []
         for some in self._chunks(rows, copies if ranges else 1):
             posterior = Posterior(self.wides, codes[some], allowed.at(some))
-            if ranges:
-                members = (draws_only(belief.evidence, belief.wide) for belief in posterior.members)
-                inexact += int(torch.stack(list(members)).any(0).sum())
             yield some, posterior
+            if ranges:
+                draws = torch.stack([belief.effective_draws() for belief in posterior.members]).amin(0)
+                inexact += draws[draws.isfinite()].tolist()
         if inexact:
             warnings.warn(
-                f"ranges: in {inexact} rows several numbers that go together have ranges (columns "
-                f"{', '.join(map(str, columns_of(ranges)))}): their answers come from weighted draws",
+                f"ranges: in {len(inexact)} rows several numbers that go together have ranges (columns "
+                f"{', '.join(map(str, columns_of(ranges)))}): their answers come from weighted draws, which are worth "
+                f"{min(inexact):.0f} equal ones or more",
                 WeightedDrawsWarning,
                 stacklevel=3,
             )

@@ -130,6 +130,16 @@ class Belief:
             self._known_moments[variable] = (row, weight, *gaussians.conditional_moments(state, value))
         return self._known_moments[variable]
 
+    def effective_draws(self) -> Tensor:
+        """How many equal draws the weighted ones of each row are worth, inf where its answers are exact: ``(n,)``"""
+        result = torch.full((len(self),), torch.inf, dtype=torch.float64)
+        for variable, cut in self.evidence.cuts.items():
+            row, weight, *_ = self._moments(variable)
+            squares = weight.new_zeros(len(self)).index_add(0, row, weight.square())
+            several = (cut.bounded & self._value(variable).isnan()).sum(-1) > 1
+            result = torch.where(several, result.minimum(squares.reciprocal()), result)
+        return result.masked_fill(~self.evidence.possible, torch.inf)
+
     def points(self, variable: int, row: Tensor, state: Tensor) -> Points:
         """In place of the bounds of pairs of a row and a state, with shares of each pair that sum to one."""
         cut, value = self.evidence.cuts[variable], self._value(variable)[row]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.special import ndtr, ndtri
+from torch.special import erfc, ndtri
 
 from pyro_priors.ops import holds
 from pyro_priors.tables.score_mixtures import log_interval
@@ -73,7 +73,7 @@ class Mixture(NamedTuple):
         if holds(self.is_cut.any()):
             below = truncated_cdf(*((x - self.mean) / scale for x in (z, self.low, self.high)))
         else:
-            below = ndtr((z - self.mean) / scale)
+            below = below_of((z - self.mean) / scale)
         return torch.where(point, (z >= self.mean).to(below), below)
 
     def _slope(self, z: Tensor, log_inside: Tensor) -> Tensor:
@@ -150,10 +150,15 @@ def truncated_quantile(level: Tensor, mean: Tensor, scale: Tensor, low: Tensor, 
     bounds = (low - mean) / width, (high - mean) / width
     flip = bounds[0] > 0  # there the other tail has the digits
     a, b = torch.where(flip, -bounds[1], bounds[0]), torch.where(flip, -bounds[0], bounds[1])
-    share, below, above = torch.where(flip, 1 - level, level), ndtr(a), ndtr(b)
+    share, below, above = torch.where(flip, 1 - level, level), below_of(a), below_of(b)
     z = torch.where(above > 0, ndtri(below + share * (above - below)), b)  # at its end where floats see no more
     z = torch.minimum(torch.maximum(z, a), b)
     return torch.where(point, mean, mean + width * torch.where(flip, -z, z))
+
+
+def below_of(z: Tensor) -> Tensor:
+    """P(Z <= z) of a standard Gaussian, with all digits in the lower tail, where `torch.special.ndtr` has none."""
+    return 0.5 * erfc(-math.sqrt(0.5) * z)
 
 
 def reach_of(low: Tensor, high: Tensor, drop: float = 74.0) -> tuple[Tensor, Tensor]:

@@ -157,15 +157,6 @@ def _bounded(wide: WideLaw, evidence: Evidence, column: int, bounds: Bounds, the
     return evidence._replace(cuts={**evidence.cuts, place.vector: cut})
 
 
-def draws_only(evidence: Evidence, wide: WideLaw) -> Tensor:
-    """In which rows several numbers of one vector have ranges, ``(n,)``."""
-    result = torch.zeros(len(evidence.rows), dtype=torch.bool)
-    for variable, cut in evidence.cuts.items():
-        bounded = cut.bounded & wide.value(evidence.rows, variable).isnan()
-        result |= bounded.sum(-1) > 1
-    return result
-
-
 def columns_of(ranges: Ranges | None) -> Sequence[int]:
     """The columns that have ranges."""
     return tuple(ranges or ())
