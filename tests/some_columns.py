@@ -2,7 +2,8 @@
 
 import random
 
-from pyro_priors.data.deciding import Cells, decide
+from pyro_priors.data.deciding import decide
+from pyro_priors.data.judging import Cells
 
 DRAW = random.Random(0)
 AGES = [str(DRAW.randint(18, 90)) for _ in range(100)]

@@ -14,7 +14,8 @@ from pyro_priors.checks import UserError
 from pyro_priors.data import csv_files
 from pyro_priors.data.attributes import BINARY, Attribute, moments
 from pyro_priors.data.columns import Column, choose, either, match, some
-from pyro_priors.data.deciding import Cells, alike, decide
+from pyro_priors.data.deciding import alike, decide
+from pyro_priors.data.judging import Cells
 from pyro_priors.data.numerals import PLAIN, Style, is_missing, is_number, number
 from pyro_priors.data.schema import NUMBERS, Field, advice
 

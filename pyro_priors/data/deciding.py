@@ -2,14 +2,12 @@
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
-
-import torch
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from pyro_priors.checks import UserError
-from pyro_priors.data import dates
-from pyro_priors.data.dates import DateForm, is_date
+from pyro_priors.data.date_columns import dates_column, nearly_all_dates
+from pyro_priors.data.judging import EXACT, FEW, LARGEST, Cells, different, few_enough, field_of, judge
 from pyro_priors.data.numerals import (
     CODE,
     NEARLY,
@@ -26,48 +24,15 @@ from pyro_priors.data.numerals import (
 )
 from pyro_priors.data.schema import (
     ASIDE,
-    CATEGORIES,
     KINDS,
-    MOST_BYTES,
     NUMBERS,
     Field,
     advice,
-    cost,
-    size,
 )
 
-FEW = 20  # different whole numbers, or texts, that are always categories
-MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
-EXACT = 2**53  # whole numbers beyond run together in 64 bits
-LARGEST = torch.finfo(torch.float32).max
 RARE = 0.05  # of the different cells: fewer leading zeros than that are slips of the pen rather than codes
 NARROW = 2  # digits that all ages have, or all hours: only more than that, in every cell, are codes
 UNIT = re.compile(r"([^\w\s.,+\-−]?)\s*[+\-−]?\d[\d.,]*\s*([^\W\d]{0,3}|[^\w\s.,]{0,2})")
-
-
-class Cells(NamedTuple):
-    """A column as it is written: texts without blanks around them, and the line of each in the table `where`.
-
-    What is no file has a `unit` other than lines.
-    """
-
-    where: str
-    name: str
-    lines: Sequence[int]
-    texts: Sequence[str]
-    unit: str = "line"
-
-    def at(self, text: str) -> str:
-        """Where that text stands for the first time, for a message."""
-        return f"{self.where} {self.unit} {self.lines[self.texts.index(text)]}, column {self.name}"
-
-
-class Judged(NamedTuple):
-    """What numbers are taken for, with the reason, and as what they are written if they are states."""
-
-    kind: str
-    reason: str
-    states: list[str] | None
 
 
 def decide(
@@ -102,14 +67,14 @@ def decide(
     gaps |= gaps_among(every, numbers=True)
     present = [text for text in texts if text not in gaps]
     if kind in ASIDE:
-        return _field(cells, texts, kind, _different(set(texts), "texts"))
+        return field_of(cells, texts, kind, different(set(texts), "texts"))
     if kind in (None, *NUMBERS) and (plain := plain_numbers(dict.fromkeys(present))) and max(map(abs, plain)) < LARGEST:
         first: dict[Any, str] = {}
         for value, text in zip(plain, dict.fromkeys(present), strict=True):
             first.setdefault(value, text)
         return _of_values(cells, present, kind, first, PLAIN)
-    if read_dates and kind != "count" and _nearly_all_dates(present):
-        return _dates(cells, present, kind)
+    if read_dates and kind != "count" and nearly_all_dates(present):
+        return dates_column(cells, present, kind)
     if kind in NUMBERS or (kind is None and nearly_all_numbers(present) and not _codes(present)):
         return _numbers(cells, present or texts, kind)
     return _categories(cells, present if present and all(map(is_number, set(present))) else texts, kind)
@@ -164,72 +129,7 @@ def _of_values(cells: Cells, texts: Sequence[str], kind: str | None, first: dict
         text = first[odd]
         raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
     judged = judge(sorted(first), first.__getitem__, len(texts), kind)
-    return _field(cells, texts, judged.kind, judged.reason, style, judged.states)
-
-
-def judge(
-    values: Sequence[int | float], write: Callable[[int | float], str], count: int, kind: str | None, what: str = ""
-) -> Judged:
-    """What numbers are, or how they are described where their kind is known.
-
-    Args:
-        values: those that differ, in order.
-        write: what one is written as.
-        count: of cells that say something.
-        kind: that somebody has said, else None.
-        what: they are, "" = numbers; others, such as dates, neither count things nor rows.
-    """
-    whole = all(value == int(value) for value in values)
-    said = _different(values, what or ("whole numbers" if whole else "numbers"))
-    said += f" from {write(values[0])} to {write(values[-1])}" if len(values) > 1 else ""
-    states = [write(value) for value in values] if whole and len(values) <= FEW and kind is None else None
-    if kind is None:
-        kind = "count" if whole and values[0] >= 0 and not what else "continuous"
-        if len(values) == 1:
-            kind = "constant"
-        elif states is not None:
-            kind = "binary" if len(values) == 2 else "ordinal"
-        elif whole and len(values) == count and _unbroken(values) and not what:
-            kind, said = "identifier", f"{said}, each once: they count the rows"
-    return Judged(kind, said, states)
-
-
-def _nearly_all_dates(texts: Sequence[str]) -> bool:
-    different = set(texts)
-    return bool(different) and sum(map(is_date, different)) >= NEARLY * len(different)
-
-
-def _dates(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
-    """A column of dates or times but for a few texts, which are refused."""
-    every = dict.fromkeys(texts)
-    if odd := next((text for text in every if not is_date(text)), None):
-        raise UserError(
-            f"{cells.at(odd)}: expected a date or time as in the other cells, or a spelling of a missing one, got "
-            f"{odd!r} (mend it, or say what the column is: {advice(cells.name, 'categorical')})"
-        )
-    form = alike_dates(cells, texts)
-    first: dict[float, str] = {}  # day: how it is written first
-    for text in every:
-        first.setdefault(form.read(text) or 0.0, text)
-    values = sorted(first)
-    what = "times" if not form.order else "dates" if form.join is None else "dates with times"
-    judged = judge(values, first.__getitem__, len(texts), None if kind in (None, *CATEGORIES) else kind, what)
-    states = judged.states
-    if kind in CATEGORIES:
-        states = [first[value] for value in values]
-        judged = judged._replace(kind=kind)
-        _few_enough(cells, kind, first.values(), judged.reason)
-    return _field(cells, texts, judged.kind, judged.reason, categories=states)._replace(form=form)
-
-
-def alike_dates(cells: Cells, texts: Sequence[str]) -> DateForm:
-    """The form of dates, as `dates.form_of`; `UserError` at the line of one that shows that there is none."""
-    try:
-        return dates.form_of(texts)
-    except NotAlike as error:
-        mend = f"{error.mend}, or " if error.mend else "mend it, or "
-        text = f"say what the column is: {advice(cells.name, 'categorical')}"
-        raise UserError(f"{cells.at(error.text)}: {error} ({mend}{text})") from None
+    return field_of(cells, texts, judged.kind, judged.reason, style, judged.states)
 
 
 def alike(cells: Cells, texts: Sequence[str], *, counts: bool) -> Style:
@@ -242,12 +142,6 @@ def alike(cells: Cells, texts: Sequence[str], *, counts: bool) -> Style:
         raise UserError(f"{cells.at(error.text)}: {error}{mend}") from None
 
 
-def _unbroken(values: Sequence[int | float]) -> bool:
-    """Whether hardly a whole number between the first and the last is left out, as where rows are numbered."""
-    dense = len(values) > NEARLY * (values[-1] - values[0] + 1)
-    return dense and (values[0] in (0, 1) or len(values) > MANY)
-
-
 def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     """A column of texts, or of numbers that shall be categories; those of equal numbers are one, as written first."""
     digits, style, first = all(map(WHOLE.fullmatch, texts)), _style(texts), {}
@@ -256,27 +150,12 @@ def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
         first.setdefault(text if codes or style is None else number(text, style), text)
     categories = [first[value] for value in sorted(first)]
     what = "codes" if codes and digits else "texts" if codes or style is None else "numbers"
-    count, said = len(categories), _different(categories, what)
+    count, said = len(categories), different(categories, what)
     if kind is None and count > FEW and (aside := _aside(cells, texts, said, count)):
         return aside
     kind = kind or {1: "constant", 2: "binary"}.get(count, "categorical")
-    _few_enough(cells, kind, first.values(), said)
-    return _field(cells, texts, kind, said, style or PLAIN, categories)
-
-
-def _few_enough(cells: Cells, kind: str, categories: Iterable[str], said: str):
-    """Refuse more categories than memory holds, or than a kind has."""
-    every = list(categories)
-    count = len(every)
-    if size(count) > MOST_BYTES:
-        raise UserError(
-            f"{cells.where}: column {cells.name}: expected categories that take at most {MOST_BYTES / 1e9:.1f} GB of "
-            f"memory, got {count}, which take {cost(count)} (leave it out, or {advice(cells.name, 'text')})"
-        )
-    most = {"constant": 1, "binary": 2}.get(kind, count)
-    if count > most:
-        odd = every[most]
-        raise UserError(f"{cells.at(odd)}: expected a {kind} column, got {said}, such as {odd!r}")
+    few_enough(cells, kind, first.values(), said)
+    return field_of(cells, texts, kind, said, style or PLAIN, categories)
 
 
 def _style(texts: Sequence[str]) -> Style | None:
@@ -296,27 +175,10 @@ def _aside(cells: Cells, texts: Sequence[str], said: str, count: int) -> Field |
             f"{cells.at(texts[0])}: expected numbers without a unit, got {texts[0]!r} (write the number alone, or "
             f"say what it is: {advice(cells.name, 'categorical')})"
         )
-    if _nearly_all_dates(texts):
-        return _field(cells, texts, "text", f"{said}, dates or times (to use them, write them as numbers)")
+    if nearly_all_dates(texts):
+        return field_of(cells, texts, "text", f"{said}, dates or times (to use them, write them as numbers)")
     if count < NEARLY * len(texts):
         return None
     words = sorted(len(text.split()) for text in every)[count // 2]
     kind, why = ("text", "of several words") if words > 2 else ("identifier", "which hardly repeat")
-    return _field(cells, texts, kind, f"{said} in {len(texts)} cells, {why}")
-
-
-def _different(values, what: str) -> str:
-    return f"{len(values)} different {what}" if len(values) > 1 else "always the same"
-
-
-def _field(
-    cells: Cells,
-    texts: Sequence[str],
-    kind: str,
-    reason: str,
-    style: Style = PLAIN,
-    categories: Sequence[str] | None = None,
-) -> Field:
-    missing = len(cells.texts) - len(texts)
-    reason += f", {missing} of {len(cells.texts)} cells missing" if missing else ""
-    return Field(cells.name, kind, reason, texts[0], style, None if categories is None else tuple(categories))
+    return field_of(cells, texts, kind, f"{said} in {len(texts)} cells, {why}")

@@ -17,6 +17,7 @@ class NumberForm(NamedTuple):
         least, decimals: how many decimals the shortest and the longest show.
         scientific: whether most have an exponent.
         thousands, decimal, minus: the signs.
+        unit: "days" of durations, which have a type of their own.
 
     Example:
         >>> form_of(["1,204.50", "-950.25"], Style(",", "."), whole=False).write(-12345.678)
@@ -30,6 +31,7 @@ class NumberForm(NamedTuple):
     thousands: str = ""
     decimal: str = "."
     minus: str = "-"
+    unit: str = ""
 
     def round(self, value: float) -> float:
         """The value as it is in a cell: whole where all are."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyro_priors.data.deciding import EXACT
+from pyro_priors.data.judging import EXACT
 
 NUMBERS = ("number", "datetime", "date", "time", "duration")  # sorts that are float64
 EPOCH = datetime.date(1970, 1, 1).toordinal()

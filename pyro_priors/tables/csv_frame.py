@@ -2,7 +2,6 @@
 
 import codecs
 import contextlib
-import os
 from array import array
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -82,14 +81,15 @@ def check_room(path: Path):
 
 
 def _free_bytes() -> int | None:
-    """Memory that is free, None where the system does not say."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, AttributeError):
-        return None
+    """Memory that is free to this process, None where the system does not say."""
+    free = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):  # of a container
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
+        free.append(int(limit) - int(used))
+    return min(free, default=None)
 
 
 def _separator(name: str, source: bytes) -> str:

@@ -7,7 +7,8 @@ import numpy as np
 from pyro_priors.checks import UserError
 from pyro_priors.data import writing
 from pyro_priors.data.dates import DAY, UNITS, DateForm
-from pyro_priors.data.deciding import FEW, LARGEST, Cells, decide, judge
+from pyro_priors.data.deciding import decide
+from pyro_priors.data.judging import FEW, LARGEST, Cells, judge
 from pyro_priors.data.numerals import gaps_among, is_number, number, plain_numbers
 from pyro_priors.data.schema import ASIDE, CATEGORIES, Field
 from pyro_priors.data.writing import EXACT, NumberForm
@@ -100,7 +101,8 @@ def without(column: Column, also_missing: tuple[str, ...]) -> np.ndarray:
 def form_of(column: Column, every: np.ndarray) -> NumberForm | DateForm:
     """How numbers of a type of their own are written, given those that differ."""
     if column.sort not in MOMENTS:
-        return NumberForm(whole=bool((every == np.round(every)).all()), decimals=EXACT)
+        unit = "days" if column.sort == "duration" else ""
+        return NumberForm(whole=bool((every == np.round(every)).all()), decimals=EXACT, unit=unit)
     unit = DAY
     for moment in np.round(every * DAY).astype(np.int64).tolist():
         unit = math.gcd(unit, moment)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pyro_priors.data.deciding import Cells
+from pyro_priors.data.judging import Cells
 from pyro_priors.tables import csv_frame, data_frames
 from pyro_priors.tables.cells import Column, from_array, from_list, objects
 from pyro_priors.tables.csv_frame import CsvTable
@@ -144,6 +144,8 @@ def _array(X: np.ndarray, feature_names: Sequence[str] | None) -> Frame:
             f"X: expected a 2D array (rows, columns), got a {X.ndim}D one of shape {X.shape}. Reshape your data: "
             "array.reshape(-1, 1) if it has a single feature, array.reshape(1, -1) if it is a single sample"
         )
+    if isinstance(X, np.ma.MaskedArray):
+        raise ValueError("X: expected an array with NaN where cells are missing, got a masked one (X.filled(np.nan))")
     names = _names(X.shape[1], feature_names)
     plain = np.asarray(X)
     columns = [from_array("X", name, plain[:, place]) for place, name in enumerate(names)] if len(plain) else []

@@ -9,13 +9,14 @@ from pyro_priors.checks import UserError
 from pyro_priors.data import writing
 from pyro_priors.data.attributes import Attribute
 from pyro_priors.data.columns import some
+from pyro_priors.data.date_columns import alike_dates
 from pyro_priors.data.dates import DateForm, form_of, is_date
-from pyro_priors.data.deciding import alike, alike_dates
+from pyro_priors.data.deciding import alike
 from pyro_priors.data.numerals import PLAIN, Style, gaps_among, is_missing, is_number, number, plain_numbers
 from pyro_priors.data.schema import NUMBERS, Field
 from pyro_priors.data.writing import EXACT, NumberForm
 from pyro_priors.tables.cells import Column, text_of
-from pyro_priors.tables.fields import MOMENTS, without
+from pyro_priors.tables.fields import without
 from pyro_priors.tables.frames import Frame
 
 
@@ -123,11 +124,10 @@ def _numbers(frame: Frame, column: Column, field: Field, also_missing: tuple[str
     values = without(column, also_missing)
     if field.kind == "constant":
         return values
-    known = field.categories
-    dates = isinstance(field.form, DateForm)
-    if dates != (column.sort in MOMENTS) and not np.isnan(values).all():
+    known, what, got = field.categories, _what(field), _WHAT.get(column.sort, column.sort)
+    if what != got and not np.isnan(values).all():
         row = int(np.argmax(~np.isnan(values)))
-        raise UserError(f"{frame.at(row, column.name)}: expected {'dates' if dates else 'numbers'} as in training")
+        raise UserError(f"{frame.at(row, column.name)}: expected a {what} as in training, got a {got}")
     if known is None:
         return values
     try:
@@ -142,6 +142,16 @@ def _numbers(frame: Frame, column: Column, field: Field, also_missing: tuple[str
         got = field.form.write(value) if isinstance(field.form, DateForm) else text_of(value)
         raise UserError(f"{frame.at(odd[0], column.name)}: expected one of {some(known)}, got {got}")
     return codes
+
+
+_WHAT = {"datetime": "date"}
+
+
+def _what(field: Field) -> str:
+    """What the numbers of a column are, as `Column.sort` says it."""
+    if isinstance(field.form, DateForm):
+        return "date" if field.form.order else "time"
+    return "duration" if field.form is not None and field.form.unit else "number"
 
 
 def form_at(frame: Frame, column: Column, field: Field, also_missing: tuple[str, ...]) -> NumberForm | DateForm | None:

@@ -6,7 +6,7 @@ import pytest
 from some_columns import AGES, DECIMALS, NAMES, ZIPS, column, write
 
 from pyro_priors.checks import UserError
-from pyro_priors.data import deciding
+from pyro_priors.data import judging
 from pyro_priors.data.attribute_table import read_csv
 
 
@@ -164,7 +164,7 @@ def test_a_leading_zero_is_none_in_a_column_of_numbers(tmp_path):
 
 
 def test_categories_are_as_many_as_memory_holds(monkeypatch):
-    monkeypatch.setattr(deciding, "MOST_BYTES", 16_000_000)
+    monkeypatch.setattr(judging, "MOST_BYTES", 16_000_000)
     assert len(column(*[f"c{step % 2500}" for step in range(7500)]).categories) == 2500
     texts = [f"c{step % 2501}" for step in range(7503)]
     for kind in (None, "categorical"):

@@ -8,8 +8,6 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 
 import pyro_priors as pp
@@ -21,7 +19,6 @@ from pyro_priors.data import user_folder
 from pyro_priors.data.attribute_table import read_csv
 from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.data.images import Images, loader
-from pyro_priors.data.raw_rows import raw_rows
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 
@@ -285,17 +282,3 @@ def test_a_crash_while_writing_leaves_what_was_there(run, folder, monkeypatch, o
         impute.main(config(folder))
     assert sorted(folder.iterdir()) == before
     assert old is None or (folder / "out.csv").read_text() == old
-
-
-@settings(max_examples=500, deadline=None)
-@given(st.text('ab ,"\r\n', max_size=30), st.booleans())
-def test_raw_rows_keep_every_byte_and_split_where_csv_does(text, quoted):
-    if quoted:
-        text = ",".join('"' + part.replace('"', '""') + '"' for part in text.split("a"))
-    try:
-        parsed = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error:  # `read_csv` refuses such a file
-        return
-    raw = list(raw_rows(text))
-    assert "".join(",".join(cells) + end for cells, end in raw) == text
-    assert [[next(csv.reader(io.StringIO(cell, newline="")), [""])[0] for cell in cells] for cells, _ in raw] == parsed

@@ -222,6 +222,7 @@ def test_a_category_that_the_type_of_a_column_lacks_is_added():
         (np.array([[1.0, np.inf]]), "X row 0, column x1: expected a finite number, got inf"),
         ([[1.0], [-math.inf]], "X row 1, column x0: expected a finite number, got -inf"),
         ([[1.0], ["a"], [math.inf]], "X row 2, column x0: expected a finite number, got inf"),
+        (np.ma.masked_less(np.eye(2), 1), r"got a masked one \(X.filled\(np.nan\)\)"),
         (np.array([[b"a"]]), "column x0: expected numbers, texts or dates, got"),
         ([[1], [[2]]], r"X row 1, column x0: expected numbers, texts or dates, got \[2\] \(list\) beside int"),
         ([[datetime.date(2021, 1, 1)], [datetime.datetime(2021, 1, 1)]], "X row 0, column x0: expected numbers, texts"),

@@ -1,5 +1,6 @@
 """What the columns of a table are, what a user says of them, and what is refused in training and later."""
 
+import datetime as dt
 import json
 
 import numpy as np
@@ -198,6 +199,24 @@ def test_arrays_must_have_as_many_columns():
         schema.encode(Frame.of(np.ones((2, 1))))
     with pytest.raises(ValueError, match="X row 1, column x0: expected one of 0, 1, got 3"):
         Schema.find(Frame.of(np.array([[0.0], [1.0]]))).encode(Frame.of(np.array([[1.0], [3.0]])))
+
+
+def test_other_columns_must_hold_the_same():
+    minutes = (37 * np.arange(30)).astype("m8[m]")[:, None]
+    columns = {
+        "number": np.linspace(0, 1, 30)[:, None],
+        "duration": minutes,
+        "date": minutes + np.datetime64("2021-01-01T00:00"),
+        "time": np.array([[(dt.datetime(2021, 1, 1) + cell).time()] for cell in minutes[:, 0].tolist()]),
+    }
+    for wanted, column in columns.items():
+        schema = Schema.find(Frame.of(column))
+        for got, other in columns.items():
+            if got != wanted:
+                with pytest.raises(
+                    UserError, match=f"X row 0, column x0: expected a {wanted} as in training, got a {got}"
+                ):
+                    schema.encode(Frame.of(other))
 
 
 def test_a_later_file_may_write_numbers_and_dates_in_its_own_way(tmp_path):
