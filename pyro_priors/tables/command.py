@@ -49,10 +49,11 @@ def _command(word: str, flags: Sequence[str]) -> Callable[[], object]:
             config = command_line.read(getattr(module, COMMANDS[word][0]), words, f"pyro-priors {word}")
             module.main(config)
         except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] not in EXTRA:
+            package = (error.name or "").partition(".")[0]
+            if package not in EXTRA:
                 raise
             raise UserError(
-                f"pyro-priors {word}: expected the packages of the extra 'tables', got no {error.name} "
+                f"pyro-priors {word}: expected the packages of the extra 'tables', got no {package} "
                 "(pip install 'pyro-priors[tables]')"
             ) from error
 

@@ -108,7 +108,7 @@ def _held_out(held_out: HeldOut) -> list[Section]:
                 [
                     "Rows were held out of the fit, and some of their cells filled by a law that had not seen them. "
                     f"Of {counts.sum():,}, {inside[place]:.1%} were inside the interval of 90 %. Errors (root mean "
-                    "square) and widths are in ranges of the column."
+                    "square) and widths are in ranges of the column; a share of few cells says little."
                 ],
                 ["column", "hidden cells", "error", "inside 90 %", "width of 90 %"],
                 [[c.name, c.count, c.nrmse, f"{c.inside[place]:.1%}", c.width] for c in numbers],

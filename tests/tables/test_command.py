@@ -236,6 +236,13 @@ def test_without_the_extra_it_says_which(capsys, monkeypatch, tmp_path):
     assert not (tmp_path / "demo").exists()
 
 
+@pytest.mark.parametrize(("package", "flag"), [("matplotlib", "--report"), ("safetensors", "--model")])
+def test_what_a_flag_needs_is_said_before_the_fit(here, capsys, monkeypatch, package, flag):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr("pyro_priors.tables.imputer.TableImputer.fit", None)
+    assert f"got no {package} (pip install" in error(capsys, *FILL, flag, "new")
+
+
 def test_a_file_bigger_than_memory_is_refused_before_work(here, capsys, monkeypatch):
     monkeypatch.setattr("pyro_priors.tables.csv_frame._free_bytes", lambda: 1000)
     assert "people.csv: expected a file of at most" in error(capsys, "impute", "people.csv", "--out", "x.csv")

@@ -1,6 +1,7 @@
 """`pyro-priors impute FILE.csv --out FILLED.csv`: the gaps of a CSV file, filled."""
 
 import dataclasses
+import importlib
 import time
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -105,8 +106,10 @@ def _check(config: Impute) -> None:
     checked("ensemble", 1 if config.ensemble is None else config.ensemble)
     check_outputs({"out": [config.out], "draws": copies_of(config.out, config.draws)}, [config.file])
     if config.report is not None:
+        importlib.import_module("matplotlib")  # if it is not there, this is the time to say so
         check_folder("report", config.report)
     if config.model is not None and not config.model.exists():
+        importlib.import_module("safetensors")
         check_folder("model", config.model)
     elif config.model is not None:
         _check_beside(config)
