@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from pyro_priors.data.schema import Field
-from pyro_priors.queries import to_arviz
 
 
 def export(fields: Sequence[Field], codes: np.ndarray, draws: np.ndarray) -> Any:
@@ -15,6 +14,8 @@ def export(fields: Sequence[Field], codes: np.ndarray, draws: np.ndarray) -> Any
     Shapes:
         codes (n, C), NaN = missing, and draws of them (count, n, C); as many fields as columns
     """
+    from pyro_priors.queries import to_arviz  # of the extra "train"
+
     missing = np.isnan(codes)
     if not missing.any():
         raise ValueError("X: expected a table with gaps, got nothing missing in the columns that take part")

@@ -1,63 +1,23 @@
-"""The estimator on tables of every kind, its answers, and what it refuses."""
+"""The estimator on tables of every kind, and its answers."""
 
 import pickle
-import warnings
 
 import joblib
 import numpy as np
 import pytest
 from scipy.special import logsumexp
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
+from some_people import CELLS, NAMES, STEPS, as_pandas, as_polars, fitted_imputer, numbers, people
 
 from pyro_priors.tables import TableImputer
 
-STEPS = 30
-NAMES = ["height", "weight", "sex", "note"]
 
-
-def people(rows=300, seed=0):
-    """Heights and weights of two sexes, a fifth of the cells missing, and a text of everyone."""
-    rng = np.random.default_rng(seed)
-    sex = rng.integers(2, size=rows)
-    height = 165 + 15 * sex + rng.normal(0, 5, rows)
-    weight = 0.9 * height - 80 + rng.normal(0, 4, rows)
-    cells = np.empty((rows, 4), dtype=object)
-    cells[:, 0], cells[:, 1] = height.round(1), weight.round(1)
-    cells[:, 2] = np.where(sex == 1, "male", "female")
-    cells[:, 3] = [f"person number {row} of the study" for row in range(rows)]
-    gaps = rng.random((rows, 3)) < 0.2
-    cells[:, :3][gaps] = None
-    return cells
-
-
-CELLS = people()
-
-
-def as_pandas(cells=CELLS):
-    pd = pytest.importorskip("pandas")
-    frame = pd.DataFrame(cells, columns=NAMES, index=[f"r{row}" for row in range(len(cells))])
-    return frame.astype({"height": float, "weight": float})
-
-
-def as_polars(cells=CELLS):
-    pl = pytest.importorskip("polars")
-    return pl.DataFrame({name: list(cells[:, place]) for place, name in enumerate(NAMES)})
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture
 def fitted():
-    return TableImputer(max_steps=STEPS, random_state=0).fit(as_pandas())
-
-
-def numbers(table):
-    """Heights and weights of a table of any kind."""
-    if isinstance(table, np.ndarray):
-        return table[:, :2].astype(float)
-    return np.stack([np.asarray(table[name], dtype=float) for name in NAMES[:2]], 1)
+    return fitted_imputer()
 
 
 def test_fills_the_gaps_alone(fitted):
@@ -69,9 +29,7 @@ def test_fills_the_gaps_alone(fitted):
     assert (filled.dtypes == X.dtypes).all()
     assert filled.notna().all(axis=None)
     assert filled.where(X.notna()).equals(X.where(X.notna()))
-    truth = people()
-    known = np.array([[cell is not None for cell in row] for row in truth])
-    assert known.mean() < 0.9
+    assert X.isna().sum().sum() > 100
 
 
 def test_fills_well(fitted):
@@ -312,107 +270,3 @@ def test_an_ensemble_is_a_mixture_of_its_laws():
     weights = np.exp(scores - logsumexp(scores, 0))
     mean = sum(weight[:, None] * numbers(member.transform(X)) for weight, member in zip(weights, members, strict=True))
     np.testing.assert_allclose(numbers(several.transform(X)), mean, rtol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"n": 0}, "n: expected an integer of at least 1"),
-        ({"given": {"colour": "red"}}, "given: expected names of columns .*'height'.*got 'colour'"),
-        ({"given": {"note": "x"}}, "given: expected columns that take part, got 'note'"),
-        ({"given": {"sex": "robot"}}, "given: expected a value of 'sex', got 'robot'"),
-        ({"given": {"sex": None}}, "given: expected a value of 'sex'"),
-        ({"given": {"sex": ("female", "male")}}, "given: expected one value of 'sex'"),
-        ({"given": {"sex": []}}, "given: expected at least one category of 'sex'"),
-        ({"given": {"height": (180, 170)}}, "given: expected a range .*the lower end first"),
-        ({"given": {"height": (170, 175, 180)}}, r"given: expected a range \(low, high\)"),
-        ({"given": {"height": [170, 180]}}, "given: expected a value or a range"),
-        ({"given": {"height": "tall"}}, "given: expected a value of 'height', got 'tall'"),
-        ({"given": ["height"]}, "given: expected a mapping"),
-    ],
-)
-def test_samples_that_cannot_be(fitted, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        fitted.sample(**arguments)
-
-
-def test_what_is_given_must_agree_with_the_rows(fitted):
-    X = as_pandas(np.array([[180.0, None, None, "x"], [None, None, "male", "x"]], dtype=object))
-    with pytest.raises(ValueError, match=r"given: expected what the rows of X know, got another 'sex' in row 1"):
-        fitted.sample(X, given={"sex": "female"})
-    with pytest.raises(ValueError, match=r"got another 'height' in row 0"):
-        fitted.sample(X, given={"height": (150, 170)})
-    assert fitted.sample(X, given={"height": (170, 190)})[0]["height"].iloc[0] == 180
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"budget": 0}, "budget: expected seconds above 0"),
-        ({"budget": "long"}, "budget"),
-        ({"max_steps": 0}, "max_steps: expected an integer of at least 1"),
-        ({"ensemble": 0}, "ensemble: expected an integer of at least 1"),
-        ({"kinds": {"size": "count"}}, "size"),
-        ({"kinds": {"height": "long"}}, "long"),
-        ({"also_missing": "none"}, "also_missing: expected a list"),
-    ],
-)
-def test_settings_that_cannot_be(settings, message):
-    with pytest.raises(ValueError, match=message):
-        TableImputer(**settings).fit(as_pandas())
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        (np.ones(3), r"sample_weight: expected shape \(300,\)"),
-        (-np.ones(300), "sample_weight: expected finite numbers of at least 0"),
-        (np.full(300, np.nan), "sample_weight: expected finite numbers"),
-        (np.zeros(300), "sample_weight: expected a weight above 0"),
-        (["x"] * 300, "sample_weight: expected a number"),
-    ],
-)
-def test_weights_that_cannot_be(weights, message):
-    with pytest.raises(ValueError, match=message):
-        TableImputer(max_steps=2).fit(as_pandas(), sample_weight=weights)
-
-
-def test_other_columns_than_in_the_fit(fitted):
-    X = as_pandas()
-    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- size"):
-        fitted.transform(X.rename(columns={"height": "size"}))
-    with pytest.raises(ValueError, match="must be in the same order"):
-        fitted.transform(X[NAMES[::-1]])
-    with pytest.raises(ValueError, match="X"):
-        fitted.transform(X.iloc[:0])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        with pytest.raises(ValueError, match="X has 2 features, but TableImputer is expecting 4"):
-            fitted.transform(CELLS[:, :2])
-    with pytest.raises(ValueError, match="robot"):
-        fitted.transform(X.assign(sex="robot"))
-    for ask in (fitted.proba,):
-        with pytest.raises(ValueError, match="column: expected one of 'height', 'weight', 'sex', got 'note'"):
-            ask(X, "note")
-        with pytest.raises(ValueError, match="column: expected a column of categories, got 'height'"):
-            ask(X, "height")
-    with pytest.raises(ValueError, match="level: expected a number between 0 and 1"):
-        fitted.interval(X, 90)
-    with pytest.raises(ValueError, match="X: expected a table with gaps"):
-        fitted.to_arviz(fitted.transform(X))
-
-
-@pytest.mark.parametrize("ask", ["transform", "sample", "interval", "score", "score_samples", "outliers", "to_arviz"])
-def test_nothing_is_answered_before_a_fit(ask):
-    with pytest.raises(NotFittedError):
-        getattr(TableImputer(), ask)(as_pandas())
-
-
-def test_nothing_is_described_or_saved_before_a_fit(tmp_path):
-    with pytest.raises(NotFittedError):
-        TableImputer().describe()
-    with pytest.raises(NotFittedError):
-        TableImputer().save(tmp_path)
-    with pytest.raises(NotFittedError):
-        TableImputer().proba(as_pandas(), "sex")
-    assert not list(tmp_path.iterdir())
