@@ -2,7 +2,6 @@
 
 import importlib
 import io
-import re
 import sys
 
 import models  # which imports no torch: the list comes at once
@@ -105,45 +104,9 @@ def main(arguments):
     if (run := _command(arguments)) is None:
         print(f"error: expected one of the commands below, got {line!r}\n\n{usage()}", file=sys.stderr)
         return 2
-    from pyro_priors.checks import UserError  # here, since it brings torch
+    from pyro_priors.command_line import status_of  # here, since it brings torch
 
-    try:
-        run()
-    # A mistake of the caller, a training that diverged, a file that the system refuses.
-    except (UserError, FloatingPointError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        if not _sentence(error):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError, SystemError) as error:
-        if not _too_large(error):
-            raise
-        reason = str(error).partition("\n")[0] or "none left"
-        print(f"error: memory: expected enough for sizes as given, got: {reason}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as stopped:  # with a message where it left a checkpoint
-        return _stopped(stopped, 130)
-    except SystemExit as stopped:
-        from pyro_priors.training.signals import Terminated  # here, since --help does without
-
-        if not isinstance(stopped, Terminated):
-            raise
-        return _stopped(stopped, stopped.code)
-    return 0
-
-
-def _sentence(error):
-    """Whether it says what was expected of an argument and what came, as those of the library do for its callers."""
-    return re.match(r"[\w .,]+: .*expected .*got ", str(error)) is not None
-
-
-def _too_large(error):
-    """Whether memory could not hold something; torch has no class of errors for that, and Python may lose its own."""
-    said = re.search(r"out of memory|can't allocate|overflow", str(error))
-    return isinstance(error, MemoryError | SystemError) or said is not None
+    return status_of(run)
 
 
 def _command(arguments):
@@ -169,12 +132,6 @@ def _train(name, flags):
 
     config = parse(name, flags, f"python -m experiments train {name}")
     importlib.import_module("inference.train").main(config)
-
-
-def _stopped(error, status):
-    """Say so, after the line of a progress bar."""
-    print(f"\n{error or 'stopped by Ctrl-C'}", file=sys.stderr)
-    return status
 
 
 def usage():

@@ -1,10 +1,7 @@
 """`impute RUN`: the empty cells of a CSV file of attributes, filled by a trained joint model that sees the images."""
 
 import codecs
-import csv
 import dataclasses
-import io
-import re
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -21,9 +18,8 @@ from pyro_priors.data.attribute_table import table_of
 from pyro_priors.data.columns import choose, match, some
 from pyro_priors.data.images import Images
 from pyro_priors.data.numerals import PLAIN
+from pyro_priors.data.raw_rows import quoted, raw_rows
 from pyro_priors.training.files import check_output
-
-CELL = r'{0}("(?:[^"]|"")*"|[^{0}]*)'  # one cell of a row that has a separator put before it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,24 +130,6 @@ def cells(model, table, images, draws):
     return Cells(values, certainty)
 
 
-def raw_rows(text, separator=","):
-    """Rows of a CSV file as [(cells, line end), ...], quotes and blanks kept; a blank line has no cells.
-
-    Example:
-        >>> raw_rows('image,hair\\r\\n"a ""b"".png", 1\\n')
-        [(['image', 'hair'], '\\r\\n'), (['"a ""b"".png"', ' 1'], '\\n')]
-    """
-    lines = list(io.StringIO(text, newline=""))
-    reader, start, rows = csv.reader(lines, strict=True, delimiter=separator), 0, []
-    cell = re.compile(CELL.format(separator))
-    for row in reader:
-        raw = "".join(lines[start : reader.line_num])  # a cell in quotes may hold line ends
-        body = raw.rstrip("\r\n")
-        rows.append((cell.findall(separator + body) if row else [], raw[len(body) :]))
-        start = reader.line_num
-    return rows
-
-
 def columns(name, header, attributes, recipes=(), copy=False):
     """Where a CSV file says something of a model's attributes, and where the answers go -> `Layout`.
 
@@ -221,31 +199,27 @@ def fill(rows, layout, table, answered, min_confidence=0.0, separator=","):
     written, filled, left, row = [], 0, 0, -1
     for cells, end in rows:
         if cells and row < 0:
-            cells = cells + [_quoted(name, separator) for name in layout.added]
+            cells = cells + [quoted(name, separator) for name in layout.added]
         elif cells:
             width, cells = len(cells), cells + [""] * len(layout.added)
             for column, attribute in enumerate(table.attributes):
                 place = layout.places[column]
                 if not empty[row][column]:
                     if place >= width:  # from a recipe: the file has no cell of its own
-                        cells[place] = _quoted(attribute.format(given[row][column]), separator)
+                        cells[place] = quoted(attribute.format(given[row][column]), separator)
                     continue
                 sure = f"{certainty[row][column]:.6g}".replace("nan", "")
-                cells[layout.certainty[column]] = _quoted(sure.replace(".", decimal), separator)
+                cells[layout.certainty[column]] = quoted(sure.replace(".", decimal), separator)
                 # Compared as written: what the file says of a cell and what was done with it must agree.
                 if attribute.categories is not None and float(sure) < min_confidence:
                     left += 1
                     continue
                 answer = attribute.format(values[row][column], styles.get(attribute.name, PLAIN))
-                cells[place] = _quoted(answer, separator)
+                cells[place] = quoted(answer, separator)
                 filled += 1
         row += bool(cells)
         written.append(separator.join(cells) + end)
     return Filled("".join(written), filled, left)
-
-
-def _quoted(text, separator):
-    return '"' + text.replace('"', '""') + '"' if set(text) & {separator, '"', "\r", "\n"} else text
 
 
 def _check(config):

@@ -47,12 +47,13 @@ BLOCKS = blocks()
 
 
 def test_blocks_name_their_extras():
-    assert {extra for _, extra in BLOCKS} == {BASE, "train"}
+    assert {extra for _, extra in BLOCKS} == {BASE, "train", "tables"}
     for block, extra in BLOCKS:
         rooms = set(re.findall(r"from pyro_priors\.(\w+) import", block))
-        assert rooms <= {"networks", "programs", "objectives", "training", "queries", "metrics"}
+        assert rooms <= {"networks", "programs", "objectives", "training", "queries", "metrics", "tables"}
         assert not re.search(r"^(from|import) (models|inference|experiments)", block, re.MULTILINE)
         assert extra == "train" or not rooms & {"training", "metrics"}, block
+        assert (extra == "tables") == ("tables" in rooms), block
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +90,15 @@ def test_the_wheel_holds_the_library_alone(wheel):
     assert "pyro_priors/py.typed" in names
     here = {str(path.relative_to(ROOT)) for path in (ROOT / "pyro_priors").rglob("*.py")}
     assert {name for name in names if name.endswith(".py")} == here
+
+
+@pytest.mark.slow
+def test_the_command_fills_a_table_from_the_wheel(python, tmp_path):
+    command = python.with_name("pyro-priors")
+    (tmp_path / "table.csv").write_text("a,b\n" + "".join(f"{k},{k % 7 or ''}\n" for k in range(3, 99)))
+    run([str(command), "describe", "table.csv"], tmp_path)
+    run([str(command), "impute", "table.csv", "--out", "filled.csv", "--budget", "5"], tmp_path)
+    assert all(re.fullmatch(r"\w+,\w+", line) for line in (tmp_path / "filled.csv").read_text().splitlines())
 
 
 @pytest.mark.slow

@@ -1,19 +1,18 @@
 """The command line of `train NAME`: the flags of the knobs that act, and what is said of all others."""
 
 import ast
-import contextlib
 import dataclasses
-import io
 import itertools
-import sys
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
 import tyro
 
 from models import model_of
 from models.shared.knobs import acting, check_known, comments, draft, either, missing, priors_of, with_prior
 from models.shared.values import check_values
+from pyro_priors import command_line
 from pyro_priors.checks import UserError
+from pyro_priors.command_line import flag_name
 from pyro_priors.training.files import check_folder
 
 PLACES = ("runs_dir", "results", "folder")  # flags for folders that are written to
@@ -29,7 +28,7 @@ def parse(name, flags, prog):
     kind = with_prior(model, _chosen(flags, "prior") if _field(model, "prior") else None)
     config = draft(kind, _choices(kind, flags))
     fields = acting(config)
-    given = [flag for flag in map(_name, flags) if flag not in (None, "help")]
+    given = [flag for flag in map(flag_name, flags) if flag not in (None, "help")]
     known = {field.name for field in dataclasses.fields(kind)}
     given = [flag if flag in known else flag.removeprefix("no_") for flag in given]
     check_known(kind, given)
@@ -42,51 +41,13 @@ def parse(name, flags, prog):
 
 def read(kind, flags, prog):
     """What the flags make of a dataclass; `UserError` where it refuses them."""
-    shown = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(shown):
-            values = tyro.cli(kind, prog=prog, args=_gathered(kind, flags))
-        check_values(values)
-        for field in dataclasses.fields(values):
-            place = getattr(values, field.name)
-            if field.name in PLACES and place != field.default:  # a checkout may be one that cannot be written
-                check_folder(field.name, place)
-        return values
-    except SystemExit as ended:
-        # tyro (some versions) draws a box of several lines around a ValueError and exits: the error stands behind.
-        error = ended
-        while error := error.__context__:
-            if isinstance(error, UserError):
-                raise error from None
-        sys.stderr.write(shown.getvalue())
-        raise
-
-
-def _gathered(kind, flags):
-    """The flags, where what several of the same name say stands behind the first; else the last alone would count.
-
-    Example:
-        >>> from inference.sample import Sample
-        >>> _gathered(Sample, ["--given", "male=1", "--n", "5", "--given", "male=0"])
-        ['--given', 'male=1', 'male=0', '--n', '5']
-    """
-    several = set()
-    for field in dataclasses.fields(kind):
-        plain = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
-        several |= {field.name} if get_origin(plain) is tuple else set()
-    words, places, place = [[]], {}, 0  # each flag with what follows it, and where those of several values are
-    for word in flags:
-        name = _name(word)
-        flag, equals, value = word.partition("=") if name in several else (word, "", "")
-        if name in places:
-            place = places[name]
-        else:
-            place = len(words) if word.startswith("--") else place
-            words += [[]] if word.startswith("--") else []
-            places |= {name: place} if name in several else {}
-            words[place].append(flag)
-        words[place] += [value] if equals else []
-    return [word for group in words for word in group]
+    values = command_line.read(kind, flags, prog)
+    check_values(values)
+    for field in dataclasses.fields(values):
+        place = getattr(values, field.name)
+        if field.name in PLACES and place != field.default:  # a checkout may be one that cannot be written
+            check_folder(field.name, place)
+    return values
 
 
 def _field(kind, name):
@@ -116,13 +77,6 @@ def _others(kind):
     return f"\n\nOther choices of {either(flags)} have flags of their own: put them before --help." if flags else ""
 
 
-def _name(flag):
-    """The knob that a word of the command line names, None where it is a value."""
-    if not flag.startswith("--") or flag == "--":
-        return "help" if flag == "-h" else None
-    return flag[2:].partition("=")[0].replace("-", "_")
-
-
 def _choices(kind, flags):
     """Values on the command line of the knobs that decide whether others act."""
     fields = {field.name: field for field in dataclasses.fields(kind)}
@@ -136,9 +90,9 @@ def _chosen(flags, name):
     """The text that the flags give a knob, None where they do not."""
     chosen = None
     for flag, after in itertools.pairwise([*flags, ""]):
-        if _name(flag) == name:
+        if flag_name(flag) == name:
             chosen = flag.partition("=")[2] or ("True" if after.startswith("--") or not after else after)
-        elif _name(flag) == f"no_{name}":
+        elif flag_name(flag) == f"no_{name}":
             chosen = "False"
     return chosen
 

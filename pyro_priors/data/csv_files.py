@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,10 +42,10 @@ def read(path: Path) -> CsvFile:
             longer or shorter than the header (its line is named), no row at all, an image without a name or one that
             is there twice.
     """
-    source = _bytes(path)
+    source = read_bytes(path)
     text = source.decode("utf-8-sig")
     separator = _separator(text)
-    (first, header), *rows = _rows(path.name, text, separator) or [(1, [])]
+    (first, header), *rows = list(rows_of(path.name, source, separator)) or [(1, [])]
     names = [name.strip() for name in header]
     if "image" not in names:
         raise UserError(f"{path.name}: expected a column 'image', got {', '.join(names) or 'nothing'}")
@@ -70,7 +71,7 @@ def read(path: Path) -> CsvFile:
     return CsvFile(path.name, source, header, lines, texts, separator)
 
 
-def _bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Those of a file in UTF-8."""
     name = path.name
     try:
@@ -99,18 +100,17 @@ def _separator(text: str) -> str:
     return SEPARATORS[0]
 
 
-def _rows(name: str, text: str, separator: str) -> list[tuple[int, list[str]]]:
-    """-> [(line, cells of a row), ...], the header first."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
-    rows, begin = [], 1
+def rows_of(name: str, source: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells of a row) of a file, the header first; `UserError` at the line where it is no CSV file."""
+    text = io.TextIOWrapper(io.BytesIO(source), encoding="utf-8-sig", newline="")
+    reader, begin = csv.reader(text, strict=True, delimiter=separator), 1
     try:
         for row in reader:
             if row:
-                rows.append((reader.line_num, row))
+                yield reader.line_num, row
             begin = reader.line_num + 1
     except csv.Error as error:
         got, line = str(error), reader.line_num
         if got == "unexpected end of data" or got.startswith("field larger"):
             got, line = f"{got} (is a quote not closed?)", begin
         raise UserError(f"{name} line {line}: expected a row of a CSV file, got {got}") from error
-    return rows

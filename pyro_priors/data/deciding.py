@@ -2,12 +2,14 @@
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
 from pyro_priors.checks import UserError
+from pyro_priors.data import dates
+from pyro_priors.data.dates import DateForm, is_date
 from pyro_priors.data.numerals import (
     CODE,
     NEARLY,
@@ -15,14 +17,16 @@ from pyro_priors.data.numerals import (
     WHOLE,
     NotAlike,
     Style,
-    is_missing,
+    gaps_among,
     is_number,
     nearly_all_numbers,
     number,
+    plain_numbers,
     style_of,
 )
 from pyro_priors.data.schema import (
     ASIDE,
+    CATEGORIES,
     KINDS,
     MOST_BYTES,
     NUMBERS,
@@ -38,31 +42,43 @@ EXACT = 2**53  # whole numbers beyond run together in 64 bits
 LARGEST = torch.finfo(torch.float32).max
 RARE = 0.05  # of the different cells: fewer leading zeros than that are slips of the pen rather than codes
 NARROW = 2  # digits that all ages have, or all hours: only more than that, in every cell, are codes
-_DAY = r"\d{4}([-/.])\d{1,2}\2\d{1,2}|\d{1,2}([-/.])\d{1,2}\3(\d{4}|\d{2})"
-_TIME = r"[T ]*\d{1,2}:\d{2}(:\d{2}(\.\d*)?)?([+-]\d\d:?\d\d|Z)?"
-DATE = re.compile(rf"(?=\d)({_DAY})?({_TIME})?", re.ASCII)
 UNIT = re.compile(r"([^\w\s.,+\-−]?)\s*[+\-−]?\d[\d.,]*\s*([^\W\d]{0,3}|[^\w\s.,]{0,2})")
 
 
 class Cells(NamedTuple):
-    """A column as it is written: texts without blanks around them, and the line of each in the table `where`."""
+    """A column as it is written: texts without blanks around them, and the line of each in the table `where`.
+
+    What is no file has a `unit` other than lines.
+    """
 
     where: str
     name: str
     lines: Sequence[int]
     texts: Sequence[str]
+    unit: str = "line"
 
     def at(self, text: str) -> str:
         """Where that text stands for the first time, for a message."""
-        return f"{self.where} line {self.lines[self.texts.index(text)]}, column {self.name}"
+        return f"{self.where} {self.unit} {self.lines[self.texts.index(text)]}, column {self.name}"
 
 
-def decide(cells: Cells, kind: str | None = None, also_missing: Sequence[str] = ()) -> Field:
+class Judged(NamedTuple):
+    """What numbers are taken for, with the reason, and as what they are written if they are states."""
+
+    kind: str
+    reason: str
+    states: list[str] | None
+
+
+def decide(
+    cells: Cells, kind: str | None = None, also_missing: Sequence[str] = (), *, read_dates: bool = False
+) -> Field:
     """What a column is, by its cells, or of a `kind` that somebody has said it is.
 
     Texts are missing as in `numerals.is_missing`, and those of `also_missing`. Whole numbers are codes, which are
     texts, where leading zeros are not rare, or all have equally many digits and one a leading zero, or one is so large
-    that 64 bits cannot tell it from the next.
+    that 64 bits cannot tell it from the next. With `read_dates`, dates and times are numbers (`dates.DateForm`), else
+    texts.
 
     Raises:
         UserError: nothing but missing cells, a text or a rare leading zero among numbers, numbers that can be read in
@@ -76,14 +92,24 @@ def decide(cells: Cells, kind: str | None = None, also_missing: Sequence[str] = 
     """
     if kind is not None and kind not in KINDS:
         raise UserError(f"{cells.where}: column {cells.name}: expected one of {', '.join(KINDS)}, got {kind!r}")
-    texts = [text for text in cells.texts if text not in also_missing and not is_missing(text, numbers=False)]
+    every = set(cells.texts)
+    gaps = gaps_among(every, also_missing, numbers=False)
+    texts = [text for text in cells.texts if text not in gaps]
     if not texts:
         raise UserError(
             f"{cells.where}: column {cells.name}: expected a cell that says something, got empty ones (leave it out)"
         )
-    present = [text for text in texts if not is_missing(text, numbers=True)]
+    gaps |= gaps_among(every, numbers=True)
+    present = [text for text in texts if text not in gaps]
     if kind in ASIDE:
         return _field(cells, texts, kind, _different(set(texts), "texts"))
+    if kind in (None, *NUMBERS) and (plain := plain_numbers(dict.fromkeys(present))) and max(map(abs, plain)) < LARGEST:
+        first: dict[Any, str] = {}
+        for value, text in zip(plain, dict.fromkeys(present), strict=True):
+            first.setdefault(value, text)
+        return _of_values(cells, present, kind, first, PLAIN)
+    if read_dates and kind != "count" and _nearly_all_dates(present):
+        return _dates(cells, present, kind)
     if kind in NUMBERS or (kind is None and nearly_all_numbers(present) and not _codes(present)):
         return _numbers(cells, present or texts, kind)
     return _categories(cells, present if present and all(map(is_number, set(present))) else texts, kind)
@@ -128,23 +154,82 @@ def _numbers(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
         value = number(text, style)
         if value is None or not abs(value) <= LARGEST:
             raise UserError(f"{cells.at(text)}: expected a finite number of 32 bits, got {text!r}")
-        if kind == "count" and not (value >= 0 and value == int(value)):
-            raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
         first.setdefault(value, text)
-    values = sorted(first)
+    return _of_values(cells, texts, kind, first, style)
+
+
+def _of_values(cells: Cells, texts: Sequence[str], kind: str | None, first: dict[Any, str], style: Style) -> Field:
+    """A column of numbers: those that differ, and how each is written first."""
+    if kind == "count" and (odd := next((v for v in first if not (v >= 0 and v == int(v))), None)) is not None:
+        text = first[odd]
+        raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
+    judged = judge(sorted(first), first.__getitem__, len(texts), kind)
+    return _field(cells, texts, judged.kind, judged.reason, style, judged.states)
+
+
+def judge(
+    values: Sequence[int | float], write: Callable[[int | float], str], count: int, kind: str | None, what: str = ""
+) -> Judged:
+    """What numbers are, or how they are described where their kind is known.
+
+    Args:
+        values: those that differ, in order.
+        write: what one is written as.
+        count: of cells that say something.
+        kind: that somebody has said, else None.
+        what: they are, "" = numbers; others, such as dates, neither count things nor rows.
+    """
     whole = all(value == int(value) for value in values)
-    said = _different(values, "whole numbers" if whole else "numbers")
-    said += f" from {first[values[0]]} to {first[values[-1]]}" if len(values) > 1 else ""
-    states = [first[value] for value in values] if whole and len(values) <= FEW and kind is None else None
+    said = _different(values, what or ("whole numbers" if whole else "numbers"))
+    said += f" from {write(values[0])} to {write(values[-1])}" if len(values) > 1 else ""
+    states = [write(value) for value in values] if whole and len(values) <= FEW and kind is None else None
     if kind is None:
-        kind = "count" if whole and values[0] >= 0 else "continuous"
+        kind = "count" if whole and values[0] >= 0 and not what else "continuous"
         if len(values) == 1:
             kind = "constant"
         elif states is not None:
             kind = "binary" if len(values) == 2 else "ordinal"
-        elif whole and len(values) == len(texts) and _unbroken(values):
+        elif whole and len(values) == count and _unbroken(values) and not what:
             kind, said = "identifier", f"{said}, each once: they count the rows"
-    return _field(cells, texts, kind, said, style, states)
+    return Judged(kind, said, states)
+
+
+def _nearly_all_dates(texts: Sequence[str]) -> bool:
+    different = set(texts)
+    return bool(different) and sum(map(is_date, different)) >= NEARLY * len(different)
+
+
+def _dates(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
+    """A column of dates or times but for a few texts, which are refused."""
+    every = dict.fromkeys(texts)
+    if odd := next((text for text in every if not is_date(text)), None):
+        raise UserError(
+            f"{cells.at(odd)}: expected a date or time as in the other cells, or a spelling of a missing one, got "
+            f"{odd!r} (mend it, or say what the column is: {advice(cells.name, 'categorical')})"
+        )
+    form = alike_dates(cells, texts)
+    first: dict[float, str] = {}  # day: how it is written first
+    for text in every:
+        first.setdefault(form.read(text) or 0.0, text)
+    values = sorted(first)
+    what = "times" if not form.order else "dates" if form.join is None else "dates with times"
+    judged = judge(values, first.__getitem__, len(texts), None if kind in (None, *CATEGORIES) else kind, what)
+    states = judged.states
+    if kind in CATEGORIES:
+        states = [first[value] for value in values]
+        judged = judged._replace(kind=kind)
+        _few_enough(cells, kind, first.values(), judged.reason)
+    return _field(cells, texts, judged.kind, judged.reason, categories=states)._replace(form=form)
+
+
+def alike_dates(cells: Cells, texts: Sequence[str]) -> DateForm:
+    """The form of dates, as `dates.form_of`; `UserError` at the line of one that shows that there is none."""
+    try:
+        return dates.form_of(texts)
+    except NotAlike as error:
+        mend = f"{error.mend}, or " if error.mend else "mend it, or "
+        text = f"say what the column is: {advice(cells.name, 'categorical')}"
+        raise UserError(f"{cells.at(error.text)}: {error} ({mend}{text})") from None
 
 
 def alike(cells: Cells, texts: Sequence[str], *, counts: bool) -> Style:
@@ -174,17 +259,24 @@ def _categories(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
     count, said = len(categories), _different(categories, what)
     if kind is None and count > FEW and (aside := _aside(cells, texts, said, count)):
         return aside
+    kind = kind or {1: "constant", 2: "binary"}.get(count, "categorical")
+    _few_enough(cells, kind, first.values(), said)
+    return _field(cells, texts, kind, said, style or PLAIN, categories)
+
+
+def _few_enough(cells: Cells, kind: str, categories: Iterable[str], said: str):
+    """Refuse more categories than memory holds, or than a kind has."""
+    every = list(categories)
+    count = len(every)
     if size(count) > MOST_BYTES:
         raise UserError(
             f"{cells.where}: column {cells.name}: expected categories that take at most {MOST_BYTES / 1e9:.1f} GB of "
             f"memory, got {count}, which take {cost(count)} (leave it out, or {advice(cells.name, 'text')})"
         )
-    kind = kind or {1: "constant", 2: "binary"}.get(count, "categorical")
     most = {"constant": 1, "binary": 2}.get(kind, count)
     if count > most:
-        odd = list(first.values())[most]
+        odd = every[most]
         raise UserError(f"{cells.at(odd)}: expected a {kind} column, got {said}, such as {odd!r}")
-    return _field(cells, texts, kind, said, style or PLAIN, categories)
 
 
 def _style(texts: Sequence[str]) -> Style | None:
@@ -204,7 +296,7 @@ def _aside(cells: Cells, texts: Sequence[str], said: str, count: int) -> Field |
             f"{cells.at(texts[0])}: expected numbers without a unit, got {texts[0]!r} (write the number alone, or "
             f"say what it is: {advice(cells.name, 'categorical')})"
         )
-    if sum(bool(DATE.fullmatch(text)) for text in every) >= NEARLY * count:
+    if _nearly_all_dates(texts):
         return _field(cells, texts, "text", f"{said}, dates or times (to use them, write them as numbers)")
     if count < NEARLY * len(texts):
         return None

@@ -8,6 +8,7 @@ MISSING = ("", "NA", "N/A", "NaN", "null", "#N/A")  # in every column
 MISSING_NUMBERS = (*MISSING, "None", "?", "-")  # in a column of numbers
 _MISSING = {form for text in MISSING for form in (text, text.lower(), text.upper())}  # "Na" is sodium
 _MISSING_NUMBERS = {text.lower() for text in MISSING_NUMBERS}
+LONGEST = max(map(len, MISSING_NUMBERS))
 NEARLY = 0.8  # what "nearly all" means, of cells or of different ones
 CODE = re.compile(r"[+\-−]?0[0-9]+")  # whole, with a leading zero
 WHOLE = re.compile(r"[+\-−]?[0-9]+")
@@ -35,6 +36,12 @@ def is_missing(text: str, *, numbers: bool) -> bool:
         True
     """
     return text.lower() in _MISSING_NUMBERS if numbers else text in _MISSING
+
+
+def gaps_among(texts: Iterable[str], also_missing: Sequence[str] = (), *, numbers: bool) -> set[str]:
+    """Those of the texts that are spellings of a missing cell, or are in `also_missing`."""
+    also = set(also_missing)
+    return {t for t in texts if (len(t) <= LONGEST and is_missing(t, numbers=numbers)) or (also and t in also)}
 
 
 def _numeral(style: Style) -> str:
@@ -66,6 +73,22 @@ def number(text: str, style: Style = PLAIN) -> int | float | None:
         text = re.sub(_GROUPS[style.thousands], "", text)
     text = text.replace(style.decimal, ".").replace("−", "-")
     return int(text) if WHOLE.fullmatch(text) and len(text) < 309 else float(text)
+
+
+_PLAINLY = re.compile(r"(?:-?(?:0|[1-9][0-9]{0,14})(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?\n)*", re.ASCII)
+
+
+def plain_numbers(texts: Iterable[str]) -> list[float] | None:
+    """Numbers of texts that are all in the plain style, none of them a code or beyond 2^53; None where some may not be.
+
+    What `number` says, at a tenth of the time.
+
+    Example:
+        >>> plain_numbers(["1.5", "-2"]), plain_numbers(["1.5", "02"])
+        ([1.5, -2.0], None)
+    """
+    texts = list(texts)
+    return list(map(float, texts)) if _PLAINLY.fullmatch("\n".join([*texts, ""])) else None
 
 
 def is_number(text: str) -> bool:

@@ -5,11 +5,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from pyro_priors.checks import UserError
+from pyro_priors.data.dates import DateForm
 from pyro_priors.data.numerals import PLAIN, Style
+from pyro_priors.data.writing import NumberForm
 
 KINDS = ("continuous", "count", "ordinal", "categorical", "binary", "constant", "identifier", "text")
 ASIDE = ("identifier", "text")  # what takes no part
 NUMBERS = ("continuous", "count")
+CATEGORIES = ("ordinal", "categorical", "binary", "constant")
 OTHERWISE = {  # the kind that a user may rather want
     **dict.fromkeys((*NUMBERS, *ASIDE), "categorical"),
     **dict.fromkeys(("ordinal", "constant"), "continuous"),
@@ -29,6 +32,7 @@ class Field(NamedTuple):
         example: a cell.
         style: in which its numbers are written.
         categories: texts of the states 0, 1, ...; None of numbers and of what takes no part.
+        form: in which dates and times are written, of numbers that are such; of others in a table, where it is known.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Field(NamedTuple):
     example: str = ""
     style: Style = PLAIN
     categories: tuple[str, ...] | None = None
+    form: NumberForm | DateForm | None = None
 
     @property
     def aside(self) -> bool:
@@ -96,7 +101,8 @@ def describe(fields: Sequence[Field]) -> list[str]:
         flag = shlex.quote(f"{field.name}={OTHERWISE[field.kind]}")
         left = " (left out)" if field.aside else ""
         example = field.example if len(field.example) <= 40 else f"{field.example[:37]}..."
-        lines.append(f"{field.name}: {field.kind}{left}, {field.reason}, such as {example} (change it: --kind {flag})")
+        such = f", such as {example} (change it: --kind {flag})" if field.example else ""
+        lines.append(f"{field.name}: {field.kind}{left}, {field.reason}{such}")
     return lines
 
 

@@ -70,6 +70,15 @@ class ChainLaw(WeightedChain):
         score = score.masked_fill(value.isnan().all(-1), 0.0)
         return score.expand(torch.broadcast_shapes(score.shape, self.batch_shape))
 
+    def log_joint(self, value: Tensor) -> Tensor:
+        """`log_prob` of what is not NaN, plus log of what the evidence so far (`condition`, `weigh`) weighs by itself.
+
+        Shapes:
+            ``(*, D) -> (*)``
+        """
+        total = self._contract(self._evidence.given(self._checked(value)))
+        return total[0].expand(torch.broadcast_shapes(total[0].shape, self.batch_shape))
+
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
         """Exact draws. ``-> (*sample_shape, *batch_shape, D)``"""

@@ -46,6 +46,11 @@ class DiagonalGaussians(Gaussians):
         value = value.unsqueeze(1)
         return torch.where(value.isnan(), self.loc, value)
 
+    def conditional_moments(self, states: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        missing = value.isnan()
+        mean, variance = self.loc[states].to(value), self.scale[states].square().to(value)
+        return torch.where(missing, mean, value), torch.where(missing, variance, 0.0)
+
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         part = self._marginal(coordinates)
         return part.loc, torch.diag_embed(part.scale.reciprocal())

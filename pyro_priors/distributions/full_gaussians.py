@@ -111,6 +111,25 @@ class FullGaussians(Gaussians):
         spread = torch.linalg.solve_triangular(factor.mT, wide(noise).unsqueeze(-1), upper=True)
         return torch.where(missing, (loc + (spread - drift).squeeze(-1)).to(rows), rows)
 
+    @torch.no_grad()
+    @precisely
+    def conditional_moments(self, states: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        precision = wide(self.factor).mT @ wide(self.factor)
+        means, variances = [value.new_empty(0, self.size)], [value.new_empty(0, self.size)]
+        for rows, some in zip(*(x.split(max(1, ENTRIES // self.size**2)) for x in (value, states)), strict=True):
+            missing = rows.isnan()
+            patterns, which = gap_patterns(missing)
+            pairs, which = (which * len(self) + some).unique(return_inverse=True)  # rows of one share their matrices
+            state, gaps = pairs % len(self), patterns[pairs // len(self)]
+            inverse = torch.cholesky_inverse(_missing_factors(precision[state], gaps))
+            loc = wide(self.loc[some])
+            known = torch.where(missing, 0.0, wide(rows) - loc).unsqueeze(-1)
+            pull = torch.where(missing.unsqueeze(-1), precision[some] @ known, 0.0)
+            drift = (inverse[which] @ pull).squeeze(-1)
+            means.append(torch.where(missing, (loc - drift).to(rows), rows))
+            variances.append(torch.where(missing, inverse.diagonal(dim1=-2, dim2=-1)[which].to(rows), 0.0))
+        return torch.cat(means), torch.cat(variances)
+
     def moments(self) -> tuple[Tensor, Tensor]:
         return self.loc, self._scale_tril().square().sum(-1).to(self.dtype)
 

@@ -112,6 +112,13 @@ class Gaussians(ABC):
         """Of what is missing given what is not, under every state: ``(b, n) -> (b, N, n)``"""
 
     @abstractmethod
+    def conditional_moments(self, states: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Of each number under the state of its row, what is missing given what is not: means and variances.
+
+        What is not missing has itself and 0: ``(b), (b, n) -> (b, n), (b, n)``
+        """
+
+    @abstractmethod
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Means and precision factors of the marginals of k numbers, in their order: ``(N, k)``, ``(N, k, k)``
 

@@ -69,6 +69,9 @@ class LowRankGaussians(Gaussians):
     def conditional_mean(self, value: Tensor) -> Tensor:
         return self.full().conditional_mean(value)
 
+    def conditional_moments(self, states: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        return self.full().conditional_moments(states, value)
+
     def triangular(self, coordinates: Sequence[int]) -> tuple[Tensor, Tensor]:
         part = self._marginal(coordinates).full()
         return part.loc, part.factor

@@ -10,12 +10,13 @@ from pyro_priors.ops.implicit import Leaf, mixture_pathwise, pathwise
 from pyro_priors.ops.implicit_vector import pathwise_vector
 from pyro_priors.ops.layout import Cores, holds, transformed
 from pyro_priors.ops.scaling import full_precision, wide
-from pyro_priors.ops.splines import rational_spline
+from pyro_priors.ops.splines import Piece, rational_piece, rational_spline
 
 __all__ = [
     "Cores",
     "Factored",
     "Leaf",
+    "Piece",
     "full_precision",
     "holds",
     "log_contract",
@@ -24,6 +25,7 @@ __all__ = [
     "pathwise",
     "pathwise_factored",
     "pathwise_vector",
+    "rational_piece",
     "rational_spline",
     "sample_states",
     "sample_states_factored",

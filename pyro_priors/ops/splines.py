@@ -1,5 +1,7 @@
 """A monotone spline of linear rational pieces and its inverse, without differences of numbers that nearly agree."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -37,19 +39,51 @@ def rational_spline(
 
     left, right, bottom, top = (of_bin(part) for knots in (edges, levels) for part in (knots[..., :-1], knots[..., 1:]))
     before, after = of_bin(slopes[..., :-1]), of_bin(slopes[..., 1:])
-    cut = of_bin((1 - 2 * LEAST_SPLIT) * splits + LEAST_SPLIT)  # share of the width that lies before the cut
+    cut = of_bin((1 - 2 * LEAST_SPLIT) * splits + LEAST_SPLIT)
+    result, log_slope = rational_piece(there, Piece(left, right, bottom, top, before, after, cut), inverse=inverse)
+    inside = x.abs() <= bound
+    return torch.where(inside, result.to(x.dtype), x), torch.where(inside, log_slope, 0.0).to(x.dtype)
+
+
+class Piece(NamedTuple):
+    """A bin of a spline, or one for every number: where it stands, and the slopes at its ends.
+
+    Args:
+        left, right: its ends.
+        bottom, top: the values there.
+        before, after: the slopes there, positive.
+        cut: share of the width that lies before the cut, within (0, 1).
+    """
+
+    left: Tensor
+    right: Tensor
+    bottom: Tensor
+    top: Tensor
+    before: Tensor
+    after: Tensor
+    cut: Tensor | float = 0.5
+
+
+def rational_piece(x: Tensor, piece: Piece, *, inverse: bool = False) -> tuple[Tensor, Tensor]:
+    """The value in a bin, and the log of the slope (that of the inverse); as `rational_spline`, of any bin.
+
+    Shapes:
+        ``x (*)``, parts of the piece ``(*)`` -> ``(*)``, ``(*)``
+    """
+    left, right, bottom, top, before, after, cut = piece
+    cut = torch.as_tensor(cut, dtype=x.dtype, device=x.device)
     rest, width, height = 1 - cut, right - left, top - bottom
     end = (before / after).sqrt()  # weights of the ratio at the bin's end and at the cut; at its start it is one
     middle = (cut * before + rest * end * after) * width / height
     low, high = height * cut * end / (rest + cut * end), height * rest / (rest + cut * end)  # heights of the two parts
     if inverse:
-        lower = there - bottom <= low
-        up, down = (there - bottom).minimum(low), (top - there).minimum(high)
+        lower = x - bottom <= low
+        up, down = (x - bottom).minimum(low), (top - x).minimum(high)
         first = cut * up / (up + middle * (low - up))  # share of the width from the bin's start, and from its end
         last = rest * end * down / (end * down + middle * (high - down))
         result = torch.where(lower, left + width * first, right - width * last)
     else:
-        first, last = (there - left) / width, (right - there) / width
+        first, last = (x - left) / width, (right - x) / width
         lower = first <= cut
         first, last = first.minimum(cut), last.minimum(rest)
         rise = middle * first * low / ((cut - first) + middle * first)
@@ -59,8 +93,7 @@ def rational_spline(
     log_high = end.log() + rest.log() + high.log() - 2 * (middle * last + end * (rest - last)).log()
     log_slope = torch.where(lower, log_low, log_high) + middle.log() - width.log()
     log_slope = -log_slope if inverse else log_slope
-    inside = x.abs() <= bound
-    return torch.where(inside, result.to(x.dtype), x), torch.where(inside, log_slope, 0.0).to(x.dtype)
+    return result, log_slope
 
 
 def _knots(lengths: Tensor, bound: float) -> Tensor:

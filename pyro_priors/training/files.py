@@ -107,17 +107,19 @@ def remove_unfinished(folder: str | os.PathLike) -> None:
 
 def _target(path: Path) -> tuple[Path, os.stat_result | None]:
     """The file that a path names, or would name, through links; what the system says of it, None: it is not there."""
+    target = path
     try:
-        status = os.stat(path)
+        target = Path(os.path.realpath(path))  # of "no/such/../file" too, which the system itself does not resolve
+        status = os.stat(target)
     except FileNotFoundError:
-        return Path(os.path.realpath(path)), None
+        return target, None
     except ValueError as error:  # a zero byte
         raise OSError(errno.EINVAL, str(error)) from error
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, f"it is {KINDS.get(stat.S_IFMT(status.st_mode), 'no file')}")
-    if not _may(path, os.W_OK):
+    if not _may(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    return Path(os.path.realpath(path)), status
+    return target, status
 
 
 def _check_parent(target: Path) -> None:

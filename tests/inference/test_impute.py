@@ -21,6 +21,7 @@ from pyro_priors.data import user_folder
 from pyro_priors.data.attribute_table import read_csv
 from pyro_priors.data.attributes import Attribute, kinds
 from pyro_priors.data.images import Images, loader
+from pyro_priors.data.raw_rows import raw_rows
 from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 
@@ -295,6 +296,6 @@ def test_raw_rows_keep_every_byte_and_split_where_csv_does(text, quoted):
         parsed = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error:  # `read_csv` refuses such a file
         return
-    raw = impute.raw_rows(text)
+    raw = list(raw_rows(text))
     assert "".join(",".join(cells) + end for cells, end in raw) == text
     assert [[next(csv.reader(io.StringIO(cell, newline="")), [""])[0] for cell in cells] for cells, _ in raw] == parsed

@@ -1,0 +1,53 @@
+"""The laws that a fit chooses among, and how each is started."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyro_priors.data.schema import Field
+from pyro_priors.tables.descent import Training
+from pyro_priors.tables.groups import number_groups
+from pyro_priors.tables.law import TableLaw
+from pyro_priors.tables.leaf_fitting import fit_leaf
+
+SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
+RICH = 5000  # rows from which on a law follows them sooner
+FAST, SLOW = (0.05, 0.2), (0.02, 2.0)  # rate and pseudo rows, of many rows and of few
+LATER = 0.25  # of the rate, where an earlier law goes on
+
+
+class Candidates:
+    """Makes trainings of laws of different sizes on rows of a table.
+
+    Args:
+        codes: all rows, ``(n, C)``.
+        fields: what the columns are.
+        weight: of the rows.
+        before: the law to go on from, the only candidate then.
+    """
+
+    def __init__(self, codes: Tensor, fields: Sequence[Field], weight: Tensor | None, before: TableLaw | None):
+        self.codes, self.weight, self.before = codes, weight, before
+        if before is None:
+            self.leaves = [fit_leaf(field, x, weight) for field, x in zip(fields, codes.unbind(1), strict=True)]
+            self.groups = number_groups(self.leaves, codes)
+
+    def sizes(self, rows: int) -> list[int]:
+        """The ranks to try, for so many rows."""
+        if self.before is not None:
+            return [self.before.rank]
+        return [rank for rank, least, most in SIZES if least <= rows < most]
+
+    def begun(self, rank: int, index: Tensor) -> Training:
+        """A training of a law of that rank on some of the rows that has been started."""
+        codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
+        rate, pseudo = FAST if len(codes) >= RICH else SLOW
+        if self.before is not None:
+            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, pseudo)
+            training.go_on()
+            return training
+        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, pseudo)
+        training.start()
+        return training

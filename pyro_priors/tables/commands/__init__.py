@@ -1,0 +1,1 @@
+"""One command of `pyro-priors` a file: its flags as a frozen dataclass, and `main`."""

@@ -1,0 +1,133 @@
+"""How an estimator of tables is set up, fitted, written and read."""
+
+import os
+from collections.abc import Iterable, Mapping
+from numbers import Integral, Real
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from pyro_priors.checks import check_count
+from pyro_priors.tables import saving
+from pyro_priors.tables.inputs import first_frame, next_frame
+from pyro_priors.tables.law import TableLaw
+from pyro_priors.tables.learning import learn
+from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.templates import template
+
+
+class TableEstimator(BaseEstimator):
+    """A law of a table's rows that is learned as scikit-learn's estimators are; see `TableImputer`."""
+
+    def __init__(
+        self,
+        kinds: Mapping[str, str] | None = None,
+        also_missing: Iterable[str] = (),
+        budget: float = 60.0,
+        max_steps: int | None = None,
+        ensemble: int = 1,
+        *,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = None,
+        progress: bool = False,
+    ):
+        self.kinds = kinds
+        self.also_missing = also_missing
+        self.budget = budget
+        self.max_steps = max_steps
+        self.ensemble = ensemble
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.progress = progress
+
+    def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Find what the columns are and learn their joint law.
+
+        Args:
+            X: a table, NaN or an empty cell where something is missing.
+            y: not used.
+            sample_weight: a weight of at least 0 for every row; 2 is as good as the row twice.
+
+        Raises:
+            ValueError: a table that cannot be read, without rows or columns, a setting out of range.
+        """
+        self._check_settings()
+        if self.warm_start and hasattr(self, "laws_"):
+            return self.partial_fit(X, y, sample_weight)
+        frame = first_frame(self, X)
+        schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
+        self._learn(schema, schema.encode(frame), sample_weight)
+        self.schema_, self.template_ = schema, template(schema, frame)
+        return self
+
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Go on from the law with new rows; the columns are those of the first fit, which this is where none was.
+
+        What the law knew lives on as its start only: give old rows again where they shall count.
+        """
+        self._check_settings()
+        if not hasattr(self, "laws_"):
+            return self.fit(X, y, sample_weight)
+        codes = self.schema_.encode(next_frame(self, X))
+        self._learn(self.schema_, codes, sample_weight, self.laws_)
+        return self
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Write the fitted estimator to a folder, JSON and safetensors, for `load`."""
+        check_is_fitted(self)
+        saving.save(self, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> Self:
+        """Read what `save` wrote; nothing is executed.
+
+        Raises:
+            ValueError: no such folder, a damaged file, or one of another version.
+        """
+        return saving.load(cls, path)
+
+    def _check_settings(self) -> None:
+        check_count("ensemble", self.ensemble)
+        if self.max_steps is not None:
+            check_count("max_steps", self.max_steps)
+        if not (isinstance(self.budget, Real) and 0 < self.budget < np.inf):
+            raise ValueError(f"budget: expected seconds above 0, got {self.budget!r}")
+        if isinstance(self.also_missing, str):
+            raise ValueError(f"also_missing: expected a list of spellings, got the text {self.also_missing!r}")
+
+    def _learn(
+        self, schema: Schema, codes: np.ndarray, sample_weight: ArrayLike | None, start: list[TableLaw] | None = None
+    ) -> None:
+        self.laws_, self.records_ = learn(
+            schema,
+            codes,
+            sample_weight,
+            ensemble=self.ensemble if start is None else len(start),
+            budget=self.budget,
+            max_steps=self.max_steps,
+            seed=seed_of(self.random_state),
+            progress=self.progress,
+            start=start,
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "laws_")
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.categorical = True
+        return tags
+
+    def _more_tags(self) -> dict[str, Any]:  # of scikit-learn before 1.6
+        return {"allow_nan": True, "X_types": ["2darray", "string", "categorical"]}
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """A seed of 31 bits; an integer's own, so that records can be repeated."""
+    if isinstance(random_state, Integral) and 0 <= random_state < 2**31:
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))

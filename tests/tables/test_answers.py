@@ -1,0 +1,228 @@
+"""Answers about rows with gaps, against every path of a small chain by itself and integration over a grid."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hand_law import NAN, Paths, hand_law, hand_leaves
+from scipy.integrate import trapezoid
+
+from pyro_priors.tables.answers import Answers
+
+GRID = np.linspace(-40, 40, 16001)
+CODES = np.array(
+    [
+        [5.3, 1, NAN, 20, NAN],
+        [NAN, 1, 0, NAN, 0],
+        [4.0, NAN, 2.5, NAN, 1],
+        [NAN, NAN, NAN, NAN, NAN],
+        [NAN, 0, 1.2, 14, 1],
+        [1.0, 2, 0, 26, 0],
+        [5.3, 1, 1.5, 20, 0],
+    ]
+)
+NUMBERS, STATES, FLAG = {0: 0, 2: 1, 3: 2}, {1: 3, 4: 5}, 4  # columns of codes, and of the law
+
+
+@pytest.fixture(scope="module")
+def laws():
+    return [hand_law(seed) for seed in (0, 1)]
+
+
+@pytest.fixture(scope="module")
+def paths():
+    return [Paths(hand_law(seed)) for seed in (0, 1)]
+
+
+def oracle(hand, path, codes, c):
+    """Of one missing number: values of its grid, their weights, its atom's probability (both of them joint)."""
+    row = hand.rows(codes[None])[0].numpy()
+    leaf, column = hand.leaves[c], NUMBERS[c]
+    atom = 0.0
+    if leaf.atoms:
+        at = row.copy()
+        at[FLAG] = 0.0
+        atom, row[FLAG] = path.density(at), 1.0
+    weights = path.on_grid(row, column, GRID)
+    return leaf._number(torch.from_numpy(GRID)).numpy(), weights, atom
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_means_quantiles_and_probabilities(laws, paths, count):
+    answers = Answers(laws[:count])
+    levels = (0.05, 0.5, 0.9)
+    filled, quantiles = answers.fill(CODES), answers.quantiles(CODES, levels)
+    known = ~np.isnan(CODES)
+    assert np.array_equal(filled[known], CODES[known])
+    assert np.isnan(quantiles[:, :, list(STATES)]).all()
+    for n, codes in enumerate(CODES):
+        share = [0.0] * count
+        for member in range(count):  # evidence in own units
+            row = laws[member].rows(codes[None])[0].numpy()
+            share[member] = paths[member].density(row)
+        for c in NUMBERS:
+            if not np.isnan(codes[c]):
+                assert (quantiles[:, n, c] == codes[c]).all()
+                continue
+            values, weights, atoms = zip(*(oracle(laws[m], paths[m], codes, c) for m in range(count)), strict=True)
+            density, atom = np.sum(weights, 0), sum(atoms)
+            mass = trapezoid(density, GRID)
+            np.testing.assert_allclose(mass + atom, sum(share), rtol=1e-6)
+            mean = trapezoid(density * values[0], GRID) / sum(share)
+            np.testing.assert_allclose(filled[n, c], mean, rtol=1e-3)
+            for place, level in enumerate(levels):
+                x = quantiles[place, n, c]
+                below = trapezoid(np.where(values[0] <= x, density, 0), GRID) / sum(share)
+                if atom and x == 0:
+                    assert below < level <= below + atom / sum(share) + 1e-9
+                else:
+                    assert abs(below + (x > 0) * atom / sum(share) - level) < 2e-3
+    for c, column in STATES.items():
+        probs = answers.probs(CODES, c)
+        expected = np.zeros_like(probs)
+        for member in range(count):
+            rows = laws[member].rows(CODES).numpy()
+            for state in range(probs.shape[1]):
+                rows[:, column] = state
+                expected[:, state] += [paths[member].density(row) for row in rows]
+        expected /= expected.sum(1, keepdims=True)
+        np.testing.assert_allclose(probs, expected, rtol=1e-6)
+        gaps = np.isnan(CODES[:, c])
+        assert np.array_equal(filled[gaps, c], expected[gaps].argmax(1))
+
+
+def test_a_row_alone_and_among_others(laws):
+    answers = Answers(laws)
+    ranges = {0: (np.full(len(CODES), 3.0), np.full(len(CODES), 6.0))}
+    together = answers.fill(CODES), answers.quantiles(CODES, [0.2])[0], answers.fill(CODES, ranges)
+    scores = answers.log_score(CODES), answers.cell_scores(CODES)
+    for n in range(len(CODES)):
+        row = CODES[n : n + 1]
+        alone = answers.fill(row), answers.quantiles(row, [0.2])[0], answers.fill(row, {0: (3.0, 6.0)})
+        for some, every in zip(alone, together, strict=True):
+            np.testing.assert_allclose(some[0], every[n], rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(answers.log_score(row)[0], scores[0][n], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(answers.cell_scores(row)[0], scores[1][n], rtol=1e-9)
+
+
+def test_pieces_of_a_table_answer_as_the_whole(laws, monkeypatch):
+    answers = Answers(laws)
+    whole = answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)
+    monkeypatch.setattr("pyro_priors.tables.answers.ENTRIES", 40)
+    for part, every in zip(
+        (answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)), whole, strict=True
+    ):
+        np.testing.assert_allclose(part, every, rtol=1e-9, atol=1e-12)
+
+
+# ---- scores
+
+
+def cell_mass(hand, path, codes, c):
+    """p(a cell and the rest of its row) in own units: of d that of its interval."""
+    row = hand.rows(codes[None])[0].numpy()
+    slopes = sum(
+        float(hand.leaves[k].log_jacobian(torch.tensor([codes[k]]))) for k in NUMBERS if not np.isnan(codes[k])
+    )
+    if c != 3:
+        return path.density(row) * np.exp(slopes)
+    leaf = hand.leaves[3]
+    ends = leaf.scores.encode(torch.tensor([codes[3] - 0.5, codes[3] + 0.5])).numpy()
+    grid = np.linspace(*ends, 201)
+    others = slopes - float(leaf.log_jacobian(torch.tensor([codes[3]])))
+    return trapezoid(path.on_grid(row, 2, grid), grid) * np.exp(others)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_scores_of_rows_and_cells(laws, paths, count):
+    answers = Answers(laws[:count])
+    rows, cells = answers.log_score(CODES), answers.cell_scores(CODES)
+    assert answers.measures == ("density", "mass", "mixed", "mass", "mass")
+    assert rows[3] == 0
+    for n, codes in enumerate(CODES):
+        last = 3 if not np.isnan(codes[3]) else 0  # its interval, or points alone
+        total = sum(cell_mass(laws[m], paths[m], codes, last) for m in range(count)) / count
+        np.testing.assert_allclose(rows[n], np.log(total), rtol=1e-6, atol=1e-6)
+        for c in range(5):
+            if np.isnan(codes[c]):
+                assert np.isnan(cells[n, c])
+                continue
+            rest = codes.copy()
+            rest[c] = NAN
+            both = sum(cell_mass(laws[m], paths[m], codes, c) for m in range(count))
+            without = sum(cell_mass(laws[m], paths[m], rest, 0) for m in range(count))
+            np.testing.assert_allclose(cells[n, c], np.log(both / without), rtol=1e-5, atol=1e-6)
+
+
+def test_intervals_of_several_numbers_sum_to_one():
+    leaves = hand_leaves(whole=6.0)
+    leaves[0] = replace(leaves[0], resolution=2.0)
+    hand = hand_law(2, leaves)
+    a, d = np.meshgrid(np.arange(-1000, 1000, 2.0), np.arange(-996, 1000, 6.0))
+    codes = np.full((a.size, 5), NAN)
+    codes[:, 0], codes[:, 3] = a.ravel(), d.ravel()
+    assert abs(np.exp(Answers([hand]).log_score(codes)).sum() - 1) < 1e-6
+
+
+def test_an_outlier_far_away_has_a_finite_score(laws):
+    codes = CODES[6:].repeat(3, 0)
+    codes[1, 0], codes[2, 3] = 1e5, -1e5
+    cells = Answers(laws).cell_scores(codes)
+    assert np.isfinite(cells).all()
+    assert cells[1, 0] < -100
+    assert cells[2, 3] < -100
+
+
+# ---- draws
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_draws_follow_the_law(laws, count):
+    """Chance of failure 1e-6 for each figure: means within 5 standard errors."""
+    answers, many = Answers(laws[:count]), 8000
+    codes = CODES[[0, 2, 3, 4]]
+    draws = answers.draws(codes, many, torch.Generator().manual_seed(0))
+    assert draws.shape == (many, *codes.shape)
+    known = ~np.isnan(codes)
+    assert (draws[:, known] == codes[known]).all()
+    for column in STATES:
+        probs = answers.probs(codes, column)
+        rows = np.isnan(codes[:, column])
+        for state in range(probs.shape[1]):
+            share, p = (draws[:, rows, column] == state).mean(0), probs[rows, state]
+            assert (np.abs(share - p) < 5 * np.sqrt(p * (1 - p) / many)).all()
+    for level in (0.1, 0.6, 0.95):
+        goal = answers.quantiles(codes, [level])[0]
+        for column in NUMBERS:
+            rows = np.isnan(codes[:, column])
+            below = (draws[:, rows, column] <= goal[rows, column]).mean(0)
+            before = (draws[:, rows, column] < goal[rows, column]).mean(0)
+            slack = 5 * np.sqrt(level * (1 - level) / many)
+            assert (below > level - slack).all()
+            assert (before < level + slack).all()
+    again = answers.draws(codes, many, torch.Generator().manual_seed(0))
+    assert np.array_equal(draws, again)
+
+
+def test_bad_arguments(laws):
+    answers = Answers(laws)
+    with pytest.raises(ValueError, match="laws: expected at least one"):
+        Answers([])
+    with pytest.raises(ValueError, match=r"codes: expected shape \(n, 5\), got \(3, 4\)"):
+        answers.fill(np.zeros((3, 4)))
+    with pytest.raises(ValueError, match="column of categories, got 0"):
+        answers.probs(CODES, 0)
+    with pytest.raises(ValueError, match="levels: expected numbers between 0 and 1"):
+        answers.quantiles(CODES, [0.0])
+    with pytest.raises(ValueError, match="count"):
+        answers.draws(CODES, 0, torch.Generator())
+
+
+def test_no_rows(laws):
+    answers, none = Answers(laws), np.zeros((0, 5))
+    assert answers.fill(none).shape == (0, 5)
+    assert answers.log_score(none).shape == (0,)
+    assert answers.cell_scores(none).shape == (0, 5)
+    assert answers.probs(none, 1).shape == (0, 3)
+    assert answers.draws(none, 2, torch.Generator()).shape == (2, 0, 5)

@@ -1,0 +1,157 @@
+"""Fits of a table's law: what it learns, that they repeat, and tables of every shape."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pyro_priors.data.schema import Field
+from pyro_priors.tables.fitting import fit_table
+
+NUMBER, PAIR = Field("x", "continuous"), Field("c", "categorical", categories=("a", "b"))
+FIELDS = [NUMBER, NUMBER, PAIR]
+FAST = {"max_steps": 40}
+
+
+def table(rows=300, seed=0, gaps=0.2):
+    """Two numbers that hang together, and the sign of their difference from it."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    codes = np.stack([x, x + 0.3 * rng.normal(size=rows), x > 0], 1)
+    codes[rng.random(codes.shape) < gaps] = np.nan
+    return codes
+
+
+def density(law, codes):
+    return float(law.law().log_prob(law.rows(codes)).mean())
+
+
+def same(one, other):
+    return all(torch.equal(a, other.state_dict()[name]) for name, a in one.state_dict().items())
+
+
+def test_rows_that_were_never_seen_are_more_probable_than_column_by_column():
+    fit = fit_table(table(), FIELDS, max_steps=90)
+    fresh = table(seed=1, gaps=0.0)
+    alone = [fit_table(table()[:, [c]], [FIELDS[c]], max_steps=40).law for c in range(3)]
+    independent = sum(density(law, fresh[:, [c]]) for c, law in enumerate(alone))
+    assert density(fit.law, fresh) > independent + 1.0  # about 1.7 nats are to be had
+    assert not any(parameter.requires_grad for parameter in fit.law.parameters())
+    assert all(x.dtype == torch.float64 for x in fit.law.parameters())
+
+
+def test_a_fit_within_a_time_is_repeated_by_its_number_of_steps():
+    fit = fit_table(table(), FIELDS, budget=0.1)
+    again = fit_table(table(), FIELDS, max_steps=fit.record["max_steps"])
+    assert same(fit.law, again.law)
+    assert {**fit.record, "seconds": 0} == {**again.record, "seconds": 0}
+    assert not same(fit.law, fit_table(table(), FIELDS, max_steps=fit.record["max_steps"], seed=1).law)
+
+
+def test_the_random_state_of_the_caller_is_left_alone():
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fit_table(table(60), FIELDS, **FAST)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_record_is_json_and_says_what_was_tried():
+    record = json.loads(json.dumps(fit_table(table(), FIELDS, **FAST).record))
+    assert record["rows"] == 300
+    assert record["held_out"] == 60
+    assert record["max_steps"] == 40
+    assert len(record["candidates"]) > 1
+    best = max(record["candidates"], key=lambda tried: tried["score"])
+    assert record["chosen"]["rank"] == best["rank"]
+    assert record["score"] >= best["score"]
+    assert record["curve"][0] == [0, best["score"]]
+
+
+def test_rows_of_weight_zero_are_as_if_they_were_not_there():
+    codes, other = table(), table(seed=5) + 100
+    other[:, 2] = 1
+    weight = np.r_[np.ones(300), np.zeros(300)]
+    law = fit_table(np.r_[codes, other], FIELDS, sample_weight=weight, **FAST).law
+    assert law.leaves[0].high < 50
+
+
+def test_weights_say_how_often_a_row_counts():
+    codes = table(gaps=0.0)
+    weight = np.where(codes[:, 2] == 1, 9.0, 1.0)
+    law = fit_table(codes, FIELDS, sample_weight=weight, **FAST).law
+    share = float(law.law().marginal("c2").log_prob(torch.ones(1, 1, dtype=torch.float64)).exp())
+    expected = weight[codes[:, 2] == 1].sum() / weight.sum()
+    assert share == pytest.approx(expected, abs=0.05)
+    assert expected > 0.85
+
+
+def test_a_law_goes_on_from_an_earlier_one():
+    first = fit_table(table(gaps=0.0), FIELDS, **FAST).law
+    moved = table(seed=2, gaps=0.0)
+    moved[:, 2] = 1 - moved[:, 2]
+    before = {name: x.clone() for name, x in first.state_dict().items()}
+    second = fit_table(moved, FIELDS, max_steps=150, law=first).law
+    assert density(second, moved) > density(first, moved) + 0.3
+    assert all(torch.equal(x, first.state_dict()[name]) for name, x in before.items())
+    assert torch.equal(second.prior.order, first.prior.order)
+    assert second.to_json() == first.to_json()
+
+
+X = table(gaps=0.0)[:, 0]
+SHAPES = {
+    "a number": (table()[:, :1], [NUMBER]),
+    "categories": (np.stack([X > 0, X > 1], 1), [PAIR, PAIR]),
+    "numbers": (table()[:, :2], [NUMBER, NUMBER]),
+    "collinear numbers": (np.stack([X, 2 * X + 1, X - 3], 1), [NUMBER] * 3),
+    "five rows": (np.array([[1.0, 0], [2, 1], [np.nan, 1], [4, np.nan], [5, 0]]), [NUMBER, PAIR]),
+    "a row": (np.array([[1.0, 0.0]]), [NUMBER, PAIR]),
+    "a constant": (np.stack([np.ones(300), X], 1), [NUMBER, NUMBER]),
+    "rows without cells": (np.r_[np.full((40, 3), np.nan), table(40)], FIELDS),
+    "duplicates": (np.repeat([[1.0, 0], [2, 1], [3, 1]], 30, 0), [NUMBER, PAIR]),
+    "zeros": (np.stack([np.where(X > 0, np.exp(X), 0), X], 1), [NUMBER, NUMBER]),
+    "magnitudes": (np.stack([X * 1e12, 5 + X * 1e-9], 1), [NUMBER, NUMBER]),
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_tables_of_every_shape_have_a_law(name):
+    codes, fields = SHAPES[name]
+    law = fit_table(codes, fields, max_steps=12).law
+    assert law.law().log_prob(law.rows(codes)).isfinite().all()
+    torch.manual_seed(0)
+    drawn = law.codes(law.law().sample((50,)))
+    assert not drawn.isnan().any()
+    ends = np.nanmin(codes, 0) - 1e-6, np.nanmax(codes, 0) + 1e-6
+    numbers = [c for c, field in enumerate(fields) if field.categories is None]
+    assert (drawn.numpy()[:, numbers] >= ends[0][numbers]).all()
+    assert (drawn.numpy()[:, numbers] <= ends[1][numbers]).all()
+
+
+def test_many_numbers_stand_in_vectors_of_neighbours():
+    rng = np.random.default_rng(0)
+    twins = rng.normal(size=(100, 20)).repeat(2, 1) + 0.1 * rng.normal(size=(100, 40))
+    fit = fit_table(twins, [NUMBER] * 40, max_steps=6)
+    groups = fit.law.groups
+    assert len(groups) == 2
+    assert sorted(c for group in groups for c in group) == list(range(40))
+    together = [{c // 2 for c in group} for group in groups]
+    assert len(together[0] & together[1]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"codes": np.zeros((0, 3))}, "codes: expected shape"),
+        ({"codes": np.zeros((5, 2))}, "codes: expected shape"),
+        ({"budget": 0}, "budget: expected a positive number"),
+        ({"max_steps": 0}, "max_steps: expected"),
+        ({"sample_weight": np.zeros(300)}, "sample_weight: expected"),
+        ({"sample_weight": np.ones(3)}, "sample_weight: expected"),
+    ],
+)
+def test_what_cannot_be_is_said_before_any_work(change, message):
+    given = {"codes": table(), "fields": FIELDS, **change}
+    with pytest.raises(ValueError, match=message):
+        fit_table(**given)

@@ -1,0 +1,404 @@
+"""The estimator on tables of every kind, its answers, and what it refuses."""
+
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+
+from pyro_priors.tables import TableImputer
+
+STEPS = 30
+NAMES = ["height", "weight", "sex", "note"]
+
+
+def people(rows=300, seed=0):
+    """Heights and weights of two sexes, a fifth of the cells missing, and a text of everyone."""
+    rng = np.random.default_rng(seed)
+    sex = rng.integers(2, size=rows)
+    height = 165 + 15 * sex + rng.normal(0, 5, rows)
+    weight = 0.9 * height - 80 + rng.normal(0, 4, rows)
+    cells = np.empty((rows, 4), dtype=object)
+    cells[:, 0], cells[:, 1] = height.round(1), weight.round(1)
+    cells[:, 2] = np.where(sex == 1, "male", "female")
+    cells[:, 3] = [f"person number {row} of the study" for row in range(rows)]
+    gaps = rng.random((rows, 3)) < 0.2
+    cells[:, :3][gaps] = None
+    return cells
+
+
+CELLS = people()
+
+
+def as_pandas(cells=CELLS):
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(cells, columns=NAMES, index=[f"r{row}" for row in range(len(cells))])
+    return frame.astype({"height": float, "weight": float})
+
+
+def as_polars(cells=CELLS):
+    pl = pytest.importorskip("polars")
+    return pl.DataFrame({name: list(cells[:, place]) for place, name in enumerate(NAMES)})
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return TableImputer(max_steps=STEPS, random_state=0).fit(as_pandas())
+
+
+def numbers(table):
+    """Heights and weights of a table of any kind."""
+    if isinstance(table, np.ndarray):
+        return table[:, :2].astype(float)
+    return np.stack([np.asarray(table[name], dtype=float) for name in NAMES[:2]], 1)
+
+
+def test_fills_the_gaps_alone(fitted):
+    X = as_pandas()
+    filled = fitted.transform(X)
+    assert type(filled) is type(X)
+    assert list(filled.columns) == NAMES
+    assert filled.index.equals(X.index)
+    assert (filled.dtypes == X.dtypes).all()
+    assert filled.notna().all(axis=None)
+    assert filled.where(X.notna()).equals(X.where(X.notna()))
+    truth = people()
+    known = np.array([[cell is not None for cell in row] for row in truth])
+    assert known.mean() < 0.9
+
+
+def test_fills_well(fitted):
+    tall = fitted.transform(as_pandas(np.array([[190.0, None, "male", "x"], [None, 65.0, None, "y"]], dtype=object)))
+    assert tall["weight"].iloc[0] == pytest.approx(0.9 * 190 - 80, abs=4)
+    assert tall["sex"].iloc[1] == "female"
+    assert tall["height"].iloc[1] == pytest.approx(162, abs=4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [as_polars, np.array])
+def test_the_same_of_every_kind_of_table(fitted, make):
+    X = make(CELLS)
+    other = TableImputer(max_steps=STEPS, random_state=0).fit(X)
+    filled = other.transform(X)
+    assert type(filled) is type(X)
+    np.testing.assert_allclose(numbers(filled), numbers(fitted.transform(as_pandas())), atol=1e-6)
+    lower, upper = other.interval(X)
+    np.testing.assert_allclose(numbers(lower), numbers(fitted.interval(as_pandas()).lower), atol=1e-6)
+    assert type(upper) is type(X)
+    drawn = other.sample(n=5)
+    assert type(drawn) is type(X)
+    assert numbers(drawn).shape == (5, 2)
+    probabilities = np.asarray(other.proba(X, "x2" if make is np.array else "sex"))
+    np.testing.assert_allclose(probabilities, np.asarray(fitted.proba(as_pandas(), "sex")), atol=1e-6)
+
+
+def test_a_csv_file(fitted, tmp_path):
+    path = tmp_path / "people.csv"
+    as_pandas().to_csv(path, index=False)
+    other = TableImputer(max_steps=STEPS, random_state=0).fit(path)
+    text = other.transform(path)
+    before, after = path.read_text().splitlines(), text.splitlines()
+    assert before[0] == after[0]
+    for row, (first, second) in enumerate(zip(before[1:], after[1:], strict=True)):
+        for place, (cell, filled) in enumerate(zip(first.split(","), second.split(","), strict=True)):
+            assert filled == cell or (cell == "" and CELLS[row, place] is None)
+            assert filled != ""
+    assert other.sample(n=3).splitlines()[0] == before[0]
+    assert list(other.feature_names_in_) == NAMES
+    (tmp_path / "filled.csv").write_text(text)
+    again = pytest.importorskip("pandas").read_csv(tmp_path / "filled.csv")
+    np.testing.assert_allclose(numbers(again), numbers(fitted.transform(as_pandas())), atol=0.06)
+
+
+def test_a_row_alone_and_among_others(fitted):
+    X = as_pandas()
+    some = X.iloc[:12]
+    filled, scores, ends = fitted.transform(X), fitted.score_samples(X), fitted.interval(X)
+    for row in range(len(some)):
+        alone = some.iloc[row : row + 1]
+        np.testing.assert_allclose(numbers(fitted.transform(alone))[0], numbers(filled)[row], atol=1e-5)
+        np.testing.assert_allclose(fitted.score_samples(alone), scores[row : row + 1], atol=1e-5)
+        np.testing.assert_allclose(numbers(fitted.interval(alone).upper)[0], numbers(ends.upper)[row], atol=1e-5)
+
+
+def test_a_fit_can_be_repeated_to_the_bit_whatever_the_order_of_rows(fitted):
+    X = as_pandas()
+    again = clone(fitted).fit(X.sample(frac=1, random_state=0))
+    for name, tensor in fitted.laws_[0].state_dict().items():
+        assert np.array_equal(tensor.numpy(), again.laws_[0].state_dict()[name].numpy(), equal_nan=True), name
+    assert fitted.transform(X).equals(again.transform(X))
+
+
+@pytest.mark.slow
+def test_another_seed_is_another_fit(fitted):
+    other = clone(fitted).set_params(random_state=1).fit(as_pandas())
+    assert not fitted.transform(as_pandas()).equals(other.transform(as_pandas()))
+
+
+@pytest.mark.slow
+def test_a_weight_is_a_number_of_rows():
+    pd = pytest.importorskip("pandas")
+    X = as_pandas().iloc[:120].drop(columns="note")
+    weights = np.arange(120) % 3
+    weighed = TableImputer(max_steps=STEPS, random_state=0).fit(X, sample_weight=weights)
+    repeated = pd.concat([X.iloc[row : row + 1] for row in range(120) for _ in range(weights[row])])
+    copied = TableImputer(max_steps=STEPS, random_state=0).fit(repeated)
+    np.testing.assert_allclose(numbers(weighed.transform(X)), numbers(copied.transform(X)), rtol=1e-7)
+
+
+def test_copies_differ_where_something_is_missing(fitted):
+    X = as_pandas()
+    copies = fitted.sample(X, 20)
+    values = np.stack([numbers(copy) for copy in copies])
+    known = ~np.isnan(numbers(X))
+    assert (values[:, known] == numbers(X)[known]).all()
+    assert (values[:, ~known].std(0) > 0.1).all()
+    lower, upper = fitted.interval(X)
+    inside = ((values >= numbers(lower)) & (values <= numbers(upper)))[:, ~known]
+    assert 0.87 < inside.mean() < 0.93  # of 20 x 160 draws: five standard errors
+    assert copies[0].equals(fitted.sample(X, 20, random_state=0)[0])
+    assert not copies[0].equals(fitted.sample(X, 1, random_state=1)[0])
+
+
+def test_new_rows_given_something(fitted):
+    rows = fitted.sample(n=300, given={"sex": "female", "height": (170, None)})
+    assert set(rows["sex"]) == {"female"}
+    assert rows["height"].min() >= 170
+    assert rows["note"].isna().all()
+    either = fitted.sample(n=300, given={"sex": ["female", "male"], "weight": (None, 70.0)})
+    assert set(either["sex"]) == {"female", "male"}
+    assert either["weight"].max() <= 70
+
+
+def test_probabilities_do_not_see_the_cell_itself(fitted):
+    X = as_pandas(np.array([[190.0, 91.0, "female", "x"], [190.0, 91.0, None, "x"]], dtype=object))
+    probabilities = fitted.proba(X, "sex")
+    assert list(probabilities.columns) == ["female", "male"]
+    assert probabilities.index.equals(X.index)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_allclose(probabilities.iloc[0], probabilities.iloc[1])
+    assert probabilities["male"].iloc[0] > 0.9
+    given = fitted.proba(
+        as_pandas(np.array([[None, None, None, "x"]] * 2, dtype=object)), "sex", {"height": (185, 200)}
+    )
+    assert given["male"].iloc[0] > 0.9
+
+
+def test_what_is_surprising(fitted):
+    X = as_pandas(np.array([[180.0, 82.0, "male", "x"], [180.0, 40.0, "male", "x"], [180.0, None, None, "x"]], object))
+    outliers = fitted.outliers(X)
+    assert outliers.rows[1] > outliers.rows[0] + 5
+    np.testing.assert_allclose(outliers.rows, -fitted.score_samples(X))
+    assert fitted.score(X) == pytest.approx(-outliers.rows.mean())
+    assert outliers.cells.shape == (3, 4)
+    assert outliers.cells[1, 1] > outliers.cells[0, 1] + 5
+    assert np.isnan(outliers.cells[:, 3]).all()
+    assert np.isnan(outliers.cells[2, 1])
+    nothing = as_pandas(np.array([[None, None, None, "x"]], object))
+    assert fitted.score_samples(nothing) == pytest.approx([0])
+
+
+def test_describes_itself(fitted):
+    description = fitted.describe()
+    assert [line.split(":")[0] for line in description.schema] == NAMES
+    assert description.names == NAMES[:3]
+    assert description.information.shape == (3, 3)
+    assert description.information[0, 1] > 0.2
+    text = str(description)
+    assert "height and weight" in text
+    assert "note: text" in text or "note: identifier" in text
+
+
+def test_draws_for_arviz(fitted):
+    pytest.importorskip("arviz")
+    X = as_pandas().iloc[:30]
+    exported = fitted.to_arviz(X, n=7)
+    gaps = np.flatnonzero(X["height"].isna())
+    drawn = exported["posterior"]["height_imputed"]
+    assert drawn.shape == (1, 7, len(gaps))
+    assert drawn.coords["height_gap"].values.tolist() == gaps.tolist()
+    np.testing.assert_array_equal(exported["observed_data"]["height"], X["height"].dropna())
+    assert exported["posterior"]["sex_imputed"].attrs["categories"] == ["female", "male"]
+    assert exported["posterior"]["sex_imputed"].dtype.kind == "i"
+
+
+@pytest.mark.slow
+def test_in_a_pipeline_and_in_cross_validation():
+    cells = people()
+    X, y = cells[:, :2].astype(float), np.where(cells[:, 2] == "male", 1.0, 0.0)
+    pipeline = make_pipeline(TableImputer(max_steps=STEPS, random_state=0), LinearRegression())
+    assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.3
+    assert pipeline.fit(X, y)[0].transform(X).dtype == np.float64
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_output_of_another_kind(fitted, library):
+    module = pytest.importorskip(library)
+    imputer = pickle.loads(pickle.dumps(fitted)).set_output(transform=library)
+    for X in (as_pandas(), as_polars()):
+        filled = imputer.transform(X)
+        assert isinstance(filled, module.DataFrame)
+        assert list(filled.columns) == NAMES
+        np.testing.assert_allclose(numbers(filled), numbers(fitted.transform(as_pandas())), atol=1e-6)
+
+
+def test_pickles(fitted):
+    again = pickle.loads(pickle.dumps(fitted))
+    assert again.transform(as_pandas()).equals(fitted.transform(as_pandas()))
+    assert again.sample(n=3).equals(fitted.sample(n=3))
+
+
+def test_new_rows_move_the_law(fitted):
+    imputer = pickle.loads(pickle.dumps(fitted))
+    new = as_pandas()
+    new["weight"] += 10
+    imputer.partial_fit(new)
+    row = as_pandas(np.array([[180.0, None, "male", "x"]], dtype=object))
+    moved = imputer.transform(row)["weight"].iloc[0] - fitted.transform(row)["weight"].iloc[0]
+    assert moved > 1
+    assert [field.kind for field in imputer.schema_.fields] == [field.kind for field in fitted.schema_.fields]
+    with pytest.raises(ValueError, match="unknown"):
+        imputer.partial_fit(new.assign(sex="unknown"))
+
+
+@pytest.mark.slow
+def test_the_first_part_is_a_fit(fitted):
+    first = clone(fitted).partial_fit(as_pandas())
+    assert first.transform(as_pandas()).equals(fitted.transform(as_pandas()))
+
+
+@pytest.mark.slow
+def test_a_warm_start_goes_on():
+    X = as_pandas()
+    cold = TableImputer(max_steps=5, random_state=0, warm_start=True).fit(X)
+    before = cold.score(X)
+    for _ in range(3):
+        cold.fit(X)
+    assert cold.score(X) > before
+
+
+@pytest.mark.slow
+def test_an_ensemble_is_a_mixture_of_its_laws():
+    X = as_pandas(people(40))
+    several = TableImputer(max_steps=STEPS, random_state=0, ensemble=3).fit(X)
+    assert len(several.laws_) == len(several.records_) == 3
+    members = []
+    for law in several.laws_:
+        members.append(pickle.loads(pickle.dumps(several)))
+        members[-1].laws_ = [law]
+    scores = np.stack([member.score_samples(X) for member in members])
+    assert (np.ptp(scores, 0) > 1e-3).all()
+    np.testing.assert_allclose(several.score_samples(X), logsumexp(scores, 0) - np.log(3))
+    weights = np.exp(scores - logsumexp(scores, 0))
+    mean = sum(weight[:, None] * numbers(member.transform(X)) for weight, member in zip(weights, members, strict=True))
+    np.testing.assert_allclose(numbers(several.transform(X)), mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 0}, "n: expected an integer of at least 1"),
+        ({"given": {"colour": "red"}}, "given: expected names of columns .*'height'.*got 'colour'"),
+        ({"given": {"note": "x"}}, "given: expected columns that take part, got 'note'"),
+        ({"given": {"sex": "robot"}}, "given: expected a value of 'sex', got 'robot'"),
+        ({"given": {"sex": None}}, "given: expected a value of 'sex'"),
+        ({"given": {"sex": ("female", "male")}}, "given: expected one value of 'sex'"),
+        ({"given": {"sex": []}}, "given: expected at least one category of 'sex'"),
+        ({"given": {"height": (180, 170)}}, "given: expected a range .*the lower end first"),
+        ({"given": {"height": (170, 175, 180)}}, r"given: expected a range \(low, high\)"),
+        ({"given": {"height": [170, 180]}}, "given: expected a value or a range"),
+        ({"given": {"height": "tall"}}, "given: expected a value of 'height', got 'tall'"),
+        ({"given": ["height"]}, "given: expected a mapping"),
+    ],
+)
+def test_samples_that_cannot_be(fitted, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        fitted.sample(**arguments)
+
+
+def test_what_is_given_must_agree_with_the_rows(fitted):
+    X = as_pandas(np.array([[180.0, None, None, "x"], [None, None, "male", "x"]], dtype=object))
+    with pytest.raises(ValueError, match=r"given: expected what the rows of X know, got another 'sex' in row 1"):
+        fitted.sample(X, given={"sex": "female"})
+    with pytest.raises(ValueError, match=r"got another 'height' in row 0"):
+        fitted.sample(X, given={"height": (150, 170)})
+    assert fitted.sample(X, given={"height": (170, 190)})[0]["height"].iloc[0] == 180
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"budget": 0}, "budget: expected seconds above 0"),
+        ({"budget": "long"}, "budget"),
+        ({"max_steps": 0}, "max_steps: expected an integer of at least 1"),
+        ({"ensemble": 0}, "ensemble: expected an integer of at least 1"),
+        ({"kinds": {"size": "count"}}, "size"),
+        ({"kinds": {"height": "long"}}, "long"),
+        ({"also_missing": "none"}, "also_missing: expected a list"),
+    ],
+)
+def test_settings_that_cannot_be(settings, message):
+    with pytest.raises(ValueError, match=message):
+        TableImputer(**settings).fit(as_pandas())
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (np.ones(3), r"sample_weight: expected shape \(300,\)"),
+        (-np.ones(300), "sample_weight: expected finite numbers of at least 0"),
+        (np.full(300, np.nan), "sample_weight: expected finite numbers"),
+        (np.zeros(300), "sample_weight: expected a weight above 0"),
+        (["x"] * 300, "sample_weight: expected a number"),
+    ],
+)
+def test_weights_that_cannot_be(weights, message):
+    with pytest.raises(ValueError, match=message):
+        TableImputer(max_steps=2).fit(as_pandas(), sample_weight=weights)
+
+
+def test_other_columns_than_in_the_fit(fitted):
+    X = as_pandas()
+    with pytest.raises(ValueError, match="Feature names unseen at fit time:\n- size"):
+        fitted.transform(X.rename(columns={"height": "size"}))
+    with pytest.raises(ValueError, match="must be in the same order"):
+        fitted.transform(X[NAMES[::-1]])
+    with pytest.raises(ValueError, match="X"):
+        fitted.transform(X.iloc[:0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        with pytest.raises(ValueError, match="X has 2 features, but TableImputer is expecting 4"):
+            fitted.transform(CELLS[:, :2])
+    with pytest.raises(ValueError, match="robot"):
+        fitted.transform(X.assign(sex="robot"))
+    for ask in (fitted.proba,):
+        with pytest.raises(ValueError, match="column: expected one of 'height', 'weight', 'sex', got 'note'"):
+            ask(X, "note")
+        with pytest.raises(ValueError, match="column: expected a column of categories, got 'height'"):
+            ask(X, "height")
+    with pytest.raises(ValueError, match="level: expected a number between 0 and 1"):
+        fitted.interval(X, 90)
+    with pytest.raises(ValueError, match="X: expected a table with gaps"):
+        fitted.to_arviz(fitted.transform(X))
+
+
+@pytest.mark.parametrize("ask", ["transform", "sample", "interval", "score", "score_samples", "outliers", "to_arviz"])
+def test_nothing_is_answered_before_a_fit(ask):
+    with pytest.raises(NotFittedError):
+        getattr(TableImputer(), ask)(as_pandas())
+
+
+def test_nothing_is_described_or_saved_before_a_fit(tmp_path):
+    with pytest.raises(NotFittedError):
+        TableImputer().describe()
+    with pytest.raises(NotFittedError):
+        TableImputer().save(tmp_path)
+    with pytest.raises(NotFittedError):
+        TableImputer().proba(as_pandas(), "sex")
+    assert not list(tmp_path.iterdir())
