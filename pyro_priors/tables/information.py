@@ -46,7 +46,7 @@ def _of_law(wide: WideLaw, count: int, seed: int) -> tuple[np.ndarray, np.ndarra
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         rows = wide.law.sample((count,))
-    for column, place in enumerate(wide.places):
+    for place in wide.places:
         if place.atoms:  # an atom has no score
             rows[rows[:, place.states] < place.atoms, place.score] = torch.nan
     nothing = torch.full((1, wide.width), torch.nan, dtype=torch.float64)

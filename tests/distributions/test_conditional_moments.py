@@ -58,7 +58,9 @@ def covariance_matrices(law):
 def test_nearly_singular():
     factor = torch.tensor([[1.0, 0], [-1e5, 1e5]]).double()
     law = FullGaussians(torch.zeros(1, 2).double(), factor[None])
-    mean, variance = law.conditional_moments(torch.zeros(1, dtype=torch.long), torch.tensor([[0.7, NAN]], dtype=torch.float64))
+    mean, variance = law.conditional_moments(
+        torch.zeros(1, dtype=torch.long), torch.tensor([[0.7, NAN]], dtype=torch.float64)
+    )
     assert abs(mean[0, 1] - 0.7) < 1e-9
     assert abs(variance[0, 1] - 1e-10) < 1e-15
 
