@@ -118,7 +118,10 @@ def from_record(record: Mapping[str, Any]) -> HeldOut:
         for name, each in record["categories"].items()
     ]
     bins = record["reliability"]
-    reliability = None if bins is None else Calibration(*map(torch.tensor, bins), record["calibration_error"])
+    reliability = None
+    if bins is not None:
+        confidence, accuracy, count = map(torch.tensor, bins)
+        reliability = Calibration(confidence, accuracy, count, record["calibration_error"])
     return HeldOut(tuple(numbers), tuple(categories), reliability)
 
 
