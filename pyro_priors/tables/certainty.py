@@ -30,7 +30,7 @@ def certainty_names(schema: Schema, codes: np.ndarray, wanted: Certainty) -> lis
     Raises:
         UserError: what is wanted is of a kind of columns that have no gaps in the table.
     """
-    gaps = np.isnan(codes).any(axis=0).tolist()
+    gaps = [bool(np.isnan(column).any()) for column in codes.T]
     fields = [field for field, some in zip(schema.active_fields, gaps, strict=True) if some]
     numbers = [field for field in fields if field.categories is None]
     if wanted.probabilities and len(numbers) == len(fields):
