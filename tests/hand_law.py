@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from scipy.stats import multivariate_normal, norm
 
-from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.leaves import NumberLeaf, StateLeaf
-from pyro_priors.tables.scores import NormalScores
+from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf
+from pyro_priors.tables.leaves.scores import NormalScores
 
 NAN = float("nan")
 SCORES = [-6.0, -1.0, 0.0, 1.0, 6.0]

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.schema import Schema
 
 PAIRS = 10  # that a text names
 

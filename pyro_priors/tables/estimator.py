@@ -13,11 +13,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from pyro_priors.checks import check_count
 from pyro_priors.tables import saving
+from pyro_priors.tables.fits.learning import learn
+from pyro_priors.tables.frames.schema import Schema
+from pyro_priors.tables.frames.templates import template
 from pyro_priors.tables.inputs import first_frame, next_frame
-from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.learning import learn
-from pyro_priors.tables.schema import Schema
-from pyro_priors.tables.templates import template
+from pyro_priors.tables.laws.law import TableLaw
 
 
 class TableEstimator(BaseEstimator):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyro_priors.data.schema import Field
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 
 
 class Given(NamedTuple):

@@ -9,14 +9,14 @@ from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from pyro_priors.checks import check_count
-from pyro_priors.tables.answers import Answers
+from pyro_priors.tables.answers.answers import Answers
 from pyro_priors.tables.arviz_export import export
 from pyro_priors.tables.describing import Description, describe
 from pyro_priors.tables.estimator import TableEstimator, seed_of
 from pyro_priors.tables.evidence import add_given, read_given
+from pyro_priors.tables.frames.templates import numbers_like
 from pyro_priors.tables.inputs import next_frame
 from pyro_priors.tables.nothing import NoAnswers
-from pyro_priors.tables.templates import numbers_like
 
 
 class Interval(NamedTuple):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from sklearn.utils import check_array
 
-from pyro_priors.tables.blank_columns import as_fitted
-from pyro_priors.tables.frames import Frame
+from pyro_priors.tables.frames.blank_columns import as_fitted
+from pyro_priors.tables.frames.frames import Frame
 
 
 def first_frame(estimator: Any, X: Any) -> Frame:

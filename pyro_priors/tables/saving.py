@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 import pyro_priors
-from pyro_priors.tables import templates
-from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames import templates
+from pyro_priors.tables.frames.schema import Schema
+from pyro_priors.tables.laws.law import TableLaw
 
 IMPUTER, WEIGHTS = "imputer.json", "model.safetensors"
 FORMAT = 1  # raised when a file of this version can no longer be read by the next

@@ -8,7 +8,7 @@ import torch
 from hand_law import NAN, OTHERS, Paths, hand_law, hand_leaves
 from scipy.integrate import trapezoid
 
-from pyro_priors.tables.answers import Answers
+from pyro_priors.tables.answers.answers import Answers
 
 GRID = np.linspace(-20, 20, 8001)
 CODES = np.array(
@@ -117,7 +117,7 @@ def test_a_row_alone_and_among_others(laws):
 def test_pieces_of_a_table_answer_as_the_whole(laws, monkeypatch):
     answers = Answers(laws)
     whole = answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)
-    monkeypatch.setattr("pyro_priors.tables.answers.ENTRIES", 40)
+    monkeypatch.setattr("pyro_priors.tables.answers.answers.ENTRIES", 40)
     for part, every in zip(
         (answers.fill(CODES), answers.log_score(CODES), answers.cell_scores(CODES)), whole, strict=True
     ):

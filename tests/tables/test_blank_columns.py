@@ -5,9 +5,9 @@ import datetime
 import numpy as np
 import pytest
 
-from pyro_priors.tables.blank_columns import as_fitted
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.blank_columns import as_fitted
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 
 DAY = datetime.datetime(2024, 5, 1)
 ROWS = [["red", DAY, True, 1.5, 3], ["blue", DAY + datetime.timedelta(2), False, 2.5, 4], ["red", DAY, True, 3.5, 5]]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pyro_priors.data.schema import Field
-from pyro_priors.tables.certainty import Certainty, certainty_columns, quantiles_of
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
+from pyro_priors.tables.reports.certainty import Certainty, certainty_columns, quantiles_of
 
 FIELDS = (Field("count", "count"), Field("grade", "ordinal", categories=("1", "2", "3")))
 

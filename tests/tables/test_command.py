@@ -244,7 +244,7 @@ def test_what_a_flag_needs_is_said_before_the_fit(here, capsys, monkeypatch, pac
 
 
 def test_a_file_bigger_than_memory_is_refused_before_work(here, capsys, monkeypatch):
-    monkeypatch.setattr("pyro_priors.tables.csv_frame._free_bytes", lambda: 1000)
+    monkeypatch.setattr("pyro_priors.tables.frames.csv_frame._free_bytes", lambda: 1000)
     assert "people.csv: expected a file of at most" in error(capsys, "impute", "people.csv", "--out", "x.csv")
     assert not (here / "x.csv").exists()
 

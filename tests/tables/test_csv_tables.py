@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from pyro_priors.checks import UserError
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 
 ASIDE = ("identifier", "text")
 

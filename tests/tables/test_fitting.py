@@ -8,13 +8,13 @@ import torch
 
 from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
-from pyro_priors.tables import fitting
-from pyro_priors.tables.descent import Judge, widen, widened
-from pyro_priors.tables.fitting import fit_table
-from pyro_priors.tables.groups import number_groups
-from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.leaf_fitting import fit_leaf
-from pyro_priors.tables.leaf_forms import choose_leaves
+from pyro_priors.tables.fits import fitting
+from pyro_priors.tables.fits.descent import Judge, widen, widened
+from pyro_priors.tables.fits.fitting import fit_table
+from pyro_priors.tables.fits.leaf_forms import choose_leaves
+from pyro_priors.tables.laws.groups import number_groups
+from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.leaves.leaf_fitting import fit_leaf
 
 NUMBER, PAIR = Field("x", "continuous"), Field("c", "categorical", categories=("a", "b"))
 FIELDS = [NUMBER, NUMBER, PAIR]

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 
 pd = pytest.importorskip("pandas")
 pl = pytest.importorskip("polars")

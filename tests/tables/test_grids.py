@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pyro_priors.tables.grids import MOST_ATOMS, find_atoms, find_resolution
+from pyro_priors.tables.leaves.grids import MOST_ATOMS, find_atoms, find_resolution
 
 GAMMA = np.random.default_rng(0).gamma(2.0, 3.0, size=4000)
 

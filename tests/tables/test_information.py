@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hand_law import NAN, Paths, hand_law
 
-from pyro_priors.tables.answers import Answers
-from pyro_priors.tables.information import mutual_information
-from pyro_priors.tables.wide_law import WideLaw
+from pyro_priors.tables.answers.answers import Answers
+from pyro_priors.tables.answers.information import mutual_information
+from pyro_priors.tables.laws.wide_law import WideLaw
 
 GRID = np.linspace(-9, 9, 401)
 STEP = GRID[1] - GRID[0]

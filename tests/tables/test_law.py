@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pyro_priors.data.schema import Field
-from pyro_priors.tables.law import TableLaw
-from pyro_priors.tables.leaf_fitting import fit_leaf
+from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.leaves.leaf_fitting import fit_leaf
 
 NAN = torch.nan
 

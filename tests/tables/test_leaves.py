@@ -10,9 +10,9 @@ from scipy import stats
 
 from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
-from pyro_priors.tables.leaf_fitting import fit_leaf, forms
-from pyro_priors.tables.leaves import NumberLeaf, StateLeaf, leaf_from_json
-from pyro_priors.tables.score_mixtures import Bounds, log_interval
+from pyro_priors.tables.leaves.leaf_fitting import fit_leaf, forms
+from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf, leaf_from_json
+from pyro_priors.tables.leaves.score_mixtures import Bounds, log_interval
 
 GAMMA = np.random.default_rng(0).gamma(2.0, 3.0, size=3000)
 HOURS = np.where(np.random.default_rng(1).random(3000) < 0.4, 40.0, np.round(20 + 2 * GAMMA))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import truncnorm
 
-from pyro_priors.tables.mixtures import Mixture, pick, truncated_cdf, truncated_nodes, truncated_quantile
+from pyro_priors.tables.answers.mixtures import Mixture, pick, truncated_cdf, truncated_nodes, truncated_quantile
 
 INFINITE = float("inf")
 LOW = torch.tensor([-INFINITE, -1.0, 2.0, 8.0, 35.0, -40.0, -INFINITE]).double()

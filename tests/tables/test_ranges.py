@@ -5,8 +5,8 @@ import pytest
 import torch
 from hand_law import NAN, Paths, hand_law
 
-from pyro_priors.tables.answers import Answers
-from pyro_priors.tables.ranges import WeightedDrawsWarning
+from pyro_priors.tables.answers.answers import Answers
+from pyro_priors.tables.answers.ranges import WeightedDrawsWarning
 
 GRID = np.linspace(-12, 12, 1201)
 SCORES, STATES, FLAG = {0: 0, 2: 1, 3: 2}, {1: 3, 4: 5}, 4

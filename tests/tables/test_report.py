@@ -9,8 +9,9 @@ import pytest
 from scipy.stats import norm
 
 from pyro_priors.data.schema import Field
-from pyro_priors.tables.calibration import LEVELS, from_record, hold_out, to_record
-from pyro_priors.tables.pictures import (
+from pyro_priors.tables.fits.calibration import LEVELS, from_record, hold_out, to_record
+from pyro_priors.tables.frames.schema import Schema
+from pyro_priors.tables.reports.pictures import (
     Marginal,
     coverage_figure,
     gaps_figure,
@@ -18,9 +19,8 @@ from pyro_priors.tables.pictures import (
     png,
     reliability_figure,
 )
-from pyro_priors.tables.report import Section, page, write_report
-from pyro_priors.tables.schema import Schema
-from pyro_priors.tables.summary import write_summary
+from pyro_priors.tables.reports.report import Section, page, write_report
+from pyro_priors.tables.reports.summary import write_summary
 
 ODD = ["age", "$x_1$ <b>", "a long name of a column, longer than others", "年齢\n", "100 %"]
 FIELDS = (Field("x", "continuous"), Field("y", "continuous"), Field("c", "binary", categories=("no", "yes")))

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pyro_priors.tables import TableImputer
-from pyro_priors.tables.frames import Frame
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
+from pyro_priors.tables.frames.templates import from_json, template, to_json
 from pyro_priors.tables.saving import IMPUTER, WEIGHTS
-from pyro_priors.tables.schema import Schema
-from pyro_priors.tables.templates import from_json, template, to_json
 
 
 def table(rows=60, seed=0):

@@ -8,9 +8,9 @@ import pytest
 from some_columns import AGES, DECIMALS, NAMES
 
 from pyro_priors.checks import UserError
-from pyro_priors.tables import csv_frame
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames import csv_frame
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 
 
 def csv(folder, text, name="table.csv"):

@@ -5,9 +5,9 @@ import pytest
 import torch
 from scipy import integrate
 
-from pyro_priors.tables.score_fitting import fit_scores
-from pyro_priors.tables.score_means import ScoreMeans
-from pyro_priors.tables.score_mixtures import Bounds, log_interval
+from pyro_priors.tables.leaves.score_fitting import fit_scores
+from pyro_priors.tables.leaves.score_means import ScoreMeans
+from pyro_priors.tables.leaves.score_mixtures import Bounds, log_interval
 
 INFINITE = float("inf")
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scipy import stats
 
-from pyro_priors.tables.score_fitting import MOST_KNOTS, fit_scores, tally
-from pyro_priors.tables.scores import LINEAR, NormalScores
+from pyro_priors.tables.leaves.score_fitting import MOST_KNOTS, fit_scores, tally
+from pyro_priors.tables.leaves.scores import LINEAR, NormalScores
 
 ROWS = np.random.default_rng(0)
 COLUMNS = {

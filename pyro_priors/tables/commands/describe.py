@@ -8,7 +8,7 @@ import tyro
 
 from pyro_priors.data.schema import read_kinds
 from pyro_priors.tables.commands.reading import checked, look
-from pyro_priors.tables.looking import dependence_of, gap_lines, pair_lines, plan_lines
+from pyro_priors.tables.reports.looking import dependence_of, gap_lines, pair_lines, plan_lines
 
 FILE = tyro.conf.arg(metavar="FILE")
 

@@ -12,16 +12,16 @@ import tyro
 
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.schema import read_kinds
-from pyro_priors.tables.added import add_columns, check_added
-from pyro_priors.tables.answers import Answers
-from pyro_priors.tables.calibration import from_record
-from pyro_priors.tables.certainty import Certainty, certainty_columns, certainty_names
+from pyro_priors.tables.answers.answers import Answers
 from pyro_priors.tables.commands.files import check_outputs, copies_of, write
 from pyro_priors.tables.commands.reading import checked, load, look, of_user
-from pyro_priors.tables.frames import Frame
+from pyro_priors.tables.fits.calibration import from_record
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.imputer import TableImputer
 from pyro_priors.tables.nothing import NoAnswers
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.reports.added import add_columns, check_added
+from pyro_priors.tables.reports.certainty import Certainty, certainty_columns, certainty_names
 from pyro_priors.training.files import check_folder
 
 FILE = tyro.conf.arg(metavar="FILE")
@@ -83,7 +83,7 @@ def main(config: Impute) -> None:
         write(path, table.schema.restore(table.frame, answers.draws(table.codes, 1, generator)[0]))
         print(f"{path}: a completed copy, drawn")
     if config.report is not None:
-        from pyro_priors.tables.summary import write_summary  # here, since matplotlib is slow to import
+        from pyro_priors.tables.reports.summary import write_summary  # here, since matplotlib is slow to import
 
         record = imputer.records_[0].get("answers") if imputer.records_ else None  # of few rows none is held out
         held_out = None if record is None else from_record(record)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from pyro_priors.checks import UserError
-from pyro_priors.tables.frames import Frame
-from pyro_priors.tables.schema import Schema
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.frames.schema import Schema
 
 if TYPE_CHECKING:
     from pyro_priors.tables.imputer import TableImputer

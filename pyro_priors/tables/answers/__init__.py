@@ -1,0 +1,1 @@
+"""What a law believes of gaps, rows and columns."""

@@ -1,0 +1,194 @@
+"""All answers about rows with gaps, in codes: what a fitted law, or several, believes of them."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyro_priors.checks import check_count
+from pyro_priors.tables.answers.drawing import draw_rows
+from pyro_priors.tables.answers.information import mutual_information
+from pyro_priors.tables.answers.posterior import Posterior
+from pyro_priors.tables.answers.ranges import Allowed, Ranges, WeightedDrawsWarning, columns_of
+from pyro_priors.tables.answers.scoring import cell_scores, log_scores
+from pyro_priors.tables.laws.wide_law import Measure, WideLaw
+
+ENTRIES = 2**22  # states of all variables of the rows that are worked on at once
+
+
+class Answers:
+    """Answers of a law, or of several in equal parts, each as far as a row's known cells speak for it.
+
+    Codes are float64 arrays: a number in its own units, or the index of a category; NaN = missing. A row's answers do
+    not depend on the rows beside it, and memory does not grow with them.
+
+    Shapes:
+        codes ``(n, C)``; ``ranges`` map a column's index to bounds ``(low, high)``, numbers or ``(n,)`` each, that are
+        included, NaN or infinite where there is none; for a category also booleans ``(n, k)`` of what it may be. A
+        range of a cell that is known says nothing more.
+
+    Note:
+        One number with a range in a vector is exact. Where several have one, answers come from weighted draws, and a
+        `WeightedDrawsWarning` says for how many rows.
+
+    Args:
+        laws: fitted laws of the same columns.
+
+    Example:
+        >>> import pyro_priors.tables.laws.law as tables
+        >>> from pyro_priors.tables.leaves.leaves import StateLeaf
+        >>> _ = torch.manual_seed(0)
+        >>> answers = Answers([tables.TableLaw([StateLeaf(2), StateLeaf(3)], rank=2)])
+        >>> codes = np.array([[np.nan, 2.0], [1.0, 0.0]])
+        >>> answers.fill(codes).shape, answers.probs(codes, 0).shape, answers.measures
+        ((2, 2), (2, 2), ('mass', 'mass'))
+    """
+
+    def __init__(self, laws: Sequence[Any]):
+        if not laws:
+            raise ValueError("laws: expected at least one, got none")
+        self.wides = [WideLaw(law) for law in laws]
+        self.columns = len(self.wides[0].leaves)
+
+    # ---- missing cells
+
+    def fill(self, codes: np.ndarray, ranges: Ranges | None = None) -> np.ndarray:
+        """Codes with the posterior mean of each missing number, and the most probable category. ``(n, C) -> (n, C)``"""
+        result = self._checked(codes).copy()
+        for rows, posterior in self._posteriors(result, ranges):
+            for column, missing in self._gaps(result[rows]):
+                if self.is_states(column):
+                    part = posterior.states(column)[missing].argmax(-1)
+                else:
+                    part = posterior.number(column, missing).mean()
+                result[rows[missing.numpy()], column] = part.numpy()
+        return result
+
+    def quantiles(self, codes: np.ndarray, levels: Sequence[float], ranges: Ranges | None = None) -> np.ndarray:
+        """Quantiles of missing numbers; a known number is its own, a category's are NaN. ``-> (len(levels), n, C)``
+
+        Raises:
+            ValueError: levels outside (0, 1).
+        """
+        levels = [float(level) for level in levels]
+        if not all(0 < level < 1 for level in levels):
+            raise ValueError(f"levels: expected numbers between 0 and 1, got {levels}")
+        codes = self._checked(codes)
+        result = np.repeat(codes[None], len(levels), 0)
+        for column in filter(self.is_states, range(self.columns)):
+            result[:, :, column] = np.nan
+        for rows, posterior in self._posteriors(codes, ranges):
+            for column, missing in self._gaps(codes[rows]):
+                if not self.is_states(column):
+                    number = posterior.number(column, missing)
+                    for place, level in enumerate(levels):
+                        result[place, rows[missing.numpy()], column] = number.quantile(level).numpy()
+        return result
+
+    def probs(self, codes: np.ndarray, column: int, ranges: Ranges | None = None) -> np.ndarray:
+        """Of a column's categories given the other cells of each row, whatever stands in its own. ``-> (n, k)``
+
+        Raises:
+            ValueError: a column of numbers.
+        """
+        if not 0 <= column < self.columns or not self.is_states(column):
+            raise ValueError(f"column: expected the index of a column of categories, got {column}")
+        codes = self._checked(codes).copy()
+        codes[:, column] = np.nan
+        variable = self.wides[0].places[column].variable
+        assert variable is not None
+        result = np.empty((len(codes), self.wides[0].variables.num_states[variable]))
+        for rows, posterior in self._posteriors(codes, ranges):
+            result[rows] = posterior.states(column).numpy()
+        return result
+
+    def draws(
+        self, codes: np.ndarray, count: int, generator: torch.Generator, ranges: Ranges | None = None
+    ) -> np.ndarray:
+        """Codes with missing cells drawn jointly, known ones as they are. ``(n, C) -> (count, n, C)``"""
+        check_count("count", count)
+        codes = self._checked(codes)
+        result = np.repeat(codes[None], count, 0)
+        for rows, posterior in self._posteriors(codes, ranges, count):
+            drawn = draw_rows(posterior, count, generator)
+            result[:, rows] = np.where(np.isnan(codes[rows]), drawn, codes[rows])
+        return result
+
+    # ---- scores
+
+    def log_score(self, codes: np.ndarray) -> np.ndarray:
+        """log p(known cells) of each row in the columns' own units, 0 where none is known. ``(n, C) -> (n,)``
+
+        A category, an atom, and a number of a column with a resolution has a probability, that of its interval; any
+        other number has a density: `measures` says which. The probability of an interval is that given the values that
+        stand before it in its vector under each state (those with densities first): exact for one number with a
+        resolution in a vector, and for several the probabilities of all combinations still sum to one.
+        """
+        return self._scores(codes, log_scores)
+
+    def cell_scores(self, codes: np.ndarray) -> np.ndarray:
+        """log p(cell | the other known cells of its row), NaN where it is missing. ``(n, C) -> (n, C)``
+
+        A probability or a density as in `log_score`, those of intervals exact.
+        """
+        return self._scores(codes, cell_scores)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Whether scores of a column are ``"mass"``, ``"density"``, or ``"mixed"`` (atoms in a density)."""
+        return tuple(self.wides[0].measure(column) for column in range(self.columns))
+
+    def information(self, draws: int = 2000, seed: int = 0) -> np.ndarray:
+        """Mutual information of every two columns in nats, as `mutual_information` has it. ``-> (C, C)``"""
+        return mutual_information(self.wides, draws, seed).nats
+
+    # ---- rows
+
+    def is_states(self, column: int) -> bool:
+        """Whether a column is one of categories."""
+        return not self.wides[0].places[column].is_number
+
+    def _checked(self, codes: np.ndarray) -> np.ndarray:
+        codes = np.asarray(codes, dtype=np.float64)
+        if codes.ndim != 2 or codes.shape[1] != self.columns:
+            raise ValueError(f"codes: expected shape (n, {self.columns}), got {codes.shape}")
+        return codes
+
+    def _gaps(self, codes: np.ndarray) -> Iterator[tuple[int, Tensor]]:
+        """Columns with gaps, and in which of the rows these are."""
+        missing = torch.from_numpy(np.isnan(codes))
+        return ((column, missing[:, column].nonzero()[:, 0]) for column in missing.any(0).nonzero()[:, 0].tolist())
+
+    def _posteriors(
+        self, codes: np.ndarray, ranges: Ranges | None, copies: int = 1
+    ) -> Iterator[tuple[np.ndarray, Posterior]]:
+        """Rows with gaps, some at a time, and what is believed of them."""
+        allowed = Allowed(self.wides[0], ranges, len(codes))
+        rows, inexact = np.flatnonzero(np.isnan(codes).any(1)), []
+        for some in self._chunks(rows, copies if ranges else 1):
+            posterior = Posterior(self.wides, codes[some], allowed.at(some))
+            yield some, posterior
+            if ranges:
+                draws = torch.stack([belief.effective_draws() for belief in posterior.members]).amin(0)
+                inexact += draws[draws.isfinite()].tolist()
+        if inexact:
+            warnings.warn(
+                f"ranges: in {len(inexact)} rows several numbers that go together have ranges (columns "
+                f"{', '.join(map(str, columns_of(ranges)))}): their answers come from weighted draws, which are worth "
+                f"{min(inexact):.0f} equal ones or more",
+                WeightedDrawsWarning,
+                stacklevel=3,
+            )
+
+    def _chunks(self, rows: np.ndarray, copies: int = 1) -> Iterator[np.ndarray]:
+        size = max(wide.entries for wide in self.wides) * copies
+        step = max(1, ENTRIES // size)
+        return (rows[start : start + step] for start in range(0, len(rows), step))
+
+    def _scores(self, codes: np.ndarray, score: Callable[[Sequence[WideLaw], np.ndarray], Tensor]) -> np.ndarray:
+        codes = self._checked(codes)
+        parts = [score(self.wides, codes[rows]).numpy() for rows in self._chunks(np.arange(len(codes)))]
+        return np.concatenate(parts) if parts else score(self.wides, codes).numpy()

@@ -1,0 +1,1 @@
+"""How a law comes from rows."""

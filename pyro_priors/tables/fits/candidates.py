@@ -1,0 +1,61 @@
+"""The laws that a fit chooses among, and how each is started."""
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pyro_priors.data.schema import Field
+from pyro_priors.tables.fits.descent import Training
+from pyro_priors.tables.fits.leaf_forms import choose_leaves
+from pyro_priors.tables.laws.groups import number_groups
+from pyro_priors.tables.laws.law import TableLaw
+
+SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
+RICH = 2000  # rows from which on a law follows them sooner
+FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few
+PSEUDO = 2.0  # rows that each state of a bond has seen
+LATER = 0.25  # of the rate, where an earlier law goes on
+
+
+class Candidates:
+    """Makes trainings of laws of different sizes on rows of a table.
+
+    Args:
+        codes: all rows, ``(n, C)``.
+        fields: what the columns are.
+        weight: of the rows.
+        before: the law to go on from, the only candidate then.
+    """
+
+    def __init__(self, codes: Tensor, fields: Sequence[Field], weight: Tensor | None, before: TableLaw | None):
+        self.codes, self.weight, self.before = codes, weight, before
+        if before is None:
+            self.leaves, self.forms = choose_leaves(codes, fields, weight)
+            self.groups = number_groups(self.leaves, codes)
+        else:
+            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+
+    @property
+    def numbers(self) -> list[int]:
+        """Columns that have scores."""
+        return [c for group in self.groups for c in group]
+
+    def sizes(self, rows: int) -> list[int]:
+        """The ranks to try, for so many rows."""
+        if self.before is not None:
+            return [self.before.rank]
+        return [rank for rank, least, most in SIZES if least <= rows < most]
+
+    def begun(self, rank: int, index: Tensor) -> Training:
+        """A training of a law of that rank on some of the rows that has been started."""
+        codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
+        rate = FAST if len(codes) >= RICH else SLOW
+        if self.before is not None:
+            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
+            training.go_on()
+            return training
+        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, PSEUDO)
+        training.start()
+        return training

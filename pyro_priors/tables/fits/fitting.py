@@ -1,0 +1,177 @@
+"""A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
+
+import copy
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyro_priors.checks import check_count
+from pyro_priors.data.schema import Field
+from pyro_priors.tables.answers.answers import Answers
+from pyro_priors.tables.fits.calibration import hold_out, to_record
+from pyro_priors.tables.fits.candidates import Candidates
+from pyro_priors.tables.fits.descent import BATCH, Descent, Judge, Training, cosine, descend, widen, widened
+from pyro_priors.tables.laws.law import TableLaw
+
+HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
+LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which all are fitted again in the end
+LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
+TRIAL = 48  # steps of each candidate
+LEAST, MOST = 200, 3000  # steps of the last training that are useful
+PASSES = 20  # over the rows after which more steps gain nothing
+
+
+class Fit(NamedTuple):
+    """A law, and a record of how it came about, as JSON has it."""
+
+    law: TableLaw
+    record: dict[str, Any]
+
+
+def fit_table(
+    codes: np.ndarray | Tensor,
+    fields: Sequence[Field],
+    *,
+    sample_weight: np.ndarray | Tensor | None = None,
+    budget: float = 60.0,
+    max_steps: int | None = None,
+    seed: int = 0,
+    progress: bool = False,
+    law: TableLaw | None = None,
+) -> Fit:
+    """Fit the law of a table.
+
+    A part of the rows is held out, some of their cells are hidden, and how probable these are given the others decides
+    what is chosen: how many states, and after how many steps to stop. Few rows are then fitted again, all of them.
+
+    Args:
+        codes: rows ``(n, C)``, NaN = missing.
+        fields: what the columns are.
+        sample_weight: how much each row counts, ``(n,)``.
+        budget: seconds to take, about; they become a number of steps.
+        max_steps: that number, from ``record["max_steps"]`` of another fit: the same law, however long it takes.
+        seed: of all that is drawn.
+        progress: show a progress bar.
+        law: an earlier one to go on from, with its leaves and its order.
+
+    Returns:
+        the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
+        log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
+        `widened` (a factor of all standard deviations), `score`, `answers` for the cells that were hidden (as
+        `calibration.to_record` has them), `curve` on the way, `seconds`.
+
+    Raises:
+        ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.
+
+    Example:
+        >>> codes = torch.stack([torch.arange(40.0), (torch.arange(40) > 20).double()], 1)
+        >>> fields = [Field("x", "continuous"), Field("late", "binary", categories=("no", "yes"))]
+        >>> fit = fit_table(codes, fields, max_steps=10)
+        >>> fit.law.columns, fit.record["max_steps"]
+        (((0,), (1,)), 10)
+    """
+    codes, weight = _checked(codes, fields, sample_weight)
+    if law is not None and len(law.leaves) != len(fields):
+        raise ValueError(f"law: expected one of {len(fields)} columns, got one of {len(law.leaves)}")
+    if max_steps is not None:
+        check_count("max_steps", max_steps)
+    elif not budget > 0:
+        raise ValueError(f"budget: expected a positive number of seconds, got {budget!r}")
+    if weight is not None:
+        codes, weight = codes[weight > 0], weight[weight > 0]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _Fitting(codes, fields, weight, budget, max_steps, seed, progress, law).fit()
+
+
+class _Fitting:
+    """The steps of `fit_table`."""
+
+    def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law):
+        self.began, self.budget, self.max_steps, self.progress = time.perf_counter(), budget, max_steps, progress
+        self.codes, self.fields = codes, fields
+        generator = torch.Generator().manual_seed(seed)
+        order = torch.randperm(len(codes), generator=generator)
+        count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
+        held, self.train = order[:count], order[count:]
+        self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
+        self.candidates = Candidates(codes, fields, weight, law)
+        self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
+        self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
+
+    def fit(self) -> Fit:
+        sizes = self.candidates.sizes(len(self.train))
+        trial = TRIAL if self.max_steps is None else min(TRIAL, self.max_steps // (2 * len(sizes)))
+        trials = [self._tried(size, trial) for size in sizes]
+        training, tried, seconds = max(trials, key=lambda each: each[1].score)
+        spent = trial * len(sizes)
+        total = self.max_steps or spent + max(spent, self._affordable(*seconds, trial))
+        steps = max(1, (total - spent) // (2 if self.again else 1))
+        law, descent = self._descended(training, tried.steps, steps)
+        self.record |= {"max_steps": total, "steps": descent.steps, "curve": descent.curve}
+        self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
+        self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
+        self.record["chosen"] = {"rank": law.rank, "groups": law.groups}
+        self.record["seconds"] = time.perf_counter() - self.began
+        return Fit(law.double().requires_grad_(False), self.record)
+
+    def _tried(self, rank: int, steps: int) -> tuple[Training, Descent, tuple[float, float]]:
+        """A training of a candidate, what came of its first steps, and the seconds of its start and of these."""
+        first = time.perf_counter()
+        training = self.candidates.begun(rank, self.train)
+        second = time.perf_counter()
+        descent = descend(training, self.judge, steps, max(steps, 1), share=lambda done: 1.0)
+        return training, descent, (second - first, time.perf_counter() - second)
+
+    def _affordable(self, start: float, steps: float, count: int) -> int:
+        """Steps that are useful and that what is left of the time is enough for, by what a start and a trial took.
+
+        A trial looks at the held-out cells twice: once more often than its share of all.
+        """
+        left = self.budget - (time.perf_counter() - self.began) - (start if self.again else 0.0)
+        useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
+        return int(min(max(left * count / steps, LEAST / 2), useful * (2 if self.again else 1)))
+
+    def _descended(self, training: Training, before: int, steps: int) -> tuple[TableLaw, Descent]:
+        """The best of a training that goes on, or as good a one of all rows."""
+        from tqdm import tqdm
+
+        hide = None if self.progress else True
+        with tqdm(total=steps * (2 if self.again else 1), unit="step", desc="fit", disable=hide) as bar:
+            descent = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), tell=bar.update)
+            factor, score = widened(training.law, self.judge)
+            self.record |= {"widened": factor, "score": score}
+            if self.record["held_out"]:
+                self.record["answers"] = self._answers(training.law)
+            if not self.again:
+                return training.law, descent
+            fresh = self.candidates.begun(training.law.rank, torch.arange(len(self.codes)))
+            for _ in range(before):
+                fresh.step()
+            for done in range(1, descent.steps + 1):
+                fresh.step(cosine(done / steps))
+                bar.update()
+            widen(fresh.law, factor)
+            return fresh.law, descent
+
+    def _answers(self, law: TableLaw) -> dict[str, Any]:
+        """How well hidden cells of rows that a law has not seen are answered."""
+        gone = self.judge.hidden.numpy()
+        answers = Answers([copy.deepcopy(law).double().requires_grad_(False)])
+        return to_record(hold_out(answers, self.fields, self.judge.codes.numpy(), gone))
+
+
+def _checked(codes: Any, fields: Sequence[Field], weight: Any) -> tuple[Tensor, Tensor | None]:
+    codes = torch.as_tensor(codes, dtype=torch.float64)
+    if codes.dim() != 2 or codes.shape[1] != len(fields) or 0 in codes.shape:
+        raise ValueError(f"codes: expected shape (n, {len(fields)}) with n >= 1, got {tuple(codes.shape)}")
+    if weight is None:
+        return codes, None
+    weight = torch.as_tensor(weight, dtype=torch.float64)
+    if weight.shape != codes.shape[:1] or not bool((weight.isfinite() & (weight >= 0)).all() and (weight > 0).any()):
+        raise ValueError(f"sample_weight: expected {len(codes)} finite weights of at least 0, not all 0, got {weight}")
+    return codes, weight

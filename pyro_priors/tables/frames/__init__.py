@@ -1,0 +1,1 @@
+"""A user's table, whatever holds it, as codes, and back: cells, schema, files."""

@@ -1,0 +1,184 @@
+"""A CSV file as a table: its columns, and the same file again, to the byte, with other cells in the gaps."""
+
+import codecs
+import contextlib
+from array import array
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from pyro_priors.checks import UserError
+from pyro_priors.data.csv_files import read_bytes, rows_of
+from pyro_priors.data.numerals import is_missing, is_number
+from pyro_priors.data.raw_rows import quoted, raw_rows
+from pyro_priors.tables.frames.cells import Column
+
+SEPARATORS = (",", ";", "\t", "|")
+BLOCK = 10_000  # rows that are looked at together
+LOOKED_AT = 200  # rows that say which separator it is
+TIMES = 16  # memory that a file takes until it is filled, in sizes of the file: measured on numbers that all differ
+
+
+class CsvTable(NamedTuple):
+    """What stands in a file: its bytes, what separates cells, the line of each row, its columns."""
+
+    name: str
+    source: bytes
+    separator: str
+    header: list[str]
+    lines: np.ndarray
+    columns: list[Column]
+
+
+def read(path: str | Path) -> CsvTable:
+    """Read a file in UTF-8 that has a header, with a byte order mark or without; empty lines are skipped.
+
+    Raises:
+        UserError: no such file, one of another kind or too big for the memory that is free; no header, or one with a
+            name twice; a row longer or shorter than the header, or no row at all. The line is named.
+    """
+    path = Path(path)
+    if path.is_file():
+        check_room(path)
+    source = read_bytes(path)
+    separator = _separator(path.name, source)
+    rows = rows_of(path.name, source, separator)
+    first, header = next(rows, (1, []))
+    names = _names(path.name, first, header)
+    lines = array("q")
+    counted: list[defaultdict[str, int]] = [defaultdict() for _ in names]
+    for known in counted:
+        known.default_factory = known.__len__  # a text that is new gets the next number
+    places = [array("i") for _ in names]
+    while block := list(islice(rows, BLOCK)):
+        for line, row in block:
+            if len(row) != len(names):
+                raise UserError(
+                    f"{path.name} line {line}: expected {len(names)} cells as in the header, got {len(row)} (a cell "
+                    "with a separator in it stands in quotes)"
+                )
+            lines.append(line)
+        for known, place, cells in zip(counted, places, zip(*(row for _, row in block), strict=True), strict=True):
+            place.extend(map(known.__getitem__, cells))
+    if not lines:
+        raise UserError(f"{path.name}: expected a header and rows, got a header alone")
+    columns = [_column(*parts) for parts in zip(names, counted, places, strict=True)]
+    return CsvTable(path.name, source, separator, header, np.array(lines), columns)
+
+
+def check_room(path: Path):
+    """`UserError` where a file is too big for the memory that is free."""
+    size, free = path.stat().st_size, _free_bytes()
+    if free is not None and size * TIMES > free:
+        raise UserError(
+            f"{path.name}: expected a file of at most {free / TIMES / 1e9:.2f} GB, which takes the {free / 1e9:.1f} GB "
+            f"of memory that are free, got {size / 1e9:.2f} GB (take a part of its rows)"
+        )
+
+
+def _free_bytes() -> int | None:
+    """Memory that is free to this process, None where the system does not say."""
+    free = []
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with contextlib.suppress(OSError, ValueError):  # of a container
+        limit, used = (Path(f"/sys/fs/cgroup/memory.{name}").read_text() for name in ("max", "current"))
+        free.append(int(limit) - int(used))
+    return min(free, default=None)
+
+
+def _separator(name: str, source: bytes) -> str:
+    """What splits most rows into as many cells as the header, with the fewest that may be several."""
+    best, chosen = (-1.0, 0.0, 0), SEPARATORS[0]
+    for separator in SEPARATORS:
+        rows: list[list[str]] = []
+        with contextlib.suppress(UserError):  # said when it is read
+            for _, row in islice(rows_of(name, source, separator), LOOKED_AT):
+                rows.append(row)
+        if rows and (score := _fits(rows)) > best:
+            best, chosen = score, separator
+    return chosen
+
+
+def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
+    """How well a separator fits that makes these rows, the header first: the more the better."""
+    width = len(rows[0])
+    alike = [row for row in rows[1:] if len(row) == width]
+    if width == 1:
+        return (0.5 if len(alike) == len(rows) - 1 else 0.0), 0.0, 0
+    if len(rows) > 1 and 2 * len(alike) < len(rows) - 1:
+        return 0.0, 0.0, width
+    cells = [cell.strip() for row in alike for cell in row]
+    # A cell that holds another separator, and is no number with a comma, may be several.
+    several = sum(any(mark in cell for mark in SEPARATORS) and not is_number(cell) for cell in cells)
+    return 1.0, -several / max(1, len(alike)), width
+
+
+def _names(where: str, line: int, header: Sequence[str]) -> list[str]:
+    """Names of the columns; those without one are named by their place."""
+    cells = [cell.strip() for cell in header]
+    if not cells:
+        raise UserError(f"{where}: expected a header and rows, got an empty file")
+    if all(is_number(cell) or is_missing(cell, numbers=True) for cell in cells) and any(map(is_number, cells)):
+        raise UserError(
+            f"{where} line {line}: expected a header, the names of the columns, got numbers ({', '.join(cells[:5])}; "
+            "write a line of names before them)"
+        )
+    names = [cell or f"column {place}" for place, cell in enumerate(cells, 1)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"{where} line {line}: expected each column once, got {twice!r} twice")
+    return names
+
+
+def _column(name: str, counted: Mapping[str, int], places: Sequence[int]) -> Column:
+    """A column of texts, those that differ in blanks alone counted as one."""
+    texts: dict[str, int] = {}
+    moved = np.array([texts.setdefault(cell.strip(), len(texts)) for cell in counted], np.int64)
+    return Column(name, "text", moved[np.asarray(places, np.int64)], tuple(texts))
+
+
+def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str]]]) -> str:
+    """The text of a file with other cells: {column: (rows, a text for each of them)}; all else as it stands."""
+    cells: dict[int, list[tuple[int, str]]] = {}
+    for column, (rows, texts) in columns.items():
+        for row, text in zip(rows.tolist(), texts, strict=True):
+            cells.setdefault(row, []).append((column, text))
+    every = _quoted_columns(table)
+    # A mark of the order of bytes belongs to the file: before a quote it would be a part of the first name.
+    written, row = ["\ufeff" if table.source.startswith(codecs.BOM_UTF8) else ""], -1
+    for raw, end in raw_rows(table.source.decode("utf-8-sig"), table.separator):
+        if raw:
+            for column, text in cells.get(row, ()):
+                always = raw[column].startswith('"') or column in every
+                raw[column] = quoted(text, table.separator, always=always)
+            row += 1
+        written.append(table.separator.join(raw) + end)
+    return "".join(written)
+
+
+def _quoted_columns(table: CsvTable) -> set[int]:
+    """Columns whose first cell that says something stands in quotes."""
+    waiting, found = set(range(len(table.header))), set()
+    rows = raw_rows(table.source.decode("utf-8-sig"), table.separator)
+    next(row for row, _ in rows if row)
+    for row, _ in rows:
+        for column in [column for column in waiting if row and row[column].strip().strip('"')]:
+            waiting.discard(column)
+            if row[column].startswith('"'):
+                found.add(column)
+        if not waiting:
+            break
+    return found
+
+
+def made(like: CsvTable, columns: Sequence[Sequence[str]]) -> str:
+    """The text of a new file with the header of another: for each column its cells."""
+    head = like.separator.join(quoted(name.strip(), like.separator) for name in like.header)
+    rows = (like.separator.join(quoted(cell, like.separator) for cell in row) for row in zip(*columns, strict=True))
+    single = len(like.header) == 1  # of which an empty cell is no blank line
+    return "\n".join([head, *((row or '""') if single else row for row in rows), ""])

@@ -1,0 +1,1 @@
+"""The joint law of a table's rows."""

@@ -1,0 +1,1 @@
+"""Columns of codes as columns of the law: states and normal scores."""

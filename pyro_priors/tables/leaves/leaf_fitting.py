@@ -1,0 +1,90 @@
+"""A column's leaf from its values: states, a normal score, or a score with states for values in excess."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pyro_priors.data.schema import Field
+from pyro_priors.tables.leaves.grids import find_atoms, find_resolution
+from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf
+from pyro_priors.tables.leaves.score_fitting import fit_scores, tally
+
+Form = Literal["states", "scores", "atoms"]
+STATES = ("categorical", "binary")
+ORDERED = 20  # values of an ordinal column that are states by default
+MOST_STATES = 64  # different numbers that may be tried as states
+
+
+def forms(field: Field, x: Tensor, weight: Tensor | None = None) -> tuple[Form, ...]:
+    """The forms that a column may take, by its kind and values; the default first.
+
+    Example:
+        >>> forms(Field("age", "count"), torch.tensor([31.0, 40.0, 52.0]))
+        ('scores', 'states')
+    """
+    if field.kind in STATES:
+        return ("states",)
+    count = len(tally(x, weight)[0]) if field.categories is None else len(field.categories)
+    states: tuple[Form, ...] = ("states",) if count <= MOST_STATES and field.kind in ("ordinal", "count") else ()
+    numbers: tuple[Form, ...] = ("scores",)
+    if field.kind == "ordinal":
+        return (*states, *numbers) if count <= ORDERED else (*numbers, *states)
+    if find_atoms(x, weight):
+        numbers = ("atoms", "scores")
+    return (*numbers, *states)
+
+
+def fit_leaf(field: Field, x: Tensor, weight: Tensor | None = None, form: Form | None = None) -> StateLeaf | NumberLeaf:
+    """The leaf of a column.
+
+    Args:
+        field: what it is.
+        x: its codes, NaN where missing.
+        weight: of the rows.
+        form: "states", "scores" or "atoms" (scores, with states for values in excess); None: states for categories and
+            ordinals of up to 20 values, else scores with what atoms there are.
+
+    Shapes:
+        ``x, weight (n,)``
+
+    Raises:
+        ValueError: an unknown form, a score of categories, a column without values.
+
+    Example:
+        >>> fit_leaf(Field("age", "count"), torch.tensor([31.0, 40.0, 52.0])).kinds
+        (Continuous(components=1),)
+    """
+    x = torch.as_tensor(x, dtype=torch.float64)
+    if form not in (None, "states", "scores", "atoms"):
+        raise ValueError(f"form: expected 'states', 'scores' or 'atoms', got {form!r}")
+    if field.kind in STATES and form not in (None, "states"):
+        raise ValueError(f"form: expected 'states' of a {field.kind} column, {field.name}, got {form!r}")
+    values, _ = tally(x, weight)
+    count = len(values) if field.categories is None else len(field.categories)
+    if form is None:
+        few = field.kind in STATES or (field.kind == "ordinal" and count <= ORDERED)
+        form = "states" if few else "atoms"
+    if form == "states" and field.categories is not None:
+        return StateLeaf(count, field.kind == "ordinal")
+    if not len(values):
+        raise ValueError(f"x: expected a value of {field.name} that is not missing, got none")
+    if form == "states":
+        return StateLeaf(count, field.kind not in STATES, tuple(values.tolist()))
+    return _number_leaf(x, weight, form)
+
+
+def _number_leaf(x: Tensor, weight: Tensor | None, form: Form) -> NumberLeaf:
+    atoms = find_atoms(x, weight) if form == "atoms" else ()
+    rest = x.masked_fill(torch.isin(x, torch.tensor(atoms, dtype=torch.float64)), torch.nan)
+    values, counts = tally(rest, weight)
+    step = find_resolution(rest, weight)
+    return NumberLeaf(
+        fit_scores(rest, weight),
+        atoms,
+        float(values[0]),
+        float(values[-1]),
+        bool((values == values.round()).all()),
+        step,
+        float(values[counts.argmax()]) if step else 0.0,
+    )

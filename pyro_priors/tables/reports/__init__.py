@@ -1,0 +1,1 @@
+"""What is said of a table and of its filling, as texts, files and pictures."""
