@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_iris
 
 from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
+from pyro_priors.tables.answers.answers import Answers
 from pyro_priors.tables.fits import fitting
 from pyro_priors.tables.fits.descent import Judge, widen, widened
 from pyro_priors.tables.fits.fitting import fit_table
@@ -204,3 +206,14 @@ def test_gaussians_that_are_too_narrow_are_widened(fitted):
     assert score > narrow + 0.01
     after = widened(law, judge)
     assert after == (1.0, pytest.approx(score))
+
+
+def test_few_rows_have_clusters_enough_for_their_categories():
+    flowers = load_iris()
+    codes = np.concatenate([flowers.data, flowers.target[:, None]], 1)
+    hidden = np.random.default_rng(0).random(len(codes)) < 0.3
+    truth, codes[hidden, 4] = codes[hidden, 4].copy(), np.nan
+    fields = [NUMBER] * 4 + [Field("kind", "categorical", categories=tuple(flowers.target_names))]
+    law = fit_table(codes, fields, max_steps=60).law
+    right = np.mean(Answers([law]).fill(codes)[hidden, 4] == truth)
+    assert right > 0.85  # two thirds where all states share a cluster

@@ -13,6 +13,7 @@ from pyro_priors.tables.laws.groups import number_groups
 from pyro_priors.tables.laws.law import TableLaw
 
 SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
+ALONE = 16  # states from which on several share a cluster at the start; fewer would leave hardly a cluster
 RICH = 2000  # rows from which on a law follows them sooner
 FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few
 PSEUDO = 2.0  # rows that each state of a bond has seen
@@ -56,6 +57,7 @@ class Candidates:
             training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
             training.go_on()
             return training
-        training = Training(TableLaw(self.leaves, self.groups, rank), codes, weight, rate, PSEUDO)
+        law = TableLaw(self.leaves, self.groups, rank, local=1 if rank < ALONE else None)
+        training = Training(law, codes, weight, rate, PSEUDO)
         training.start()
         return training
