@@ -92,7 +92,7 @@ def test_forms_by_kind():
     hours = Field("h", "count")
     assert forms(hours, column(HOURS)) == ("atoms", "scores", "states")
     assert fit_leaf(hours, column(HOURS), form="scores").kinds == (Continuous(1),)
-    assert forms(Field("o", "ordinal", categories=tuple("1234")), column(HOURS)) == ("states", "scores")
+    assert forms(Field("o", "ordinal", categories=tuple("1234")), column(HOURS)) == ("states",)
     assert forms(Field("c", "categorical", categories=("a", "b")), column(HOURS)) == ("states",)
     assert forms(Field("x", "continuous"), column(GAMMA)) == ("scores",)
 

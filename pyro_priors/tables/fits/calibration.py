@@ -9,7 +9,6 @@ import torch
 from pyro_priors.data.schema import Field
 from pyro_priors.metrics.attributes import Calibration, calibration
 from pyro_priors.tables.answers.answers import Answers
-from pyro_priors.tables.reports.certainty import quantiles_of
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of the intervals
 BINS = 10
@@ -59,7 +58,7 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
     given = np.where(hidden, np.nan, codes)
     # Both ends of each interval, the lower ones first.
     ends = [(1 - level) / 2 for level in LEVELS] + [(1 + level) / 2 for level in LEVELS]
-    means, quantiles = answers.fill(given), quantiles_of(answers, fields, given, ends)
+    means, quantiles = answers.fill(given), answers.quantiles(given, ends)
     numbers, categories, probs, truths = [], [], [], []
     for column, field in enumerate(fields):
         some = hidden[:, column]
@@ -73,10 +72,9 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
         categories.append(
             Categories(field.name, len(truth), float((means[some, column] == truth).mean()), _most(truth))
         )
-        if answers.is_states(column):
-            p = answers.probs(given[some], column)
-            probs.append(np.pad(p, ((0, 0), (0, max(len(f.categories or ()) for f in fields) - p.shape[1]))))
-            truths.append(truth)
+        p = answers.probs(given[some], column)
+        probs.append(np.pad(p, ((0, 0), (0, max(len(f.categories or ()) for f in fields) - p.shape[1]))))
+        truths.append(truth)
     reliability = None
     if probs:
         stacked = torch.from_numpy(np.concatenate(probs)), torch.from_numpy(np.concatenate(truths))

@@ -11,8 +11,6 @@ from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf
 from pyro_priors.tables.leaves.score_fitting import fit_scores, tally
 
 Form = Literal["states", "scores", "atoms"]
-STATES = ("categorical", "binary")
-ORDERED = 20  # values of an ordinal column that are states by default
 MOST_STATES = 64  # different numbers that may be tried as states
 
 
@@ -23,16 +21,11 @@ def forms(field: Field, x: Tensor, weight: Tensor | None = None) -> tuple[Form, 
         >>> forms(Field("age", "count"), torch.tensor([31.0, 40.0, 52.0]))
         ('scores', 'states')
     """
-    if field.kind in STATES:
+    if field.categories is not None:  # ordered ones too, which want the mode of the law
         return ("states",)
-    count = len(tally(x, weight)[0]) if field.categories is None else len(field.categories)
-    states: tuple[Form, ...] = ("states",) if count <= MOST_STATES and field.kind in ("ordinal", "count") else ()
-    numbers: tuple[Form, ...] = ("scores",)
-    if field.kind == "ordinal":
-        return (*states, *numbers) if count <= ORDERED else (*numbers, *states)
-    if find_atoms(x, weight):
-        numbers = ("atoms", "scores")
-    return (*numbers, *states)
+    few = field.kind == "count" and len(tally(x, weight)[0]) <= MOST_STATES
+    numbers: tuple[Form, ...] = ("atoms", "scores") if find_atoms(x, weight) else ("scores",)
+    return (*numbers, "states") if few else numbers
 
 
 def fit_leaf(field: Field, x: Tensor, weight: Tensor | None = None, form: Form | None = None) -> StateLeaf | NumberLeaf:
@@ -42,8 +35,8 @@ def fit_leaf(field: Field, x: Tensor, weight: Tensor | None = None, form: Form |
         field: what it is.
         x: its codes, NaN where missing.
         weight: of the rows.
-        form: "states", "scores" or "atoms" (scores, with states for values in excess); None: states for categories and
-            ordinals of up to 20 values, else scores with what atoms there are.
+        form: "states", "scores" or "atoms" (scores, with states for values in excess); None: states for what has
+            categories, else scores with what atoms there are.
 
     Shapes:
         ``x, weight (n,)``
@@ -58,20 +51,16 @@ def fit_leaf(field: Field, x: Tensor, weight: Tensor | None = None, form: Form |
     x = torch.as_tensor(x, dtype=torch.float64)
     if form not in (None, "states", "scores", "atoms"):
         raise ValueError(f"form: expected 'states', 'scores' or 'atoms', got {form!r}")
-    if field.kind in STATES and form not in (None, "states"):
+    if field.categories is not None and form not in (None, "states"):
         raise ValueError(f"form: expected 'states' of a {field.kind} column, {field.name}, got {form!r}")
+    if field.categories is not None:
+        return StateLeaf(len(field.categories), field.kind == "ordinal")
     values, _ = tally(x, weight)
-    count = len(values) if field.categories is None else len(field.categories)
-    if form is None:
-        few = field.kind in STATES or (field.kind == "ordinal" and count <= ORDERED)
-        form = "states" if few else "atoms"
-    if form == "states" and field.categories is not None:
-        return StateLeaf(count, field.kind == "ordinal")
     if not len(values):
         raise ValueError(f"x: expected a value of {field.name} that is not missing, got none")
     if form == "states":
-        return StateLeaf(count, field.kind not in STATES, tuple(values.tolist()))
-    return _number_leaf(x, weight, form)
+        return StateLeaf(len(values), True, tuple(values.tolist()))
+    return _number_leaf(x, weight, form or "atoms")
 
 
 def _number_leaf(x: Tensor, weight: Tensor | None, form: Form) -> NumberLeaf:

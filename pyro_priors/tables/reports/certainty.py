@@ -6,15 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from pyro_priors.checks import UserError
-from pyro_priors.data.schema import Field
 from pyro_priors.tables.answers.answers import Answers
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
-
-DRAWS = 200  # that stand for what the law has no formula for
 
 
 class Certainty(NamedTuple):
@@ -63,7 +59,7 @@ def certainty_columns(
         if not len(gaps):
             continue
         if field.categories is not None and wanted.probabilities:
-            best = _best(answers, codes[gaps], place)
+            best = answers.probs(codes[gaps], place).max(-1)
             texts = [""] * len(codes)
             for row, probability in zip(gaps, best, strict=True):
                 texts[row] = f"{probability:.4g}"
@@ -77,32 +73,9 @@ def certainty_columns(
     return columns
 
 
-def quantiles_of(answers: Answers, fields: Sequence[Field], codes: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """`Answers.quantiles`, and those of columns of numbers whose values are states of the law, from draws."""
-    quantiles = answers.quantiles(codes, levels)
-    for place, field in enumerate(fields):
-        rows = np.flatnonzero(np.isnan(codes[:, place]))
-        if field.categories is None and answers.is_states(place) and len(rows):
-            drawn = _draws(answers, codes[rows])[:, :, place]
-            quantiles[:, rows, place] = np.quantile(drawn, levels, axis=0, method="inverted_cdf")
-    return quantiles
-
-
-def _best(answers: Answers, codes: np.ndarray, place: int) -> np.ndarray:
-    """How probable the category is by which a missing cell is filled, of rows (n, C) -> (n,)."""
-    if answers.is_states(place):
-        return answers.probs(codes, place).max(-1)
-    filled = answers.fill(codes)[:, place].round()  # an ordinal that is a number to the law
-    return (_draws(answers, codes)[:, :, place].round() == filled).mean(0)
-
-
-def _draws(answers: Answers, codes: np.ndarray) -> np.ndarray:
-    return answers.draws(codes, DRAWS, torch.Generator().manual_seed(0))
-
-
 def _ends(frame: Frame, schema: Schema, codes: np.ndarray, answers: Answers, level: float) -> list[list[Sequence[str]]]:
     """The cells of the table with its gaps filled by the lower ends, and by the upper."""
-    quantiles = quantiles_of(answers, schema.active_fields, codes, ((1 - level) / 2, (1 + level) / 2))
+    quantiles = answers.quantiles(codes, ((1 - level) / 2, (1 + level) / 2))
     tables = []
     for end in quantiles:
         text = schema.restore(frame, np.where(np.isnan(codes), end, codes))
