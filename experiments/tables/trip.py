@@ -84,4 +84,20 @@ FAST = dataclasses.replace(
     cells=[cell for cell in TRIP.cells if cell.key == ("wgan-gp", "trip")],
     shared=SHARED | {"wgan-gp.prior_lr": 1e-2},
 )
-TABLES = [TRIP, FAST]
+EQUAL = {
+    **{prior: PRIORS[prior] for prior in ("normal", "gmm", "trip")},
+    "gmm-full": ("GMM, full covariances, learnable", {"prior": "gmm", "covariance": "full", "components": 20}),
+    "vector": ("TRIP of one vector, learnable", {"prior": "trip", "init": "mixture", "rank": 20, "block_size": 32}),
+}
+EQUAL_SEEDS = dict.fromkeys(("normal", "vector"), (0, 1, 2))  # of results; one of all others
+EQUAL_STARTS = dataclasses.replace(
+    TRIP,
+    name="trip-mnist-equal-starts",
+    line="WGAN-GP of it, all priors at mean 0 and standard deviation 1 at the start",
+    cells=[
+        Cell(("wgan-gp", row), "wgan-gp", values, EQUAL_SEEDS.get(row, (0,)), ("WGAN-GP", title), reading=Likeness)
+        for row, (title, values) in EQUAL.items()
+    ],
+    shared={k: value for k, value in SHARED.items() if k != "standard_start"},
+)
+TABLES = [TRIP, FAST, EQUAL_STARTS]
