@@ -52,8 +52,12 @@ def test_what_it_says_of_hidden_labels_is_in_the_results():
 
 
 def test_what_it_says_of_vectors_is_in_the_results():
-    run = numbers_of("ttlp-mnist", "vector")
-    wanted = run["imputation"]["digit"]["accuracy"], run["conditions"]["mean_accuracy"]
+    wanted = []
+    for share in ("0", "0.3", "0.7"):
+        paths = (RESULTS / "ttlp-mnist").glob(f"vector-missing{share}-seed?.json")
+        tests = [json.loads(path.read_text())["test"] for path in paths]
+        wanted.append(statistics.mean(test["imputation"]["digit"]["accuracy"] for test in tests))
+        wanted.append(statistics.mean(test["conditions"]["mean_accuracy"] for test in tests))
     assert said("Where the latents are one vector") == percents(*wanted)
 
 
@@ -178,6 +182,10 @@ def test_what_it_says_of_gans_is_in_the_results():
     wanted += frechet("trip-mnist", *(f"wgan-{row}" for row in ("normal", "trip", "trip-fixed")))
     wanted += frechet("trip-mnist", "vae-normal", "vae-trip", "vae-gmm")
     assert said_numbers("[trip-mnist.md]") == wanted
+
+    wanted = frechet("trip-mnist-equal-starts", *(f"wgan-gp-{row}" for row in ("vector", "normal", "trip", "gmm")))
+    wanted += frechet("trip-mnist-equal-starts", "wgan-gp-gmm-full")
+    assert said_numbers("[Where all priors start]") == wanted
 
     def accuracy(row, seeds):
         runs = [json.loads(path.read_text()) for path in (RESULTS / "conditional-gan-mnist").glob(f"{row}-seed?.json")]
