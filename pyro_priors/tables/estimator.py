@@ -96,8 +96,10 @@ class TableEstimator(BaseEstimator):
             check_count("max_steps", self.max_steps)
         if not (isinstance(self.budget, Real) and 0 < self.budget < np.inf):
             raise ValueError(f"budget: expected seconds above 0, got {self.budget!r}")
-        if isinstance(self.also_missing, str):
-            raise ValueError(f"also_missing: expected a list of spellings, got the text {self.also_missing!r}")
+        if isinstance(self.also_missing, str) or not isinstance(self.also_missing, Iterable):
+            raise ValueError(f"also_missing: expected a list of spellings, got {self.also_missing!r}")
+        if self.kinds is not None and not isinstance(self.kinds, Mapping):
+            raise ValueError(f"kinds: expected a mapping from names of columns to kinds, got {self.kinds!r}")
 
     def _learn(
         self, schema: Schema, codes: np.ndarray, sample_weight: ArrayLike | None, start: list[TableLaw] | None = None

@@ -62,7 +62,11 @@ def add_given(schema: Schema, codes: np.ndarray, given: Given) -> tuple[np.ndarr
     for column, choices in given.choices.items():
         known = ~np.isnan(codes[:, column])
         _check_rows(schema, column, known & ~np.isin(codes[:, column], choices))
-        ranges[column] = np.isin(np.arange(len(schema.active_fields[column].categories or ())), choices)
+        field, low, high = schema.active_fields[column], min(choices), max(choices)
+        if field.kind == "ordinal" and len(set(choices)) == high - low + 1:
+            ranges[column] = low, high  # which an ordinal of many categories takes too, a number to the law
+        else:
+            ranges[column] = np.isin(np.arange(len(field.categories or ())), choices)
     return codes, ranges
 
 
@@ -87,8 +91,8 @@ def _column(schema: Schema, name: Any) -> tuple[int, Field]:
 def _code(schema: Schema, field: Field, value: Any) -> float:
     """The code of one cell."""
     row = [value if other.name == field.name else None for other in schema.fields]
-    frame = Frame.of(np.array([row], dtype=object), [other.name for other in schema.fields])
     try:
+        frame = Frame.of(np.array([row], dtype=object), [other.name for other in schema.fields])
         code = schema.encode(frame)[0]
     except ValueError as error:
         raise ValueError(f"given: expected a value of {field.name!r}, got {value!r} ({error})") from error

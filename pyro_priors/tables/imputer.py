@@ -1,6 +1,7 @@
 """The estimator: give it a table with holes, get calibrated answers."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,7 +131,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             ValueError: a level not between 0 and 1, other columns than in `fit`, what is given cannot be.
         """
         check_is_fitted(self)
-        if not 0 < level < 1:
+        if not (isinstance(level, Real) and 0 < level < 1):
             raise ValueError(f"level: expected a number between 0 and 1, got {level!r}")
         frame, codes, ranges = self._rows(X, given)
         ends = self._answers().quantiles(codes, ((1 - level) / 2, (1 + level) / 2), ranges)
@@ -154,7 +155,8 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         if field.categories is None:
             raise ValueError(f"column: expected a column of categories, got {column!r}, which is {field.kind}")
         frame, codes, ranges = self._rows(X, given)
-        return numbers_like(frame, self._answers().probs(codes, place, ranges), field.categories)
+        probs = self._answers().probs(codes, place, ranges, len(field.categories))
+        return numbers_like(frame, probs, field.categories)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log-density of what each row knows, in the columns' own units, ``(n,)``; 0 for a row that knows nothing.
@@ -208,7 +210,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         return torch.Generator().manual_seed(seed_of(self.random_state if random_state is None else random_state))
 
     def _answers(self) -> Any:
-        return Answers(self.laws_) if self.laws_ else NoAnswers()
+        return Answers(self.laws_, [field.name for field in self.schema_.active_fields]) if self.laws_ else NoAnswers()
 
     def _place(self, column: str) -> int:
         """Where a column stands among those that take part."""

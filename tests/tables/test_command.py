@@ -131,6 +131,15 @@ def test_new_rows_are_as_the_table_and_as_is_given(here):
     assert all(re.fullmatch(r"\d+,\d", row[1]) for row in drawn)
 
 
+def test_several_ranges_are_draws_which_is_said_in_a_line(here, capsys):
+    assert main(["sample", "law", "--rows", "3", "--given", "height=160..180", "weight=60..", "--out", "two.csv"]) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "warning: ranges: in 3 rows several numbers that go together have ranges (columns height, we"
+    )
+    assert said.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -153,6 +162,15 @@ def test_describing_fits_nothing(here, capsys):
     assert "leave as they stand, gaps included: name, sport" in said
     gaps = sum(row[place] in ("", "NA") for row in read(here / "people.csv")[1:] for place in (1, 2, 4))
     assert f"fill {gaps} cells" in said
+
+
+def test_constant_columns_are_filled_and_counted(here, capsys):
+    (here / "constant.csv").write_text("k,n\n1,\n,\n1,\n")
+    assert main(["describe", "constant.csv"]) == 0
+    assert "fill 1 cells" in capsys.readouterr().out
+    assert main(["impute", "constant.csv", "--out", "full.csv"]) == 0
+    assert "full.csv: 1 cells of constant columns filled" in capsys.readouterr().out
+    assert (here / "full.csv").read_text() == "k,n\n1,\n1,\n1,\n"
 
 
 def test_other_spellings_of_missing(here, capsys):

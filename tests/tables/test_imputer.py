@@ -146,6 +146,30 @@ def test_new_rows_given_something(fitted):
     assert either["weight"].max() <= 70
 
 
+def test_a_range_beyond_what_was_seen_is_kept_to(fitted):
+    given = {"height": (300, 400)}
+    assert (numbers(fitted.sample(n=5, given=given))[:, 0] == 300).all()
+    lower, upper = fitted.interval(as_pandas()[:3].assign(height=np.nan), 0.5, given=given)
+    assert (numbers(lower)[:, 0] == 300).all()
+    assert (numbers(upper)[:, 0] == 300).all()
+
+
+def test_an_ordinal_of_many_categories():
+    """A number to the law, whose categories have the shares of draws: fails less than once in a million."""
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    size, levels = rng.normal(size=300), [f"level {k:02}" for k in range(25)]
+    places = np.clip(12 + 5 * size + rng.normal(size=300), 0, 24).astype(int)
+    X = pd.DataFrame({"size": size, "level": pd.Categorical.from_codes(places, levels, ordered=True)})
+    imputer = TableImputer(max_steps=5, random_state=0).fit(X)
+    probs, given = imputer.proba(X[:2], "level"), {"level": levels[10:13]}
+    copies = imputer.sample(X[:2].assign(level=X["level"][:2].where([False, False])), n=2000)
+    shares = np.mean([[copy["level"] == level for level in probs] for copy in copies], 0).T
+    np.testing.assert_allclose(probs.sum(axis=1), 1)
+    assert (np.abs(shares - probs.to_numpy()) < 5.5 * np.sqrt(0.25 / 2000)).all()
+    assert set(imputer.sample(n=50, given=given)["level"]) <= set(given["level"])
+
+
 def test_probabilities_do_not_see_the_cell_itself(fitted):
     X = as_pandas(np.array([[190.0, 91.0, "female", "x"], [190.0, 91.0, None, "x"]], dtype=object))
     probabilities = fitted.proba(X, "sex")

@@ -30,6 +30,7 @@ def fitted():
         ({"given": {"height": [170, 180]}}, "given: expected a value or a range"),
         ({"given": {"height": "tall"}}, "given: expected a value of 'height', got 'tall'"),
         ({"given": ["height"]}, "given: expected a mapping"),
+        ({"given": {"height": np.inf}}, "given: expected a value of 'height', got inf"),
     ],
 )
 def test_samples_that_cannot_be(fitted, arguments, message):
@@ -55,7 +56,9 @@ def test_what_is_given_must_agree_with_the_rows(fitted):
         ({"ensemble": 0}, "ensemble: expected an integer of at least 1"),
         ({"kinds": {"size": "count"}}, "size"),
         ({"kinds": {"height": "long"}}, "long"),
+        ({"kinds": "height=count"}, "kinds: expected a mapping"),
         ({"also_missing": "none"}, "also_missing: expected a list"),
+        ({"also_missing": None}, "also_missing: expected a list"),
     ],
 )
 def test_settings_that_cannot_be(settings, message):

@@ -84,8 +84,11 @@ def expected(hand, paths, codes, ranges, wanted):
             rows[:, FLAG] = 1
         values.append(leaf._number(torch.from_numpy(GRID)).numpy())
         masses.append(weights @ paths.on_grid(rows, SCORES[wanted], GRID) * step)
-    masses = np.concatenate(masses)
-    return np.concatenate(values), masses / masses.sum()
+    masses, values = np.concatenate(masses), np.concatenate(values)
+    low, high = ranges.get(wanted, (-np.inf, np.inf))
+    if low > leaf.high or high < leaf.low:  # beyond what was seen
+        values = values.clip(low, high)
+    return values, masses / masses.sum()
 
 
 ONE = [{0: (4.0, 8.0)}, {3: (18, 24)}, {2: (0.6, 1.5)}, {2: (-0.5, 1.0)}, {0: (60.0, 70.0)}, {1: (1, 2), 0: (2.0, 3.0)}]

@@ -36,6 +36,7 @@ class Answers:
 
     Args:
         laws: fitted laws of the same columns.
+        names: of the columns, for messages; none: their indices.
 
     Example:
         >>> import pyro_priors.tables.laws.law as tables
@@ -47,11 +48,12 @@ class Answers:
         ((2, 2), (2, 2), ('mass', 'mass'))
     """
 
-    def __init__(self, laws: Sequence[Any]):
+    def __init__(self, laws: Sequence[Any], names: Sequence[str] = ()):
         if not laws:
             raise ValueError("laws: expected at least one, got none")
         self.wides = [WideLaw(law) for law in laws]
         self.columns = len(self.wides[0].leaves)
+        self.names = tuple(names) or tuple(map(str, range(self.columns)))
 
     # ---- missing cells
 
@@ -65,7 +67,7 @@ class Answers:
                 else:
                     part = posterior.number(column, missing).mean()
                 result[rows[missing.numpy()], column] = part.numpy()
-        return result
+        return self._within(result, codes, ranges)
 
     def quantiles(self, codes: np.ndarray, levels: Sequence[float], ranges: Ranges | None = None) -> np.ndarray:
         """Quantiles of missing numbers; a known number is its own, a category's are NaN. ``-> (len(levels), n, C)``
@@ -86,23 +88,36 @@ class Answers:
                     number = posterior.number(column, missing)
                     for place, level in enumerate(levels):
                         result[place, rows[missing.numpy()], column] = number.quantile(level).numpy()
-        return result
+        return self._within(result, codes, ranges)
 
-    def probs(self, codes: np.ndarray, column: int, ranges: Ranges | None = None) -> np.ndarray:
+    def probs(
+        self, codes: np.ndarray, column: int, ranges: Ranges | None = None, categories: int | None = None
+    ) -> np.ndarray:
         """Of a column's categories given the other cells of each row, whatever stands in its own. ``-> (n, k)``
+
+        Args:
+            codes, ranges: as above.
+            column: its index.
+            categories: k, of an ordinal that is a number to the law: each has what is nearer to it than to others.
 
         Raises:
             ValueError: a column of numbers.
         """
-        if not 0 <= column < self.columns or not self.is_states(column):
+        if not 0 <= column < self.columns or not (categories or self.is_states(column)):
             raise ValueError(f"column: expected the index of a column of categories, got {column}")
         codes = self._checked(codes).copy()
         codes[:, column] = np.nan
         variable = self.wides[0].places[column].variable
-        assert variable is not None
-        result = np.empty((len(codes), self.wides[0].variables.num_states[variable]))
+        if self.is_states(column):
+            assert variable is not None
+            categories = self.wides[0].variables.num_states[variable]
+        assert categories is not None
+        result = np.empty((len(codes), categories))
         for rows, posterior in self._posteriors(codes, ranges):
-            result[rows] = posterior.states(column).numpy()
+            if self.is_states(column):
+                result[rows] = posterior.states(column).numpy()
+            else:
+                result[rows] = posterior.number(column, torch.arange(len(rows))).steps(categories).numpy()
         return result
 
     def draws(
@@ -115,7 +130,7 @@ class Answers:
         for rows, posterior in self._posteriors(codes, ranges, count):
             drawn = draw_rows(posterior, count, generator)
             result[:, rows] = np.where(np.isnan(codes[rows]), drawn, codes[rows])
-        return result
+        return self._within(result, codes, ranges)
 
     # ---- scores
 
@@ -157,6 +172,14 @@ class Answers:
             raise ValueError(f"codes: expected shape (n, {self.columns}), got {codes.shape}")
         return codes
 
+    def _within(self, result: np.ndarray, codes: np.ndarray, ranges: Ranges | None) -> np.ndarray:
+        """Answers ``(*, n, C)`` for missing numbers, moved into their ranges where these lie beyond what was seen."""
+        for column, given in (ranges or {}).items():
+            if not self.is_states(column) and not isinstance(given, np.ndarray):
+                x, (low, high) = result[..., column], given
+                result[..., column] = np.where(np.isnan(codes[:, column]), np.fmax(np.fmin(x, high), low), x)
+        return result
+
     def _gaps(self, codes: np.ndarray) -> Iterator[tuple[int, Tensor]]:
         """Columns with gaps, and in which of the rows these are."""
         missing = torch.from_numpy(np.isnan(codes))
@@ -175,10 +198,10 @@ class Answers:
                 draws = torch.stack([belief.effective_draws() for belief in posterior.members]).amin(0)
                 inexact += draws[draws.isfinite()].tolist()
         if inexact:
+            names = ", ".join(self.names[column] for column in columns_of(ranges))
             warnings.warn(
-                f"ranges: in {len(inexact)} rows several numbers that go together have ranges (columns "
-                f"{', '.join(map(str, columns_of(ranges)))}): their answers come from weighted draws, which are worth "
-                f"{min(inexact):.0f} equal ones or more",
+                f"ranges: in {len(inexact)} rows several numbers that go together have ranges (columns {names}): their "
+                f"answers come from weighted draws, which are worth {min(inexact):.0f} equal ones or more",
                 WeightedDrawsWarning,
                 stacklevel=3,
             )

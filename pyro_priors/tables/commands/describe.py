@@ -31,6 +31,10 @@ def main(config: Describe) -> None:
     frame, schema, codes = look(config.file, read_kinds(config.kind), config.missing_as)
     print(*gap_lines(config.file.name, len(frame), schema, codes), sep="\n")
     print("\nColumns", *(f"  {line}" for line in schema.describe()), sep="\n")
-    if pairs := pair_lines(dependence_of(schema, codes), config.most):
+    if codes.size and (pairs := pair_lines(dependence_of(schema, codes), config.most)):
         print("\nWhich say most of each other (mutual information)", *(f"  {line}" for line in pairs), sep="\n")
-    print("\nWhat `impute` would do", *(f"  {line}" for line in plan_lines(schema, codes)), sep="\n")
+    print(
+        "\nWhat `impute` would do",
+        *(f"  {line}" for line in plan_lines(schema, codes, schema.constant_gaps(frame))),
+        sep="\n",
+    )

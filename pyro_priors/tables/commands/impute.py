@@ -68,17 +68,18 @@ def main(config: Impute) -> None:
     """Fit or load, fill, write, and say what was done."""
     _check(config)
     table = _read(config)
-    gaps = int(np.isnan(table.codes).sum())
+    gaps, constants = int(np.isnan(table.codes).sum()), sum(table.schema.constant_gaps(table.frame).values())
     if not gaps and config.model is None and config.report is None:
         for path in (config.out, *copies_of(config.out, config.draws)):
             write(path, table.schema.restore(table.frame, table.codes))
-        print(f"{config.out}: no cell to fill, nothing was fitted")
+        filled = f"{constants:,} cells of constant columns filled" if constants else "no cell to fill"
+        print(f"{config.out}: {filled}, nothing was fitted")
         return
     imputer = _fit(config, table) if table.imputer is None else table.imputer
     answers: Any = Answers(imputer.laws_) if imputer.laws_ else NoAnswers()
     generator = torch.Generator().manual_seed(config.seed or 0)
     write(config.out, _filled(config, table, answers))
-    print(f"{config.out}: {gaps:,} cells filled")
+    print(f"{config.out}: {gaps + constants:,} cells filled")
     for path in copies_of(config.out, config.draws):
         write(path, table.schema.restore(table.frame, answers.draws(table.codes, 1, generator)[0]))
         print(f"{path}: a completed copy, drawn")

@@ -1,6 +1,8 @@
 """`pyro-priors sample MODEL --rows N --out FILE.csv`: new rows from a fitted law."""
 
 import dataclasses
+import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from pyro_priors.checks import UserError, check_seed
+from pyro_priors.tables.answers.ranges import WeightedDrawsWarning
 from pyro_priors.tables.commands.files import check_outputs, write
 from pyro_priors.tables.commands.reading import checked, load, of_user
 from pyro_priors.tables.imputer import TableImputer
@@ -37,8 +40,12 @@ def main(config: Sample) -> None:
     check_outputs({"out": [config.out]}, config.model.glob("*") if config.model.is_dir() else ())
     imputer = load(config.model)
     given = read_given(imputer, config.given)
-    text = of_user(lambda: imputer.sample(n=config.rows, given=given, random_state=config.seed))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", WeightedDrawsWarning)
+        text = of_user(lambda: imputer.sample(n=config.rows, given=given, random_state=config.seed))
     write(config.out, text)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
     print(f"{config.out}: {config.rows:,} rows")
 
 

@@ -12,7 +12,15 @@ from pyro_priors.tables.fits.leaf_forms import choose_leaves
 from pyro_priors.tables.laws.groups import number_groups
 from pyro_priors.tables.laws.law import TableLaw
 
-SIZES = ((1, 0, 300), (2, 0, 600), (4, 50, 2000), (16, 200, 5000), (64, 1000, torch.inf))  # see `Candidates.sizes`
+SIZES = (  # see `Candidates.sizes`
+    (1, 0, 300),
+    (2, 0, 600),
+    (3, 0, 600),
+    (4, 50, 2000),
+    (6, 100, 2000),
+    (16, 200, 5000),
+    (64, 1000, torch.inf),
+)
 ALONE = 16  # states from which on several share a cluster at the start; fewer would leave hardly a cluster
 RICH = 2000  # rows from which on a law follows them sooner
 FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few

@@ -163,17 +163,17 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
 
 def _quoted_columns(table: CsvTable) -> set[int]:
     """Columns whose first cell that says something stands in quotes."""
-    waiting, found = set(range(len(table.header))), set()
+    waiting, always = set(range(len(table.header))), set()
     rows = raw_rows(table.source.decode("utf-8-sig"), table.separator)
     next(row for row, _ in rows if row)
     for row, _ in rows:
         for column in [column for column in waiting if row and row[column].strip().strip('"')]:
             waiting.discard(column)
             if row[column].startswith('"'):
-                found.add(column)
+                always.add(column)
         if not waiting:
             break
-    return found
+    return always
 
 
 def made(like: CsvTable, columns: Sequence[Sequence[str]]) -> str:

@@ -162,6 +162,14 @@ class Schema(NamedTuple):
                 cells[places[place]] = rows, cells_of(field, form, answers[rows], numeric=column.numeric)
         return frame.filled(cells)
 
+    def constant_gaps(self, frame: Frame) -> dict[str, int]:
+        """How many gaps of each constant column get its only value, of those that have some."""
+        places, counts = self.places(frame), {}
+        for place, field in enumerate(self.fields):
+            if field.kind == "constant" and not _says_nothing(field):
+                counts[field.name] = int(np.isnan(self._read(frame, places, place)).sum())
+        return {name: count for name, count in counts.items() if count}
+
     def table(self, codes: np.ndarray, like: Frame) -> Any:
         """A new table of the kind of another from codes alone; columns that stand aside are empty.
 

@@ -1,6 +1,6 @@
 """What a table says before anything is fitted: its gaps, how its columns hang together, what a fit would do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -57,8 +57,8 @@ def pair_lines(dependence: Dependence, most: int) -> list[str]:
     return [f"{left} and {right}: {nats:.3f} nats" for left, right, nats in pairs if nats > 0]
 
 
-def plan_lines(schema: Schema, codes: np.ndarray) -> list[str]:
-    """What a fit would do with which columns."""
+def plan_lines(schema: Schema, codes: np.ndarray, constant_gaps: Mapping[str, int]) -> list[str]:
+    """What a fit would do with which columns; gaps of constant ones by name."""
     kinds = [field.kind for field in schema.active_fields]
     numbers = [f.name for f in schema.active_fields if f.categories is None]
     lines = [f"learn the joint law of {_some([f.name for f in schema.active_fields])}"] if kinds else []
@@ -72,7 +72,9 @@ def plan_lines(schema: Schema, codes: np.ndarray) -> list[str]:
         lines += [f"know nothing of {_some(empty)}, which are empty throughout"]
     if aside := [field.name for field in schema.fields if field.kind in ASIDE]:
         lines += [f"leave as they stand, gaps included: {_some(aside)}"]
-    gaps = int(np.isnan(codes).sum())
+    if constant_gaps:
+        lines += [f"fill the gaps of {_some(list(constant_gaps))} by the only value there is"]
+    gaps = int(np.isnan(codes).sum()) + sum(constant_gaps.values())
     return [*lines, f"fill {gaps:,} cells, and leave all others as they are to the byte" if gaps else "fill nothing"]
 
 
