@@ -175,12 +175,26 @@ def test_a_new_file_is_made_of_codes_alone(table):
         (TABLE.replace("blue", "green", 1), "other.csv line 3, column color: expected one of blue, red, got 'green'"),
         (TABLE.replace("4.4.2021", "31.4.2021", 1), "line 5, column day: expected a day of a month .*31.4.2021"),
         (TABLE.replace("4.4.2021", "soon", 1), "line 5, column day: expected a date or time as in training"),
-        (TABLE.replace(",3,x,\n", ",9,x,\n", 1), "line 5, column level: expected one of 0, 1, 2, 3, got '9'"),
+        (TABLE.replace(",3,x,\n", ",inf,x,\n", 1), "line 5, column level: expected one of 0, 1, 2, 3, got 'inf'"),
     ],
 )  # fmt: skip
 def test_other_tables_must_be_alike(tmp_path, table, text, message):
     with pytest.raises(UserError, match=message):
         table[1].encode(Frame.of(csv(tmp_path, text, "other.csv")))
+
+
+def test_ordered_numbers_that_were_never_seen_are_taken_as_the_nearest(tmp_path, table):
+    frame, schema = table
+    other = Frame.of(csv(tmp_path, TABLE.replace(",3,x,\n", ",9,x,\n", 1), "other.csv"))
+    with pytest.warns(
+        UserWarning, match="other.csv: column level: 9 was not seen in training, and is taken as the near"
+    ):
+        assert np.array_equal(schema.encode(other), schema.encode(frame), equal_nan=True)
+    grades = Schema.find(Frame.of(np.array([[2.0], [4.0], [7.0], [np.nan]] * 9)))
+    assert grades.fields[0].kind == "ordinal"
+    with pytest.warns(UserWarning, match="X: column x0: 1 was not seen"):
+        codes = grades.encode(Frame.of(np.array([[1.0], [5.0], [np.nan], [99.0]])))
+    assert np.array_equal(codes[:, 0], [0, 1, np.nan, 2], equal_nan=True)
 
 
 def test_columns_may_stand_in_another_order(tmp_path, table):

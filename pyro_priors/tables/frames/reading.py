@@ -1,6 +1,7 @@
 """Cells of a column as codes, when it is known what the column is."""
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,11 +64,16 @@ class _Reader:
         if self.numbers:
             self.style, self.form = styles(frame, column, field, also_missing)
         self.states = {value_of(text, field): i for i, text in enumerate(known)} if self.form else {}
+        ordered = field.kind == "ordinal" and self.numbers and not self.form
+        self.ordered = {value_of(text, field): i for i, text in enumerate(known)} if ordered else {}
 
     def read(self, text: str) -> float:
         if text in self.also_missing:
             return math.nan
         if self.meaning is not None and self.form is None:
+            value = number(text, self.style) if self.ordered else None
+            if value is not None and math.isfinite(value):
+                return float(_nearest(self.frame, self.column, self.field, [value], self.ordered)[0])
             try:
                 return self.meaning.parse(text, self.style)
             except ValueError as error:
@@ -135,6 +141,8 @@ def _numbers(frame: Frame, column: Column, field: Field, also_missing: tuple[str
     except ValueError:
         states = {}
     every, inverse = np.unique(values, return_inverse=True)
+    if field.kind == "ordinal" and states and what == "number":
+        return _nearest(frame, column, field, every.tolist(), states)[inverse.reshape(-1)]
     codes = np.array([math.nan if math.isnan(v) else states.get(v, -1) for v in every.tolist()])[inverse.reshape(-1)]
     odd = np.flatnonzero(codes == -1)
     if odd.size:
@@ -142,6 +150,23 @@ def _numbers(frame: Frame, column: Column, field: Field, also_missing: tuple[str
         got = field.form.write(value) if isinstance(field.form, DateForm) else text_of(value)
         raise UserError(f"{frame.at(odd[0], column.name)}: expected one of {some(known)}, got {got}")
     return codes
+
+
+def _nearest(
+    frame: Frame, column: Column, field: Field, values: Sequence[float], states: dict[float, int]
+) -> np.ndarray:
+    """The states of numbers that are ordered categories; one never seen has the nearest one's, with a warning."""
+    known = np.array(sorted(states))
+    finite = np.nan_to_num(np.array(values, dtype=np.float64), nan=known[0])
+    place = np.abs(finite[:, None] - known).argmin(1)
+    if new := [v for v, k in zip(values, known[place], strict=True) if not math.isnan(v) and v != k]:
+        warnings.warn(
+            f"{frame.where}: column {column.name}: {text_of(float(new[0]))} was not seen in training, and is taken as "
+            f"the nearest of {some(field.categories or ())}",
+            stacklevel=2,
+        )
+    codes = np.array([states[value] for value in known.tolist()], dtype=np.float64)[place]
+    return np.where(np.isnan(np.array(values, dtype=np.float64)), np.nan, codes)
 
 
 _WHAT = {"datetime": "date"}
