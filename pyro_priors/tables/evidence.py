@@ -62,11 +62,7 @@ def add_given(schema: Schema, codes: np.ndarray, given: Given) -> tuple[np.ndarr
     for column, choices in given.choices.items():
         known = ~np.isnan(codes[:, column])
         _check_rows(schema, column, known & ~np.isin(codes[:, column], choices))
-        field, low, high = schema.active_fields[column], min(choices), max(choices)
-        if field.kind == "ordinal" and len(set(choices)) == high - low + 1:
-            ranges[column] = low, high  # which an ordinal of many categories takes too, a number to the law
-        else:
-            ranges[column] = np.isin(np.arange(len(field.categories or ())), choices)
+        ranges[column] = np.isin(np.arange(len(schema.active_fields[column].categories or ())), choices)
     return codes, ranges
 
 

@@ -155,8 +155,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         if field.categories is None:
             raise ValueError(f"column: expected a column of categories, got {column!r}, which is {field.kind}")
         frame, codes, ranges = self._rows(X, given)
-        probs = self._answers().probs(codes, place, ranges, len(field.categories))
-        return numbers_like(frame, probs, field.categories)
+        return numbers_like(frame, self._answers().probs(codes, place, ranges), field.categories)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Log-density of what each row knows, in the columns' own units, ``(n,)``; 0 for a row that knows nothing.

@@ -90,34 +90,21 @@ class Answers:
                         result[place, rows[missing.numpy()], column] = number.quantile(level).numpy()
         return self._within(result, codes, ranges)
 
-    def probs(
-        self, codes: np.ndarray, column: int, ranges: Ranges | None = None, categories: int | None = None
-    ) -> np.ndarray:
+    def probs(self, codes: np.ndarray, column: int, ranges: Ranges | None = None) -> np.ndarray:
         """Of a column's categories given the other cells of each row, whatever stands in its own. ``-> (n, k)``
-
-        Args:
-            codes, ranges: as above.
-            column: its index.
-            categories: k, of an ordinal that is a number to the law: each has what is nearer to it than to others.
 
         Raises:
             ValueError: a column of numbers.
         """
-        if not 0 <= column < self.columns or not (categories or self.is_states(column)):
+        if not 0 <= column < self.columns or not self.is_states(column):
             raise ValueError(f"column: expected the index of a column of categories, got {column}")
         codes = self._checked(codes).copy()
         codes[:, column] = np.nan
         variable = self.wides[0].places[column].variable
-        if self.is_states(column):
-            assert variable is not None
-            categories = self.wides[0].variables.num_states[variable]
-        assert categories is not None
-        result = np.empty((len(codes), categories))
+        assert variable is not None
+        result = np.empty((len(codes), self.wides[0].variables.num_states[variable]))
         for rows, posterior in self._posteriors(codes, ranges):
-            if self.is_states(column):
-                result[rows] = posterior.states(column).numpy()
-            else:
-                result[rows] = posterior.number(column, torch.arange(len(rows))).steps(categories).numpy()
+            result[rows] = posterior.states(column).numpy()
         return result
 
     def draws(

@@ -141,14 +141,6 @@ class Number:
         result[~settled] = rest._continuous((goal - taken)[~settled])
         return result
 
-    def steps(self, count: int) -> Tensor:
-        """The share that is nearest to each of the numbers 0, ..., count - 1: ``(n, count)``"""
-        whole, below = self.at.sum(-1) + self._weight(), []
-        for edge in (torch.arange(count - 1) + 0.5).to(whole):
-            below.append(self._below(edge.expand(self.count)) + self.at @ (self.values <= edge).to(whole))
-        ends = torch.stack([torch.zeros_like(whole), *below, whole], -1)
-        return ends.diff(dim=-1) / whole.unsqueeze(-1)
-
     def _below(self, value: Tensor) -> Tensor:
         """Weight of the mixtures at most at a value: ``(n,) -> (n,)``"""
         return sum((part.mixture.cdf(part.scores(value)) for part in self.parts), torch.zeros_like(value))

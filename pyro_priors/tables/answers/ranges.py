@@ -60,7 +60,7 @@ class Allowed:
 def _mask(wide: WideLaw, column: int, given: np.ndarray, count: int) -> Tensor:
     place = wide.places[column]
     if place.is_number or place.variable is None:
-        raise ValueError(f"ranges[{column}]: expected (low, high), or neighbours of an order, of numbers, got booleans")
+        raise ValueError(f"ranges[{column}]: expected a pair (low, high) of numbers, got booleans")
     shape = (count, wide.variables.num_states[place.variable])
     try:
         return torch.from_numpy(np.broadcast_to(given, shape).copy())
