@@ -50,9 +50,10 @@ def _line(box: str) -> str:
     rules = [place for place, line in enumerate(lines) if re.fullmatch("[─-]{5,}", line)]
     if not rules:
         return box
-    # A title, alone or in the upper edge, what is wrong, a rule, and where help is.
-    begin, end = (2, rules[1]) if rules[0] == 1 and len(rules) > 1 else (1, rules[0])
-    wrong = " ".join(" ".join(lines[begin:end]).split())
+    # A title, alone or in the upper edge, what is wrong, with a rule behind each part, and where help is.
+    begin = 2 if rules[0] == 1 and len(rules) > 1 else 1
+    parts = [line for place, line in enumerate(lines[: rules[-1]]) if place >= begin and place not in rules]
+    wrong = " ".join(" ".join(parts).split())
     return f"error: {wrong.partition(' Got errors:')[0]}\n"
 
 

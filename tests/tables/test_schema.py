@@ -8,7 +8,6 @@ import pytest
 from some_columns import AGES, DECIMALS, NAMES
 
 from pyro_priors.checks import UserError
-from pyro_priors.tables.frames import csv_frame
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 
@@ -264,46 +263,3 @@ def test_the_bytes_of_a_file_are_kept(tmp_path, before, after):
     codes = schema.encode(frame)
     codes[:] = np.where(np.isnan(codes), codes[0], codes)
     assert schema.restore(frame, codes) == after
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "t.csv: expected a header and rows, got an empty file"),
-        ("\n\n", "t.csv: expected a header and rows, got an empty file"),
-        ("a,b\n", "t.csv: expected a header and rows, got a header alone"),
-        (
-            "1,2.5\n3,4\n",
-            r"line 1: expected a header, the names of the columns, got numbers \(1, 2.5; write a",
-        ),
-        ("a,b,a\n1,2,3\n", "t.csv line 1: expected each column once, got 'a' twice"),
-        ("a,b\n1,2\n1,2\n1,2,3\n", "t.csv line 4: expected 2 cells as in the header, got 3"),
-        ("a,b\n1,2\n\n\n1\n1,2\n", "t.csv line 5: expected 2 cells as in the header, got 1"),
-        ('a,b\n1,2\n1,"2\n1,2\n', "t.csv line 3: expected a row of a CSV file, got .*is a quote not closed"),
-        (b"a,b\n1,2\n1,\xff\n", "t.csv line 3: expected a CSV file in UTF-8, got other bytes"),
-        (b"a,b\n1,2\n1,\0\n", "t.csv line 3: expected text, got a zero byte"),
-        ("a,b\n1,2\n".encode("utf-16"), "t.csv: expected a CSV file in UTF-8, got UTF-16"),
-    ],
-)
-def test_what_is_no_csv_file_is_refused_at_its_line(tmp_path, text, message):
-    with pytest.raises(UserError, match=message):
-        Frame.of(csv(tmp_path, text, "t.csv"))
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(UserError, match=r"expected a CSV file at .*no.csv, got none"):
-        Frame.of(tmp_path / "no.csv")
-
-
-def test_a_file_that_outgrows_memory_is_refused_before_work(tmp_path, monkeypatch):
-    path = csv(tmp_path, TABLE)
-    monkeypatch.setattr(csv_frame, "_free_bytes", lambda: 16 * path.stat().st_size - 1)
-    monkeypatch.setattr(csv_frame, "read_bytes", lambda path: pytest.fail("was read"))
-    with pytest.raises(
-        UserError, match=r"table.csv: expected a file of at most .* of memory that are free, got 0.00 GB"
-    ):
-        Frame.of(path)
-
-
-def test_columns_without_a_name_are_named_by_their_place(tmp_path):
-    assert Frame.of(csv(tmp_path, ",a,\n1,2,3\n")).names == ("column 1", "a", "column 3")
