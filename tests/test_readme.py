@@ -63,16 +63,26 @@ def numbers(start):
 
 
 def test_what_it_says_in_short_is_in_the_results():
-    def test(path):
-        return json.loads((RESULTS / path).read_text())["test"]
-
     def mean(row, of):
         return statistics.mean(of(json.loads(path.read_text())) for path in RESULTS.glob(f"{row}-seed?.json"))
 
-    rows = [test(f"ttlp-mnist/{row}-missing0.7-seed0.json") for row in ("joint", "weighted")]
-    wanted = [summary["imputation"]["digit"]["accuracy"] for summary in rows]
-    wanted += [summary["conditions"]["mean_accuracy"] for summary in rows]
-    assert numbers("- with 70 %") == [f"{100 * share:.2f}" for share in wanted]
+    def answered(row):
+        imputed = mean(f"ttlp-mnist/{row}", lambda result: result["test"]["imputation"]["digit"]["accuracy"])
+        shown = mean(f"ttlp-mnist/{row}", lambda result: result["test"]["conditions"]["mean_accuracy"])
+        return [f"{100 * share:.1f}" for share in (imputed, shown)]
+
+    rows = ("vector-missing0", "vector-missing0.7", "joint-missing0", "joint-missing0.7")
+    assert numbers("- a joint law whose latents") == [number for row in rows for number in answered(row)]
+
+    def filled(cell, score):
+        return statistics.mean(json.loads(path.read_text())["scores"][score] for path in RESULTS.glob(f"tables/{cell}"))
+
+    wines = [filled(f"wine-published-30-?-{method}.json", "nrmse") for method in ("ours", "ridge", "neighbours")]
+    forest = filled("wine-published-30-1-missforest.json", "nrmse")
+    wrong = [filled(f"adult-published-30-{copy}.json", "error") for copy in ("?-ours", "1-mean-mode")]
+    inside = f"{100 * filled('wine-published-30-?-ours.json', 'coverage'):.1f}"
+    wanted = [*(f"{share:.3f}" for share in wines), inside, f"{forest:.3f}", *(f"{100 * share:.1f}" for share in wrong)]
+    assert numbers("- with 30 % of its cells hidden") == wanted
     share = mean("cp-vae-mnist/cp-10", lambda result: result["test"]["clusters"]["accuracy"])
     assert numbers("- nobody tells") == [f"{100 * share:.2f}"]
     share = mean("conditional-gan-mnist/pathwise", lambda result: result["conditions"]["mean_accuracy"])
@@ -82,5 +92,7 @@ def test_what_it_says_in_short_is_in_the_results():
         for kind in ("vae", "wgan-gp")
         for row in ("trip", "gmm", "trip-fixed", "normal")
     }
-    assert frechet["wgan-gp", "normal"] < frechet["wgan-gp", "trip"] < frechet["wgan-gp", "trip-fixed"]
+    assert frechet["wgan-gp", "trip"] < frechet["wgan-gp", "trip-fixed"]
+    starts = [mean(f"trip-mnist-equal-starts/wgan-gp-{row}", lambda r: r["frechet"]) for row in ("vector", "normal")]
+    assert numbers("- on MNIST a VAE's images") == [f"{distance:.1f}" for distance in starts]
     assert max(frechet["vae", "trip"], frechet["vae", "gmm"]) < frechet["vae", "normal"] - 15
