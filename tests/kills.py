@@ -20,6 +20,7 @@ import traceback
 from pathlib import Path
 
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+os.environ["JE_ARROW_MALLOC_CONF"] = "background_thread:false"  # pyarrow's, which scikit-learn imports where it is
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import torch  # noqa: E402
