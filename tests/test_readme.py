@@ -77,11 +77,11 @@ def test_what_it_says_in_short_is_in_the_results():
     def filled(cell, score):
         return statistics.mean(json.loads(path.read_text())["scores"][score] for path in RESULTS.glob(f"tables/{cell}"))
 
-    wines = [filled(f"wine-published-30-?-{method}.json", "nrmse") for method in ("ours", "ridge", "neighbours")]
-    forest = filled("wine-published-30-1-missforest.json", "nrmse")
-    wrong = [filled(f"adult-published-30-{copy}.json", "error") for copy in ("?-ours", "1-mean-mode")]
-    inside = f"{100 * filled('wine-published-30-?-ours.json', 'coverage'):.1f}"
-    wanted = [*(f"{share:.3f}" for share in wines), inside, f"{forest:.3f}", *(f"{100 * share:.1f}" for share in wrong)]
+    rows = ("ours", "missforest", "miceforest", "ridge")
+    wanted = [f"{filled(f'wine-published-30-?-{row}.json', 'nrmse'):.3f}" for row in rows]
+    wanted += [f"{100 * filled(f'wine-published-30-?-{row}.json', 'error'):.1f}" for row in rows[:2]]
+    wanted += [f"{100 * filled('wine-published-30-?-ours.json', 'coverage'):.1f}"]
+    wanted += [f"{100 * filled(f'adult-published-30-{copy}.json', 'error'):.1f}" for copy in ("?-ours", "1-ridge")]
     assert numbers("- with 30 % of its cells hidden") == wanted
     share = mean("cp-vae-mnist/cp-10", lambda result: result["test"]["clusters"]["accuracy"])
     assert numbers("- nobody tells") == [f"{100 * share:.2f}"]
