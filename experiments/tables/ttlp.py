@@ -177,7 +177,7 @@ TABLES = [
     table(
         "ttlp-faces",
         SAME + "of ten attributes of a folder of faces",
-        {"joint": NONE, "weighted": ALL, "classifier": NONE},
+        {"joint": NONE, "vector": NONE, "weighted": ALL, "weighted-vector": NONE, "classifier": NONE},
         100.0,
         FACES,
         FACES_VECTOR,

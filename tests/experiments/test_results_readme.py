@@ -71,6 +71,17 @@ def test_what_it_says_of_faces_is_in_the_results():
     assert said("[ttlp-faces.md]") == percents(*wanted)
 
 
+def test_what_it_says_of_vectors_on_faces_is_in_the_results():
+    def both(row):
+        run = numbers_of("ttlp-faces", row)
+        return statistics.mean(part["accuracy"] for part in run["imputation"].values()), run["conditions"][
+            "mean_accuracy"
+        ]
+
+    rows = ("vector", "joint", "weighted-vector", "weighted")
+    assert said("On faces one vector") == percents(*(share for row in rows for share in both(row)))
+
+
 def test_what_it_says_of_categories_is_in_the_results():
     def tests(row, table="cp-vae-mnist"):
         paths = sorted((RESULTS / table).glob(f"{row}-seed?.json"))
