@@ -1,6 +1,5 @@
 """Fitted estimators in files: what they are as JSON, their weights as safetensors. Nothing is pickled or executed."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-import pyro_priors
 from pyro_priors.tables.frames import templates
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.laws.law import TableLaw
 
-IMPUTER, WEIGHTS = "imputer.json", "model.safetensors"
-FORMAT = 1  # raised when a file of this version can no longer be read by the next
+IMPUTER = "imputer.json"
 
 
 def save(imputer: Any, path: str | os.PathLike) -> None:
@@ -23,13 +20,10 @@ def save(imputer: Any, path: str | os.PathLike) -> None:
     Raises:
         OSError: the system refuses the files.
     """
-    from pyro_priors.training.checkpoints import copies, write_weights
-    from pyro_priors.training.files import replace_file
+    from pyro_priors.training.checkpoints import copies
 
     names = getattr(imputer, "feature_names_in_", None)
     made = {
-        "format": FORMAT,
-        "version": pyro_priors.__version__,
         "parameters": _parameters(imputer),
         "names": None if names is None else list(names),
         "template": templates.to_json(imputer.template_),
@@ -38,10 +32,7 @@ def save(imputer: Any, path: str | os.PathLike) -> None:
         "laws": [law.to_json() for law in imputer.laws_],
     }
     tensors = copies(torch.nn.ModuleList(imputer.laws_).state_dict())
-    made["sha256"] = _checksum(made, tensors)
-    text = json.dumps(made, indent=1, allow_nan=False)
-    write_weights(tensors, Path(path) / WEIGHTS)
-    replace_file(Path(path) / IMPUTER, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    _saved().write(made, tensors, Path(path))
 
 
 def load(cls: type, path: str | os.PathLike) -> Any:
@@ -50,7 +41,7 @@ def load(cls: type, path: str | os.PathLike) -> Any:
     Raises:
         ValueError: no such folder or file, one that is damaged or of another version.
     """
-    made, tensors = _read(Path(path))
+    made, tensors = _saved().read(Path(path))
     parameters = made["parameters"]
     imputer = cls(**{**parameters, "also_missing": tuple(parameters["also_missing"])})
     imputer.schema_ = Schema.from_json(made["schema"])
@@ -77,34 +68,10 @@ def _parameters(imputer: Any) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """What `save` wrote, its checksum right."""
-    from pyro_priors.training.checkpoints import read_weights
+def _saved() -> Any:
+    from pyro_priors.training.described import Described  # of the extra "tables"
 
-    for name in (IMPUTER, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ValueError(f"path: expected a saved TableImputer, got {folder} (it has no file {name})")
-    try:
-        made = json.loads((folder / IMPUTER).read_text(encoding="utf-8"))
-        version, written = made["format"], made["sha256"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"path: {folder / IMPUTER} is damaged ({error!r}); save the estimator again") from error
-    if version != FORMAT:
-        raise ValueError(f"path: expected an estimator of format {FORMAT}, got format {version} in {folder}")
-    try:
-        tensors = read_weights(folder / WEIGHTS)
-    except ValueError as error:
-        raise ValueError(f"path: {folder / WEIGHTS} is damaged ({error}); save the estimator again") from error
-    if written != _checksum(made, tensors):
-        raise ValueError(
-            f"path: expected {IMPUTER} and {WEIGHTS} as they were saved together, got others in {folder} (the checksum "
-            "differs: one is damaged or was replaced); save the estimator again"
-        )
-    return made, tensors
-
-
-def _checksum(made: dict[str, Any], tensors: dict[str, torch.Tensor]) -> str:
-    from pyro_priors.training.checkpoints import checksum
-
-    text = json.dumps({key: value for key, value in made.items() if key != "sha256"}, sort_keys=True)
-    return checksum(text, tensors)
+    return Described(
+        *(IMPUTER, 1, "path", "a saved TableImputer", "an estimator", "the estimator"),
+        replaced="damaged or was replaced",
+    )

@@ -1,7 +1,6 @@
 """Programs in files: what they are made of as JSON, their weights as safetensors. Nothing is pickled or executed."""
 
 import dataclasses
-import json
 import math
 import os
 from collections.abc import Callable, Mapping
@@ -18,19 +17,14 @@ from pyro_priors.modules.plugins import prior_modules
 from pyro_priors.modules.prior import renewed
 from pyro_priors.programs.program import Program
 from pyro_priors.recorded import OfShape, arguments_of
-from pyro_priors.training.checkpoints import (
-    checksum,
-    copies,
-    differences,
-    load_into,
-    read_weights,
-    shapes,
-    write_weights,
-)
-from pyro_priors.training.files import replace_file
+from pyro_priors.training.checkpoints import copies, differences, load_into, shapes
+from pyro_priors.training.described import Described
 
-PROGRAM, WEIGHTS = "program.json", "model.safetensors"
-FORMAT = 1  # raised when a file of this version can no longer be read by the next
+PROGRAM = "program.json"
+SAVED = Described(
+    *(PROGRAM, 1, "folder", "a saved program", "a program", "the program"),
+    replaced="damaged, or was replaced by a training that went on",
+)
 ROOMS = ("networks", "programs", "modules")  # where classes are looked for, among the public names
 
 
@@ -55,12 +49,7 @@ def save(program: nn.Module, folder: str | os.PathLike) -> None:
     """
     described = _Describer(program).part(program, type(program).__name__)
     tensors = copies(program.state_dict())
-    made: dict[str, Any] = {"format": FORMAT, "version": pyro_priors.__version__, "training": program.training}
-    made["program"] = described
-    made["sha256"] = _checksum(made, tensors)
-    write_weights(tensors, Path(folder) / WEIGHTS)
-    text = json.dumps(made, indent=1, allow_nan=False)
-    replace_file(Path(folder) / PROGRAM, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"))
+    SAVED.write({"training": program.training, "program": described}, tensors, Path(folder))
 
 
 def load(folder: str | os.PathLike) -> Any:
@@ -73,7 +62,7 @@ def load(folder: str | os.PathLike) -> Any:
     Raises:
         ValueError: no such folder or file, one that is damaged or of another version, an unknown class.
     """
-    made, tensors = _read(Path(folder))
+    made, tensors = SAVED.read(Path(folder), lambda made: _check_classes(made["program"]))
     with torch.random.fork_rng(devices=[]):
         program = _Maker().part(made["program"])
     tensors = renewed(program, tensors)
@@ -82,36 +71,6 @@ def load(folder: str | os.PathLike) -> Any:
         raise ValueError(f"folder: {folder} holds the weights of another program ({differences(expected, got)})")
     load_into(program, tensors, assign=True)  # whatever their precision
     return program.train(made["training"])
-
-
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What `save` wrote, its classes known and its checksum right."""
-    for name in (PROGRAM, WEIGHTS):
-        if not (folder / name).is_file():
-            raise ValueError(f"folder: expected a saved program, got {folder} (it has no file {name})")
-    try:
-        made = json.loads((folder / PROGRAM).read_text(encoding="utf-8"))
-        version, written = made["format"], made["sha256"]
-        if version != FORMAT:
-            raise ValueError(f"folder: expected a program of format {FORMAT}, got format {version} in {folder}")
-        _check_classes(made["program"])
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"folder: {folder / PROGRAM} is damaged ({error!r}); save the program again") from error
-    try:
-        tensors = read_weights(folder / WEIGHTS)
-    except ValueError as error:
-        raise ValueError(f"folder: {folder / WEIGHTS} is damaged ({error}); save the program again") from error
-    if written != _checksum(made, tensors):
-        raise ValueError(
-            f"folder: expected {PROGRAM} and {WEIGHTS} as they were saved together, got others in {folder} (the "
-            "checksum differs: one is damaged, or was replaced by a training that went on); save the program again"
-        )
-    return made, tensors
-
-
-def _checksum(made: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
-    text = json.dumps({key: value for key, value in made.items() if key != "sha256"}, sort_keys=True)
-    return checksum(text, tensors)
 
 
 class _Describer:

@@ -13,7 +13,8 @@ from pyro_priors.tables import TableImputer
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import from_json, template, to_json
-from pyro_priors.tables.saving import IMPUTER, WEIGHTS
+from pyro_priors.tables.saving import IMPUTER
+from pyro_priors.training.described import WEIGHTS
 
 
 def table(rows=60, seed=0):

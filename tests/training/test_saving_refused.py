@@ -9,6 +9,7 @@ from torch import nn
 import pyro_priors as pp
 from pyro_priors import networks, programs
 from pyro_priors.training import load, save, save_weights, saving
+from pyro_priors.training.described import WEIGHTS
 
 SHAPE, D = (1, 4, 4), 3
 
@@ -87,12 +88,12 @@ def test_changed_arguments_or_weights_are_noticed(saved):
         load(saved)
     program = vae(pp.TRIP(D, 4, 2))
     save(program, saved)
-    save_weights(vae(pp.TRIP(D, 4, 2)), saved / saving.WEIGHTS)
+    save_weights(vae(pp.TRIP(D, 4, 2)), saved / WEIGHTS)
     with pytest.raises(ValueError, match="replaced by a training that went on"):
         load(saved)
 
 
-@pytest.mark.parametrize("name", [saving.PROGRAM, saving.WEIGHTS])
+@pytest.mark.parametrize("name", [saving.PROGRAM, WEIGHTS])
 @pytest.mark.parametrize("length", [0, 100])
 def test_damaged_files(saved, name, length):
     path = saved / name

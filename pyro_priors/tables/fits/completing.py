@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.modules.ttlp import TTLP
-from pyro_priors.ops.gaussians import inverse_factors
+from pyro_priors.ops.gaussians import eye_like, gap_patterns, inverse_factors
 
 CHUNK = 4000  # rows at a time
 ROUGHLY, TURNS = 5000, 8  # rows of which a Gaussian is made to complete all, and how often
@@ -28,7 +28,8 @@ def completed(prior: TTLP, rows: Tensor, width: int) -> Tensor:
     if not len(gaps):
         return result
     law = prior()
-    together = gaps[patterns_of(missing[gaps]).argsort(stable=True)]  # each pattern has its price, once a chunk
+    # Each pattern has its price, once a chunk; flipped, they come in the order of their first columns.
+    together = gaps[gap_patterns(missing[gaps].flip(-1))[1].argsort(stable=True)]
     for part in together.split(CHUNK):
         result[part, :width] = law.impute(rows[part])[:, :width]
     return result
@@ -51,7 +52,7 @@ def roughly_completed(rows: Tensor, vectors: Sequence[Sequence[int]]) -> Tensor:
         for _ in range(TURNS):
             drawn = _gaussian(loc, covariance, some)
             loc, moved = drawn.mean(0), drawn - drawn.mean(0)
-            covariance = moved.mT @ moved / len(moved) + RIDGE * torch.eye(len(places), dtype=moved.dtype)
+            covariance = moved.mT @ moved / len(moved) + RIDGE * eye_like(covariance)
         result[:, places] = torch.cat([_gaussian(loc, covariance, part) for part in value.split(CHUNK)]).to(rows)
     return result
 
@@ -61,16 +62,9 @@ def _gaussian(loc: Tensor, covariance: Tensor, value: Tensor) -> Tensor:
     return law.draw(torch.zeros(len(value), dtype=torch.long), value)
 
 
-def patterns_of(missing: Tensor) -> Tensor:
-    """Which pattern of gaps each row has, numbered: ``(n, k) -> (n,)``"""
-    if not missing.shape[1]:
-        return torch.zeros(len(missing), dtype=torch.long)
-    return missing.unique(dim=0, return_inverse=True)[1]
-
-
 def many_patterns(missing: Tensor) -> bool:
     """Whether many rows have a pattern of gaps of their own."""
-    return len(missing) > 0 and int(patterns_of(missing).max()) + 1 > MANY * len(missing)
+    return len(gap_patterns(missing)[0]) > MANY * len(missing)
 
 
 @torch.no_grad()
