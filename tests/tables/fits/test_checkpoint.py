@@ -1,5 +1,11 @@
 """Fits that are interrupted go on from their checkpoint and end, to the bit, as if nothing had happened."""
 
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +15,17 @@ from pyro_priors.tables.fits import candidates, checkpoint
 from pyro_priors.training import CHECKPOINT, checkpoints, locks
 
 SAVE = checkpoints.save_checkpoint
+TESTS = Path(__file__).parents[2]
+KILLS_AT = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+KILLS = """
+import random, sys
+from pathlib import Path
+import kills
+kills.torch.set_num_threads(1)
+trial = kills.Trial(kills.Table(), Path(sys.argv[1]) / "table", random.Random(0))
+trial.kill(8)
+print(trial)
+"""
 
 
 class Stopped(Exception):
@@ -57,9 +74,10 @@ def stopped(monkeypatch):
             if not left[0]:
                 raise Stopped
 
-        with monkeypatch.context() as patch, pytest.raises(Stopped):
+        with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "save_checkpoint", save)
-            fit(*given, **settings)
+            with pytest.raises(Stopped):
+                fit(*given, **settings)
 
     return run
 
@@ -110,42 +128,38 @@ def test_what_differs_is_said_before_any_work(tmp_path, stopped, monkeypatch):
         with pytest.raises(ValueError, match=f"checkpoint: .* is that of another fit .*{named}"):
             fit(tmp_path, **{"random_state": None, **changed})
     (tmp_path / CHECKPOINT).write_bytes(b"no such thing")
-    with pytest.raises(ValueError, match="checkpoint: .*damaged.*; remove .* to begin anew"):
+    with pytest.raises(ValueError, match=r"checkpoint: .*damaged.*; remove .* to begin anew"):
         fit(tmp_path, random_state=None)
 
 
 def test_any_seed_goes_on_with_the_one_that_was_drawn(tmp_path, stopped):
-    stopped(2, tmp_path, random_state=None)
+    stopped(2, tmp_path, random_state=None, max_steps=8)
     seed = checkpoints.load_checkpoint(tmp_path)["made_of"]["seed"]
-    assert fit(tmp_path, random_state=None).records_[0]["seed"] == seed
+    assert fit(tmp_path, random_state=None, max_steps=8).records_[0]["seed"] == seed
 
 
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, stopped, whole):
+    (tmp_path / "other").write_text("stays")
     stopped(5, tmp_path)
     path = tmp_path / CHECKPOINT
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.warns(UserWarning, match="going on from the one before it"):
         assert same(fit(tmp_path), whole)
-
-
-def test_a_folder_belongs_to_a_fit_at_a_time(tmp_path, whole):
-    (tmp_path / "other").write_text("stays")
-    with locks.held(tmp_path):
-        stopped_by = []
-
-        def another():
-            try:
-                fit(tmp_path)
-            except ValueError as error:
-                stopped_by.append(str(error))
-
-        import threading
-
-        thread = threading.Thread(target=another)
-        thread.start()
-        thread.join()
-    assert "under way" in stopped_by[0]
-    assert same(fit(tmp_path), whole)
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_folder_belongs_to_a_fit_at_a_time(tmp_path):
+    with ThreadPoolExecutor(1) as thread, locks.held(tmp_path):
+        error = thread.submit(fit, tmp_path).exception()
+    assert f"expected a folder that no other training writes to, got {tmp_path}" in str(error)
+    (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="checkpoint: expected a folder to write to, got"):
-        fit(tmp_path / "other" / "state")
+        fit(tmp_path / "file" / "state")
+
+
+@pytest.mark.slow
+def test_fits_that_are_killed(tmp_path):
+    """In a process of its own, which forks: see tests/kills.py."""
+    done = subprocess.run([sys.executable, "-c", KILLS, str(tmp_path)], capture_output=True, text=True, env=KILLS_AT)
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert " 8 kills, " in done.stdout
