@@ -32,7 +32,7 @@ from tqdm import tqdm  # noqa: E402
 from experiments.__main__ import main  # noqa: E402
 from models.shared import runs  # noqa: E402
 from pyro_priors.tables import TableImputer  # noqa: E402
-from pyro_priors.tables.fits import checkpoint  # noqa: E402
+from pyro_priors.tables.fits import candidates, checkpoint  # noqa: E402
 from pyro_priors.training import CHECKPOINT, load_state  # noqa: E402
 
 EPOCHS = 4
@@ -102,7 +102,7 @@ class Table:
         return "fit of a table"
 
     def live(self, root):
-        checkpoint.EVERY, checkpoint.SHARE = 0.0, math.inf
+        checkpoint.EVERY, checkpoint.SHARE, candidates.SIZES = 0.0, math.inf, ((4, 0, math.inf),)
         table = load_iris().data
         imputer = TableImputer(max_steps=30, ensemble=2, random_state=0, checkpoint=root / "state")
         imputer.fit(table, sample_weight=1 + table[:, 0]).save(root / "law")

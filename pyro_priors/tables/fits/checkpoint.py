@@ -86,12 +86,11 @@ def opened(
     if folder is None:
         yield Checkpoint(None, made_of)
         return
-    folder = Path(folder)
     from pyro_priors.training import locks
     from pyro_priors.training.checkpoints import remove_checkpoints
     from pyro_priors.training.files import remove_unfinished
 
-    saved, first = None, processes.rank() == 0
+    folder, saved, first = Path(folder), None, processes.rank() == 0
     with ExitStack() as stack:
         with processes.together():
             if first:
