@@ -2,8 +2,8 @@
 
 References:
     Nazabal, Olmos, Ghahramani, Valera 2020, Handling incomplete heterogeneous data using VAEs, section 4.1 (errors);
-    Gneiting, Raftery 2007, Strictly proper scoring rules, section 4.2 (CRPS); Rubin 1987 (intervals of a few draws); Czado,
-    Gneiting, Held 2009, Predictive model assessment for count data, section 2.1 (ties in coverage).
+    Gneiting, Raftery 2007, Strictly proper scoring rules, section 4.2 (CRPS); Rubin 1987 (intervals of a few draws);
+    Czado, Gneiting, Held 2009, Predictive model assessment for count data, section 2.1 (ties in coverage).
 """
 
 import numpy as np
