@@ -19,7 +19,7 @@ from pyro_priors.modules.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.modules.refining import refined
-from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
+from pyro_priors.modules.rescaling import rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
@@ -192,7 +192,7 @@ class ChainPrior(Prior):
         for v, leaf in zip(variables.vectors, self.vectors, strict=True):
             columns = list(variables.columns_of[v])
             if columns[0] < len(shift):
-                rescale_gaussians(leaf, shift[columns], scale[columns])
+                leaf.rescale(shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)

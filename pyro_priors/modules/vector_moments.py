@@ -35,13 +35,12 @@ class VectorGradients(NamedTuple):
     def of_parameters(cls, leaf: Any, gradients: Mapping[str, Tensor]) -> "VectorGradients":
         """From those with respect to the parameters of a `VectorLeaf`, whose covariances are full or diagonal."""
         gaussians = leaf()
-        by_log_scale = wide(gradients["log_scale"])
+        by_scale = wide(gradients["log_scale"]) / wide(full_precision(leaf.log_scale)).exp()
         if leaf.coupling is None:
-            factor = torch.diag_embed(wide(gaussians.scale).reciprocal())
-            return cls(factor, gradients["loc"], torch.diag_embed(-by_log_scale * wide(gaussians.scale)))
+            scale = wide(gaussians.scale)
+            return cls(torch.diag_embed(1 / scale), gradients["loc"], torch.diag_embed(-by_scale * scale.square()))
         factor = wide(gaussians.factor)
         scale = factor.diagonal(dim1=-2, dim2=-1).reciprocal()
-        by_scale = by_log_scale / wide(full_precision(leaf.log_scale)).exp()
         by_coupling = gradients.get("coupling", leaf.coupling)  # of one number there is none
         below = -scale.unsqueeze(-1) * lower(wide(by_coupling), scale.shape[-1])
         along = -scale * by_scale - (below * factor).sum(-1)
