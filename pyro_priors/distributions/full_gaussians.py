@@ -17,7 +17,7 @@ from pyro_priors.ops.gaussians import (
     observed_factors,
 )
 
-FEW = 8  # one number of so many, or two, may be missing for a factor without them to cost less than that of the rest
+FEW = 8  # where less than one number of so many is missing, or two in all, these are rather taken away
 
 
 class FullGaussians(Gaussians):
@@ -26,7 +26,7 @@ class FullGaussians(Gaussians):
     .. math:: N(x \mid \mathtt{loc}[s], \Sigma_s), \qquad \Sigma_s^{-1} = L_s^T L_s
 
     L lower triangular: row i gives x_i from those before it. Cost: O(N n^2) a row, one product of matrices; a pattern
-    of gaps costs O(N n^3) once.
+    of gaps costs O(N n^3) once, O(N n^2) where one or two numbers are missing, or an eighth of them.
 
     Args:
         loc: ``(N, n)``.
@@ -47,7 +47,7 @@ class FullGaussians(Gaussians):
         return log_normal_factors(rows, self.loc, self.factor)
 
     def _densities_of(self, observed: Sequence[list[int]]) -> Densities:
-        least = self.size - max(2, self.size // FEW)  # numbers that are there, or more: others are rather taken away
+        least = self.size - max(2, self.size // FEW)  # numbers that are there where it pays to take the others away
         covariance = self._covariance() if any(0 < len(places) < least for places in observed) else None
 
         def densities(rows: Sequence[Tensor], places: Sequence[list[int]]) -> list[Tensor]:
