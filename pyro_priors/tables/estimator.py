@@ -34,6 +34,7 @@ class TableEstimator(BaseEstimator):
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         progress: bool = False,
+        checkpoint: str | os.PathLike | None = None,
     ):
         self.kinds = kinds
         self.also_missing = also_missing
@@ -43,6 +44,7 @@ class TableEstimator(BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.progress = progress
+        self.checkpoint = checkpoint
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find what the columns are and learn their joint law.
@@ -100,6 +102,10 @@ class TableEstimator(BaseEstimator):
             raise ValueError(f"also_missing: expected a list of spellings, got {self.also_missing!r}")
         if self.kinds is not None and not isinstance(self.kinds, Mapping):
             raise ValueError(f"kinds: expected a mapping from names of columns to kinds, got {self.kinds!r}")
+        if self.checkpoint is not None:
+            from pyro_priors.training.files import check_folder
+
+            check_folder("checkpoint", self.checkpoint)
 
     def _learn(
         self, schema: Schema, codes: np.ndarray, sample_weight: ArrayLike | None, start: list[TableLaw] | None = None
@@ -114,6 +120,8 @@ class TableEstimator(BaseEstimator):
             seed=seed_of(self.random_state),
             progress=self.progress,
             start=start,
+            checkpoint=self.checkpoint,
+            any_seed=self.random_state is None,
         )
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from pyro_priors.tables.fits.descent import Training
 from pyro_priors.tables.fits.leaf_forms import choose_leaves
 from pyro_priors.tables.laws.groups import number_groups
 from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.leaves.leaves import leaf_from_json
 
 SIZES = (  # see `Candidates.sizes`
     (1, 0, 300),
@@ -36,15 +38,30 @@ class Candidates:
         fields: what the columns are.
         weight: of the rows.
         before: the law to go on from, the only candidate then.
+        state: of others of the same rows, as `state_dict` has it: nothing is chosen anew.
     """
 
-    def __init__(self, codes: Tensor, fields: Sequence[Field], weight: Tensor | None, before: TableLaw | None):
+    def __init__(
+        self,
+        codes: Tensor,
+        fields: Sequence[Field],
+        weight: Tensor | None,
+        before: TableLaw | None,
+        state: dict[str, Any] | None = None,
+    ):
         self.codes, self.weight, self.before = codes, weight, before
-        if before is None:
+        if before is not None:
+            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+        elif state is not None:
+            self.leaves = [leaf_from_json(leaf) for leaf in state["leaves"]]
+            self.groups, self.forms = state["groups"], state["forms"]
+        else:
             self.leaves, self.forms = choose_leaves(codes, fields, weight)
             self.groups = number_groups(self.leaves, codes)
-        else:
-            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was chosen."""
+        return {"leaves": [leaf.to_json() for leaf in self.leaves], "groups": self.groups, "forms": self.forms}
 
     @property
     def numbers(self) -> list[int]:
@@ -59,13 +76,18 @@ class Candidates:
 
     def begun(self, rank: int, index: Tensor) -> Training:
         """A training of a law of that rank on some of the rows that has been started."""
+        training = self.blank(rank, index)
+        if self.before is not None:
+            training.go_on()
+        else:
+            training.start()
+        return training
+
+    def blank(self, rank: int, index: Tensor) -> Training:
+        """One that has not been started."""
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
         rate = FAST if len(codes) >= RICH else SLOW
         if self.before is not None:
-            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
-            training.go_on()
-            return training
+            return Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
         law = TableLaw(self.leaves, self.groups, rank, local=1 if rank < ALONE else None)
-        training = Training(law, codes, weight, rate, PSEUDO)
-        training.start()
-        return training
+        return Training(law, codes, weight, rate, PSEUDO)
