@@ -13,12 +13,12 @@ from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence, order_names
+from pyro_priors.modules.em.refining import refined
 from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
 from pyro_priors.modules.latents import component_scale
-from pyro_priors.modules.orders import Order, first_order
+from pyro_priors.modules.ordering.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
-from pyro_priors.modules.refining import refined
 from pyro_priors.modules.rescaling import rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision

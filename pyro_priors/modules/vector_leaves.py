@@ -14,7 +14,7 @@ from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 from pyro_priors.modules.factors import factor_of, log_scale_of, packed_size, parameters_of, scale_of
 from pyro_priors.modules.ownership import own
 from pyro_priors.modules.rescaling import rescale_gaussians
-from pyro_priors.modules.vector_mixture import VectorRows
+from pyro_priors.modules.starting.vector_mixture import VectorRows
 
 LOADING = 0.1  # standard deviation of the loadings of a low-rank covariance at the start
 

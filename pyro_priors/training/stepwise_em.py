@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE
-from pyro_priors.modules.expected_counts import Counts, expected_counts
-from pyro_priors.modules.factor_moments import FactorGradients
+from pyro_priors.modules.em.expected_counts import Counts, expected_counts
+from pyro_priors.modules.em.factor_moments import FactorGradients
+from pyro_priors.modules.em.maximising import Origins, maximise
+from pyro_priors.modules.em.vector_moments import VectorGradients
 from pyro_priors.modules.forms import FactoredForm
-from pyro_priors.modules.maximising import Origins, maximise
-from pyro_priors.modules.vector_moments import VectorGradients
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, SHRINKAGE
 
 
 class StepwiseEM(torch.optim.Optimizer):

@@ -9,12 +9,12 @@ from torch import Tensor
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE
-from pyro_priors.modules.expected_counts import Counts, expected_counts
-from pyro_priors.modules.factor_moments import FactorGradients
-from pyro_priors.modules.maximising import Origins, maximise
-from pyro_priors.modules.vector_mixture import VectorRows, affordable
-from pyro_priors.modules.vector_moments import VectorGradients
+from pyro_priors.modules.em.expected_counts import Counts, expected_counts
+from pyro_priors.modules.em.factor_moments import FactorGradients
+from pyro_priors.modules.em.maximising import Origins, maximise
+from pyro_priors.modules.em.vector_moments import VectorGradients
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, SHRINKAGE
+from pyro_priors.modules.starting.vector_mixture import VectorRows, affordable
 from pyro_priors.ops import full_precision
 
 ITERATIONS = 2  # at most: more of them overfit

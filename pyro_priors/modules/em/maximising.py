@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.modules.expected_counts import Counts, component_mass, visits
-from pyro_priors.modules.vector_moments import Rows, apart, set_likely
+from pyro_priors.modules.em.expected_counts import Counts, component_mass, visits
+from pyro_priors.modules.em.vector_moments import Rows, apart, set_likely
 from pyro_priors.ops import wide
 
 TINY = 1e-30

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import pyro_priors as pp
-from pyro_priors.modules.factor_moments import FactorGradients
+from pyro_priors.modules.em.factor_moments import FactorGradients
 from pyro_priors.training import StepwiseEM, fit_prior
 
 NAN = float("nan")

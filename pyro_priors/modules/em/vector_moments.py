@@ -17,9 +17,9 @@ from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, factored
-from pyro_priors.modules.factor_moments import factor_regression, factor_shapes
+from pyro_priors.modules.em.factor_moments import factor_regression, factor_shapes
 from pyro_priors.modules.factors import lower
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, factored
 from pyro_priors.ops import full_precision, wide
 from pyro_priors.ops.gaussians import eye_like, inverse_factors, inverse_lower
 

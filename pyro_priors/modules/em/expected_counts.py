@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.modules.factor_moments import FactorGradients
-from pyro_priors.modules.vector_moments import VectorGradients, joined
+from pyro_priors.modules.em.factor_moments import FactorGradients
+from pyro_priors.modules.em.vector_moments import VectorGradients, joined
 from pyro_priors.ops import full_precision, wide
 
 
