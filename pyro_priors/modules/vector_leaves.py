@@ -11,10 +11,10 @@ from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector, states_of
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
+from pyro_priors.modules.factors import factor_of, log_scale_of, packed_size, parameters_of, scale_of
 from pyro_priors.modules.ownership import own
-from pyro_priors.modules.vector_mixture import VectorRows
-from pyro_priors.ops import full_precision
+from pyro_priors.modules.rescaling import rescale_gaussians
+from pyro_priors.modules.starting.vector_mixture import VectorRows
 
 LOADING = 0.1  # standard deviation of the loadings of a low-rank covariance at the start
 
@@ -24,7 +24,8 @@ class VectorLeaf(nn.Module):
 
     ``loc (N, n)``, ``log_scale (N, n)``: of each number (diagonal), of each given those before it (full), or of what
     the factors leave (low-rank); ``coupling (N, n (n - 1) / 2)`` (full, see `factor_of`), ``loadings (N, n, q)``
-    (low-rank).
+    (low-rank). The scales are ``exp(log_scale) + 1e-4``, so that no density is unbounded where a number is constant:
+    see `scale_of`.
 
     Args:
         kind: the variable.
@@ -50,7 +51,7 @@ class VectorLeaf(nn.Module):
     def forward(self) -> Gaussians:
         if self.coupling is not None:
             return FullGaussians(self.loc, factor_of(self.log_scale, self.coupling))
-        scale = full_precision(self.log_scale).exp()
+        scale = scale_of(self.log_scale)
         if self.loadings is not None:
             return LowRankGaussians(self.loc, self.loadings, scale)
         return DiagonalGaussians(self.loc, scale)
@@ -66,10 +67,20 @@ class VectorLeaf(nn.Module):
             self.coupling.copy_(coupling)
             return
         assert isinstance(gaussians, DiagonalGaussians | LowRankGaussians)
-        self.log_scale.copy_(gaussians.scale.log())
+        self.log_scale.copy_(log_scale_of(gaussians.scale))
         if self.loadings is not None:
             assert isinstance(gaussians, LowRankGaussians)
             self.loadings.copy_(gaussians.loadings)
+
+    @torch.no_grad()
+    def rescale(self, shift: Tensor, scale: Tensor) -> None:
+        """Make the Gaussians of x those of (x - shift) / scale, of ``(n,)`` each."""
+        spread = scale_of(self.log_scale) / scale
+        rescale_gaussians(self, shift, scale)
+        if self.coupling is None:
+            self.log_scale.copy_(log_scale_of(spread))
+        if self.loadings is not None:
+            self.loadings.div_(scale.unsqueeze(-1).to(self.loadings))
 
     def narrowness(self, variance: Tensor) -> Tensor:
         """Log density, up to a constant, of a row at each mean that has the variance ``(n,)`` there, summed."""
