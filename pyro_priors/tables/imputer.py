@@ -16,7 +16,7 @@ from pyro_priors.tables.describing import Description, describe
 from pyro_priors.tables.estimator import TableEstimator, seed_of
 from pyro_priors.tables.evidence import add_given, read_given
 from pyro_priors.tables.frames.templates import numbers_like
-from pyro_priors.tables.inputs import next_frame
+from pyro_priors.tables.inputs import as_set, next_frame
 from pyro_priors.tables.nothing import NoAnswers
 
 
@@ -98,7 +98,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         """
         check_is_fitted(self)
         frame = next_frame(self, X)
-        return self.schema_.restore(frame, self._answers().fill(self.schema_.encode(frame)))
+        return as_set(self, self.schema_.restore(frame, self._answers().fill(self.schema_.encode(frame))))
 
     def sample(
         self,
