@@ -18,6 +18,9 @@ from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
 from pyro_priors.tables.inputs import first_frame, next_frame
 from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
+from pyro_priors.tables.pieces.reading import Drawn, read
+from pyro_priors.tables.pieces.survey import survey
 
 
 class TableEstimator(BaseEstimator):
@@ -47,10 +50,17 @@ class TableEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find what the columns are and learn their joint law.
 
+        What outgrows memory (a folder of CSV or Parquet files, a Parquet file, a `pyarrow.dataset.Dataset`, a CSV file
+        larger than what is free) is read twice, in pieces. All its cells are read, and what a column is holds for all
+        of them; but the law is learned from rows drawn evenly without replacement, 768,000 of up to 20 columns, fewer
+        of more, all where there are no more: as many as the steps of the longest fit look at. Rows join them that hold
+        a column's least or greatest number, or a category that no drawn row has. The record says how many were drawn.
+
         Args:
             X: a table, NaN or an empty cell where something is missing.
             y: not used.
-            sample_weight: a weight of at least 0 for every row; 2 is as good as the row twice.
+            sample_weight: a weight of at least 0 for every row; 2 is as good as the row twice. Not of a table in
+                pieces.
 
         Raises:
             ValueError: a table that cannot be read, without rows or columns, a setting out of range.
@@ -58,6 +68,8 @@ class TableEstimator(BaseEstimator):
         self._check_settings()
         if self.warm_start and hasattr(self, "laws_"):
             return self.partial_fit(X, y, sample_weight)
+        if in_pieces(X):
+            return self._fit_pieces(X, sample_weight)
         frame = first_frame(self, X)
         schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
         self._learn(schema, schema.encode(frame), sample_weight)
@@ -72,9 +84,37 @@ class TableEstimator(BaseEstimator):
         self._check_settings()
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
+        if in_pieces(X):
+            drawn = read(self._pieces(X, sample_weight), self.schema_, seed_of(self.random_state))
+            self._learn(self.schema_, drawn.codes, None, self.laws_)
+            self._note(drawn)
+            return self
         codes = self.schema_.encode(next_frame(self, X))
         self._learn(self.schema_, codes, sample_weight, self.laws_)
         return self
+
+    def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None) -> Self:
+        pieces, kinds = self._pieces(X, sample_weight), self.kinds or {}
+        seed = seed_of(self.random_state)
+        looked = survey(pieces, kinds, tuple(self.also_missing), seed)
+        drawn = read(pieces, looked.schema, seed, kinds, looked)
+        self._learn(drawn.schema, drawn.codes, None)
+        self._note(drawn)
+        self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
+        self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
+        return self
+
+    def _pieces(self, X: Any, sample_weight: ArrayLike | None) -> Pieces:
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight: expected none for a table in pieces, whose rows are drawn evenly, got some"
+            )
+        return Pieces.of(X)
+
+    def _note(self, drawn: Drawn) -> None:
+        """In the records, of what table the rows are."""
+        for record in self.records_:
+            record["table"] = {"rows": drawn.rows, "drawn": len(drawn.codes)}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted estimator to a folder, JSON and safetensors, for `load`."""
