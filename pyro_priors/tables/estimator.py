@@ -1,6 +1,7 @@
 """How an estimator of tables is set up, fitted, written and read."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, Self
@@ -85,9 +86,11 @@ class TableEstimator(BaseEstimator):
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
         if in_pieces(X):
+            began = time.perf_counter()
             drawn = read(self._pieces(X, sample_weight), self.schema_, seed_of(self.random_state))
+            seconds = {"read": time.perf_counter() - began}
             self._learn(self.schema_, drawn.codes, None, self.laws_)
-            self._note(drawn)
+            self._note(drawn, seconds)
             return self
         codes = self.schema_.encode(next_frame(self, X))
         self._learn(self.schema_, codes, sample_weight, self.laws_)
@@ -95,26 +98,26 @@ class TableEstimator(BaseEstimator):
 
     def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None) -> Self:
         pieces, kinds = self._pieces(X, sample_weight), self.kinds or {}
-        seed = seed_of(self.random_state)
+        seed, times = seed_of(self.random_state), [time.perf_counter()]
         looked = survey(pieces, kinds, tuple(self.also_missing), seed)
+        times += [time.perf_counter()]
         drawn = read(pieces, looked.schema, seed, kinds, looked)
+        times += [time.perf_counter()]
         self._learn(drawn.schema, drawn.codes, None)
-        self._note(drawn)
+        self._note(drawn, {"survey": times[1] - times[0], "read": times[2] - times[1]})
         self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
         self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
         return self
 
     def _pieces(self, X: Any, sample_weight: ArrayLike | None) -> Pieces:
         if sample_weight is not None:
-            raise ValueError(
-                "sample_weight: expected none for a table in pieces, whose rows are drawn evenly, got some"
-            )
+            raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
         return Pieces.of(X)
 
-    def _note(self, drawn: Drawn) -> None:
-        """In the records, of what table the rows are."""
+    def _note(self, drawn: Drawn, seconds: Mapping[str, float]) -> None:
+        """In the records, of what table the rows are, and what its passes took."""
         for record in self.records_:
-            record["table"] = {"rows": drawn.rows, "drawn": len(drawn.codes)}
+            record["table"] = {"rows": drawn.rows, "drawn": len(drawn.codes), "seconds": dict(seconds)}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted estimator to a folder, JSON and safetensors, for `load`."""

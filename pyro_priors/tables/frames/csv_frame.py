@@ -82,7 +82,7 @@ def check_room(path: Path):
     if free is not None and not fits_memory(path):
         raise UserError(
             f"{path.name}: expected a file of at most {free / TIMES / 1e9:.2f} GB, which takes the {free / 1e9:.1f} GB "
-            f"of memory that are free, got {size / 1e9:.2f} GB (fit and fill it in pieces: `impute` does, in Python fit and fill_files)"
+            f"of memory that are free, got {size / 1e9:.2f} GB (in pieces: `impute`, in Python fit and fill_files)"
         )
 
 

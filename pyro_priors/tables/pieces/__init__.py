@@ -1,1 +1,1 @@
-"""Tables that outgrow memory: files that are read in pieces, rows drawn from all of them, gaps filled piece by piece."""
+"""Tables that outgrow memory: files read in pieces, rows drawn from all of them, gaps filled piece by piece."""

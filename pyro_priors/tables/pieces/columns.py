@@ -79,7 +79,8 @@ class Different:
         if len(every) > MOST:
             self.first = None
             return
-        cells = every.tolist() if column.numeric else [column.texts[place] for place in every.tolist()]
+        distinct: list[int] = every.tolist()
+        cells = distinct if column.numeric else [column.texts[place] for place in distinct]
         rows = known[places].tolist()
         self.merge({cell: (int(ids[row]), int(lines[row])) for cell, row in zip(cells, rows, strict=True)})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pyro_priors.checks import UserError
 from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.pieces.arrow_source import FragmentSource
 from pyro_priors.tables.pieces.pieces import PARQUET, ROWS, Pieces
 from pyro_priors.tables.pieces.together import together
 from pyro_priors.training.files import check_folder, check_output
@@ -35,7 +36,7 @@ def targets(pieces: Pieces, out: str | os.PathLike, argument: str = "out") -> li
         if (out.suffix.lower() in PARQUET) != (path.suffix.lower() in PARQUET):
             raise UserError(f"{argument}: expected a file of the kind of {path.name}, got {out.absolute()}")
         files = [out]
-    inputs = [source.path for source in pieces.sources if not hasattr(source, "fragment")]
+    inputs = [source.path for source in pieces.sources if not isinstance(source, FragmentSource)]
     for file in files:
         check_output(argument, file, inputs)
     return files

@@ -15,7 +15,6 @@ from pyro_priors.tables.pieces.columns import MOST, Different, join, take, widen
 from pyro_priors.tables.pieces.keys import Draw, ids_of, keys_of, place_and_row
 from pyro_priors.tables.pieces.pieces import Pieces
 from pyro_priors.tables.pieces.together import together
-from pyro_priors.tables.pieces.together import together
 
 ROWS = 100_000  # that a schema is found on, besides every different cell of columns that have few of them
 LINE = "line"
@@ -82,7 +81,7 @@ def _schema(pieces, frame, at, different, kinds, also_missing) -> Schema:
             more, where = widened(column, first)
         wide.append((_frame(pieces, [more], [*at, *where]), more))
     schema = Schema.of_columns(wide, kinds, also_missing)
-    for field, (where, column) in zip(schema.fields, wide, strict=True):
+    for field in schema.fields:
         if not field.aside and field.categories is not None and different[field.name].first is None:
             raise UserError(
                 f"{pieces.where}: column {field.name}: expected at most {MOST:,} categories, got more, such as "
