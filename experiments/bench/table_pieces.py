@@ -34,12 +34,13 @@ class BenchTablePiecesConfig:
     columns: int = 20  # Of it.
     memory_rows: int = 100_000  # Of the table in memory.
     memory_columns: int = 30  # Of it.
+    filled_rows: int = 1_000_000  # Rows of the table in pieces that are filled: whole files, one at least.
     max_steps: int = 600  # Of each fit.
     threads: int = 2  # CPU threads.
     results: Path = pages.FOLDER  # RESULTS/bench-table-pieces.json and .md.
 
     def __post_init__(self):
-        check_counts(self, "rows", "columns", "memory_rows", "memory_columns", "max_steps", "threads")
+        check_counts(self, "rows", "columns", "memory_rows", "memory_columns", "filled_rows", "max_steps", "threads")
 
 
 def main(config: BenchTablePiecesConfig):
@@ -87,14 +88,16 @@ def _measured(config, name, folder, rows, columns):
         generated(0, rows, columns).to_csv(path, index=False)
         size = path.stat().st_size
     environment = {**os.environ, "OMP_NUM_THREADS": str(config.threads)}
-    words = [sys.executable, "-m", "experiments.bench.table_pieces", str(path), str(config.max_steps)]
+    files = str(max(1, config.filled_rows // PART))
+    words = [sys.executable, "-m", "experiments.bench.table_pieces", str(path), str(config.max_steps), files]
     root = Path(__file__).parent.parent.parent
     said = subprocess.run(words, cwd=root, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
-    return {"rows": rows, "columns": columns, "bytes": size, **json.loads(said.splitlines()[-1])}
+    filled = min(rows, PART * int(files)) if path.is_dir() else rows
+    return {"rows": rows, "columns": columns, "filled_rows": filled, "bytes": size, **json.loads(said.splitlines()[-1])}
 
 
-def work(path, max_steps):
-    """Fit a table and fill it, in a process of its own -> seconds of each pass, and the largest memory in bytes."""
+def work(path, max_steps, files):
+    """Fit a table and fill it, or so many files of it, in a process of its own -> seconds, and memory in bytes."""
     from pyro_priors.tables import TableImputer
 
     seconds, began = {}, time.perf_counter()
@@ -107,6 +110,8 @@ def work(path, max_steps):
     seconds["fit" if passes else "read and fit"] = time.perf_counter() - began - sum(passes.values())
     began = time.perf_counter()
     if path.is_dir():
+        for file in sorted(path.iterdir())[files:]:
+            file.unlink()
         imputer.fill_files(path, path.with_name("filled"))
     else:
         imputer.transform(path)
@@ -129,7 +134,8 @@ def page(values, name):
         "# A table that outgrows memory, and one that does not",
         "Generated tables of numbers, counts and categories that follow four latents, a tenth of the cells missing. "
         f"Each was fitted with {values['max_steps']} steps and then filled, by a process of its own; memory is the "
-        "largest resident one of that process, what Python and torch take included.",
+        "largest resident one of that process, what Python and torch take included. Of the table in pieces "
+        f"{tables['pieces']['filled_rows']:,} rows were filled.",
         pages.table(
             {
                 "table": {"pieces": "a folder of Parquet files, in pieces", "memory": "a CSV file, in memory"}.get,
@@ -149,11 +155,16 @@ def _passes(table, title):
         {
             {"pieces": "in pieces", "memory": "in memory"}[title]: str,
             "seconds": lambda each: f"{table['seconds'][each]:.0f}",
-            "rows a second": lambda each: f"{table['rows'] / max(table['seconds'][each], 1e-3):,.0f}",
+            "rows a second": lambda each: f"{_rows(table, each) / max(table['seconds'][each], 1e-3):,.0f}",
         },
         table["seconds"],
     )
 
 
+def _rows(table, each):
+    """Of a pass: a fit sees the drawn ones."""
+    return {"fit": table["drawn"], "fill": table["filled_rows"]}.get(each, table["rows"])
+
+
 if __name__ == "__main__":
-    print(json.dumps(work(Path(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(work(Path(sys.argv[1]), *map(int, sys.argv[2:]))))

@@ -24,7 +24,10 @@ TIMES = 16  # memory that a file takes until it is filled, in sizes of the file:
 
 
 class CsvTable(NamedTuple):
-    """What stands in a file: its bytes, what separates cells, the line of each row, its columns."""
+    """What stands in a file: its bytes, what separates cells, the line of each row, its columns.
+
+    Of a piece of a file also which columns are in quotes; None: those that are so in what stands here.
+    """
 
     name: str
     source: bytes
@@ -32,6 +35,7 @@ class CsvTable(NamedTuple):
     header: list[str]
     lines: np.ndarray
     columns: list[Column]
+    quoted: frozenset[int] | None = None
 
 
 def read(path: str | Path) -> CsvTable:
@@ -160,7 +164,7 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
     for column, (rows, texts) in columns.items():
         for row, text in zip(rows.tolist(), texts, strict=True):
             cells.setdefault(row, []).append((column, text))
-    every = _quoted_columns(table)
+    every = quoted_columns(table, set(range(len(table.header)))) if table.quoted is None else table.quoted
     # A mark of the order of bytes belongs to the file: before a quote it would be a part of the first name.
     written, row = ["\ufeff" if table.source.startswith(codecs.BOM_UTF8) else ""], -1
     for raw, end in raw_rows(table.source.decode("utf-8-sig"), table.separator):
@@ -173,9 +177,9 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
     return "".join(written)
 
 
-def _quoted_columns(table: CsvTable) -> set[int]:
-    """Columns whose first cell that says something stands in quotes."""
-    waiting, always = set(range(len(table.header))), set()
+def quoted_columns(table: CsvTable, waiting: set[int]) -> set[int]:
+    """Those of the waiting columns whose first cell that says something stands in quotes; without one they wait on."""
+    always = set()
     rows = raw_rows(table.source.decode("utf-8-sig"), table.separator)
     next(row for row, _ in rows if row)
     for row, _ in rows:

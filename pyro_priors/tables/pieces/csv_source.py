@@ -1,6 +1,7 @@
 """A CSV file in pieces of whole rows, read and written by the rules of `frames.csv_frame`."""
 
 import codecs
+import dataclasses
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from pyro_priors.checks import UserError
 from pyro_priors.data.csv_files import rows_in
 from pyro_priors.tables.frames.cells import Column
-from pyro_priors.tables.frames.csv_frame import CsvTable, names_of, read_rows, separator_of
+from pyro_priors.tables.frames.csv_frame import CsvTable, names_of, quoted_columns, read_rows, separator_of
 from pyro_priors.tables.frames.frames import Frame
 
 BLOCK = 2**22  # bytes that are looked at together
@@ -41,13 +42,13 @@ class CsvSource:
         self.bom = start.startswith(codecs.BOM_UTF8)
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
             raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
-        self.separator = separator_of(name, start if whole else start[: start.rfind(b"\n") + 1])
-        with self._open() as stream:
-            try:
+        try:
+            self.separator = separator_of(name, start if whole else start[: start.rfind(b"\n") + 1])
+            with self._open() as stream:
                 line, self.header = next(rows_in(name, stream, self.separator), (1, []))
-            except UnicodeDecodeError:
-                self._check()
-                raise
+        except UnicodeDecodeError:
+            self._check()  # which says where
+            raise
         self.names = names_of(name, line, self.header)
 
     def empty(self) -> CsvTable:
@@ -68,8 +69,10 @@ class CsvSource:
         """The same file again, its tables as they are `restored`; all else to the byte."""
         with path.open("wb") as file:
             file.write(codecs.BOM_UTF8 if self.bom else b"")
-            head = 0
+            head, waiting, quoted = 0, set(range(len(self.names))), set()
             for frame, start in self._parts(rows):
+                quoted |= quoted_columns(frame.native, waiting)
+                frame = dataclasses.replace(frame, native=frame.native._replace(quoted=frozenset(quoted)))
                 text = restored(frame) if len(frame) else frame.native.source.decode()
                 file.write(text[head:].encode())
                 head = start  # the header stands before every piece, and is written once

@@ -9,7 +9,7 @@ from typing import Any
 from pyro_priors.checks import UserError
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.pieces.arrow_source import FragmentSource
-from pyro_priors.tables.pieces.pieces import PARQUET, ROWS, Pieces
+from pyro_priors.tables.pieces.pieces import PARQUET, Pieces
 from pyro_priors.tables.pieces.together import together
 from pyro_priors.training.files import check_folder, check_output
 
@@ -66,7 +66,7 @@ def fill(pieces: Pieces, files: Sequence[Path], restored: Filled) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
                 mine[temporary] = target
-                pieces.sources[place].fill(ROWS, restored, temporary)
+                pieces.fill(place, restored, temporary)
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
         with together():

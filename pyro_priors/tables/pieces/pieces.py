@@ -1,7 +1,7 @@
 """A table that lies in files and is read in pieces."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,10 @@ class Pieces:
             for frame in self.sources[place].frames(ROWS):
                 yield place, start, frame
                 start += len(frame)
+
+    def fill(self, place: int, restored: Callable[[Frame], Any], path: Path) -> None:
+        """Write a file again, its pieces as they are `restored`."""
+        self.sources[place].fill(ROWS, restored, path)
 
     def places(self, *, shared: bool) -> range:
         """Places of all files, or of those that this process reads."""
