@@ -16,7 +16,7 @@ from experiments import pages
 from experiments.trainings import check_counts
 from models.shared import runs
 
-PART = 500_000  # rows of a file
+PART = 250_000  # rows of a file
 LATENTS = 4  # that all columns of a row follow
 MISSING = 0.1  # of the cells
 PLACES = ("north", "north-east", "east", "south", "west", "abroad")
