@@ -174,7 +174,7 @@ TABLES = [
         "conditional generation and imputation, TTLP Tables 1 and 2",
         dict.fromkeys(("joint", "weighted", "pretrained", "cvae"), ALL)
         | dict.fromkeys(("frozen", "classifier"), NONE)
-        | {"vector": {0.0: (0, 1), 0.3: (0,), 0.7: (0, 1)}},
+        | {"vector": dict.fromkeys(SHARES, (0, 1, 2))},
         50.0,
         MNIST,
     ),
