@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pyro_priors.checks import check_count
-from pyro_priors.tables import saving
+from pyro_priors.tables import processes, saving
 from pyro_priors.tables.fits.learning import learn
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
@@ -57,12 +57,14 @@ class TableEstimator(BaseEstimator):
         Raises:
             ValueError: a table that cannot be read, without rows or columns, a setting out of range.
         """
-        self._check_settings()
         if self.warm_start and hasattr(self, "laws_"):
             return self.partial_fit(X, y, sample_weight)
-        frame = first_frame(self, X)
-        schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
-        self._learn(schema, schema.encode(frame), sample_weight)
+        with processes.together():
+            self._check_settings()
+            frame = first_frame(self, X)
+            schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
+            codes = schema.encode(frame)
+        self._learn(schema, codes, sample_weight)
         self.schema_, self.template_ = schema, template(schema, frame)
         return self
 
@@ -71,10 +73,11 @@ class TableEstimator(BaseEstimator):
 
         What the law knew lives on as its start only: give old rows again where they shall count.
         """
-        self._check_settings()
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
-        codes = self.schema_.encode(next_frame(self, X))
+        with processes.together():
+            self._check_settings()
+            codes = self.schema_.encode(next_frame(self, X))
         self._learn(self.schema_, codes, sample_weight, self.laws_)
         return self
 

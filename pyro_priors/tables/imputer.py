@@ -60,6 +60,11 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
         random_state: seed of fits and draws.
         progress: show a bar.
+        checkpoint: folder for the state of a fit, written now and then: the same `fit` goes on from it after a kill,
+            and ends with the law that it would have had. It is removed in the end.
+
+    Several processes that Fabric or torchrun has started may fit together: all call `fit` with the same table, share
+    the rows of every step, and have the same law in the end.
 
     Attributes:
         schema_: what each column is.

@@ -202,6 +202,7 @@ FILL = ["impute", "people.csv", "--out", "x.csv"]
         ([*FILL, "--kind", "sport=colour"], "kind: expected name=kind"),
         ([*FILL, "--kind", "sports=text"], "kind: expected one of"),
         ([*FILL, "--report", "people.csv"], "report: expected a folder"),
+        ([*FILL, "--checkpoint", "people.csv"], "checkpoint: expected a folder"),
         ([*FILL, "--seed", "-1"], "seed: expected 0 to"),
         (["fill", "people.csv"], "expected one of describe, impute, sample, demo, got 'fill'"),
         (["sample", "people.csv", "--out", "x.csv"], "got a file, "),
