@@ -13,13 +13,13 @@ from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence, order_names
+from pyro_priors.modules.em.refining import refined
 from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
 from pyro_priors.modules.latents import component_scale
-from pyro_priors.modules.orders import Order, first_order
+from pyro_priors.modules.ordering.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
-from pyro_priors.modules.refining import refined
-from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
+from pyro_priors.modules.rescaling import rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
@@ -192,7 +192,7 @@ class ChainPrior(Prior):
         for v, leaf in zip(variables.vectors, self.vectors, strict=True):
             columns = list(variables.columns_of[v])
             if columns[0] < len(shift):
-                rescale_gaussians(leaf, shift[columns], scale[columns])
+                leaf.rescale(shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)

@@ -11,9 +11,10 @@ from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import Vector, states_of
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
+from pyro_priors.modules.factors import factor_of, log_scale_of, packed_size, parameters_of, scale_of
 from pyro_priors.modules.ownership import own
-from pyro_priors.modules.vector_mixture import VectorRows
+from pyro_priors.modules.rescaling import rescale_gaussians
+from pyro_priors.modules.starting.vector_mixture import VectorRows
 from pyro_priors.ops import full_precision, wide
 from pyro_priors.ops.gaussians import inverse_lower
 
@@ -25,7 +26,8 @@ class VectorLeaf(nn.Module):
 
     ``loc (N, n)``, ``log_scale (N, n)``: of each number (diagonal), of each given those before it (full), or of what
     the factors leave (low-rank); ``coupling (N, n (n - 1) / 2)`` (full, see `factor_of`), ``loadings (N, n, q)``
-    (low-rank).
+    (low-rank). The scales are ``exp(log_scale) + 1e-4``, so that no density is unbounded where a number is constant:
+    see `scale_of`.
 
     Args:
         kind: the variable.
@@ -62,7 +64,7 @@ class VectorLeaf(nn.Module):
                 return FullGaussians(self.loc, factor)
             loc = self.centre + full_precision(self.loc) @ self.basis.mT
             return FullGaussians(loc, factor @ inverse_lower(wide(self.basis)).to(factor))
-        scale = full_precision(self.log_scale).exp()
+        scale = scale_of(self.log_scale)
         if self.loadings is not None:
             return LowRankGaussians(self.loc, self.loadings, scale)
         return DiagonalGaussians(self.loc, scale)
@@ -84,10 +86,20 @@ class VectorLeaf(nn.Module):
             return
         assert isinstance(gaussians, DiagonalGaussians | LowRankGaussians)
         self.loc.copy_(gaussians.loc)
-        self.log_scale.copy_(gaussians.scale.log())
+        self.log_scale.copy_(log_scale_of(gaussians.scale))
         if self.loadings is not None:
             assert isinstance(gaussians, LowRankGaussians)
             self.loadings.copy_(gaussians.loadings)
+
+    @torch.no_grad()
+    def rescale(self, shift: Tensor, scale: Tensor) -> None:
+        """Make the Gaussians of x those of (x - shift) / scale, of ``(n,)`` each."""
+        spread = scale_of(self.log_scale) / scale
+        rescale_gaussians(self, shift, scale)
+        if self.coupling is None:
+            self.log_scale.copy_(log_scale_of(spread))
+        if self.loadings is not None:
+            self.loadings.div_(scale.unsqueeze(-1).to(self.loadings))
 
     @torch.no_grad()
     def lean(self, centre: Tensor | None, basis: Tensor | None) -> None:

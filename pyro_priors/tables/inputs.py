@@ -10,8 +10,10 @@ import numpy as np
 from sklearn import get_config
 from sklearn.utils import check_array
 
+from pyro_priors.checks import UserError
 from pyro_priors.tables.frames.blank_columns import as_fitted
 from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.pieces.pieces import in_pieces
 
 
 def first_frame(estimator: Any, X: Any) -> Frame:
@@ -57,7 +59,12 @@ def as_set(estimator: Any, filled: Any) -> Any:
 
 def _read(X: Any, fitted: Sequence[str] | None) -> tuple[Frame, Sequence[str] | None]:
     """A table, and its names where it has some that are all texts."""
-    if isinstance(X, str | os.PathLike) or (isinstance(X, Frame) and X.holder == "csv"):
+    if in_pieces(X):
+        raise UserError(
+            "X: expected a table in memory, got one that is read in pieces: fill_files(X, OUT) fills it, fit and "
+            "score_samples take it"
+        )
+    if isinstance(X, str | os.PathLike | Frame):
         frame = Frame.of(X)
         return frame, frame.names
     if hasattr(X, "columns") or hasattr(X, "column_names"):  # pandas and polars, pyarrow

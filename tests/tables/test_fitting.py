@@ -66,7 +66,7 @@ def test_a_fit_within_a_time_is_repeated_by_its_number_of_steps(monkeypatch):
 
 
 def test_numbers_that_say_all_of_each_other_are_answered_exactly():
-    """b = 2 a + 1 + noise, beside a number that is not linear in a: intervals are near as wide as the noise."""
+    """Of b = 2 a + 1 + noise the law, beside a number that is not linear in a: intervals are as wide as it is."""
     rng = np.random.default_rng(0)
     a, noise = rng.normal(size=240), rng.normal(size=240)
     for deviation in (0.0, 1e-3):
