@@ -140,7 +140,7 @@ def _numbers(
     inside = [float(((ends[k] <= truth) & (truth <= ends[half + k])).mean()) for k in range(half)]
     width = ends[half + LEVELS.index(0.9)] - ends[LEVELS.index(0.9)]
     nrmse = float(np.sqrt(np.square(means - truth).mean())) / spread
-    even = tuple(pit_inside(*cumulative, level) for level in LEVELS)
+    even = tuple(pit_inside(cumulative[0], cumulative[1], level) for level in LEVELS)
     return Numbers(name, len(truth), nrmse, tuple(inside), float(width.mean()) / spread, even)
 
 

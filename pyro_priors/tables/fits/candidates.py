@@ -28,7 +28,7 @@ SIZES = (  # see `Candidates.sizes`
 ALONE = 16  # states from which on several share a cluster at the start; fewer would leave hardly a cluster
 RICH = 2000  # rows from which on a law follows them sooner
 FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few
-PSEUDO = 2.0  # rows that each state of a bond has seen
+PSEUDO = 1.0  # rows that each state of a bond has seen
 LATER = 0.25  # of the rate, where an earlier law goes on
 
 
