@@ -73,6 +73,11 @@ COMMANDS = {
         "BenchTrainingLoopConfig",
         "what `fit` adds to a bare torch loop",
     ),
+    "bench table-pieces": (
+        "experiments.bench.table_pieces",
+        "BenchTablePiecesConfig",
+        "time and memory of tables that outgrow it",
+    ),
     "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
     "table density": (
         "experiments.density.command",

@@ -3,7 +3,7 @@
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,8 +102,12 @@ def _separator(text: str) -> str:
 
 def rows_of(name: str, source: bytes, separator: str) -> Iterator[tuple[int, list[str]]]:
     """(line, cells of a row) of a file, the header first; `UserError` at the line where it is no CSV file."""
-    text = io.TextIOWrapper(io.BytesIO(source), encoding="utf-8-sig", newline="")
-    reader, begin = csv.reader(text, strict=True, delimiter=separator), 1
+    return rows_in(name, io.TextIOWrapper(io.BytesIO(source), encoding="utf-8-sig", newline=""), separator)
+
+
+def rows_in(name: str, lines: Iterable[str], separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The same of a file's lines, with their ends."""
+    reader, begin = csv.reader(lines, strict=True, delimiter=separator), 1
     try:
         for row in reader:
             if row:

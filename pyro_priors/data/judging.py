@@ -23,7 +23,7 @@ class Cells(NamedTuple):
 
     where: str
     name: str
-    lines: Sequence[int]
+    lines: Sequence[int | str]
     texts: Sequence[str]
     unit: str = "line"
 
@@ -62,15 +62,15 @@ def judge(
             kind = "constant"
         elif states is not None:
             kind = "binary" if len(values) == 2 else "ordinal"
-        elif whole and len(values) == count and _unbroken(values) and not what:
+        elif whole and len(values) == count and unbroken(len(values), values[0], values[-1]) and not what:
             kind, said = "identifier", f"{said}, each once: they count the rows"
     return Judged(kind, said, states)
 
 
-def _unbroken(values: Sequence[int | float]) -> bool:
+def unbroken(count: int, first: float, last: float) -> bool:
     """Whether hardly a whole number between the first and the last is left out, as where rows are numbered."""
-    dense = len(values) > NEARLY * (values[-1] - values[0] + 1)
-    return dense and (values[0] in (0, 1) or len(values) > MANY)
+    dense = count > NEARLY * (last - first + 1)
+    return dense and (first in (0, 1) or count > MANY)
 
 
 def different(values, what: str) -> str:

@@ -12,13 +12,11 @@ from typing import NamedTuple
 from PIL import Image
 
 from pyro_priors.checks import UserError
+from pyro_priors.data.hidden import is_hidden
 
 # Formats of still pictures in pixels, as Pillow names them; HEIF where a plug-in of Pillow brings it.
 FORMATS = {"AVIF", "BMP", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF"}
 FORMATS |= {"WEBP"}
-# What systems leave in folders beside the names that begin with a dot; in lower case.
-SYSTEM = {"__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
-SYSTEM |= {"thumbs.db", "ehthumbs.db", "desktop.ini"}
 
 
 class Listed(NamedTuple):
@@ -44,17 +42,6 @@ def suffixes() -> frozenset[str]:
 
 def is_image(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in suffixes()
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a part of a path is a hidden or a system's name.
-
-    Example:
-        >>> [is_hidden(name) for name in ("a/b.png", ".ipynb_checkpoints/b.png", "a/._b.png", "__MACOSX/a/b.png")]
-        [False, True, True, True]
-    """
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in (".", "..")]
-    return any(part.startswith(".") or part.lower() in SYSTEM for part in parts)
 
 
 def key(name: str) -> str:

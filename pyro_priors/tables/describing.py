@@ -73,6 +73,8 @@ def _record_lines(record: dict[str, Any]) -> list[str]:
         f"max_steps={record['max_steps']} repeats it",
         f"  ranks tried, with the mean log-probability of a hidden cell: {tried}; chosen {record['chosen']['rank']}",
     ]
+    if table := record.get("table"):
+        lines.insert(0, f"  {table['drawn']:,} of the {table['rows']:,} rows of the table were drawn evenly")
     answers = record.get("answers", {"numbers": {}, "categories": {}})
     for name, each in answers["numbers"].items():
         lines += [

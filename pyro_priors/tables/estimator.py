@@ -1,6 +1,7 @@
 """How an estimator of tables is set up, fitted, written and read."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, Self
@@ -12,12 +13,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pyro_priors.checks import check_count
-from pyro_priors.tables import saving
+from pyro_priors.tables import processes, saving
 from pyro_priors.tables.fits.learning import learn
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
 from pyro_priors.tables.inputs import first_frame, next_frame
 from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
+from pyro_priors.tables.pieces.reading import Drawn, read
+from pyro_priors.tables.pieces.survey import survey
 
 
 class TableEstimator(BaseEstimator):
@@ -49,20 +53,32 @@ class TableEstimator(BaseEstimator):
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find what the columns are and learn their joint law.
 
+        What outgrows memory (a folder of CSV or Parquet files, a Parquet file, a `pyarrow.dataset.Dataset`, a CSV file
+        larger than what is free) is read twice, in pieces. All its cells are read, and what a column is holds for all
+        of them; but the law is learned from rows drawn evenly without replacement, 768,000 of up to 20 columns, fewer
+        of more, all where there are no more: as many as the steps of the longest fit look at. Rows join them that hold
+        a column's least or greatest number, or a category that no drawn row has. The record says how many were drawn.
+
         Args:
             X: a table, NaN or an empty cell where something is missing.
             y: not used.
-            sample_weight: a weight of at least 0 for every row; 2 is as good as the row twice.
+            sample_weight: a weight of at least 0 for every row; 2 is as good as the row twice. Not of a table in
+                pieces.
 
         Raises:
             ValueError: a table that cannot be read, without rows or columns, a setting out of range.
         """
-        self._check_settings()
         if self.warm_start and hasattr(self, "laws_"):
             return self.partial_fit(X, y, sample_weight)
-        frame = first_frame(self, X)
-        schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
-        self._learn(schema, schema.encode(frame), sample_weight)
+        with processes.together():
+            self._check_settings()
+        if in_pieces(X):
+            return self._fit_pieces(X, sample_weight)
+        with processes.together():
+            frame = first_frame(self, X)
+            schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
+            codes = schema.encode(frame)
+        self._learn(schema, codes, sample_weight)
         self.schema_, self.template_ = schema, template(schema, frame)
         return self
 
@@ -71,12 +87,44 @@ class TableEstimator(BaseEstimator):
 
         What the law knew lives on as its start only: give old rows again where they shall count.
         """
-        self._check_settings()
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
-        codes = self.schema_.encode(next_frame(self, X))
+        with processes.together():
+            self._check_settings()
+        if in_pieces(X):
+            began = time.perf_counter()
+            drawn = read(self._pieces(X, sample_weight), self.schema_, seed_of(self.random_state))
+            seconds = {"read": time.perf_counter() - began}
+            self._learn(self.schema_, drawn.codes, None, self.laws_)
+            self._note(drawn, seconds)
+            return self
+        with processes.together():
+            codes = self.schema_.encode(next_frame(self, X))
         self._learn(self.schema_, codes, sample_weight, self.laws_)
         return self
+
+    def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None) -> Self:
+        pieces, kinds = self._pieces(X, sample_weight), self.kinds or {}
+        seed, times = seed_of(self.random_state), [time.perf_counter()]
+        looked = survey(pieces, kinds, tuple(self.also_missing), seed)
+        times += [time.perf_counter()]
+        drawn = read(pieces, looked.schema, seed, kinds, looked)
+        times += [time.perf_counter()]
+        self._learn(drawn.schema, drawn.codes, None)
+        self._note(drawn, {"survey": times[1] - times[0], "read": times[2] - times[1]})
+        self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
+        self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
+        return self
+
+    def _pieces(self, X: Any, sample_weight: ArrayLike | None) -> Pieces:
+        if sample_weight is not None:
+            raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
+        return Pieces.of(X)
+
+    def _note(self, drawn: Drawn, seconds: Mapping[str, float]) -> None:
+        """In the records, of what table the rows are, and what its passes took."""
+        for record in self.records_:
+            record["table"] = {"rows": drawn.rows, "drawn": len(drawn.codes), "seconds": dict(seconds)}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted estimator to a folder, JSON and safetensors, for `load`."""

@@ -1,7 +1,9 @@
 """The estimator: give it a table with holes, get calibrated answers."""
 
+import os
 from collections.abc import Mapping
 from numbers import Real
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,9 +17,12 @@ from pyro_priors.tables.arviz_export import export
 from pyro_priors.tables.describing import Description, describe
 from pyro_priors.tables.estimator import TableEstimator, seed_of
 from pyro_priors.tables.evidence import add_given, read_given
+from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.templates import numbers_like
-from pyro_priors.tables.inputs import next_frame
+from pyro_priors.tables.inputs import as_set, next_frame
 from pyro_priors.tables.nothing import NoAnswers
+from pyro_priors.tables.pieces.filling import fill, targets
+from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
 
 
 class Interval(NamedTuple):
@@ -60,6 +65,11 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
         random_state: seed of fits and draws.
         progress: show a bar.
+        checkpoint: folder for the state of a fit, written now and then: the same `fit` goes on from it after a kill,
+            and ends with the law that it would have had. It is removed in the end.
+
+    Several processes that Fabric or torchrun has started may fit together: all call `fit` with the same table, share
+    the rows of every step, and have the same law in the end.
 
     Attributes:
         schema_: what each column is.
@@ -92,8 +102,33 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             ValueError: other columns than in `fit`, a value that a column cannot have (its row is named).
         """
         check_is_fitted(self)
-        frame = next_frame(self, X)
-        return self.schema_.restore(frame, self._answers().fill(self.schema_.encode(frame)))
+        return as_set(self, self._restored(next_frame(self, X), self._answers()))
+
+    def _restored(self, frame: Frame, answers: Any) -> Any:
+        return self.schema_.restore(frame, answers.fill(self.schema_.encode(frame)))
+
+    def fill_files(self, X: Any, out: str | os.PathLike) -> list[Path]:
+        """As `transform`, of a table that outgrows memory: its files are written again, piece by piece.
+
+        A CSV file is the same to the byte but for its gaps; a Parquet file has the same types and metadata. All files
+        are written, or none.
+
+        Args:
+            X: a folder of CSV or Parquet files, or such a file.
+            out: the folder that gets files of the same names, or the file.
+
+        Returns:
+            The files.
+
+        Raises:
+            ValueError: as `transform`, at a file and its line; files that cannot be written, or are those of X.
+            OSError: the system refuses to write.
+        """
+        check_is_fitted(self)
+        pieces = Pieces.of(X)
+        files, answers = targets(pieces, out), self._answers()
+        fill(pieces, files, lambda frame: self._restored(next_frame(self, frame), answers))
+        return files
 
     def sample(
         self,
@@ -163,6 +198,10 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         A column of categories, or of numbers with ties, counts a probability instead of a density.
         """
         check_is_fitted(self)
+        if in_pieces(X):
+            parts = (next_frame(self, frame) for _, _, frame in Pieces.of(X).frames())
+            answers = self._answers()
+            return np.concatenate([answers.log_score(self.schema_.encode(part)) for part in parts])
         return self._answers().log_score(self.schema_.encode(next_frame(self, X)))
 
     def score(self, X: Any, y: Any = None) -> float:

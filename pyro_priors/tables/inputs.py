@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils import check_array
 
+from pyro_priors.checks import UserError
 from pyro_priors.tables.frames.blank_columns import as_fitted
 from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.pieces.pieces import in_pieces
 
 
 def first_frame(estimator: Any, X: Any) -> Frame:
@@ -41,9 +44,27 @@ def next_frame(estimator: Any, X: Any) -> Frame:
     return as_fitted(frame, estimator.template_)
 
 
+def as_set(estimator: Any, filled: Any) -> Any:
+    """What `transform` gives, of another library as pandas where `set_output` wants that: so types live on.
+
+    scikit-learn makes an array of it first, which dates and numbers do not share.
+    """
+    how = getattr(estimator, "_sklearn_output_config", {}).get("transform") or get_config()["transform_output"]
+    if how != "pandas" or hasattr(filled, "iloc") or not hasattr(filled, "columns"):
+        return filled
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(filled, eager_only=True).to_pandas()
+
+
 def _read(X: Any, fitted: Sequence[str] | None) -> tuple[Frame, Sequence[str] | None]:
     """A table, and its names where it has some that are all texts."""
-    if isinstance(X, str | os.PathLike) or (isinstance(X, Frame) and X.holder == "csv"):
+    if in_pieces(X):
+        raise UserError(
+            "X: expected a table in memory, got one that is read in pieces: fill_files(X, OUT) fills it, fit and "
+            "score_samples take it"
+        )
+    if isinstance(X, str | os.PathLike | Frame):
         frame = Frame.of(X)
         return frame, frame.names
     if hasattr(X, "columns") or hasattr(X, "column_names"):  # pandas and polars, pyarrow

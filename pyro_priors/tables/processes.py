@@ -77,9 +77,9 @@ def together() -> Iterator[None]:
 def check_alike(values: Mapping[str, Any]) -> None:
     """That all processes have the same; `ValueError` names what differs from the first one's."""
     first = of_first(dict(values))
-    differing = [name for name, value in values.items() if first.get(name) != value]
-    if differing:
-        raise ValueError(f"expected {', '.join(differing)} as the first of {count()} processes has, got others")
+    if differing := [name for name, value in values.items() if first.get(name) != value]:
+        what = ", ".join(differing)
+        raise ValueError(f"processes: expected what the first of {count()} has in each, got others ({what})")
 
 
 @contextmanager

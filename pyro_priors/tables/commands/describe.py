@@ -7,7 +7,9 @@ from typing import Annotated
 import tyro
 
 from pyro_priors.data.schema import read_kinds
+from pyro_priors.tables.commands import piecewise
 from pyro_priors.tables.commands.reading import checked, look
+from pyro_priors.tables.pieces.pieces import in_pieces
 from pyro_priors.tables.reports.looking import dependence_of, gap_lines, pair_lines, plan_lines
 
 FILE = tyro.conf.arg(metavar="FILE")
@@ -19,7 +21,8 @@ class Describe:
     `impute` would do. Nothing is fitted or written.
     """
 
-    file: Annotated[tyro.conf.Positional[Path], FILE]  # CSV file, in UTF-8, with a header.
+    # CSV file, in UTF-8, with a header; a Parquet file; a folder of either, one table, which may outgrow memory.
+    file: Annotated[tyro.conf.Positional[Path], FILE]
     kind: tuple[str, ...] = ()  # What columns are where it is not what is found: zip=categorical age=continuous.
     missing_as: tuple[str, ...] = ()  # Spellings of a missing cell besides an empty one, NA, NaN, null and the like.
     most: int = 10  # Pairs of columns that are named.
@@ -28,6 +31,9 @@ class Describe:
 def main(config: Describe) -> None:
     """Print it."""
     checked("most", config.most)
+    if in_pieces(config.file):
+        piecewise.describe(config)
+        return
     frame, schema, codes = look(config.file, read_kinds(config.kind), config.missing_as)
     print(*gap_lines(config.file.name, len(frame), schema, codes), sep="\n")
     print("\nColumns", *(f"  {line}" for line in schema.describe()), sep="\n")

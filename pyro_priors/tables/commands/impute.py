@@ -13,6 +13,7 @@ import tyro
 from pyro_priors.checks import UserError, check_seed
 from pyro_priors.data.schema import read_kinds
 from pyro_priors.tables.answers.answers import Answers
+from pyro_priors.tables.commands import piecewise
 from pyro_priors.tables.commands.files import check_outputs, copies_of, write
 from pyro_priors.tables.commands.reading import checked, load, look, of_user
 from pyro_priors.tables.fits.calibration import from_record
@@ -20,6 +21,7 @@ from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.imputer import TableImputer
 from pyro_priors.tables.nothing import NoAnswers
+from pyro_priors.tables.pieces.pieces import in_pieces
 from pyro_priors.tables.reports.added import add_columns, check_added
 from pyro_priors.tables.reports.certainty import Certainty, certainty_columns, certainty_names
 from pyro_priors.training.files import check_folder
@@ -27,7 +29,14 @@ from pyro_priors.training.files import check_folder
 FILE = tyro.conf.arg(metavar="FILE")
 BUDGET = 60.0
 SHOWN = 5  # draws for each gap in the pictures of a report
-OF_FITS = ("kind", "missing_as", "budget", "max_steps", "ensemble")  # flags that say nothing to a law that is there
+OF_FITS = (
+    "kind",
+    "missing_as",
+    "budget",
+    "max_steps",
+    "ensemble",
+    "checkpoint",
+)  # flags that say nothing to a law that is there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,8 +48,9 @@ class Impute:
     free texts take no part. `pyro-priors describe FILE` says what is what.
     """
 
-    file: Annotated[tyro.conf.Positional[Path], FILE]  # CSV file, in UTF-8, with a header.
-    out: Path  # CSV file to write.
+    # CSV file, in UTF-8, with a header; a Parquet file; a folder of either, one table, which may outgrow memory.
+    file: Annotated[tyro.conf.Positional[Path], FILE]
+    out: Path  # File to write; of a folder the folder that gets files of the same names.
     draws: int = 0  # Completed copies besides, OUT-1.csv, OUT-2.csv ...: gaps drawn (multiple imputation).
     # Folder for a page with pictures: gaps, dependencies, draws, and calibration on held-out rows.
     report: Path | None = None
@@ -53,6 +63,8 @@ class Impute:
     max_steps: int | None = None  # Steps of the fit, instead of a time.
     ensemble: int | None = None  # Laws that answer together, of which each is less sure; default 1.
     seed: int | None = None  # Seed of fit and draws; default 0.
+    # Folder for the state of a long fit, now and then: the same command goes on from it. It is removed in the end.
+    checkpoint: Path | None = None
 
 
 class Table(NamedTuple):
@@ -67,6 +79,11 @@ class Table(NamedTuple):
 def main(config: Impute) -> None:
     """Fit or load, fill, write, and say what was done."""
     _check(config)
+    if in_pieces(config.file):
+        pieces = piecewise.check(config)
+        piecewise.impute(config, pieces, lambda X: _fit(config, X))
+        return
+    check_outputs({"out": [config.out], "draws": copies_of(config.out, config.draws)}, [config.file])
     table = _read(config)
     gaps, constants = int(np.isnan(table.codes).sum()), sum(table.schema.constant_gaps(table.frame).values())
     if not gaps and config.model is None and config.report is None:
@@ -75,7 +92,7 @@ def main(config: Impute) -> None:
         filled = f"{constants:,} cells of constant columns filled" if constants else "no cell to fill"
         print(f"{config.out}: {filled}, nothing was fitted")
         return
-    imputer = _fit(config, table) if table.imputer is None else table.imputer
+    imputer = _fit(config, table.frame) if table.imputer is None else table.imputer
     answers: Any = Answers(imputer.laws_) if imputer.laws_ else NoAnswers()
     generator = torch.Generator().manual_seed(config.seed or 0)
     write(config.out, _filled(config, table, answers))
@@ -105,10 +122,12 @@ def _check(config: Impute) -> None:
         raise UserError("budget: expected no --max-steps beside it, which says how long a fit is, got both")
     checked("max_steps", 1 if config.max_steps is None else config.max_steps)
     checked("ensemble", 1 if config.ensemble is None else config.ensemble)
-    check_outputs({"out": [config.out], "draws": copies_of(config.out, config.draws)}, [config.file])
     if config.report is not None:
         importlib.import_module("matplotlib")  # if it is not there, this is the time to say so
         check_folder("report", config.report)
+    if config.checkpoint is not None:
+        importlib.import_module("safetensors")
+        check_folder("checkpoint", config.checkpoint)
     if config.model is not None and not config.model.exists():
         importlib.import_module("safetensors")
         check_folder("model", config.model)
@@ -143,7 +162,7 @@ def _read(config: Impute) -> Table:
     return table
 
 
-def _fit(config: Impute, table: Table) -> TableImputer:
+def _fit(config: Impute, X: Any) -> TableImputer:
     """Learn the law, and save it where that is wanted."""
     imputer = TableImputer(
         read_kinds(config.kind) or None,
@@ -153,9 +172,10 @@ def _fit(config: Impute, table: Table) -> TableImputer:
         config.ensemble or 1,
         random_state=config.seed or 0,
         progress=True,
+        checkpoint=config.checkpoint,
     )
     start = time.monotonic()
-    of_user(lambda: imputer.fit(table.frame))
+    of_user(lambda: imputer.fit(X))
     steps = "".join(f"; --max-steps {record['max_steps']} repeats it exactly" for record in imputer.records_[:1])
     print(f"fitted in {time.monotonic() - start:.0f} s{steps}")
     if config.model is not None:

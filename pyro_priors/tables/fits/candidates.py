@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from pyro_priors.data.schema import Field
+from pyro_priors.tables.fits.batches import Batches
+from pyro_priors.tables.fits.completing import ROUGHLY, Moments, joint_moments, law_moments
 from pyro_priors.tables.fits.descent import Training
 from pyro_priors.tables.fits.leaf_forms import choose_leaves
 from pyro_priors.tables.laws.groups import number_groups
@@ -52,16 +54,21 @@ class Candidates:
         self.codes, self.weight, self.before = codes, weight, before
         if before is not None:
             self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+            self.moments = law_moments(before.prior)
         elif state is not None:
             self.leaves = [leaf_from_json(leaf) for leaf in state["leaves"]]
             self.groups, self.forms = state["groups"], state["forms"]
+            self.moments = [Moments(*each) for each in state["moments"]]
         else:
             self.leaves, self.forms = choose_leaves(codes, fields, weight)
             self.groups = number_groups(self.leaves, codes)
+            rows = Batches(TableLaw(self.leaves, self.groups, rank=1), codes, weight)
+            self.moments = joint_moments(rows.spread(rows.drawn()[:ROUGHLY]), rows.law.vectors)
 
     def state_dict(self) -> dict[str, Any]:
         """What was chosen."""
-        return {"leaves": [leaf.to_json() for leaf in self.leaves], "groups": self.groups, "forms": self.forms}
+        leaves, moments = [leaf.to_json() for leaf in self.leaves], [list(each) for each in self.moments]
+        return {"leaves": leaves, "groups": self.groups, "forms": self.forms, "moments": moments}
 
     @property
     def numbers(self) -> list[int]:
@@ -88,6 +95,6 @@ class Candidates:
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
         rate = FAST if len(codes) >= RICH else SLOW
         if self.before is not None:
-            return Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
+            return Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO, self.moments)
         law = TableLaw(self.leaves, self.groups, rank, local=1 if rank < ALONE else None)
-        return Training(law, codes, weight, rate, PSEUDO)
+        return Training(law, codes, weight, rate, PSEUDO, self.moments)

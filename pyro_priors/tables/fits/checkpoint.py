@@ -31,18 +31,21 @@ class Checkpoint:
         made_of: that of the fits that were interrupted, if there were some.
         finished: states of the members that are.
         under_way: state of the one after them, None: it has not begun.
+        step: how often a state has been offered, once a step.
     """
 
     def __init__(self, folder: Path | None = None, made_of: Mapping[str, Any] | None = None, saved: Any = None):
         self.folder = folder
-        saved = saved or {"made_of": made_of, "finished": [], "under_way": None}
+        saved = saved or {"made_of": made_of, "finished": [], "under_way": None, "step": 0}
         self.made_of: Mapping[str, Any] = saved["made_of"]
         self.finished: list[Any] = saved["finished"]
         self.under_way: Any = saved["under_way"]
+        self.step: int = saved["step"]
         self._next = time.monotonic() + EVERY
 
     def offer(self, state: Callable[[], Any]) -> None:
         """Write the state of the fit under way, if it is time."""
+        self.step += 1
         if self.folder is not None and processes.rank() == 0 and time.monotonic() >= self._next:
             self._write(state())
 
@@ -58,7 +61,7 @@ class Checkpoint:
 
         assert self.folder is not None
         began = time.monotonic()
-        state = {"made_of": dict(self.made_of), "finished": self.finished, "under_way": under_way}
+        state = {"made_of": dict(self.made_of), "finished": self.finished, "under_way": under_way, "step": self.step}
         save_checkpoint(state, self.folder)
         now = time.monotonic()
         self._next = now + max(EVERY, (now - began) / SHARE)
@@ -83,12 +86,11 @@ def opened(
     if folder is None:
         yield Checkpoint(None, made_of)
         return
-    folder = Path(folder)
     from pyro_priors.training import locks
     from pyro_priors.training.checkpoints import remove_checkpoints
     from pyro_priors.training.files import remove_unfinished
 
-    saved, first = None, processes.rank() == 0
+    folder, saved, first = Path(folder), None, processes.rank() == 0
     with ExitStack() as stack:
         with processes.together():
             if first:

@@ -10,12 +10,19 @@ from torch import Tensor
 
 from pyro_priors.tables import processes
 from pyro_priors.tables.fits.batches import Batches
-from pyro_priors.tables.fits.completing import hidden, log_density, many_patterns, roughly_completed
+from pyro_priors.tables.fits.completing import (
+    Moments,
+    hidden,
+    joint_moments,
+    log_density,
+    many_patterns,
+    roughly_completed,
+)
 from pyro_priors.tables.laws.law import TableLaw
 
 BETAS = (0.9, 0.99)  # of Adam, whose rate falls along half a cosine
 LAST = 0.02  # of the rate at the end
-NARROWEST = 0.01  # score that a number has left where those before it are given: nearly collinear ones are not exact
+NARROWEST = 0.01  # of what a number has left where those before it are given, in all rows: what is left in a state
 WIDER, WIDEST = 1.04, 1.5  # a step of `widened`, and no further than this
 PATIENCE = 6  # looks without a better law after which a training ends
 HIDDEN = 0.25  # share of held-out cells that are predicted from the others
@@ -31,18 +38,40 @@ class Training:
         weight: how often each row is drawn, in relation, ``(n,)``; None: each equally.
         rate: of Adam at first.
         pseudo: rows that each state of a bond has seen beside those that there are.
+        moments: of the scores of each vector: steps are taken along them, so that they are as good for numbers that are
+            nearly collinear. None: as the scores stand.
     """
 
-    def __init__(self, law: TableLaw, codes: Tensor, weight: Tensor | None, rate: float, pseudo: float):
+    def __init__(
+        self,
+        law: TableLaw,
+        codes: Tensor,
+        weight: Tensor | None,
+        rate: float,
+        pseudo: float,
+        moments: Sequence[Moments] | None = None,
+    ):
+        self.moments = moments
+        for leaf, (centre, covariance) in zip(law.prior.vectors, moments or (), strict=moments is not None):
+            leaf.lean(centre, torch.linalg.cholesky(covariance))
         self.law, self.rate, self.pseudo = law.float().requires_grad_(True), rate, pseudo / len(codes)
         self.batches = Batches(law, codes, weight)
         self.adam = torch.optim.Adam(law.prior.parameters(), lr=rate, betas=BETAS)
 
     def start(self) -> None:
         """Lay the chain along the rows, and set its tables and Gaussians by EM."""
-        rows = roughly_completed(self.batches.spread(self.batches.drawn()), self.law.vectors)
-        self.law.prior.reinitialize(None, rows.float(), force=True)
-        self.usual = self.law.prior.usual_states()
+        prior, vectors = self.law.prior, self.law.vectors
+        rows = self.batches.spread(self.batches.drawn())
+        rows = roughly_completed(rows, vectors, self.moments or joint_moments(rows, vectors)).float()
+        prior.lay(rows)
+        bases = [(leaf.centre, leaf.basis) for leaf in prior.vectors]
+        for leaf, places in zip(prior.vectors, map(list, vectors), strict=True):
+            rows[:, places] = leaf.along(rows[:, places])
+            leaf.centre = leaf.basis = None  # the EM is one of rows along the basis
+        prior.reinitialize(None, rows, force=True)
+        for leaf, (centre, basis) in zip(prior.vectors, bases, strict=True):
+            leaf.centre, leaf.basis = centre, basis
+        self.usual = prior.usual_states()
 
     def go_on(self) -> None:
         """From what the law is."""
@@ -62,6 +91,13 @@ class Training:
         with torch.no_grad():
             for leaf in prior.vectors:
                 leaf.log_scale.clamp_(min=math.log(NARROWEST))
+
+    def finished(self) -> TableLaw:
+        """The law in float64, without gradients."""
+        law = self.law.double().requires_grad_(False)
+        for leaf in law.prior.vectors:
+            leaf.lean(None, None)
+        return law
 
     def state_dict(self) -> dict[str, Any]:
         """All but the rows."""

@@ -127,7 +127,7 @@ class _Fitting:
             self._repeat(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
         self.record["seconds"] = time.perf_counter() - self.began
-        return Fit(training.law.double().requires_grad_(False), self.record)
+        return Fit(training.finished(), self.record)
 
     def _planned(self) -> tuple[Plan, Training]:
         """What the trials of all candidates lead to, and the best of them."""

@@ -49,18 +49,17 @@ def learn(
     References:
         Rubin, "The Bayesian bootstrap", Annals of Statistics 9(1), 1981.
     """
-    with processes.together():
-        weights = check_weights(sample_weight, len(codes))
-        if not schema.active:
-            return [], []
-        codes, weights = ordered_rows(codes, weights)
-        if not len(codes):
-            raise ValueError("X: expected a row of weight above 0 that knows something, got none")
     settings = {"budget": budget, "max_steps": max_steps, "ensemble": ensemble}
+    with processes.together():
+        codes, weights = ordered_rows(codes, check_weights(sample_weight, len(codes)))
+        if schema.active and not len(codes):
+            raise ValueError("X: expected a row of weight above 0 that knows something, got none")
     settings["seed"] = processes.of_first(seed) if any_seed else seed
     made_of = {**settings, **_digests(schema, codes, weights, start)}
     with processes.together():
         processes.check_alike(made_of)
+    if not schema.active:
+        return [], []
     with opened(checkpoint, made_of, free=("seed",) if any_seed else ()) as saved, processes.linked():
         seed = saved.made_of["seed"]
         rng = np.random.default_rng(seed)

@@ -4,7 +4,7 @@ import codecs
 import contextlib
 from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +24,10 @@ TIMES = 16  # memory that a file takes until it is filled, in sizes of the file:
 
 
 class CsvTable(NamedTuple):
-    """What stands in a file: its bytes, what separates cells, the line of each row, its columns."""
+    """What stands in a file: its bytes, what separates cells, the line of each row, its columns.
+
+    Of a piece of a file also which columns are in quotes; None: those that are so in what stands here.
+    """
 
     name: str
     source: bytes
@@ -32,6 +35,7 @@ class CsvTable(NamedTuple):
     header: list[str]
     lines: np.ndarray
     columns: list[Column]
+    quoted: frozenset[int] | None = None
 
 
 def read(path: str | Path) -> CsvTable:
@@ -45,11 +49,20 @@ def read(path: str | Path) -> CsvTable:
     if path.is_file():
         check_room(path)
     source = read_bytes(path)
-    separator = _separator(path.name, source)
+    separator = separator_of(path.name, source)
     rows = rows_of(path.name, source, separator)
     first, header = next(rows, (1, []))
-    names = _names(path.name, first, header)
-    lines = array("q")
+    lines, columns = read_rows(path.name, names_of(path.name, first, header), rows)
+    if not len(lines):
+        raise UserError(f"{path.name}: expected a header and rows, got a header alone")
+    return CsvTable(path.name, source, separator, header, lines, columns)
+
+
+def read_rows(
+    where: str, names: Sequence[str], rows: Iterable[tuple[int, list[str]]]
+) -> tuple[np.ndarray, list[Column]]:
+    """The line of each of some rows of a file, and their columns; `UserError` at one longer or shorter than others."""
+    rows, lines = iter(rows), array("q")
     counted: list[defaultdict[str, int]] = [defaultdict() for _ in names]
     for known in counted:
         known.default_factory = known.__len__  # a text that is new gets the next number
@@ -58,26 +71,29 @@ def read(path: str | Path) -> CsvTable:
         for line, row in block:
             if len(row) != len(names):
                 raise UserError(
-                    f"{path.name} line {line}: expected {len(names)} cells as in the header, got {len(row)} (a cell "
+                    f"{where} line {line}: expected {len(names)} cells as in the header, got {len(row)} (a cell "
                     "with a separator in it stands in quotes)"
                 )
             lines.append(line)
         for known, place, cells in zip(counted, places, zip(*(row for _, row in block), strict=True), strict=True):
             place.extend(map(known.__getitem__, cells))
-    if not lines:
-        raise UserError(f"{path.name}: expected a header and rows, got a header alone")
-    columns = [_column(*parts) for parts in zip(names, counted, places, strict=True)]
-    return CsvTable(path.name, source, separator, header, np.array(lines), columns)
+    return np.array(lines), [_column(*parts) for parts in zip(names, counted, places, strict=True)]
 
 
 def check_room(path: Path):
     """`UserError` where a file is too big for the memory that is free."""
     size, free = path.stat().st_size, _free_bytes()
-    if free is not None and size * TIMES > free:
+    if free is not None and not fits_memory(path):
         raise UserError(
             f"{path.name}: expected a file of at most {free / TIMES / 1e9:.2f} GB, which takes the {free / 1e9:.1f} GB "
-            f"of memory that are free, got {size / 1e9:.2f} GB (take a part of its rows)"
+            f"of memory that are free, got {size / 1e9:.2f} GB (in pieces: `impute`, in Python fit and fill_files)"
         )
+
+
+def fits_memory(path: Path) -> bool:
+    """Whether the memory that is free is enough for a file."""
+    free = _free_bytes()
+    return free is None or path.stat().st_size * TIMES <= free
 
 
 def _free_bytes() -> int | None:
@@ -92,7 +108,7 @@ def _free_bytes() -> int | None:
     return min(free, default=None)
 
 
-def _separator(name: str, source: bytes) -> str:
+def separator_of(name: str, source: bytes) -> str:
     """What splits most rows into as many cells as the header, with the fewest that may be several."""
     best, chosen = (-1.0, 0.0, 0), SEPARATORS[0]
     for separator in SEPARATORS:
@@ -119,7 +135,7 @@ def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
     return 1.0, -several / max(1, len(alike)), width
 
 
-def _names(where: str, line: int, header: Sequence[str]) -> list[str]:
+def names_of(where: str, line: int, header: Sequence[str]) -> list[str]:
     """Names of the columns; those without one are named by their place."""
     cells = [cell.strip() for cell in header]
     if not cells:
@@ -148,7 +164,7 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
     for column, (rows, texts) in columns.items():
         for row, text in zip(rows.tolist(), texts, strict=True):
             cells.setdefault(row, []).append((column, text))
-    every = _quoted_columns(table)
+    every = quoted_columns(table, set(range(len(table.header)))) if table.quoted is None else table.quoted
     # A mark of the order of bytes belongs to the file: before a quote it would be a part of the first name.
     written, row = ["\ufeff" if table.source.startswith(codecs.BOM_UTF8) else ""], -1
     for raw, end in raw_rows(table.source.decode("utf-8-sig"), table.separator):
@@ -161,9 +177,9 @@ def filled(table: CsvTable, columns: Mapping[int, tuple[np.ndarray, Sequence[str
     return "".join(written)
 
 
-def _quoted_columns(table: CsvTable) -> set[int]:
-    """Columns whose first cell that says something stands in quotes."""
-    waiting, always = set(range(len(table.header))), set()
+def quoted_columns(table: CsvTable, waiting: set[int]) -> set[int]:
+    """Those of the waiting columns whose first cell that says something stands in quotes; without one they wait on."""
+    always = set()
     rows = raw_rows(table.source.decode("utf-8-sig"), table.separator)
     next(row for row, _ in rows if row)
     for row, _ in rows:

@@ -60,7 +60,18 @@ def _column(where: str, name: str, series: Any) -> Column:
     if dtype == nw.Datetime or dtype == nw.Duration or dtype == nw.Date:
         column = from_array(where, name, series.to_numpy())
         return column._replace(sort="date") if dtype == nw.Date else column
+    if dtype == nw.String and hasattr(native, "dictionary_encode"):
+        return _arrow_texts(name, native)
     return from_list(where, name, series.to_list())
+
+
+def _arrow_texts(name: str, native: Any) -> Column:
+    """A column of pyarrow's texts, of which only those that differ are made texts of Python."""
+    coded = native.dictionary_encode().combine_chunks()
+    texts: dict[str, int] = {}
+    places = [texts.setdefault(text.strip(), len(texts)) for text in coded.dictionary.to_pylist()]
+    values = np.asarray(coded.indices.fill_null(len(places)).to_numpy(zero_copy_only=False), np.int64)
+    return Column(name, "text", np.array([*places, -1], np.int64)[values], tuple(texts))
 
 
 def _categories(native: Any) -> tuple[list, bool]:
@@ -91,6 +102,9 @@ def filled(native: Any, columns: Sequence[Column], cells: Mapping[int, tuple[np.
         series = native[:, place] if hasattr(native, "get_columns") else native.column(place)
         if place in cells:
             rows, values = cells[place]
+            if hasattr(series, "dictionary_encode") and not hasattr(series.type, "value_type"):
+                parts.append(_arrow_filled(series, rows, _objects(series, column, values)))
+                continue
             every = series.to_list() if hasattr(series, "to_list") else series.to_pylist()
             for row, value in zip(rows.tolist(), _objects(series, column, values), strict=True):
                 every[row] = value
@@ -176,6 +190,19 @@ def _built(series: Any, every: list) -> Any:
     import pyarrow as pa
 
     return pa.chunked_array([pa.array(every, type=series.type)])
+
+
+def _arrow_filled(series: Any, rows: np.ndarray, values: list) -> Any:
+    """A column of pyarrow with other cells; those that stay are never made objects, which hold less than some types."""
+    import pyarrow as pa
+    import pyarrow.compute
+
+    order = np.argsort(rows)
+    mask = np.zeros(len(series), bool)
+    mask[rows] = True
+    new = pa.array([values[place] for place in order.tolist()], type=series.type)
+    replace: Any = pyarrow.compute
+    return pa.chunked_array([replace.replace_with_mask(series.combine_chunks(), pa.array(mask), new)])
 
 
 def _joined(native: Any, parts: Sequence) -> Any:

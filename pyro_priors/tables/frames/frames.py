@@ -21,7 +21,7 @@ class Frame:
         holder: what holds it: "data frame", "array", "lists" or "csv".
         where: what messages call it.
         unit: what they count, "row" (from 0) or "line" (of the file).
-        lines: that number of each row.
+        lines: that number of each row; a text where it stands in several files.
         columns: its columns.
         native: the table itself; of a CSV file `csv_frame.CsvTable`.
         codes: columns that have been read as codes, by what they were taken for.
@@ -30,7 +30,7 @@ class Frame:
     holder: str
     where: str
     unit: str
-    lines: Sequence[int]
+    lines: Sequence[int | str]
     columns: tuple[Column, ...]
     native: Any
     codes: dict[Hashable, np.ndarray] = field(default_factory=dict, repr=False)

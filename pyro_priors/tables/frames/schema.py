@@ -12,6 +12,7 @@ from pyro_priors.data.dates import DateForm
 from pyro_priors.data.numerals import Style
 from pyro_priors.data.schema import KINDS, Field
 from pyro_priors.data.writing import NumberForm
+from pyro_priors.tables.frames.cells import Column
 from pyro_priors.tables.frames.fields import find_field
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.reading import form_at, read_column, value_of
@@ -52,15 +53,24 @@ class Schema(NamedTuple):
             ValueError: `kinds` has an unknown name (the columns are listed), or kind; a column that cannot be read in
                 exactly one way (`data.deciding.decide`), at its row or line.
         """
+        return Schema.of_columns([(frame, column) for column in frame.columns], kinds, also_missing)
+
+    @staticmethod
+    def of_columns(
+        columns: Sequence[tuple[Frame, Column]],
+        kinds: Mapping[str, str] | None = None,
+        also_missing: Sequence[str] = (),
+    ) -> "Schema":
+        """As `find`, of columns that need not be of one table: each with what says where its cells stand."""
         said: dict[str, str] = {}
         for name, kind in (kinds or {}).items():
             if kind not in KINDS:
                 raise UserError(f"kinds: expected one of {', '.join(KINDS)}, got {kind!r} of {name}")
-            said[match(name, frame.names, "kinds")] = kind
+            said[match(name, [column.name for _, column in columns], "kinds")] = kind
         if isinstance(also_missing, str):
             raise UserError(f"also_missing: expected a list of texts, got {also_missing!r}")
         missing = tuple(map(str, also_missing))
-        return Schema(tuple(find_field(frame, c, said.get(c.name), missing) for c in frame.columns), missing)
+        return Schema(tuple(find_field(where, c, said.get(c.name), missing) for where, c in columns), missing)
 
     @property
     def active(self) -> tuple[int, ...]:

@@ -1,0 +1,1 @@
+"""Tables that outgrow memory: files read in pieces, rows drawn from all of them, gaps filled piece by piece."""

@@ -1,0 +1,149 @@
+"""A table that lies in files and is read in pieces."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pyro_priors.checks import UserError
+from pyro_priors.data.columns import some
+from pyro_priors.data.hidden import is_hidden
+from pyro_priors.tables import processes
+from pyro_priors.tables.frames.csv_frame import fits_memory
+from pyro_priors.tables.frames.frames import Frame
+from pyro_priors.tables.pieces.arrow_source import FragmentSource, ParquetSource
+from pyro_priors.tables.pieces.csv_source import CsvSource
+
+ROWS = 100_000  # of a piece
+PARQUET = (".parquet", ".pq")
+SUFFIXES = (".csv", *PARQUET)
+
+Source = CsvSource | ParquetSource | FragmentSource
+
+
+class Pieces:
+    """A table in files, of which one piece at a time is in memory; make it with `Pieces.of`.
+
+    Args:
+        where: what messages call it.
+        sources: its files, in their order.
+        path: the folder or file, None of a data set.
+
+    Raises:
+        UserError: no files, a file whose columns are not those of the first; it is named, and so is a column.
+    """
+
+    def __init__(self, where: str, sources: Sequence[Source], path: Path | None = None):
+        if not sources:
+            raise UserError(f"{where}: expected a file of a table at least, got none")
+        self.where, self.sources, self.path = where, list(sources), path
+        self.names = list(self.sources[0].names)
+        for source in self.sources[1:]:
+            _check_columns(self.sources[0], source)
+
+    @staticmethod
+    def of(X: Any) -> "Pieces":
+        """The pieces of a table.
+
+        Args:
+            X: a folder of .csv or of .parquet files, not of both, in the order of their names (those that begin with a
+                dot or `_` are no data); a file of either kind; a `pyarrow.dataset.Dataset`.
+
+        Raises:
+            UserError: no such folder or file, one that cannot be read.
+        """
+        if isinstance(X, Pieces):
+            return X
+        if is_dataset(X):
+            fragments = enumerate(X.get_fragments())
+            return Pieces("X", [FragmentSource(fragment, X.schema, place) for place, fragment in fragments])
+        path = Path(X)
+        if not path.is_dir():
+            return Pieces(path.name, [_source(path, path.name)], path)
+        files = files_of(path)
+        kinds = {"Parquet" if file.suffix.lower() in PARQUET else "CSV": file for file in reversed(files)}
+        if len(kinds) > 1:
+            names = " and ".join(file.relative_to(path).as_posix() for file in kinds.values())
+            raise UserError(f"{path.name}: expected files of one kind, .csv or .parquet, got {names}")
+        if not files:
+            raise UserError(f"{path.name}: expected .csv or .parquet files in {path.absolute()}, got none")
+        return Pieces(path.name, [_source(file, file.relative_to(path).as_posix()) for file in files], path)
+
+    @property
+    def holder(self) -> str:
+        """As `Frame.holder`."""
+        return self.sources[0].holder
+
+    def frames(self, *, shared: bool = False) -> Iterator[tuple[int, int, Frame]]:
+        """(place of the file, rows of it before these, table) of each piece; shared: of this process's own files."""
+        for place in self.places(shared=shared):
+            start = 0
+            for frame in self.sources[place].frames(ROWS):
+                yield place, start, frame
+                start += len(frame)
+
+    def fill(self, place: int, restored: Callable[[Frame], Any], path: Path) -> None:
+        """Write a file again, its pieces as they are `restored`."""
+        self.sources[place].fill(ROWS, restored, path)
+
+    def places(self, *, shared: bool) -> range:
+        """Places of all files, or of those that this process reads."""
+        first, step = (processes.rank(), processes.count()) if shared else (0, 1)
+        return range(first, len(self.sources), step)
+
+
+def is_dataset(X: Any) -> bool:
+    """Whether it is a `pyarrow.dataset.Dataset`."""
+    return type(X).__module__.startswith("pyarrow._dataset") and hasattr(X, "get_fragments")
+
+
+def in_pieces(X: Any) -> bool:
+    """Whether a table is read in pieces: a folder, a Parquet file, a data set, a CSV file that outgrows memory."""
+    if isinstance(X, Pieces) or is_dataset(X):
+        return True
+    if not isinstance(X, str | os.PathLike):
+        return False
+    path = Path(X)
+    return path.is_dir() or path.suffix.lower() in PARQUET or (path.is_file() and not fits_memory(path))
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The files of a table below a folder, in their order."""
+    files = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        parts = name.parts
+        if any(part.startswith("_") for part in parts) or is_hidden(name.as_posix()):
+            continue
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        if any("=" in part for part in parts[:-1]):
+            raise UserError(
+                f"{folder.name}: expected files whose columns all stand in them, got a folder "
+                f"{name.parent} (in Python: pyarrow.dataset.dataset(PATH, partitioning='hive'))"
+            )
+        if path.is_file():
+            files.append(path)
+    return files
+
+
+def _source(path: Path, name: str) -> Source:
+    return ParquetSource(path, name) if path.suffix.lower() in PARQUET else CsvSource(path, name)
+
+
+def _check_columns(first: Source, other: Source) -> None:
+    """The same columns in the same order, of Parquet with the same types."""
+    for names, there, what in ((first.names, other.names, "is missing"), (other.names, first.names, "is not")):
+        if odd := [name for name in names if name not in there]:
+            raise UserError(
+                f"{other.name}: expected the columns of {first.name}, got others: {some(odd)} {what}"
+                + ("" if what == "is missing" else " one of them")
+            )
+    if moved := [pair for pair in zip(first.names, other.names, strict=True) if pair[0] != pair[1]]:
+        raise UserError(f"{other.name}, column {moved[0][1]}: expected the order of {first.name}, {moved[0][0]} there")
+    if isinstance(first, ParquetSource) and isinstance(other, ParquetSource):
+        for name in first.names:
+            types = (source.schema.field(name).type for source in (first, other))
+            before, now = (getattr(type_, "value_type", type_) for type_ in types)
+            if before != now:
+                raise UserError(f"{other.name}, column {name}: expected {before} as in {first.name}, got {now}")
