@@ -17,9 +17,10 @@ def rescale_gaussians(owner: Any, shift: Tensor, scale: Tensor) -> None:
     """Of vectors, in place: those of a module with ``loc, log_scale (N, n)`` and, where covariances are full,
     ``coupling`` (see `factor_of`); shift and scale are ``(n,)``.
     """
-    before = None if owner.coupling is None else factor_of(owner.log_scale, owner.coupling)
+    coupling = owner.coupling
+    before = None if coupling is None else factor_of(owner.log_scale, coupling)
     rescale_leaves(owner.loc, owner.log_scale, shift, scale)
-    if before is not None:
+    if coupling is not None and before is not None:
         log_scale, moved = parameters_of(before * scale)
         owner.log_scale.copy_(log_scale)
-        owner.coupling.copy_(moved)
+        coupling.copy_(moved)

@@ -125,7 +125,7 @@ def set_likely(leaf: Any, mass: Tensor, sums: tuple[Tensor, ...], origin: Tensor
     """
     before = leaf()
     if not isinstance(before, LowRankGaussians):
-        loc, covariance, better = likely(mass, *sums, origin, rows)
+        loc, covariance, better = likely(mass, sums[0], sums[1], origin, rows)
         _set_states(leaf, before, loc, covariance, alive)
         return better
     new = factor_regression(mass, sums, origin, before, alive)

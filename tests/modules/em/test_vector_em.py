@@ -58,12 +58,26 @@ def test_moments_are_those_of_responsibilities(covariance):
     origins = Origins(prior.loc.detach(), [leaf.loc.detach() + 0.5 for leaf in prior.vectors])
     counts = counts_of(prior, value, origins)
     at = visits(prior, counts.initial, counts.transitions)
-    sums = apart(counts.vectors, origins.vectors)
-    for variable, got, origin in zip(prior._variables.vectors, sums, origins.vectors, strict=True):
+    sums = apart(counts.vectors, prior.vectors)
+    for variable, leaf, got, origin in zip(prior._variables.vectors, prior.vectors, sums, origins.vectors, strict=True):
         mass, first, second = by_responsibilities(prior, value, variable, origin)
         assert at[variable].allclose(mass, atol=1e-10)
-        assert got[0].allclose(first, atol=1e-10)
-        assert got[1].allclose(second, atol=1e-10)
+        expected = first, second
+        if covariance == "low-rank":
+            expected = first, second.diagonal(dim1=1, dim2=2), *of_factors(leaf(), mass, first, second)
+        for mine, other in zip(got, expected, strict=True):
+            assert mine.allclose(other, atol=1e-10)
+
+
+def of_factors(law, mass, first, second):
+    """expected sums with factors, of moments about half a unit above the means"""
+    covariance = law.loadings @ law.loadings.mT + torch.diag_embed(law.scale.square())
+    beta = law.loadings.mT @ torch.linalg.inv(covariance)  # E[factors given x] = beta (x - loc)
+    beside = second + 0.5 * first.unsqueeze(-1)  # of x - origin and x - loc
+    about = beside + 0.5 * (first + 0.5 * mass[:, None]).unsqueeze(-2)
+    left = torch.eye(beta.shape[1]) - beta @ law.loadings
+    factors = (beta @ (first + 0.5 * mass[:, None]).unsqueeze(-1)).squeeze(-1)
+    return beside @ beta.mT, factors, mass[:, None, None] * left + beta @ about @ beta.mT
 
 
 @pytest.mark.parametrize("covariance", ["full", "diagonal"])
@@ -73,7 +87,7 @@ def test_gradients_of_parameters_say_the_same(covariance):
     counts = counts_of(prior, value, origins)
     prior().log_prob(value).mean().backward()
     at = visits(prior, counts.initial, counts.transitions)
-    sums = apart(counts.vectors, origins.vectors)
+    sums = apart(counts.vectors, prior.vectors)
     for variable, leaf, (first, second) in zip(prior._variables.vectors, prior.vectors, sums, strict=True):
         own = VectorGradients.of_parameters(leaf, {name: x.grad for name, x in leaf.named_parameters()})
         got = own.sums(at[variable], torch.zeros_like(leaf.loc))
