@@ -101,7 +101,7 @@ class TableEstimator(BaseEstimator):
         seed, times = seed_of(self.random_state), [time.perf_counter()]
         looked = survey(pieces, kinds, tuple(self.also_missing), seed)
         times += [time.perf_counter()]
-        drawn = read(pieces, looked.schema, seed, kinds, looked)
+        drawn = read(pieces, looked.schema, seed, looked)
         times += [time.perf_counter()]
         self._learn(drawn.schema, drawn.codes, None)
         self._note(drawn, {"survey": times[1] - times[0], "read": times[2] - times[1]})

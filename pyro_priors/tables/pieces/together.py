@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pyro_priors.checks import UserError
 from pyro_priors.tables import processes
 
 
@@ -12,8 +13,10 @@ def together() -> Iterator[None]:
     error: Exception | None = None
     try:
         yield
-    except (ValueError, OSError) as raised:
+    except Exception as raised:
         error = raised
-    others = [other for other in processes.gathered(error) if other is not None]
-    if error is not None or others:
-        raise error or others[0]
+    said = [each for each in processes.gathered(None if error is None else str(error)) if each is not None]
+    if error is not None:
+        raise error
+    if said:
+        raise UserError(said[0])
