@@ -26,10 +26,13 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 import torch  # noqa: E402
 from resumable import MAKE, outcome, train  # noqa: E402
 from safetensors.torch import load_file  # noqa: E402
+from sklearn.datasets import load_iris  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from experiments.__main__ import main  # noqa: E402
 from models.shared import runs  # noqa: E402
+from pyro_priors.tables import TableImputer  # noqa: E402
+from pyro_priors.tables.fits import candidates, checkpoint  # noqa: E402
 from pyro_priors.training import CHECKPOINT, load_state  # noqa: E402
 
 EPOCHS = 4
@@ -90,6 +93,27 @@ class Command:
         config = {**json.loads((folder / "config.json").read_text())["config"], "runs_dir": None}
         assert runs.trained(folder).model is not None
         return outcome(folder), kept, names, config
+
+
+class Table:
+    """A fit of a table's law, whose state is written at every step."""
+
+    def __str__(self):
+        return "fit of a table"
+
+    def live(self, root):
+        checkpoint.EVERY, checkpoint.SHARE, candidates.SIZES = 0.0, math.inf, ((4, 0, math.inf),)
+        table = load_iris().data
+        imputer = TableImputer(max_steps=30, ensemble=2, random_state=0, checkpoint=root / "state")
+        imputer.fit(table, sample_weight=1 + table[:, 0]).save(root / "law")
+
+    def folders(self, root):
+        return [root / "state"] if (root / "state").is_dir() else []
+
+    def outcome(self, root):
+        imputer = TableImputer.load(root / "law")
+        records = [{name: x for name, x in record.items() if name != "seconds"} for record in imputer.records_]
+        return records, [[x.tolist() for x in law.state_dict().values()] for law in imputer.laws_]
 
 
 def readable(training, root):
@@ -154,7 +178,8 @@ class Trial:
             while self._life(root, last=self.killed == count):
                 self.early += not self.training.folders(root)
                 now = readable(self.training, root)
-                assert now >= steps, f"{self.training}: {steps} steps were done, {now} are left"
+                gone = isinstance(self.training, Table) and not self.training.folders(root)  # it was through
+                assert gone or now >= steps, f"{self.training}: {steps} steps were done, {now} are left"
                 steps = now
             left = [path for folder in self.training.folders(root) for path in folder.rglob(".*")]
             assert not left, left  # a folder without a config.json is that of no run: it was killed before
@@ -193,7 +218,7 @@ class Trial:
         )
 
 
-TRAININGS = [*map(Fit, MAKE), *map(Command, COMMANDS)]
+TRAININGS = [*map(Fit, MAKE), *map(Command, COMMANDS), Table()]
 
 
 def kill_all(kills, seed, root):

@@ -71,6 +71,22 @@ def test_rooms_import_those_before_them(room):
     assert seen & set(ROOMS) <= set(ROOMS[: ROOMS.index(room) + 1])
 
 
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [("starting", set()), ("ordering", set()), ("em", {"starting", "factors"})],
+)
+def test_rooms_below_the_priors_know_none_of_them(room, others):
+    inside = f"pyro_priors.modules.{room}"
+    seen = {
+        name.split(".")[2]
+        for module, path in FILES.items()
+        if module.startswith(f"{inside}.")
+        for name in imported_modules(path)
+        if name.startswith("pyro_priors.modules.")
+    }
+    assert seen <= {room, *others}
+
+
 def test_the_first_rooms_need_only_base_dependencies():
     first = tuple(f"pyro_priors.{room}" for room in ROOMS[: ROOMS.index("objectives")])
     outside = {n.split(".")[0] for m, path in FILES.items() if m.startswith(first) for n in imported_modules(path)}

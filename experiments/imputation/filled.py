@@ -56,6 +56,8 @@ def _of_number(table, rows, place, filled, interval):
         "nrmse": scores.nrmse(truth, filled.point[rows, place], extent),
         "crps": scores.crps(truth, draws[:, rows, place], extent),
     }
+    if len(draws) > 1:
+        scored["even"] = scores.evenly_covered(truth, draws[:, rows, place], LEVEL)
     if interval is not None:
         low, high = (end[rows, place] for end in interval)
         scored |= {"coverage": scores.covered(truth, low, high), "width": (high - low).mean() / extent}

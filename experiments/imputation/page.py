@@ -14,6 +14,7 @@ SCORES = {
     "crps": ("CRPS", 4),
     "log_score": ("log score", 3),
     "coverage": ("coverage", 3),
+    "even": ("by parts", 3),
     "width": ("width", 3),
 }
 QUESTION = (
@@ -30,6 +31,8 @@ MEANING = [
     "- log score: -log p(hidden category) in nats, of methods that give probabilities or votes (with one more vote of "
     "the column's own law).",
     "- coverage, width: of intervals of 90 % of numbers; those of rivals with draws are Student's intervals of these.",
+    "- by parts: coverage by the ranks of hidden numbers among the draws. An interval that holds a value which comes "
+    "again holds all of its probability; here only the part counts that the middle 90 % of the draws hold.",
     "- accuracy: of scikit-learn's HistGradientBoostingClassifier on the completed table, for the last of its columns "
     "of at most ten categories, in per cent; and, nothing being hidden.",
     "- seconds: of one processor, of all answers together.",

@@ -2,10 +2,13 @@
 
 References:
     Nazabal, Olmos, Ghahramani, Valera 2020, Handling incomplete heterogeneous data using VAEs, section 4.1 (errors);
-    Gneiting, Raftery 2007, Strictly proper scoring rules, section 4.2 (CRPS); Rubin 1987 (intervals of a few draws).
+    Gneiting, Raftery 2007, Strictly proper scoring rules, section 4.2 (CRPS); Rubin 1987 (intervals of a few draws);
+    Czado, Gneiting, Held 2009, Predictive model assessment for count data, section 2.1 (ties in coverage).
 """
 
 import numpy as np
+
+from pyro_priors.metrics.pit import pit_inside
 
 
 def nrmse(truth, filled, extent):
@@ -97,6 +100,24 @@ def covered(truth, low, high):
         0.5
     """
     return float(((low <= truth) & (truth <= high)).mean())
+
+
+def evenly_covered(truth, draws, level=0.9):
+    """The share of hidden numbers in the middle of their laws, ties counted by parts: `pit_inside` of ranks.
+
+    Where truth and draws are of one law, the rank of the truth among them is uniform, for any number of draws.
+
+    Args:
+        truth: ``(m,)``.
+        draws: ``(K, m)``.
+
+    Example:
+        >>> law = np.random.default_rng(0).poisson(0.5, (6, 100_000)).astype(float)
+        >>> round(evenly_covered(law[0], law[1:]), 2)
+        0.9
+    """
+    below, same = (draws < truth).sum(0), (draws == truth).sum(0)
+    return pit_inside(below / (len(draws) + 1), (below + same + 1) / (len(draws) + 1), level)
 
 
 def interval_of(draws, level=0.9):

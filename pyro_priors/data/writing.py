@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pyro_priors.data.dates import DAY
 from pyro_priors.data.numerals import PLAIN, Style
 
 EXACT = 12  # decimals from which numbers are written as computers do: as many as they need
@@ -18,6 +19,7 @@ class NumberForm(NamedTuple):
         scientific: whether most have an exponent.
         thousands, decimal, minus: the signs.
         unit: "days" of durations, which have a type of their own.
+        step: microseconds that these are multiples of; 0: not said.
 
     Example:
         >>> form_of(["1,204.50", "-950.25"], Style(",", "."), whole=False).write(-12345.678)
@@ -32,9 +34,12 @@ class NumberForm(NamedTuple):
     decimal: str = "."
     minus: str = "-"
     unit: str = ""
+    step: int = 0
 
     def round(self, value: float) -> float:
-        """The value as it is in a cell: whole where all are."""
+        """The value as it is in a cell: whole where all are, durations as fine as all are."""
+        if self.step:
+            return round(value * DAY / self.step) * self.step / DAY
         return float(round(value)) if self.whole else value
 
     def write(self, value: float) -> str:

@@ -1,6 +1,6 @@
 """Gaussians of independent numbers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -24,9 +24,6 @@ class DiagonalGaussians(Gaussians):
 
     def _evaluate(self, rows: Tensor) -> Tensor:
         return self._log_density(rows)
-
-    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
-        return lambda rows, places: self._marginal(places)._evaluate(rows)
 
     def _marginal(self, coordinates: Sequence[int]) -> "DiagonalGaussians":
         return DiagonalGaussians(*(some_of(part, coordinates) for part in (self.loc, self.scale)))

@@ -1,21 +1,23 @@
 """Gaussians with full covariances."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from pyro_priors.distributions.gaussians import ENTRIES, LOG_ROOT, Gaussians, precisely, some_of
+from pyro_priors.distributions.gaussians import ENTRIES, LOG_ROOT, Densities, Gaussians, precisely, some_of
 from pyro_priors.ops import full_precision, holds, wide
+from pyro_priors.ops.gaussian_gaps import log_normal_without
 from pyro_priors.ops.gaussians import (
     eye_like,
-    factors_without,
     gap_patterns,
     inverse_factors,
     inverse_lower,
     log_normal_factors,
     observed_factors,
 )
+
+FEW = 8  # where less than one number of so many is missing, or two in all, these are rather taken away
 
 
 class FullGaussians(Gaussians):
@@ -24,7 +26,7 @@ class FullGaussians(Gaussians):
     .. math:: N(x \mid \mathtt{loc}[s], \Sigma_s), \qquad \Sigma_s^{-1} = L_s^T L_s
 
     L lower triangular: row i gives x_i from those before it. Cost: O(N n^2) a row, one product of matrices; a pattern
-    of gaps costs O(N n^3) once.
+    of gaps costs O(N n^3) once, O(N n^2) where one or two numbers are missing, or an eighth of them.
 
     Args:
         loc: ``(N, n)``.
@@ -44,22 +46,32 @@ class FullGaussians(Gaussians):
     def _evaluate(self, rows: Tensor) -> Tensor:
         return log_normal_factors(rows, self.loc, self.factor)
 
-    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
-        many = self.size + 4 - self.size // 4  # of the numbers, or more: what is missing is rather taken away
-        whole = wide(self.factor)
-        covariance = self._covariance() if any(len(places) < many for places in observed) else None
+    def _densities_of(self, observed: Sequence[list[int]]) -> Densities:
+        least = self.size - max(2, self.size // FEW)  # numbers that are there where it pays to take the others away
+        covariance = self._covariance() if any(0 < len(places) < least for places in observed) else None
 
-        def density(rows: Tensor, places: list[int]) -> Tensor:
-            if covariance is not None and len(places) < many:
-                return self._marginal(places, covariance)._evaluate(rows)
-            gone = [place for place in range(self.size) if place not in places]
-            index = (torch.tensor(some, dtype=torch.long, device=rows.device) for some in (places, gone))
-            factor, log_det = factors_without(whole, *index)
-            return log_normal_factors(rows, some_of(self.loc, places), factor.to(self.dtype), log_det)
+        def densities(rows: Sequence[Tensor], places: Sequence[list[int]]) -> list[Tensor]:
+            result, few = [rows[0]] * len(rows), {}
+            for number, some in enumerate(places):
+                if max(1, least) <= len(some) < self.size:
+                    few.setdefault(len(some), []).append(number)
+                elif covariance is not None and 0 < len(some) < least:
+                    marginal = self._marginal(some, covariance)
+                    result[number] = marginal._evaluate(some_of(rows[number], some))
+                else:
+                    result[number] = self._density_of(rows[number], some)
+            for members in few.values():
+                gone = [[place for place in range(self.size) if place not in places[number]] for number in members]
+                missing = torch.tensor(gone, dtype=torch.long, device=self.loc.device)
+                of_members = log_normal_without([rows[number] for number in members], missing, self.loc, self.factor)
+                for number, density in zip(members, of_members, strict=True):
+                    result[number] = density
+            return result
 
-        return density
+        return densities
 
-    def _marginal(self, coordinates: Sequence[int], covariance: Tensor) -> "FullGaussians":
+    def _marginal(self, coordinates: Sequence[int], covariance: Tensor | None = None) -> "FullGaussians":
+        covariance = self._covariance() if covariance is None else covariance
         part = some_of(some_of(covariance, coordinates).mT, coordinates)
         return FullGaussians(some_of(self.loc, coordinates), inverse_factors(part).to(self.dtype))
 
@@ -155,7 +167,7 @@ class FullGaussians(Gaussians):
         count = len(coordinates)
         if list(coordinates) == list(range(count)):  # each given those before it, as it stands
             return self.loc[:, :count], self.factor[:, :count, :count]
-        part = self._marginal(coordinates, self._covariance())
+        part = self._marginal(coordinates)
         return part.loc, part.factor
 
     def _check_scales(self, name: str) -> None:

@@ -13,6 +13,8 @@ from pyro_priors.ops.gaussians import (
     gap_patterns,
 )
 
+Densities = Callable[[Sequence[Tensor], Sequence[list[int]]], list[Tensor]]
+
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 ENTRIES = 2**23  # numbers that factors of several patterns of gaps, or of several rows, may take at once
 
@@ -69,16 +71,10 @@ class Gaussians(ABC):
         order, counts = which.argsort(), which.bincount(minlength=len(patterns)).tolist()
         of_patterns = rows[order].split(counts)
         observed = [gaps.logical_not().nonzero()[:, 0].tolist() for gaps in patterns.cpu()]
-        at_once, density = max(1, ENTRIES // (len(self) * self.size**2)), self._density_of_some(observed)
-
-        def of_pattern(part: Tensor, places: list[int]) -> Tensor:
-            if not places:
-                return part.new_zeros(len(part), len(self))
-            return self._evaluate(part) if len(places) == self.size else density(some_of(part, places), places)
+        at_once, densities = max(1, ENTRIES // (len(self) * self.size**2)), self._densities_of(observed)
 
         def some(first: int) -> Tensor:
-            pairs = zip(of_patterns[first : first + at_once], observed[first : first + at_once], strict=True)
-            return torch.cat([of_pattern(*pair) for pair in pairs])
+            return torch.cat(densities(of_patterns[first : first + at_once], observed[first : first + at_once]))
 
         firsts = range(0, len(patterns), at_once)
         result = torch.cat([_forgotten(some, first, len(firsts) > 1) for first in firsts])
@@ -92,12 +88,26 @@ class Gaussians(ABC):
     def _evaluate(self, rows: Tensor) -> Tensor:
         """Log densities of rows without gaps: ``(b, n) -> (b, N)``"""
 
-    @abstractmethod
-    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
-        """What gives log densities ``(b, k) -> (b, N)`` of k numbers, which are some of `observed`.
+    def _densities_of(self, observed: Sequence[list[int]]) -> "Densities":
+        """What gives log densities of rows of some patterns, of which these numbers are there.
 
-        What several of these need is made once.
+        It takes rows ``(b, n)`` of each and its numbers, some of `observed`; what several of these need is made once.
         """
+        return lambda rows, places: [self._density_of(*some) for some in zip(rows, places, strict=True)]
+
+    def _density_of(self, rows: Tensor, places: list[int]) -> Tensor:
+        """Log densities of rows of one pattern: ``(b, n) -> (b, N)``"""
+        if not places:
+            return rows.new_zeros(len(rows), len(self))
+        return self._evaluate(rows) if len(places) == self.size else self._density_of_some(rows, places)
+
+    def _density_of_some(self, rows: Tensor, places: list[int]) -> Tensor:
+        """Of a pattern in which something is missing, and something is not."""
+        return self._marginal(places)._evaluate(some_of(rows, places))
+
+    @abstractmethod
+    def _marginal(self, coordinates: Sequence[int]) -> "Gaussians":
+        """The laws of some numbers, in their order."""
 
     @abstractmethod
     def draw(self, states: Tensor, value: Tensor | None = None) -> Tensor:

@@ -1,6 +1,6 @@
 """Gaussians whose numbers share a few factors."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -43,9 +43,6 @@ class LowRankGaussians(Gaussians):
         log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1)
         alone = log_normal_gaps(rows, self.loc, self.scale)
         return (alone + 0.5 * along.square().sum(-1) + log_det).to(torch.promote_types(rows.dtype, self.dtype))
-
-    def _density_of_some(self, observed: Sequence[list[int]]) -> Callable[[Tensor, list[int]], Tensor]:
-        return lambda rows, places: self._marginal(places)._evaluate(rows)
 
     def _marginal(self, coordinates: Sequence[int]) -> "LowRankGaussians":
         return LowRankGaussians(*(some_of(part, coordinates) for part in (self.loc, self.loadings, self.scale)))

@@ -12,11 +12,11 @@ from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.codes import check_codes, check_laws, inliers, means_and_scales, warn_if_narrow
 from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
-from pyro_priors.modules.fitting import clusters_of, full_clusters
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.rescaling import rescale_gaussians
+from pyro_priors.modules.starting.fitting import clusters_of, full_clusters
 from pyro_priors.ops import full_precision
 
 

@@ -13,13 +13,13 @@ from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence, order_names
+from pyro_priors.modules.em.refining import refined
 from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
 from pyro_priors.modules.latents import component_scale
-from pyro_priors.modules.orders import Order, first_order
+from pyro_priors.modules.ordering.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
-from pyro_priors.modules.refining import refined
-from pyro_priors.modules.rescaling import rescale_gaussians, rescale_leaves
+from pyro_priors.modules.rescaling import rescale_leaves
 from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import Cores, full_precision
 
@@ -192,7 +192,7 @@ class ChainPrior(Prior):
         for v, leaf in zip(variables.vectors, self.vectors, strict=True):
             columns = list(variables.columns_of[v])
             if columns[0] < len(shift):
-                rescale_gaussians(leaf, shift[columns], scale[columns])
+                leaf.rescale(shift[columns], scale[columns])
 
     def plane(self, law: Any, dims: tuple[int, int] = (0, 1)) -> Distribution | None:
         check_dims(dims, self.latent_dim)
@@ -210,7 +210,7 @@ class ChainPrior(Prior):
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         variables, order = self._bound(), self.order
         self._notices.clear()
-        seen = len(value) > FEW and not value.isnan().all(0).any()  # what has not been seen would stand anywhere
+        seen = _shows_all(value)
         if self.order_laid is not None and (relay or (seen and not self.order_laid)):
             order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
             force = True  # tables of another order cannot be compared: their training has not begun
@@ -236,6 +236,14 @@ class ChainPrior(Prior):
             self.order.copy_(order)
             self.order_laid.fill_(seen or bool(self.order_laid))
         return True
+
+    @torch.no_grad()
+    def lay(self, value: Tensor) -> None:
+        """Let rows ``(n, C)`` decide the order alone, where it is theirs and not decided; `reinitialize` keeps it."""
+        if self.order is not None and self.order_laid is not None and not self.order_laid and _shows_all(value):
+            order = measure_dependence(value, self._variables).order
+            self.order.copy_(torch.tensor(order))
+            self.order_laid.fill_(True)
 
     def _refine(self, rows: Tensor, held_out: Tensor) -> float:
         """Go on by EM from what is learned; returns what held-out rows gain by it, in nats a row."""
@@ -268,3 +276,8 @@ class ChainPrior(Prior):
             + f"order={order_text(self.order)}, init={self.init}, fixed={self.fixed}"
             + (f", local={self.local}" if self.local > 1 else "")
         )
+
+
+def _shows_all(value: Tensor) -> bool:
+    """Whether rows may decide an order: what has not been seen would stand anywhere in it."""
+    return len(value) > FEW and not bool(value.isnan().all(0).any())

@@ -10,9 +10,9 @@ from torch import Tensor
 from pyro_priors.checks import check_permutation
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.evidence import check_width
-from pyro_priors.modules.fitting import fit_clusters
-from pyro_priors.modules.paths import heaviest_path
-from pyro_priors.modules.settling import nearness, settled
+from pyro_priors.modules.ordering.paths import heaviest_path
+from pyro_priors.modules.ordering.settling import nearness, settled
+from pyro_priors.modules.starting.fitting import fit_clusters
 from pyro_priors.ops import full_precision
 
 FADE = 0.85  # by which the information of a pair counts less, a place further apart

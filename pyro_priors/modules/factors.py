@@ -11,7 +11,20 @@ from torch import Tensor
 
 from pyro_priors.ops import full_precision
 
-SCALE_FLOOR = 1e-4  # added to every conditional scale: no density is unbounded
+SCALE_FLOOR = 1e-4  # added to every scale of a vector: no density is unbounded
+
+
+def scale_of(log_scale: Tensor) -> Tensor:
+    """Standard deviations that vectors have: ``exp(log_scale)`` and `SCALE_FLOOR`, at least 32 bits wide.
+
+    Near the floor the gradient fades with ``exp(log_scale)``, and never is 0 at a stroke, as that of a clamp.
+    """
+    return SCALE_FLOOR + full_precision(log_scale).exp()
+
+
+def log_scale_of(scale: Tensor) -> Tensor:
+    """The way back from `scale_of`; scales at the floor or below become a hundredth above it."""
+    return (scale - SCALE_FLOOR).clamp(min=0.01 * SCALE_FLOOR).log()
 
 
 def packed_size(size: int) -> int:
@@ -38,7 +51,7 @@ def factor_of(log_scale: Tensor, coupling: Tensor) -> Tensor:
         raise ValueError(
             f"coupling: expected shape {(*log_scale.shape[:-1], packed_size(size))}, got {tuple(coupling.shape)}"
         )
-    precise = (SCALE_FLOOR + full_precision(log_scale).exp()).reciprocal()
+    precise = scale_of(log_scale).reciprocal()
     below = lower(-full_precision(coupling), size)
     return precise.unsqueeze(-1) * (below + torch.eye(size, dtype=below.dtype, device=below.device))
 
@@ -55,9 +68,8 @@ def parameters_of(factor: Tensor) -> tuple[Tensor, Tensor]:
     Scales at the floor or below become a hundredth above it.
     """
     scale = factor.diagonal(dim1=-2, dim2=-1).reciprocal()
-    log_scale = (scale - SCALE_FLOOR).clamp(min=0.01 * SCALE_FLOOR).log()
     below = (-factor * scale.unsqueeze(-1)).flatten(-2)
-    return log_scale, below.index_select(-1, _places(factor.shape[-1], factor.device))
+    return log_scale_of(scale), below.index_select(-1, _places(factor.shape[-1], factor.device))
 
 
 def _places(size: int, device: torch.device) -> Tensor:

@@ -13,7 +13,7 @@ from pyro_priors.distributions.kinds import Covariance, Kind
 from pyro_priors.modules.coupling_flow import Bend, CouplingFlow, CouplingKnobs, check_latents
 from pyro_priors.modules.forms import CoreForm, Init
 from pyro_priors.modules.latents import BlockSize
-from pyro_priors.modules.orders import Order
+from pyro_priors.modules.ordering.orders import Order
 from pyro_priors.modules.plugins import Setting
 from pyro_priors.modules.prior import Fitting, check_dims
 from pyro_priors.modules.ttlp import TTLP, TTLPKnobs

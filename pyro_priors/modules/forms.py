@@ -13,12 +13,12 @@ from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_chain import Emissions
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.gaussians import Gaussians
-from pyro_priors.modules.initialise import fit_leaves, fit_product_mixture
 from pyro_priors.modules.prior import Fitting
-from pyro_priors.modules.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
-from pyro_priors.modules.stepwise_mixture import stepwise_mixture
+from pyro_priors.modules.starting.initialise import fit_leaves, fit_product_mixture
+from pyro_priors.modules.starting.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
+from pyro_priors.modules.starting.stepwise_mixture import stepwise_mixture
+from pyro_priors.modules.starting.vector_mixture import fit_vector_mixture
 from pyro_priors.modules.vector_leaves import gaussians_of, vector_rows
-from pyro_priors.modules.vector_mixture import fit_vector_mixture
 from pyro_priors.ops import Cores, full_precision
 from pyro_priors.ops.layout import Layout, layout_of
 

@@ -12,13 +12,13 @@ from pyro_priors import distributions
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.modules.codes import check_codes, inliers, warn_if_narrow
 from pyro_priors.modules.factors import factor_of, packed_size, parameters_of
-from pyro_priors.modules.fitting import fit_mixture
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.planes import plane_of_mixture
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.rescaling import rescale_gaussians
-from pyro_priors.modules.vector_mixture import fit_full_mixture
+from pyro_priors.modules.starting.fitting import fit_mixture
+from pyro_priors.modules.starting.vector_mixture import fit_full_mixture
 from pyro_priors.ops import full_precision
 
 Weights = Literal["learned", "equal"]

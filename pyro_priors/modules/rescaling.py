@@ -14,15 +14,12 @@ def rescale_leaves(loc: Tensor, log_scale: Tensor, shift: Tensor, scale: Tensor)
 
 
 def rescale_gaussians(owner: Any, shift: Tensor, scale: Tensor) -> None:
-    """Of vectors, in place: those of a module with ``loc, log_scale (N, n)`` and, where there are covariances,
-    ``coupling`` (see `factor_of`) or ``loadings (N, n, q)``; shift and scale are ``(n,)``.
+    """Of vectors, in place: those of a module with ``loc, log_scale (N, n)`` and, where covariances are full,
+    ``coupling`` (see `factor_of`); shift and scale are ``(n,)``.
     """
-    coupling, loadings = (getattr(owner, name, None) for name in ("coupling", "loadings"))
-    before = None if coupling is None else factor_of(owner.log_scale, coupling)
+    before = None if owner.coupling is None else factor_of(owner.log_scale, owner.coupling)
     rescale_leaves(owner.loc, owner.log_scale, shift, scale)
-    if coupling is not None and before is not None:
+    if before is not None:
         log_scale, moved = parameters_of(before * scale)
         owner.log_scale.copy_(log_scale)
-        coupling.copy_(moved)
-    if loadings is not None:
-        loadings.div_(scale.unsqueeze(-1).to(loadings))
+        owner.coupling.copy_(moved)

@@ -14,7 +14,7 @@ from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
 from pyro_priors.modules.latents import latent_kinds, random_leaves
-from pyro_priors.modules.orders import Order, OrderName
+from pyro_priors.modules.ordering.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 
 

@@ -17,7 +17,7 @@ from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
 from pyro_priors.modules.latents import COMPONENTS, BlockSize, attribute_kinds, latent_kinds, random_leaves
-from pyro_priors.modules.orders import Order, OrderName
+from pyro_priors.modules.ordering.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
 from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.trip import check_knobs

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from pyro_priors.ops.layout import Layout
 
@@ -24,4 +25,8 @@ def compiled(plain: Callable[..., Tensor], make: Callable, layout: Layout, *rest
 
     code = contract.__code__.replace(co_name=f"contract_{number}")
     own = types.FunctionType(code, contract.__globals__, code.co_name, None, contract.__closure__)
-    return torch.compile(own, fullgraph=True)
+    validated = Distribution._validate_args
+    try:
+        return torch.compile(own, fullgraph=True)
+    finally:  # the first compilation of a process turns off the checks of all distributions, also of those of others
+        Distribution.set_default_validate_args(validated)

@@ -46,30 +46,32 @@ def log_normal_gaps(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     return rows @ torch.cat([precision, weighted, constant], -1).mT
 
 
-def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor, log_det: Tensor | None = None) -> Tensor:
+def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor) -> Tensor:
     """Log-densities of K Gaussians with inverse covariances L^T L at every row, one product of matrices.
 
     Values are taken relative to the mean of all means: what is far from zero loses nothing. The adjoint is written by
     hand, in the room of what it no longer needs: two products of matrices.
 
     Shapes:
-        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; with log |L^T L| / 2, ``(K,)``, of factors
-        ``(K, r, d)`` that are not lower triangular
+        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``
     """
     dtype = torch.promote_types(value.dtype, factor.dtype)
     loc, factor = loc.to(dtype), factor.to(dtype)
     centre = loc.detach().mean(0)
     moved, loc = value.to(dtype) - centre, loc - centre
-    log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) if log_det is None else log_det.to(dtype)
-    constant = log_det - 0.5 * math.log(2 * math.pi) * loc.shape[-1]
+    constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - 0.5 * math.log(2 * math.pi) * loc.shape[-1]
     shift = (factor @ loc.unsqueeze(-1)).squeeze(-1)  # (K, d)
+    return constant + half_squares(moved, factor, shift)
+
+
+def half_squares(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """-|L x - shift|^2 / 2: ``(b, d), (K, r, d), (K, r) -> (b, K)``"""
     if transformed():
-        return constant + _half_squares(moved, factor, shift)
-    return constant + _HalfSquares.apply(moved, factor, shift)  # pyright: ignore[reportOperatorIssue]
+        return _half_squares(value, factor, shift)
+    return _HalfSquares.apply(value, factor, shift)  # pyright: ignore[reportReturnType]
 
 
 def _half_squares(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """-|L x - shift|^2 / 2: ``(b, d), (K, r, d), (K, r) -> (b, K)``"""
     whitened = (value @ factor.flatten(0, 1).mT - shift.flatten()).unflatten(-1, shift.shape)
     return -0.5 * whitened.square().sum(-1)
 
@@ -125,21 +127,6 @@ def observed_factors(covariance: Tensor, observed: Tensor) -> Tensor:
     """
     both = (observed.unsqueeze(-1) & observed.unsqueeze(-2)).unsqueeze(1)
     return inverse_factors(torch.where(both, covariance, eye_like(covariance)))
-
-
-def factors_without(factor: Tensor, observed: Tensor, missing: Tensor) -> tuple[Tensor, Tensor]:
-    """Of Gaussians with inverse covariances L^T L, those of the marginals of what is observed, not triangular ones.
-
-    What L says of the missing numbers is projected away, in O(d^2) for each of them.
-
-    Shapes:
-        ``(K, d, d)``, ``(o,)``, ``(u,)`` -> ``(K, d, o)`` and log |L^T L| / 2, ``(K,)``
-    """
-    kept, gone = factor.index_select(2, observed), factor.index_select(2, missing)
-    inner = torch.linalg.cholesky(gone.mT @ gone)  # (K, u, u)
-    direction = torch.linalg.solve_triangular(inner, gone.mT, upper=False)  # orthonormal rows
-    log_det = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - inner.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-    return kept - direction.mT @ (direction @ kept), log_det
 
 
 def inverse_factors(covariance: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from pyro_priors.checks import check_choice
 from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.distributions.gumbel_softmax import GumbelSoftmax
 from pyro_priors.distributions.truncated_categorical import TruncatedCategorical
-from pyro_priors.modules.fitting import clusters_of
+from pyro_priors.modules.starting.fitting import clusters_of
 from pyro_priors.networks.autoencoders import concatenated
 from pyro_priors.networks.categorical_encoder import one_hot
 from pyro_priors.programs.likelihoods import Likelihood

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -13,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from pyro_priors.checks import check_count
-from pyro_priors.tables import saving
+from pyro_priors.tables import processes, saving
 from pyro_priors.tables.fits.learning import learn
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
@@ -38,6 +39,7 @@ class TableEstimator(BaseEstimator):
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         progress: bool = False,
+        checkpoint: str | os.PathLike | None = None,
     ):
         self.kinds = kinds
         self.also_missing = also_missing
@@ -47,6 +49,7 @@ class TableEstimator(BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.progress = progress
+        self.checkpoint = checkpoint
 
     def fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Find what the columns are and learn their joint law.
@@ -66,14 +69,16 @@ class TableEstimator(BaseEstimator):
         Raises:
             ValueError: a table that cannot be read, without rows or columns, a setting out of range.
         """
-        self._check_settings()
         if self.warm_start and hasattr(self, "laws_"):
             return self.partial_fit(X, y, sample_weight)
         if in_pieces(X):
             return self._fit_pieces(X, sample_weight)
-        frame = first_frame(self, X)
-        schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
-        self._learn(schema, schema.encode(frame), sample_weight)
+        with processes.together():
+            self._check_settings()
+            frame = first_frame(self, X)
+            schema = Schema.find(frame, kinds=self.kinds, also_missing=tuple(self.also_missing))
+            codes = schema.encode(frame)
+        self._learn(schema, codes, sample_weight)
         self.schema_, self.template_ = schema, template(schema, frame)
         return self
 
@@ -82,37 +87,37 @@ class TableEstimator(BaseEstimator):
 
         What the law knew lives on as its start only: give old rows again where they shall count.
         """
-        self._check_settings()
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
         if in_pieces(X):
-            began = time.perf_counter()
-            drawn = read(self._pieces(X, sample_weight), self.schema_, seed_of(self.random_state))
-            seconds = {"read": time.perf_counter() - began}
-            self._learn(self.schema_, drawn.codes, None, self.laws_)
-            self._note(drawn, seconds)
-            return self
-        codes = self.schema_.encode(next_frame(self, X))
+            return self._fit_pieces(X, sample_weight, go_on=True)
+        with processes.together():
+            self._check_settings()
+            codes = self.schema_.encode(next_frame(self, X))
         self._learn(self.schema_, codes, sample_weight, self.laws_)
         return self
 
-    def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None) -> Self:
-        pieces, kinds = self._pieces(X, sample_weight), self.kinds or {}
-        seed, times = seed_of(self.random_state), [time.perf_counter()]
-        looked = survey(pieces, kinds, tuple(self.also_missing), seed)
+    def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None, *, go_on: bool = False) -> Self:
+        """A fit of rows that are drawn from a table in pieces; a further one keeps the schema."""
+        with processes.together():
+            self._check_settings()
+            if sample_weight is not None:
+                raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
+            pieces = Pieces.of(X)
+        seed = 0 if self.random_state is None else seed_of(self.random_state)  # which all processes share
+        times, looked = [time.perf_counter()], None
+        if not go_on:
+            looked = survey(pieces, self.kinds or {}, tuple(self.also_missing), seed)
+            times += [time.perf_counter()]
+        drawn = read(pieces, self.schema_ if looked is None else looked.schema, seed, looked)
         times += [time.perf_counter()]
-        drawn = read(pieces, looked.schema, seed, looked)
-        times += [time.perf_counter()]
-        self._learn(drawn.schema, drawn.codes, None)
-        self._note(drawn, {"survey": times[1] - times[0], "read": times[2] - times[1]})
-        self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
-        self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
+        self._learn(drawn.schema, drawn.codes, None, self.laws_ if go_on else None)
+        seconds = [after - before for before, after in pairwise(times)]
+        self._note(drawn, dict(zip(("read", "survey"), reversed(seconds), strict=False)))
+        if looked is not None:
+            self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
+            self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
         return self
-
-    def _pieces(self, X: Any, sample_weight: ArrayLike | None) -> Pieces:
-        if sample_weight is not None:
-            raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
-        return Pieces.of(X)
 
     def _note(self, drawn: Drawn, seconds: Mapping[str, float]) -> None:
         """In the records, of what table the rows are, and what its passes took."""
@@ -143,6 +148,10 @@ class TableEstimator(BaseEstimator):
             raise ValueError(f"also_missing: expected a list of spellings, got {self.also_missing!r}")
         if self.kinds is not None and not isinstance(self.kinds, Mapping):
             raise ValueError(f"kinds: expected a mapping from names of columns to kinds, got {self.kinds!r}")
+        if self.checkpoint is not None:
+            from pyro_priors.training.files import check_folder
+
+            check_folder("checkpoint", self.checkpoint)
 
     def _learn(
         self, schema: Schema, codes: np.ndarray, sample_weight: ArrayLike | None, start: list[TableLaw] | None = None
@@ -157,6 +166,8 @@ class TableEstimator(BaseEstimator):
             seed=seed_of(self.random_state),
             progress=self.progress,
             start=start,
+            checkpoint=self.checkpoint,
+            any_seed=self.random_state is None,
         )
 
     def __sklearn_is_fitted__(self) -> bool:

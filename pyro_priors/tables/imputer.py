@@ -19,7 +19,7 @@ from pyro_priors.tables.estimator import TableEstimator, seed_of
 from pyro_priors.tables.evidence import add_given, read_given
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.templates import numbers_like
-from pyro_priors.tables.inputs import next_frame
+from pyro_priors.tables.inputs import as_set, next_frame
 from pyro_priors.tables.nothing import NoAnswers
 from pyro_priors.tables.pieces.filling import fill, targets
 from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
@@ -65,6 +65,11 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
         random_state: seed of fits and draws.
         progress: show a bar.
+        checkpoint: folder for the state of a fit, written now and then: the same `fit` goes on from it after a kill,
+            and ends with the law that it would have had. It is removed in the end.
+
+    Several processes that Fabric or torchrun has started may fit together: all call `fit` with the same table, share
+    the rows of every step, and have the same law in the end.
 
     Attributes:
         schema_: what each column is.
@@ -97,7 +102,7 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
             ValueError: other columns than in `fit`, a value that a column cannot have (its row is named).
         """
         check_is_fitted(self)
-        return self._restored(next_frame(self, X), self._answers())
+        return as_set(self, self._restored(next_frame(self, X), self._answers()))
 
     def _restored(self, frame: Frame, answers: Any) -> Any:
         return self.schema_.restore(frame, answers.fill(self.schema_.encode(frame)))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.utils import check_array
 
 from pyro_priors.checks import UserError
@@ -41,6 +42,19 @@ def next_frame(estimator: Any, X: Any) -> Frame:
             f"X has {len(frame.names)} features, but {name} is expecting {estimator.n_features_in_} features as input"
         )
     return as_fitted(frame, estimator.template_)
+
+
+def as_set(estimator: Any, filled: Any) -> Any:
+    """What `transform` gives, of another library as pandas where `set_output` wants that: so types live on.
+
+    scikit-learn makes an array of it first, which dates and numbers do not share.
+    """
+    how = getattr(estimator, "_sklearn_output_config", {}).get("transform") or get_config()["transform_output"]
+    if how != "pandas" or hasattr(filled, "iloc") or not hasattr(filled, "columns"):
+        return filled
+    import narwhals.stable.v2 as nw
+
+    return nw.from_native(filled, eager_only=True).to_pandas()
 
 
 def _read(X: Any, fitted: Sequence[str] | None) -> tuple[Frame, Sequence[str] | None]:

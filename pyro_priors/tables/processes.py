@@ -1,6 +1,7 @@
 """The processes that fit one table together: those of the group that Fabric or torchrun made, else this one alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -18,6 +19,11 @@ def rank() -> int:
 def count() -> int:
     """How many there are."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def own(rows: Tensor) -> Tensor:
+    """Those of rows ``(n, ...)`` that are this process's share: all of them where it is alone."""
+    return rows if count() == 1 else rows[rank() :: count()]
 
 
 def gathered(value: T) -> list[T]:
@@ -46,3 +52,42 @@ def add_up(tensors: Sequence[Tensor]) -> None:
     dist.all_reduce(flat)
     for tensor, part in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
         tensor.copy_(part.view_as(tensor))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """What a process raises within this, before they share any work, all raise: none waits for it.
+
+    Raises:
+        ValueError: another process raised something.
+    """
+    error: Exception | None = None
+    try:
+        yield
+    except Exception as raised:  # whatever it is, the others must hear of it
+        error = raised
+    errors = gathered(None if error is None else f"{type(error).__name__}: {error}")
+    if error is not None:
+        raise error
+    for number, message in enumerate(errors):
+        if message is not None:
+            raise ValueError(f"process {number} of {count()} cannot go on: {message}")
+
+
+def check_alike(values: Mapping[str, Any]) -> None:
+    """That all processes have the same; `ValueError` names what differs from the first one's."""
+    first = of_first(dict(values))
+    if differing := [name for name, value in values.items() if first.get(name) != value]:
+        what = ", ".join(differing)
+        raise ValueError(f"processes: expected what the first of {count()} has in each, got others ({what})")
+
+
+@contextmanager
+def linked() -> Iterator[None]:
+    """An error within this ends the connections between the processes: those that wait for this one raise too."""
+    try:
+        yield
+    except BaseException:
+        if count() > 1:
+            dist.destroy_process_group()
+        raise

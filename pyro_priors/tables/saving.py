@@ -63,6 +63,8 @@ def _parameters(imputer: Any) -> dict[str, Any]:
     """Those of the constructor as JSON values; a generator of random numbers is not among them."""
     parameters = imputer.get_params(deep=False)
     parameters["also_missing"] = list(parameters["also_missing"])
+    if parameters["checkpoint"] is not None:
+        parameters["checkpoint"] = os.fspath(parameters["checkpoint"])
     seed = parameters["random_state"]
     parameters["random_state"] = None if isinstance(seed, np.random.RandomState) or seed is None else int(seed)
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}

@@ -62,7 +62,7 @@ def fit_prior(
         y: attributes ``(n, n_attributes)``, NaN = missing; all missing by default.
         scale: standard deviations ``(n, d)`` of a Gaussian q(z given x), drawn from afresh at every step.
         validation: rows ``(n, d + n_attributes)`` to choose by, instead of a tenth.
-        method: ``"adam"``, or ``"em"`` for stepwise EM (`StepwiseEM`) of factored cores, no low-rank covariances.
+        method: ``"adam"``, or ``"em"`` for stepwise EM (`StepwiseEM`) of factored cores.
         epochs: at most so many passes over the codes (of `Plateau`: of at least 25 steps, and at most 250).
         batch_size: codes per step.
         lr: Adam's learning rate, or EM's step size: 0.5, or with vectors one whose counts remember all rows.

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
-from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE
-from pyro_priors.modules.expected_counts import Counts, expected_counts
+from pyro_priors.modules.em.expected_counts import Counts, expected_counts
+from pyro_priors.modules.em.factor_moments import FactorGradients
+from pyro_priors.modules.em.maximising import Origins, maximise
+from pyro_priors.modules.em.vector_moments import VectorGradients
 from pyro_priors.modules.forms import FactoredForm
-from pyro_priors.modules.maximising import Origins, maximise
-from pyro_priors.modules.vector_moments import VectorGradients
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, SHRINKAGE
 
 
 class StepwiseEM(torch.optim.Optimizer):
@@ -36,7 +37,7 @@ class StepwiseEM(torch.optim.Optimizer):
         batch: rows of a step, where these are not all; covariances are shrunk the more, the fewer the counts remember.
 
     Raises:
-        ValueError: a prior of another kind, a fixed one or one of low-rank covariances, a step size out of range.
+        ValueError: a prior of another kind, a fixed one, a step size out of range.
 
     Example:
         >>> import pyro_priors as pp
@@ -55,8 +56,6 @@ class StepwiseEM(torch.optim.Optimizer):
     def __init__(self, prior: Any, rows: int, lr: float = 0.5, pseudo: float = 1.0, batch: int | None = None) -> None:
         if not isinstance(getattr(prior, "form", None), FactoredForm) or prior.fixed:
             raise ValueError(f"prior: expected a learnable one with cores='factored', got {prior}")
-        if any(leaf.loadings is not None for leaf in prior.vectors):
-            raise ValueError("prior: expected vectors with full or diagonal covariances for EM, got low-rank ones")
         if not 0 < lr <= 1:
             raise ValueError(f"lr: expected a step size in (0, 1], got {lr!r}")
         self.prior, self.rows, self.pseudo = prior, check_count("rows", rows), pseudo
@@ -105,5 +104,6 @@ class StepwiseEM(torch.optim.Optimizer):
         vectors = []
         for i, (leaf, origin) in enumerate(zip(self.prior.vectors, origins.vectors, strict=True)):
             own = {name: gradients[f"vectors.{i}.{name}"] for name, _ in leaf.named_parameters()}
-            vectors.append((VectorGradients.of_parameters(leaf, own), origin))
+            kind = VectorGradients if leaf.loadings is None else FactorGradients
+            vectors.append((kind.of_parameters(leaf, own), origin))
         return expected_counts(self.prior, gradients, origins.components, vectors)

@@ -46,11 +46,23 @@ def test_scores_of_columns_and_their_means():
     assert means["log_score"] == pytest.approx((np.log(2) + np.log(4)) / 2)
     assert means["error"] == pytest.approx(0.5 / mask[:, 2].sum())
     assert "coverage" not in means
+    assert "even" not in means
     draws = np.stack([wrong, wrong + 0.1, wrong - 0.1])
     means = scored(table, mask, Filled(wrong, draws, interval=(wrong - 2, wrong + 0.5)))[1]
     assert means["coverage"] == 1
     assert means["width"] == pytest.approx(2.5 / extent)
     assert scored(table, mask, Filled(wrong, draws))[1]["coverage"] == 0  # Student's interval: +- 0.34
+
+
+@pytest.mark.parametrize("count", [2, 5, 40])
+def test_coverage_by_parts_is_the_level_whatever_is_tied(count):
+    """Where truth and draws are of one law; 4 standard errors of a share of 20,000 at most."""
+    for law in (GENERATOR.standard_normal, lambda shape: (GENERATOR.random(shape) < 0.1).astype(float)):
+        draws = law((count + 1, 20_000))
+        assert scores.evenly_covered(draws[0], draws[1:]) == pytest.approx(0.9, abs=0.009)
+    assert scores.evenly_covered(np.ones(10), np.zeros((count, 10))) == pytest.approx(
+        min(1, max(0, 1 - 0.05 * (count + 1)))
+    )
 
 
 @pytest.mark.parametrize(

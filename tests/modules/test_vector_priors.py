@@ -10,6 +10,7 @@ from catalogue import NAN
 from prior_laws import tensors
 
 import pyro_priors as pp
+from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.kinds import Vector
 from pyro_priors.training import fit_prior
 
@@ -207,6 +208,36 @@ def test_smoothness_is_the_density_of_a_row_at_each_mean(covariance):
         for name, p in prior.vectors.named_parameters()
         if "loc" not in name
     )
+
+
+def test_parameters_along_a_basis_are_those_of_the_same_law():
+    torch.manual_seed(0)
+    prior = joint().double()
+    leaf = prior.vectors[0]
+    with torch.no_grad():
+        for parameter in leaf.parameters():
+            parameter += 0.3 * torch.randn_like(parameter)
+    weights = {name: x.clone() for name, x in prior.state_dict().items()}
+    with torch.no_grad():
+        before = FullGaussians(leaf().loc.clone(), leaf().factor)
+    root = torch.randn(50, 4).double()
+    root[:, 3] = root[:, 0] - 1e-3 * root[:, 3]  # nearly collinear
+    centre, covariance = root.mean(0), root.T.cov()
+    x = before.draw(torch.zeros(6, dtype=torch.long))
+    leaf.lean(centre, torch.linalg.cholesky(covariance))
+    torch.testing.assert_close(leaf().loc, before.loc)
+    torch.testing.assert_close(leaf().factor, before.factor)
+    y = leaf.along(x)
+    torch.testing.assert_close(centre + y @ torch.linalg.cholesky(covariance).mT, x)
+    inside = 0.5 * (leaf().factor.mT @ leaf().factor @ covariance).diagonal(dim1=1, dim2=2).sum()
+    ours = leaf.narrowness(torch.ones(4).double()) + inside  # a row at each mean with that covariance
+    log_det = leaf().factor.diagonal(dim1=1, dim2=2).log().sum()
+    scales = torch.linalg.cholesky(covariance).diagonal().log().sum()  # what the density of y has beside that of x
+    assert float((ours - log_det).detach()) == pytest.approx(float(len(leaf.loc) * scales))
+    assert prior.state_dict().keys() == weights.keys()
+    leaf.lean(None, None)
+    for name, weight in prior.state_dict().items():
+        torch.testing.assert_close(weight, weights[name])
 
 
 def test_moves_of_type_and_device():

@@ -1,6 +1,8 @@
 """The plain contractions as `torch.compile` takes them: whole, both forms, in a user's own code and by an argument."""
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -62,3 +64,19 @@ def test_compiled(form):
     torch.compiler.reset()
     contract, inputs = contractions((3, 2, 3))[form]
     check(lambda *leaves: contract(*leaves, compile=True), contract, inputs)
+
+
+@pytest.mark.parametrize("validated", [True, False])
+def test_compiling_leaves_the_checks_of_distributions_as_they_were(validated):
+    """In a process of its own: torch turns them off once, at the first compilation."""
+    script = f"""
+import torch
+from pyro_priors.ops.compiled import compiled
+from torch.distributions import Distribution, Normal
+Distribution.set_default_validate_args({validated})
+compiled(lambda x, y: x, lambda tensors, layout: None, None)
+assert Distribution._validate_args is {validated}
+torch.compile(lambda x: x)
+assert Distribution._validate_args is {validated}  # it was the first, and will not do so again
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -100,6 +100,31 @@ def test_means_quantiles_and_probabilities(laws, paths, count):
         assert np.array_equal(filled[gaps, c], expected[gaps].argmax(1))
 
 
+def test_cumulative_probabilities_are_those_of_draws(laws):
+    """Of a grid's cell where there is one; 20,000 draws, five standard errors of a share at most."""
+    leaves = hand_leaves()
+    leaves[3] = replace(leaves[3], resolution=1.0, origin=20.0)
+    answers = Answers([hand_law(0, leaves)])
+    at = np.where(np.isnan(CODES), [4.0, np.nan, 0.0, 21.0, np.nan], CODES)
+    at[3] = [leaves[0].high, np.nan, 2.5, leaves[3].low, np.nan]
+    below, upto = answers.cumulative(CODES, at)
+    draws = answers.draws(CODES, 20_000, torch.Generator().manual_seed(0))
+    half = np.array([0, np.nan, 0, 0.5, np.nan])
+    for n, c in np.argwhere(np.isnan(CODES)):
+        if c in STATES:
+            assert np.isnan([below[n, c], upto[n, c]]).all()
+            continue
+        edges = (leaves[c].low, at[n, c] - half[c]), (at[n, c] + half[c], leaves[c].high)
+        x = draws[:, n, c]
+        less = x < at[n, c] - half[c] if edges[0][1] > edges[0][0] else np.zeros_like(x, bool)
+        more = x > at[n, c] + half[c] if edges[1][1] > edges[1][0] else np.zeros_like(x, bool)
+        assert below[n, c] == pytest.approx(less.mean(), abs=0.018)
+        assert upto[n, c] == pytest.approx(1 - more.mean(), abs=0.018)
+    assert upto[1, 0] == pytest.approx(below[1, 0])  # a density
+    assert upto[3, 0] == pytest.approx(1)
+    assert below[3, 3] == 0 < upto[3, 3]
+
+
 def test_a_row_alone_and_among_others(laws):
     answers = Answers(laws)
     ranges = {0: (np.full(len(CODES), 3.0), np.full(len(CODES), 6.0))}

@@ -65,6 +65,22 @@ def test_a_fit_within_a_time_is_repeated_by_its_number_of_steps(monkeypatch):
     assert not same(fit.law, fit_table(codes, FIELDS, max_steps=fit.record["max_steps"], seed=1).law)
 
 
+def test_numbers_that_say_all_of_each_other_are_answered_exactly():
+    """Of b = 2 a + 1 + noise the law, beside a number that is not linear in a: intervals are near as wide as the noise."""
+    rng = np.random.default_rng(0)
+    a, noise = rng.normal(size=240), rng.normal(size=240)
+    for deviation in (0.0, 1e-3):
+        codes = np.stack([a, 2 * a + 1 + deviation * noise, a**2 + 0.1 * noise], 1)
+        fit = fit_table(codes[:200], [NUMBER] * 3, max_steps=60)
+        asked = np.where([False, True, True], np.nan, codes[200:])
+        low, high = Answers([fit.law]).quantiles(asked, [0.05, 0.95])[:, :, 1]
+        middle = np.abs(a[200:]) < 1.5  # beyond it the scores are straight lines of few rows
+        width = np.median((high - low)[middle])
+        assert width < (3e-3 if deviation == 0 else 2.5 * 3.29 * deviation)
+        inside = (low <= codes[200:, 1]) & (codes[200:, 1] <= high)
+        assert inside[middle].mean() > 0.7
+
+
 def test_the_random_state_of_the_caller_is_left_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)

@@ -1,5 +1,6 @@
 """The estimator on tables of every kind, and its answers."""
 
+import datetime as dt
 import pickle
 
 import joblib
@@ -238,6 +239,16 @@ def test_output_of_another_kind(fitted, library):
         assert isinstance(filled, module.DataFrame)
         assert list(filled.columns) == NAMES
         np.testing.assert_allclose(numbers(filled), numbers(fitted.transform(as_pandas())), atol=1e-6)
+
+
+def test_dates_of_another_library_are_dates_of_pandas():
+    pl, pd = pytest.importorskip("polars"), pytest.importorskip("pandas")
+    days = [None if row % 7 == 0 else dt.date(2020, 1, 1) + dt.timedelta(days=row**2 % 97) for row in range(40)]
+    X = pl.DataFrame({"day": days, "x": [row**3 % 31 / 10 for row in range(40)]})
+    filled = TableImputer(max_steps=1, random_state=0).set_output(transform="pandas").fit_transform(X)
+    assert isinstance(filled, pd.DataFrame)
+    assert pd.api.types.is_datetime64_any_dtype(filled["day"])
+    assert filled.notna().all(axis=None)
 
 
 def test_pickles(fitted, tmp_path):

@@ -55,6 +55,12 @@ class Known:
         ends = [means + self.times * deviations * norm.ppf(level) for level in levels]
         return np.stack([np.concatenate([end, np.full((len(codes), 1), np.nan)], 1) for end in ends])
 
+    def cumulative(self, codes, at):
+        means, deviations = self._moments(codes)
+        below = norm.cdf(at[:, :2], means, self.times * deviations)
+        below = np.concatenate([below, np.full((len(codes), 1), np.nan)], 1)
+        return np.stack([below, below])
+
     def probs(self, codes, column):
         return np.tile([1 - self.share, self.share], (len(codes), 1))
 
@@ -82,6 +88,7 @@ def test_the_true_law_is_calibrated_and_a_narrow_one_is_not():
     for column in true.numbers:
         error = np.sqrt(0.25 / column.count)  # of a share, at most; five of them: fails once in a million columns
         assert column.inside == pytest.approx(LEVELS, abs=5 * error)
+        assert column.even == pytest.approx(column.inside)  # no ties
     given = ~hidden[hidden[:, 1], 0]  # y is told by x, where x is not hidden too
     variance = (0.25 * given + 1.25 * ~given).mean()
     spread = np.ptp(codes[hidden.any(1), 1])
@@ -92,6 +99,10 @@ def test_the_true_law_is_calibrated_and_a_narrow_one_is_not():
     assert true.reliability.count.sum() == category.count == hidden[:, 2].sum()
     again = from_record(json.loads(json.dumps(to_record(true), allow_nan=False)))
     assert again[:2] == true[:2]
+    before = to_record(true)
+    for column in before["numbers"].values():  # as versions of before wrote it
+        del column["even"]
+    assert [column.even for column in from_record(before).numbers] == [None, None]
     assert again.reliability.count.tolist() == true.reliability.count.tolist()
     narrow = hold_out(Known(times=0.5), FIELDS, codes, hidden)
     expected = 2 * norm.cdf(0.5 * norm.ppf(0.95)) - 1

@@ -164,6 +164,18 @@ def test_tables_without_rows_come_back_from_json(library):
     assert made.equals(remade)
 
 
+def test_categories_that_no_row_has_come_back_from_json():
+    """Those of pandas and polars, in their order."""
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    cells = ["low", "high", None] * 20
+    of_pandas = pd.DataFrame({"c": pd.Categorical(cells, ["low", "middle", "high"], ordered=True)})
+    of_polars = pl.DataFrame({"c": cells}, schema={"c": pl.Enum(["low", "middle", "high"])})
+    for native in (of_pandas, of_polars):
+        schema = Schema.find(Frame.of(native))
+        kept = from_json(json.loads(json.dumps(to_json(template(schema, Frame.of(native))))), schema)
+        assert list(kept.native["c"].dtype.categories) == ["low", "middle", "high"]
+
+
 @pytest.mark.parametrize("X", [np.array([[1.0, 2.0], [2.5, 4.0]]), [["a", 1], ["b", 2]]])
 def test_arrays_and_lists_without_rows_come_back_from_json(X):
     schema = Schema.find(Frame.of(X), {"x1": "count"})

@@ -214,6 +214,16 @@ def test_arrays_must_have_as_many_columns():
         Schema.find(Frame.of(np.array([[0.0], [1.0]]))).encode(Frame.of(np.array([[1.0], [3.0]])))
 
 
+def test_durations_are_as_fine_as_those_that_are_known():
+    for unit, step in (("m", 60_000_000), ("ms", 1_000), ("D", 86_400_000_000)):
+        column = (7 * np.arange(1, 31)).astype(f"m8[{unit}]")[:, None]
+        frame = Frame.of(np.r_[column, np.array([[np.timedelta64("NaT")]], column.dtype)])
+        schema = Schema.find(frame, kinds={"x0": "continuous"})
+        again = Schema.from_json(json.loads(json.dumps(schema.to_json())))
+        filled = again.restore(frame, np.full((31, 1), 1 / 7))[30, 0].astype("m8[us]").astype(int)
+        assert filled == step * round(86_400_000_000 / 7 / step)
+
+
 def test_other_columns_must_hold_the_same():
     minutes = (37 * np.arange(30)).astype("m8[m]")[:, None]
     columns = {

@@ -90,6 +90,25 @@ class Answers:
                         result[place, rows[missing.numpy()], column] = number.quantile(level).numpy()
         return self._within(result, codes, ranges)
 
+    def cumulative(self, codes: np.ndarray, at: np.ndarray) -> np.ndarray:
+        """P(X < at) and P(X <= at) of missing numbers given what is known; NaN of all else. ``-> (2, n, C)``
+
+        A number on a grid has the probability of its interval; what lies beyond the range seen counts at its ends.
+
+        Args:
+            codes: with the gaps, (n, C).
+            at: a number for each gap, (n, C).
+        """
+        codes, at = self._checked(codes), self._checked(at)
+        result = np.full((2, *codes.shape), np.nan)
+        for rows, posterior in self._posteriors(codes, None):
+            for column, missing in self._gaps(codes[rows]):
+                if not self.is_states(column):
+                    some = rows[missing.numpy()]
+                    law = posterior.number(column, missing)
+                    result[:, some, column] = law.cumulative(torch.from_numpy(at[some, column])).numpy()
+        return result
+
     def probs(self, codes: np.ndarray, column: int, ranges: Ranges | None = None) -> np.ndarray:
         """Of a column's categories given the other cells of each row, whatever stands in its own. ``-> (n, k)``
 

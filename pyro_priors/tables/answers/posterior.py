@@ -141,6 +141,20 @@ class Number:
         result[~settled] = rest._continuous((goal - taken)[~settled])
         return result
 
+    def cumulative(self, value: Tensor) -> Tensor:
+        """P(X < value) and P(X <= value), on a grid those of its cell, as drawn: ``(n,) -> (2, n)``"""
+        same = torch.stack([self.values < value.unsqueeze(-1), self.values <= value.unsqueeze(-1)])
+        result = (self.at * same).sum(-1)
+        for part in self.parts:
+            leaf, whole = part.wide.number_leaf(part.column), part.mixture.whole(self.count)
+            half = (leaf.resolution or 0.0) / 2
+            below, upto = (part.mixture.cdf(part.scores(value + step)) for step in (-half, half))
+            # what lies beyond the range seen is drawn at its ends
+            below = torch.where(value > leaf.high, whole, torch.where(value <= leaf.low, 0.0, below))
+            upto = torch.where(value >= leaf.high, whole, torch.where(value < leaf.low, 0.0, upto))
+            result = result + torch.stack([below, upto])
+        return result / (self.at.sum(-1) + self._weight())
+
     def _below(self, value: Tensor) -> Tensor:
         """Weight of the mixtures at most at a value: ``(n,) -> (n,)``"""
         return sum((part.mixture.cdf(part.scores(value)) for part in self.parts), torch.zeros_like(value))

@@ -29,7 +29,14 @@ from pyro_priors.training.files import check_folder
 FILE = tyro.conf.arg(metavar="FILE")
 BUDGET = 60.0
 SHOWN = 5  # draws for each gap in the pictures of a report
-OF_FITS = ("kind", "missing_as", "budget", "max_steps", "ensemble")  # flags that say nothing to a law that is there
+OF_FITS = (
+    "kind",
+    "missing_as",
+    "budget",
+    "max_steps",
+    "ensemble",
+    "checkpoint",
+)  # flags that say nothing to a law that is there
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Impute:
     max_steps: int | None = None  # Steps of the fit, instead of a time.
     ensemble: int | None = None  # Laws that answer together, of which each is less sure; default 1.
     seed: int | None = None  # Seed of fit and draws; default 0.
+    # Folder for the state of a long fit, now and then: the same command goes on from it. It is removed in the end.
+    checkpoint: Path | None = None
 
 
 class Table(NamedTuple):
@@ -116,6 +125,9 @@ def _check(config: Impute) -> None:
     if config.report is not None:
         importlib.import_module("matplotlib")  # if it is not there, this is the time to say so
         check_folder("report", config.report)
+    if config.checkpoint is not None:
+        importlib.import_module("safetensors")
+        check_folder("checkpoint", config.checkpoint)
     if config.model is not None and not config.model.exists():
         importlib.import_module("safetensors")
         check_folder("model", config.model)
@@ -160,6 +172,7 @@ def _fit(config: Impute, X: Any) -> TableImputer:
         config.ensemble or 1,
         random_state=config.seed or 0,
         progress=True,
+        checkpoint=config.checkpoint,
     )
     start = time.monotonic()
     of_user(lambda: imputer.fit(X))

@@ -27,17 +27,24 @@ def look(
 
 
 def of_user(read: Callable[[], T]) -> T:
-    """What is read from a user's file: all that is wrong with it is the user's to mend."""
+    """What is read from a user's file: all that is wrong with it is the user's to mend, by the flags of commands."""
     try:
         return read()
     except ValueError as error:
-        raise UserError(" ".join(str(error).split())) from error
+        text = " ".join(str(error).split())
+        raise UserError(f"kind: {text[7:]}" if text.startswith("kinds: ") else text) from error
 
 
 def load(path: Path) -> "TableImputer":
     """A saved imputer."""
     from pyro_priors.tables.imputer import TableImputer  # here, since describing does without
+    from pyro_priors.tables.saving import IMPUTER
 
+    if path.is_file():
+        beside = f"; say {path.absolute().parent}" if (path.parent / IMPUTER).is_file() else ""
+        raise UserError(
+            f"model: expected the folder that `impute --model` has written, got a file, {path.absolute()}{beside}"
+        )
     if not path.is_dir():
         raise UserError(f"model: expected a folder that `impute --model` has written, got none at {path.absolute()}")
     return of_user(lambda: TableImputer.load(path))

@@ -8,6 +8,7 @@ import torch
 
 from pyro_priors.data.schema import Field
 from pyro_priors.metrics.attributes import Calibration, calibration
+from pyro_priors.metrics.pit import pit_inside
 from pyro_priors.tables.answers.answers import Answers
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of the intervals
@@ -18,7 +19,9 @@ class Numbers(NamedTuple):
     """Hidden cells of a column of numbers.
 
     `count` of them; `nrmse`, the root mean square error of the means in ranges of the column; `inside`, the share
-    within the interval of each of `LEVELS`; `width` of that of 90 %, in ranges of the column.
+    within the interval of each of `LEVELS`; `width` of that of 90 %, in ranges of the column; `even`, as `inside`, but
+    of a value that has a probability only the part counts that an exact interval holds (`pit_inside`); None: of a
+    record of before.
     """
 
     name: str
@@ -26,6 +29,7 @@ class Numbers(NamedTuple):
     nrmse: float
     inside: tuple[float, ...]
     width: float
+    even: tuple[float, ...] | None = None
 
 
 class Categories(NamedTuple):
@@ -58,7 +62,7 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
     given = np.where(hidden, np.nan, codes)
     # Both ends of each interval, the lower ones first.
     ends = [(1 - level) / 2 for level in LEVELS] + [(1 + level) / 2 for level in LEVELS]
-    means, quantiles = answers.fill(given), answers.quantiles(given, ends)
+    means, quantiles, cumulative = answers.fill(given), answers.quantiles(given, ends), answers.cumulative(given, codes)
     numbers, categories, probs, truths = [], [], [], []
     for column, field in enumerate(fields):
         some = hidden[:, column]
@@ -66,7 +70,7 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
             continue
         truth = codes[some, column]
         if field.categories is None:
-            answered = means[some, column], quantiles[:, some, column]
+            answered = means[some, column], quantiles[:, some, column], cumulative[:, some, column]
             numbers.append(_numbers(field.name, truth, *answered, codes[:, column]))
             continue
         categories.append(
@@ -83,7 +87,10 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
 
 
 def to_record(held_out: HeldOut) -> dict[str, Any]:
-    """The figures as JSON has them, columns by name; `inside` intervals of 90 %, and of all `LEVELS` as `shares`."""
+    """The figures as JSON has them, columns by name; `inside` intervals of 90 %, and of all `LEVELS` as `shares`.
+
+    `even` counts ties by parts, of all `LEVELS` too.
+    """
     numbers = {
         each.name: {
             "hidden": each.count,
@@ -91,6 +98,7 @@ def to_record(held_out: HeldOut) -> dict[str, Any]:
             "inside": each.inside[LEVELS.index(0.9)],
             "shares": list(each.inside),
             "width": each.width,
+            "even": None if each.even is None else list(each.even),
         }
         for each in held_out.numbers
     }
@@ -108,8 +116,9 @@ def to_record(held_out: HeldOut) -> dict[str, Any]:
 def from_record(record: Mapping[str, Any]) -> HeldOut:
     """What `to_record` wrote."""
     numbers = [
-        Numbers(name, each["hidden"], each["nrmse"], tuple(each["shares"]), each["width"])
+        Numbers(name, each["hidden"], each["nrmse"], tuple(each["shares"]), each["width"], even and tuple(even))
         for name, each in record["numbers"].items()
+        for even in [each.get("even")]
     ]
     categories = [
         Categories(name, each["hidden"], each["right"], each["commonest"])
@@ -123,13 +132,16 @@ def from_record(record: Mapping[str, Any]) -> HeldOut:
     return HeldOut(tuple(numbers), tuple(categories), reliability)
 
 
-def _numbers(name: str, truth: np.ndarray, means: np.ndarray, ends: np.ndarray, column: np.ndarray) -> Numbers:
+def _numbers(
+    name: str, truth: np.ndarray, means: np.ndarray, ends: np.ndarray, cumulative: np.ndarray, column: np.ndarray
+) -> Numbers:
     spread = float(np.nanmax(column) - np.nanmin(column)) or 1.0
     half = len(LEVELS)
     inside = [float(((ends[k] <= truth) & (truth <= ends[half + k])).mean()) for k in range(half)]
     width = ends[half + LEVELS.index(0.9)] - ends[LEVELS.index(0.9)]
     nrmse = float(np.sqrt(np.square(means - truth).mean())) / spread
-    return Numbers(name, len(truth), nrmse, tuple(inside), float(width.mean()) / spread)
+    even = tuple(pit_inside(*cumulative, level) for level in LEVELS)
+    return Numbers(name, len(truth), nrmse, tuple(inside), float(width.mean()) / spread, even)
 
 
 def _most(states: np.ndarray) -> float:

@@ -2,15 +2,19 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from pyro_priors.data.schema import Field
+from pyro_priors.tables.fits.batches import Batches
+from pyro_priors.tables.fits.completing import ROUGHLY, Moments, joint_moments, law_moments
 from pyro_priors.tables.fits.descent import Training
 from pyro_priors.tables.fits.leaf_forms import choose_leaves
 from pyro_priors.tables.laws.groups import number_groups
 from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.leaves.leaves import leaf_from_json
 
 SIZES = (  # see `Candidates.sizes`
     (1, 0, 300),
@@ -36,15 +40,35 @@ class Candidates:
         fields: what the columns are.
         weight: of the rows.
         before: the law to go on from, the only candidate then.
+        state: of others of the same rows, as `state_dict` has it: nothing is chosen anew.
     """
 
-    def __init__(self, codes: Tensor, fields: Sequence[Field], weight: Tensor | None, before: TableLaw | None):
+    def __init__(
+        self,
+        codes: Tensor,
+        fields: Sequence[Field],
+        weight: Tensor | None,
+        before: TableLaw | None,
+        state: dict[str, Any] | None = None,
+    ):
         self.codes, self.weight, self.before = codes, weight, before
-        if before is None:
+        if before is not None:
+            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+            self.moments = law_moments(before.prior)
+        elif state is not None:
+            self.leaves = [leaf_from_json(leaf) for leaf in state["leaves"]]
+            self.groups, self.forms = state["groups"], state["forms"]
+            self.moments = [Moments(*each) for each in state["moments"]]
+        else:
             self.leaves, self.forms = choose_leaves(codes, fields, weight)
             self.groups = number_groups(self.leaves, codes)
-        else:
-            self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
+            rows = Batches(TableLaw(self.leaves, self.groups, rank=1), codes, weight)
+            self.moments = joint_moments(rows.spread(rows.drawn()[:ROUGHLY]), rows.law.vectors)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was chosen."""
+        leaves, moments = [leaf.to_json() for leaf in self.leaves], [list(each) for each in self.moments]
+        return {"leaves": leaves, "groups": self.groups, "forms": self.forms, "moments": moments}
 
     @property
     def numbers(self) -> list[int]:
@@ -59,13 +83,18 @@ class Candidates:
 
     def begun(self, rank: int, index: Tensor) -> Training:
         """A training of a law of that rank on some of the rows that has been started."""
+        training = self.blank(rank, index)
+        if self.before is not None:
+            training.go_on()
+        else:
+            training.start()
+        return training
+
+    def blank(self, rank: int, index: Tensor) -> Training:
+        """One that has not been started."""
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
         rate = FAST if len(codes) >= RICH else SLOW
         if self.before is not None:
-            training = Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO)
-            training.go_on()
-            return training
+            return Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO, self.moments)
         law = TableLaw(self.leaves, self.groups, rank, local=1 if rank < ALONE else None)
-        training = Training(law, codes, weight, rate, PSEUDO)
-        training.start()
-        return training
+        return Training(law, codes, weight, rate, PSEUDO, self.moments)

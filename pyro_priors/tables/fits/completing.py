@@ -1,18 +1,21 @@
 """Missing numbers of vectors drawn from the law, so that a step of a fit knows of no gaps in them."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.modules.ttlp import TTLP
-from pyro_priors.ops.gaussians import eye_like, gap_patterns, inverse_factors
+from pyro_priors.ops import wide
+from pyro_priors.ops.gaussians import eye_like, gap_patterns, inverse_factors, inverse_lower
 
 CHUNK = 4000  # rows at a time
 ROUGHLY, TURNS = 5000, 8  # rows of which a Gaussian is made to complete all, and how often
 MANY = 0.05  # patterns of gaps for each row
-RIDGE = 1e-4  # variance that a score has beside that of the Gaussian
+RIDGE = 1e-8  # variance that a score has beside that of the rows
+ENOUGH = 5  # rows without gaps for each number, from which on the moments start from these
 
 
 @torch.no_grad()
@@ -35,30 +38,74 @@ def completed(prior: TTLP, rows: Tensor, width: int) -> Tensor:
     return result
 
 
-@torch.no_grad()
-def roughly_completed(rows: Tensor, vectors: Sequence[Sequence[int]]) -> Tensor:
-    """Rows ``(n, W)`` with the gaps of each vector drawn as if its numbers were jointly Gaussian.
+class Moments(NamedTuple):
+    """Mean ``(n,)`` and covariance ``(n, n)`` of the numbers of a vector, in float64."""
 
-    Where an EM may start that knows of no gaps: draws and moments take turns, in a few thousand of the rows.
+    loc: Tensor
+    covariance: Tensor
+
+
+@torch.no_grad()
+def joint_moments(rows: Tensor, vectors: Sequence[Sequence[int]]) -> list[Moments]:
+    """Those of each vector, from a few thousand of the rows ``(n, W)``.
+
+    What is missing is drawn as if the numbers were jointly Gaussian: draws and moments take turns.
+    """
+    found = []
+    for places in map(list, vectors):
+        some = rows[torch.randperm(len(rows))[:ROUGHLY]][:, places].double()
+        missing, whole = some.isnan(), some[~some.isnan().any(1)]
+        if len(whole) >= ENOUGH * len(places):
+            moments = _moments(whole)
+        else:
+            loc = some.nanmean(0).nan_to_num(0.0)
+            moments = Moments(loc, torch.diag((some - loc).square().nanmean(0).nan_to_num(1.0) + RIDGE))
+        for _ in range(TURNS if bool(missing.any()) else 0):
+            moments = _moments(_drawn(moments, some))
+        found.append(moments)
+    return found
+
+
+@torch.no_grad()
+def roughly_completed(rows: Tensor, vectors: Sequence[Sequence[int]], moments: Sequence[Moments]) -> Tensor:
+    """Rows ``(n, W)`` with the gaps of each vector drawn as if its numbers were jointly Gaussian with these moments.
+
+    Where an EM may start that knows of no gaps.
     """
     result = rows.clone()
-    for places in map(list, vectors):
+    for places, of_vector in zip(map(list, vectors), moments, strict=True):
         value = rows[:, places].double()
-        if not value.isnan().any():
-            continue
-        some = value[torch.randperm(len(value))[:ROUGHLY]]
-        loc = some.nanmean(0).nan_to_num(0.0)
-        covariance = torch.diag((some - loc).square().nanmean(0).nan_to_num(1.0).clamp(min=RIDGE))
-        for _ in range(TURNS):
-            drawn = _gaussian(loc, covariance, some)
-            loc, moved = drawn.mean(0), drawn - drawn.mean(0)
-            covariance = moved.mT @ moved / len(moved) + RIDGE * eye_like(covariance)
-        result[:, places] = torch.cat([_gaussian(loc, covariance, part) for part in value.split(CHUNK)]).to(rows)
+        if bool(value.isnan().any()):
+            result[:, places] = torch.cat([_drawn(of_vector, part) for part in value.split(CHUNK)]).to(rows)
     return result
 
 
-def _gaussian(loc: Tensor, covariance: Tensor, value: Tensor) -> Tensor:
-    law = FullGaussians(loc.unsqueeze(0), inverse_factors(covariance).unsqueeze(0))
+@torch.no_grad()
+def law_moments(prior: TTLP) -> list[Moments]:
+    """Those of each vector by a law."""
+    law, found = prior(), []
+    shares = law.state_probs(prior.vectors[0].loc.new_full(law.event_shape, torch.nan)) if prior.vectors else None
+    for v, leaf in zip(law.variables.vectors, prior.vectors, strict=True):
+        gaussians = leaf()
+        assert isinstance(gaussians, FullGaussians)
+        assert shares is not None
+        share, loc = wide(shares[v, : len(gaussians)]), wide(gaussians.loc)
+        centre, root = share @ loc, inverse_lower(wide(gaussians.factor))
+        moved = loc - centre
+        covariance = (share[:, None, None] * (root @ root.mT)).sum(0) + (share * moved.mT) @ moved
+        found.append(Moments(centre, covariance + RIDGE * eye_like(covariance)))
+    return found
+
+
+def _moments(value: Tensor) -> Moments:
+    loc = value.mean(0)
+    moved = value - loc
+    covariance = moved.mT @ moved / len(moved)
+    return Moments(loc, covariance + RIDGE * eye_like(covariance))
+
+
+def _drawn(moments: Moments, value: Tensor) -> Tensor:
+    law = FullGaussians(moments.loc.unsqueeze(0), inverse_factors(moments.covariance).unsqueeze(0))
     return law.draw(torch.zeros(len(value), dtype=torch.long), value)
 
 

@@ -2,23 +2,27 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.fits.completing import completed, hidden, log_density, many_patterns, roughly_completed
+from pyro_priors.tables import processes
+from pyro_priors.tables.fits.batches import Batches
+from pyro_priors.tables.fits.completing import (
+    Moments,
+    hidden,
+    joint_moments,
+    log_density,
+    many_patterns,
+    roughly_completed,
+)
 from pyro_priors.tables.laws.law import TableLaw
-from pyro_priors.tables.leaves.leaves import NumberLeaf
 
 BETAS = (0.9, 0.99)  # of Adam, whose rate falls along half a cosine
 LAST = 0.02  # of the rate at the end
-BATCH = 256
-ROUND = 48  # steps between two completions of what is missing
-REUSED = 3  # times that completed rows serve where many rows have a pattern of gaps of their own
-LASTING = 8  # steps that they serve at least, where there are few rows
-NARROWEST = 0.01  # score that a number has left where those before it are given: nearly collinear ones are not exact
+NARROWEST = 0.01  # of what a number has left where those before it are given, in all rows: what is left in a state
 WIDER, WIDEST = 1.04, 1.5  # a step of `widened`, and no further than this
 PATIENCE = 6  # looks without a better law after which a training ends
 HIDDEN = 0.25  # share of held-out cells that are predicted from the others
@@ -26,10 +30,7 @@ JUDGES, FEWER = 2000, 500  # rows that they stand in, at most, and where many ha
 
 
 class Training:
-    """Adam on the log-likelihood of rows of a table, gaps in vectors completed from the law as it is.
-
-    Numbers with ties are spread over the interval that their values stand for, each time anew: or densities would pile
-    up on the values.
+    """Adam on the log-likelihood of rows of a table; processes that fit it together share the rows of each step.
 
     Args:
         law: trained in place, in float32.
@@ -37,25 +38,40 @@ class Training:
         weight: how often each row is drawn, in relation, ``(n,)``; None: each equally.
         rate: of Adam at first.
         pseudo: rows that each state of a bond has seen beside those that there are.
+        moments: of the scores of each vector: steps are taken along them, so that they are as good for numbers that are
+            nearly collinear. None: as the scores stand.
     """
 
-    def __init__(self, law: TableLaw, codes: Tensor, weight: Tensor | None, rate: float, pseudo: float):
-        self.law, self.codes, self.weight = law.float().requires_grad_(True), codes, weight
-        self.rate, self.pseudo = rate, pseudo
-        self.scores = sum(len(group) for group in law.vectors)
-        self.rows = law.rows(codes)
-        gaps = self.rows[:, : self.scores].isnan()
-        many = many_patterns(gaps)
-        self.batch = min(BATCH, len(codes))
-        self.reused = max(REUSED if many else 1, -(-LASTING * self.batch // len(codes)))
+    def __init__(
+        self,
+        law: TableLaw,
+        codes: Tensor,
+        weight: Tensor | None,
+        rate: float,
+        pseudo: float,
+        moments: Sequence[Moments] | None = None,
+    ):
+        self.moments = moments
+        for leaf, (centre, covariance) in zip(law.prior.vectors, moments or (), strict=moments is not None):
+            leaf.lean(centre, torch.linalg.cholesky(covariance))
+        self.law, self.rate, self.pseudo = law.float().requires_grad_(True), rate, pseudo / len(codes)
+        self.batches = Batches(law, codes, weight)
         self.adam = torch.optim.Adam(law.prior.parameters(), lr=rate, betas=BETAS)
-        self.batches = self._batches()
 
     def start(self) -> None:
         """Lay the chain along the rows, and set its tables and Gaussians by EM."""
-        rows = roughly_completed(self.spread(self._drawn(len(self.codes))), self.law.vectors)
-        self.law.prior.reinitialize(None, rows.float(), force=True)
-        self.usual = self.law.prior.usual_states()
+        prior, vectors = self.law.prior, self.law.vectors
+        rows = self.batches.spread(self.batches.drawn())
+        rows = roughly_completed(rows, vectors, self.moments or joint_moments(rows, vectors)).float()
+        prior.lay(rows)
+        bases = [(leaf.centre, leaf.basis) for leaf in prior.vectors]
+        for leaf, places in zip(prior.vectors, map(list, vectors), strict=True):
+            rows[:, places] = leaf.along(rows[:, places])
+            leaf.centre = leaf.basis = None  # the EM is one of rows along the basis
+        prior.reinitialize(None, rows, force=True)
+        for leaf, (centre, basis) in zip(prior.vectors, bases, strict=True):
+            leaf.centre, leaf.basis = centre, basis
+        self.usual = prior.usual_states()
 
     def go_on(self) -> None:
         """From what the law is."""
@@ -65,46 +81,38 @@ class Training:
         """One step at a share of the rate."""
         for group in self.adam.param_groups:
             group["lr"] = share * self.rate
-        prior = self.law.prior
-        loss = -prior().log_prob(next(self.batches)).mean()
-        loss = loss - self.pseudo / len(self.codes) * prior.log_smoothness(*self.usual)
+        prior, rows = self.law.prior, self.batches.next()
+        loss = -prior().log_prob(processes.own(rows)).sum() / len(rows)
+        loss = loss - self.pseudo / processes.count() * prior.log_smoothness(*self.usual)
         self.adam.zero_grad()
         loss.backward()
+        processes.add_up([x.grad for x in prior.parameters() if x.grad is not None])
         self.adam.step()
         with torch.no_grad():
             for leaf in prior.vectors:
                 leaf.log_scale.clamp_(min=math.log(NARROWEST))
 
-    def spread(self, index: Tensor) -> Tensor:
-        """Rows of the law, numbers with ties somewhere in the intervals that they stand for."""
-        rows, codes = self.rows[index], self.codes[index]
-        for leaf, places, column in zip(self.law.leaves, self.law.columns, codes.unbind(1), strict=True):
-            if isinstance(leaf, NumberLeaf) and leaf.resolution is not None:
-                score, cell = rows[:, places[-1]], leaf.cell(column)
-                between = cell.low + (cell.high - cell.low) * torch.rand_like(score)
-                rows[:, places[-1]] = torch.where(score.isnan(), score, between)
-        return rows
+    def finished(self) -> TableLaw:
+        """The law in float64, without gradients."""
+        law = self.law.double().requires_grad_(False)
+        for leaf in law.prior.vectors:
+            leaf.lean(None, None)
+        return law
 
-    def _drawn(self, count: int) -> Tensor:
-        if self.weight is not None:
-            return torch.multinomial(self.weight, count, replacement=True)
-        return torch.randperm(len(self.codes))[:count]
+    def state_dict(self) -> dict[str, Any]:
+        """All but the rows."""
+        parts = {"law": self.law, "adam": self.adam, "batches": self.batches}
+        return {"usual": self.usual, **{name: part.state_dict() for name, part in parts.items()}}
 
-    def _batches(self) -> Iterator[Tensor]:
-        size = min(len(self.codes), max(1, ROUND // self.reused) * self.batch)
-        waiting = torch.empty(0, dtype=torch.long)
-        while True:
-            while len(waiting) < size:
-                waiting = torch.cat([waiting, self._drawn(len(self.codes))])
-            index, waiting = waiting[:size], waiting[size:]
-            rows = completed(self.law.prior, self.spread(index).float(), self.scores)
-            for _ in range(self.reused):
-                parts = rows[torch.randperm(size)].split(self.batch)
-                yield from (part for part in parts if len(part) == self.batch)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.usual = state["usual"]
+        self.law.load_state_dict(state["law"])
+        self.adam.load_state_dict(state["adam"])
+        self.batches.load_state_dict(state["batches"])
 
 
 class Judge:
-    """How well laws predict some cells of held-out rows from the others.
+    """How well laws predict some cells of held-out rows from the others; processes share the rows.
 
     Args:
         codes: the rows.
@@ -119,12 +127,14 @@ class Judge:
 
     def __call__(self, law: TableLaw) -> float:
         """Mean log-probability of a hidden cell, in nats, up to what is the same for all laws with these leaves."""
-        gone = self.hidden
-        masked = torch.where(gone, torch.nan, self.codes)
+        codes, gone = processes.own(self.codes), processes.own(self.hidden)
+        masked = torch.where(gone, torch.nan, codes)
         dtype = next(law.parameters()).dtype
-        both = torch.cat([law.rows(self.codes), law.rows(masked)]).to(dtype)
+        both = torch.cat([law.rows(codes), law.rows(masked)]).to(dtype)
         whole, known = log_density(law.prior, both).double().chunk(2)
-        return float((whole - known).sum() / gone.sum().clamp(min=1))
+        total = (whole - known).sum()
+        processes.add_up([total])
+        return float(total / self.hidden.sum().clamp(min=1))
 
 
 def cosine(done: float) -> float:
@@ -132,41 +142,59 @@ def cosine(done: float) -> float:
     return LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
 
-class Descent(NamedTuple):
-    """What a training came to: how many `steps` led to its best law, what the judge said of that and on the way."""
+class Descent:
+    """A training that goes through its steps, and is left at the best law that the judge saw, the first included.
 
-    steps: int
-    score: float
-    curve: list[tuple[int, float]]
+    It ends where several looks of the judge show nothing better; without a judge after the last step.
 
+    Args:
+        training: under way.
+        shares: of the rate, one a step.
+        judge: looks at the law before the first step, after `every` so many, and after the last.
+        state: of a descent that was interrupted, as `state_dict` has it; the training is as it was then.
 
-def descend(
-    training: Training,
-    judge: Judge,
-    steps: int,
-    every: int,
-    share: Callable[[float], float] = cosine,
-    tell: Callable[[], Any] = lambda: None,
-) -> Descent:
-    """Train for so many steps; the law is left at the best of its states, that of before included.
-
-    It ends where several looks of the judge, `every` so many steps, have seen nothing better.
+    Attributes:
+        done: number of steps; `steps` of them led to the best law, of which the judge said `score`.
+        curve: number of steps and what the judge said, of each look.
     """
-    score = judge(training.law)
-    best, state, curve = (0, score), copy.deepcopy(training.law.state_dict()), [(0, score)]
-    for done in range(1, steps + 1):
-        training.step(share(done / steps))
-        tell()
-        if done % every and done != steps:
-            continue
-        score = judge(training.law)
-        curve.append((done, score))
-        if score > best[1]:
-            best, state = (done, score), copy.deepcopy(training.law.state_dict())
-        elif done - best[0] >= PATIENCE * every:
-            break
-    training.law.load_state_dict(state)
-    return Descent(*best, curve)
+
+    def __init__(
+        self,
+        training: Training,
+        shares: Sequence[float],
+        judge: Judge | None = None,
+        every: int = 1,
+        state: dict[str, Any] | None = None,
+    ):
+        self.training, self.shares, self.judge, self.every = training, shares, judge, every
+        self.done, self.steps, self.score, self.curve = 0, 0, -math.inf, []
+        self.best: dict[str, Any] = {}
+        if state is not None:
+            vars(self).update(state)
+        elif judge is not None:
+            self._look(judge)
+
+    def run(self, after: Callable[[], object] = lambda: None) -> None:
+        """Take the steps that are left, and call `after` each of them."""
+        while self.done < len(self.shares) and self.done - self.steps < PATIENCE * self.every:
+            self.training.step(self.shares[self.done])
+            self.done += 1
+            if self.judge is None:
+                self.steps = self.done
+            elif self.done % self.every == 0 or self.done == len(self.shares):
+                self._look(self.judge)
+            after()
+        if self.best:
+            self.training.law.load_state_dict(self.best)
+
+    def _look(self, judge: Judge) -> None:
+        score = judge(self.training.law)
+        self.curve.append((self.done, score))
+        if score > self.score or not self.best:
+            self.steps, self.score, self.best = self.done, score, copy.deepcopy(self.training.law.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("done", "steps", "score", "curve", "best")}
 
 
 @torch.no_grad()

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from pyro_priors.checks import check_count
 from pyro_priors.data.schema import Field
+from pyro_priors.tables import processes
 from pyro_priors.tables.answers.answers import Answers
+from pyro_priors.tables.fits.batches import BATCH
 from pyro_priors.tables.fits.calibration import hold_out, to_record
 from pyro_priors.tables.fits.candidates import Candidates
-from pyro_priors.tables.fits.descent import BATCH, Descent, Judge, Training, cosine, descend, widen, widened
+from pyro_priors.tables.fits.checkpoint import Checkpoint
+from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine, widen, widened
 from pyro_priors.tables.laws.law import TableLaw
 
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
@@ -32,6 +35,14 @@ class Fit(NamedTuple):
     record: dict[str, Any]
 
 
+class Plan(NamedTuple):
+    """What the trials lead to: the rank of the law, steps of its trial's best, and steps that follow at most."""
+
+    rank: int
+    before: int
+    steps: int
+
+
 def fit_table(
     codes: np.ndarray | Tensor,
     fields: Sequence[Field],
@@ -42,6 +53,7 @@ def fit_table(
     seed: int = 0,
     progress: bool = False,
     law: TableLaw | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Fit the law of a table.
 
@@ -57,6 +69,7 @@ def fit_table(
         seed: of all that is drawn.
         progress: show a progress bar.
         law: an earlier one to go on from, with its leaves and its order.
+        checkpoint: to which the fit offers its state, and from which it goes on.
 
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
@@ -85,46 +98,57 @@ def fit_table(
         codes, weight = codes[weight > 0], weight[weight > 0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _Fitting(codes, fields, weight, budget, max_steps, seed, progress, law).fit()
+        return _Fitting(codes, fields, weight, budget, max_steps, seed, progress, law, checkpoint or Checkpoint()).fit()
 
 
 class _Fitting:
-    """The steps of `fit_table`."""
+    """The steps of `fit_table`: trials, a descent of the best of them, and where rows are few the same for all rows."""
 
-    def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law):
-        self.began, self.budget, self.max_steps, self.progress = time.perf_counter(), budget, max_steps, progress
-        self.codes, self.fields = codes, fields
+    def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law, checkpoint):
+        self.checkpoint, self.saved = checkpoint, checkpoint.under_way
+        self.began = time.perf_counter() - (self.saved["seconds"] if self.saved else 0.0)
+        self.codes, self.fields, self.budget, self.max_steps, self.progress = codes, fields, budget, max_steps, progress
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(codes), generator=generator)
         count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
         held, self.train = order[:count], order[count:]
         self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
-        self.candidates = Candidates(codes, fields, weight, law)
+        self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
 
     def fit(self) -> Fit:
+        plan, training = self._restored() if self.saved else self._planned()
+        if "steps" not in self.record:
+            self._follow(plan, training)
+            if self.again:
+                training = self.candidates.begun(plan.rank, torch.arange(len(self.codes)))
+        if self.again:
+            self._repeat(plan, training)
+        self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
+        self.record["seconds"] = time.perf_counter() - self.began
+        return Fit(training.finished(), self.record)
+
+    def _planned(self) -> tuple[Plan, Training]:
+        """What the trials of all candidates lead to, and the best of them."""
         sizes = self.candidates.sizes(len(self.train))
         trial = TRIAL if self.max_steps is None else min(TRIAL, self.max_steps // (2 * len(sizes)))
         trials = [self._tried(size, trial) for size in sizes]
         training, tried, seconds = max(trials, key=lambda each: each[1].score)
         spent = trial * len(sizes)
-        total = self.max_steps or spent + max(spent, self._affordable(*seconds, trial))
-        steps = max(1, (total - spent) // (2 if self.again else 1))
-        law, descent = self._descended(training, tried.steps, steps)
-        self.record |= {"max_steps": total, "steps": descent.steps, "curve": descent.curve}
+        total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(*seconds, trial)))
+        self.record["max_steps"] = total
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
-        self.record["chosen"] = {"rank": law.rank, "groups": law.groups}
-        self.record["seconds"] = time.perf_counter() - self.began
-        return Fit(law.double().requires_grad_(False), self.record)
+        return Plan(training.law.rank, tried.steps, max(1, (total - spent) // (2 if self.again else 1))), training
 
     def _tried(self, rank: int, steps: int) -> tuple[Training, Descent, tuple[float, float]]:
         """A training of a candidate, what came of its first steps, and the seconds of its start and of these."""
         first = time.perf_counter()
         training = self.candidates.begun(rank, self.train)
         second = time.perf_counter()
-        descent = descend(training, self.judge, steps, max(steps, 1), share=lambda done: 1.0)
+        descent = Descent(training, [1.0] * steps, self.judge, max(steps, 1))
+        descent.run()
         return training, descent, (second - first, time.perf_counter() - second)
 
     def _affordable(self, start: float, steps: float, count: int) -> int:
@@ -136,27 +160,56 @@ class _Fitting:
         useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
         return int(min(max(left * count / steps, LEAST / 2), useful * (2 if self.again else 1)))
 
-    def _descended(self, training: Training, before: int, steps: int) -> tuple[TableLaw, Descent]:
-        """The best of a training that goes on, or as good a one of all rows."""
+    def _follow(self, plan: Plan, training: Training) -> None:
+        """Go on with the best of the trials, for as long as held-out cells gain by it."""
+        shares = [cosine(done / plan.steps) for done in range(1, plan.steps + 1)]
+        descent = self._run(plan, training, shares, self.judge, max(LOOK, plan.steps // LOOKS))
+        factor, score = widened(training.law, self.judge)
+        self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
+        if self.record["held_out"]:
+            self.record["answers"] = self._answers(training.law)
+
+    def _repeat(self, plan: Plan, training: Training) -> None:
+        """As many steps as the best law of some of the rows took, for a law of all of them."""
+        shares = [cosine(done / plan.steps) for done in range(1, self.record["steps"] + 1)]
+        self._run(plan, training, [1.0] * plan.before + shares)
+        widen(training.law, self.record["widened"])
+
+    def _run(self, plan: Plan, training: Training, shares: list[float], judge: Any = None, every: int = 1) -> Descent:
+        """Let a training go through the shares of its rate, from where it was interrupted if it was."""
         from tqdm import tqdm
 
-        hide = None if self.progress else True
-        with tqdm(total=steps * (2 if self.again else 1), unit="step", desc="fit", disable=hide) as bar:
-            descent = descend(training, self.judge, steps, max(LOOK, steps // LOOKS), tell=bar.update)
-            factor, score = widened(training.law, self.judge)
-            self.record |= {"widened": factor, "score": score}
-            if self.record["held_out"]:
-                self.record["answers"] = self._answers(training.law)
-            if not self.again:
-                return training.law, descent
-            fresh = self.candidates.begun(training.law.rank, torch.arange(len(self.codes)))
-            for _ in range(before):
-                fresh.step()
-            for done in range(1, descent.steps + 1):
-                fresh.step(cosine(done / steps))
-                bar.update()
-            widen(fresh.law, factor)
-            return fresh.law, descent
+        descent = Descent(training, shares, judge, every, self.saved and self.saved["descent"])
+        self.saved = None
+
+        def after() -> None:
+            bar.update()
+            self.checkpoint.offer(lambda: self._state(plan, training, descent))
+
+        hide = None if self.progress and processes.rank() == 0 else True
+        with tqdm(total=len(shares), initial=descent.done, unit="step", desc="fit", disable=hide) as bar:
+            descent.run(after)
+        return descent
+
+    def _state(self, plan: Plan, training: Training, descent: Descent) -> dict[str, Any]:
+        """All that decides how the fit goes on, but for its arguments."""
+        parts = {"candidates": self.candidates, "training": training, "descent": descent}
+        return {
+            "plan": tuple(plan),
+            "record": self.record,
+            "seconds": time.perf_counter() - self.began,
+            "random": torch.get_rng_state(),
+            **{name: part.state_dict() for name, part in parts.items()},
+        }
+
+    def _restored(self) -> tuple[Plan, Training]:
+        """The plan and the training of a fit that was interrupted; random numbers are those that it had drawn."""
+        plan, self.record = Plan(*self.saved["plan"]), self.saved["record"]
+        second = "steps" in self.record
+        training = self.candidates.blank(plan.rank, torch.arange(len(self.codes)) if second else self.train)
+        training.load_state_dict(self.saved["training"])
+        torch.set_rng_state(self.saved["random"])
+        return plan, training
 
     def _answers(self, law: TableLaw) -> dict[str, Any]:
         """How well hidden cells of rows that a law has not seen are answered."""

@@ -100,13 +100,15 @@ def without(column: Column, also_missing: tuple[str, ...]) -> np.ndarray:
 
 def form_of(column: Column, every: np.ndarray) -> NumberForm | DateForm:
     """How numbers of a type of their own are written, given those that differ."""
-    if column.sort not in MOMENTS:
-        unit = "days" if column.sort == "duration" else ""
-        return NumberForm(whole=bool((every == np.round(every)).all()), decimals=EXACT, unit=unit)
+    whole = bool((every == np.round(every)).all())
+    if column.sort not in (*MOMENTS, "duration"):
+        return NumberForm(whole=whole, decimals=EXACT)
     unit = DAY
     for moment in np.round(every * DAY).astype(np.int64).tolist():
         unit = math.gcd(unit, moment)
     unit = next(size for size in UNITS if unit % size == 0)
+    if column.sort == "duration":
+        return NumberForm(whole=whole, decimals=EXACT, unit="days", step=unit)
     decimals = 0 if unit >= 1_000_000 else 6
     if column.sort == "time":
         return DateForm("", "", 4, True, "", 3, decimals, "", min(unit, UNITS[1]))

@@ -78,7 +78,8 @@ def from_json(values: dict[str, Any], schema: Schema) -> Frame:
     elif holder == "array":
         native = np.empty((0, len(columns)), np.dtype(values["dtype"]))
     elif holder == "data frame":
-        categories = [field.categories for field in schema.fields]
+        seen = [field.categories for field in schema.fields]
+        categories = [list((c.originals or {}).values()) or states for c, states in zip(columns, seen, strict=True)]
         native = _MAKERS[values["library"]](names, values["types"], categories, [column.ordered for column in columns])
     return Frame(holder, values["where"], values["unit"], (), columns, native)
 

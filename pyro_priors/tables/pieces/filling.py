@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pyro_priors.checks import UserError
+from pyro_priors.tables import processes
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.pieces.arrow_source import FragmentSource
 from pyro_priors.tables.pieces.pieces import PARQUET, Pieces
-from pyro_priors.tables.pieces.together import together
 from pyro_priors.training.files import check_folder, check_output
 
 Filled = Callable[[Frame], Any]
@@ -60,7 +60,7 @@ def fill(pieces: Pieces, files: Sequence[Path], restored: Filled) -> None:
     made = [folder for file in files for folder in _lacking(file.parent)]
     done = False
     try:
-        with together():
+        with processes.together():
             for place in pieces.places(shared=True):
                 target = Path(os.path.realpath(files[place]))
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def fill(pieces: Pieces, files: Sequence[Path], restored: Filled) -> None:
                 pieces.fill(place, restored, temporary)
                 with temporary.open("rb") as file:
                     os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
-        with together():
+        with processes.together():
             for temporary, target in mine.items():
                 os.replace(temporary, target)
         done = True

@@ -10,7 +10,7 @@ from pyro_priors.data.judging import unbroken
 from pyro_priors.data.numerals import PLAIN, is_number, number, plain_numbers
 from pyro_priors.data.schema import NUMBERS, Field
 from pyro_priors.tables import processes
-from pyro_priors.tables.fits.descent import BATCH
+from pyro_priors.tables.fits.batches import BATCH
 from pyro_priors.tables.fits.fitting import MOST
 from pyro_priors.tables.frames.cells import text_of
 from pyro_priors.tables.frames.frames import Frame
@@ -19,7 +19,6 @@ from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.pieces.keys import Draw, ids_of, keys_of
 from pyro_priors.tables.pieces.pieces import Pieces
 from pyro_priors.tables.pieces.survey import Survey
-from pyro_priors.tables.pieces.together import together
 
 ROWS = MOST * BATCH  # as many as the longest fit looks at
 CELLS = 2**24  # of the rows that are drawn, at most
@@ -60,7 +59,7 @@ def read(pieces: Pieces, schema: Schema, seed: int, survey: Survey | None = None
     width = max(len(schema.active), 1)
     draw: Draw[np.ndarray] = Draw(min(ROWS, CELLS // width), lambda x, rows: x[rows], np.concatenate)
     ends = _Ends(schema)
-    with together():
+    with processes.together():
         for place, start, frame in pieces.frames(shared=True):
             _check(frame, schema)
             codes, ids = schema.encode(frame), ids_of(place, start, len(frame))

@@ -15,7 +15,6 @@ from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.pieces.columns import MOST, Different, join, take, widened
 from pyro_priors.tables.pieces.keys import Draw, ids_of, keys_of, place_and_row
 from pyro_priors.tables.pieces.pieces import Pieces
-from pyro_priors.tables.pieces.together import together
 
 ROWS = 100_000  # that a schema is found on, besides every different cell of columns that have few of them
 CELLS = 2**22  # of these rows, at most
@@ -55,7 +54,7 @@ def survey(
     draw: Draw[list[Column]] = Draw(max(1, min(rows, CELLS // len(pieces.names))), take, join)
     different = {name: Different() for name in pieces.names}
     counts: dict[int, int] = {}
-    with together():
+    with processes.together():
         for place, start, frame in pieces.frames(shared=True):
             keys, ids = keys_of(seed, place, start, len(frame)), ids_of(place, start, len(frame))
             lines = Column(LINE, "number", np.asarray(frame.lines, np.float64))

@@ -57,13 +57,19 @@ def gaps_figure(names: Sequence[str], missing: np.ndarray) -> "Figure":
     return figure
 
 
-def coverage_figure(levels: Sequence[float], coverage: Sequence[float], columns: Mapping[str, float]) -> "Figure":
+def coverage_figure(
+    levels: Sequence[float],
+    coverage: Sequence[float],
+    columns: Mapping[str, float],
+    even: Sequence[float] | None = None,
+) -> "Figure":
     """How often intervals hold cells that were hidden: all numbers by level, and each column at 90 %.
 
     Args:
         levels: of the intervals, between 0 and 1.
         coverage: the share of hidden cells inside, of each level.
         columns: {name: share of its hidden cells inside the interval of 90 %}.
+        even: the share of each level where ties count by parts; None: not drawn.
     """
     from matplotlib.figure import Figure
 
@@ -71,7 +77,10 @@ def coverage_figure(levels: Sequence[float], coverage: Sequence[float], columns:
     figure = Figure(figsize=(9, max(3.4, 0.22 * count + 1)), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color="0.6", linewidth=1)
-    left.plot(levels, coverage, "o-", color=OBSERVED)
+    left.plot(levels, coverage, "o-", color=OBSERVED, label="inside")
+    if even is not None:
+        left.plot(levels, even, "s--", color=DRAWN, label="inside, ties by parts")
+        left.legend(fontsize=8)
     left.set(xlabel="level of the interval", ylabel="hidden cells inside", xlim=(0, 1), ylim=(0, 1))
     right.barh(np.arange(count), list(columns.values()), color=OBSERVED)
     right.axvline(0.9, color="0.3", linewidth=1)

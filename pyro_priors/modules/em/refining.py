@@ -9,11 +9,12 @@ from torch import Tensor
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE
-from pyro_priors.modules.expected_counts import Counts, expected_counts
-from pyro_priors.modules.maximising import Origins, maximise
-from pyro_priors.modules.vector_mixture import VectorRows, affordable
-from pyro_priors.modules.vector_moments import VectorGradients
+from pyro_priors.modules.em.expected_counts import Counts, expected_counts
+from pyro_priors.modules.em.factor_moments import FactorGradients
+from pyro_priors.modules.em.maximising import Origins, maximise
+from pyro_priors.modules.em.vector_moments import VectorGradients
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, SHRINKAGE
+from pyro_priors.modules.starting.vector_mixture import VectorRows, affordable
 from pyro_priors.ops import full_precision
 
 ITERATIONS = 2  # at most: more of them overfit
@@ -61,8 +62,8 @@ def counts_of(prior: Any, value: Tensor, origins: Origins) -> Counts:
     tables = {name: x.detach().requires_grad_() for name, x in prior._tables().items()}
     scalars = {name: getattr(prior, name) for name in ("loc", "log_scale")}
     leaves = {name: x.detach().requires_grad_() for name, x in scalars.items() if x is not None}
-    vectors = [_full(leaf()) for leaf in prior.vectors]
-    wanted = [*tables.values(), *leaves.values(), *(x for part in vectors for x in (part.loc, part.factor))]
+    vectors = [_apart(leaf()) for leaf in prior.vectors]
+    wanted = [*tables.values(), *leaves.values(), *(x for part in vectors for x in part.tensors.values())]
     total = [torch.zeros_like(x) for x in wanted]
     size = sum(part.loc.numel() for part in vectors)
     with torch.enable_grad():
@@ -75,20 +76,23 @@ def counts_of(prior: Any, value: Tensor, origins: Origins) -> Counts:
             for sums, part in zip(total, parts, strict=True):
                 sums.add_(part)
     gradients = dict(zip([*tables, *leaves], total, strict=False))
-    pairs = iter(total[len(gradients) :])
-    of_vectors = [
-        (VectorGradients(part.factor.detach(), by_loc, by_factor), origin)
-        for part, origin, by_loc, by_factor in zip(vectors, origins.vectors, pairs, pairs, strict=True)
-    ]
+    rest, of_vectors = iter(total[len(gradients) :]), []
+    for part, origin in zip(vectors, origins.vectors, strict=True):
+        by = [next(rest) for _ in part.tensors]
+        if isinstance(part, LowRankGaussians):
+            said = FactorGradients(part.loadings.detach(), part.scale.detach(), *by)
+        else:
+            said = VectorGradients(part.factor.detach(), *by)
+        of_vectors.append((said, origin))
     return expected_counts(prior, gradients, origins.components, of_vectors)
 
 
-def _full(gaussians: Gaussians) -> FullGaussians:
-    """The same laws by factors, to which gradients are wanted."""
-    if isinstance(gaussians, LowRankGaussians):
-        gaussians = gaussians.full()
-    loc, factor = gaussians.triangular(range(gaussians.size))
-    return FullGaussians(loc.detach().clone().requires_grad_(), factor.detach().clone().requires_grad_())
+def _apart(gaussians: Gaussians) -> FullGaussians | LowRankGaussians:
+    """The same laws by factors, of the inverse covariances or of what is shared, to which gradients are wanted."""
+    low = isinstance(gaussians, LowRankGaussians)
+    parts = gaussians.tensors.values() if low else gaussians.triangular(range(gaussians.size))
+    parts = [x.detach().clone().requires_grad_() for x in parts]
+    return LowRankGaussians(*parts) if low else FullGaussians(*parts)
 
 
 @torch.no_grad()

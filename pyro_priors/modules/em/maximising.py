@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.modules.expected_counts import Counts, component_mass, visits
-from pyro_priors.modules.vector_moments import Rows, apart, likely, set_states
+from pyro_priors.modules.em.expected_counts import Counts, component_mass, visits
+from pyro_priors.modules.em.vector_moments import Rows, apart, set_likely
 from pyro_priors.ops import wide
 
 TINY = 1e-30
@@ -66,12 +66,10 @@ def maximise(
     if counts.vectors is None or shrinkage is None:
         return None
     at, probable = visits(prior, counts.initial, counts.transitions), []
-    sums = apart(counts.vectors, origins.vectors)
+    sums = apart(counts.vectors, prior.vectors)
     parts = zip(prior._variables.vectors, prior.vectors, sums, origins.vectors, shrinkage.tolist(), strict=True)
     for v, leaf, moments, origin, usual in parts:
-        loc, covariance, better = likely(at[v], *moments, origin, Rows(known, usual))
-        set_states(leaf, loc, covariance, at[v] > LEAST / rank)
-        probable.append(better)
+        probable.append(set_likely(leaf, at[v], moments, origin, at[v] > LEAST / rank, Rows(known, usual)))
     return torch.tensor(probable, dtype=shrinkage.dtype, device=shrinkage.device)
 
 

@@ -6,6 +6,7 @@ is symmetric; the gradient with respect to loc is L^T L times the sum of x - loc
 expects it, given what is not: so say gradients of densities in which it is summed out.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,9 +15,11 @@ from torch import Tensor
 
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
-from pyro_priors.modules.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, factored
+from pyro_priors.modules.em.factor_moments import factor_regression, factor_shapes
 from pyro_priors.modules.factors import lower
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, CENTRED, FLOOR, Moments, Spread, factored
 from pyro_priors.ops import full_precision, wide
 from pyro_priors.ops.gaussians import eye_like, inverse_factors, inverse_lower
 
@@ -35,13 +38,12 @@ class VectorGradients(NamedTuple):
     def of_parameters(cls, leaf: Any, gradients: Mapping[str, Tensor]) -> "VectorGradients":
         """From those with respect to the parameters of a `VectorLeaf`, whose covariances are full or diagonal."""
         gaussians = leaf()
-        by_log_scale = wide(gradients["log_scale"])
+        by_scale = wide(gradients["log_scale"]) / wide(full_precision(leaf.log_scale)).exp()
         if leaf.coupling is None:
-            factor = torch.diag_embed(wide(gaussians.scale).reciprocal())
-            return cls(factor, gradients["loc"], torch.diag_embed(-by_log_scale * wide(gaussians.scale)))
+            scale = wide(gaussians.scale)
+            return cls(torch.diag_embed(1 / scale), gradients["loc"], torch.diag_embed(-by_scale * scale.square()))
         factor = wide(gaussians.factor)
         scale = factor.diagonal(dim1=-2, dim2=-1).reciprocal()
-        by_scale = by_log_scale / wide(full_precision(leaf.log_scale)).exp()
         by_coupling = gradients.get("coupling", leaf.coupling)  # of one number there is none
         below = -scale.unsqueeze(-1) * lower(wide(by_coupling), scale.shape[-1])
         along = -scale * by_scale - (below * factor).sum(-1)
@@ -63,19 +65,21 @@ class VectorGradients(NamedTuple):
         return (first + mass * shift).squeeze(-1), second
 
 
-def joined(sums: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+def joined(sums: Sequence[tuple[Tensor, ...]]) -> Tensor:
     """Those of all vectors in one row of numbers, which a checkpoint holds."""
-    return torch.cat([part.flatten() for pair in sums for part in pair])
+    return torch.cat([part.flatten() for parts in sums for part in parts])
 
 
-def apart(numbers: Tensor, like: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """The way back from `joined`, for vectors with these loc ``(N, n)``."""
-    sizes = [size for loc in like for size in (loc.numel(), loc.numel() * loc.shape[-1])]
-    parts = iter(numbers.split(sizes))
-    return [
-        (first.view_as(loc), second.view(*loc.shape, loc.shape[-1]))
-        for loc, first, second in zip(like, parts, parts, strict=True)
-    ]
+def apart(numbers: Tensor, leaves: Sequence[Any]) -> list[tuple[Tensor, ...]]:
+    """The way back from `joined`, for these `VectorLeaf`."""
+    shapes = [_shapes(leaf) for leaf in leaves]
+    parts = iter(numbers.split([math.prod(shape) for some in shapes for shape in some]))
+    return [tuple(next(parts).view(shape) for shape in some) for some in shapes]
+
+
+def _shapes(leaf: Any) -> list[tuple[int, ...]]:
+    states, size = leaf.loc.shape
+    return [(states, size), (states, size, size)] if leaf.loadings is None else factor_shapes(leaf.loadings)
 
 
 class Rows(NamedTuple):
@@ -113,9 +117,31 @@ def likely(mass: Tensor, first: Tensor, second: Tensor, origin: Tensor, rows: Ro
     return states.loc * spread + centre, covariance * spread * spread[:, None], probable
 
 
-def set_states(leaf: Any, loc: Tensor, covariance: Tensor, alive: Tensor) -> None:
-    """Give the states of a `VectorLeaf` that are alive these means and covariances, as near as its kind comes."""
+def set_likely(leaf: Any, mass: Tensor, sums: tuple[Tensor, ...], origin: Tensor, alive: Tensor, rows: Rows) -> float:
+    """Give the states of a `VectorLeaf` that are alive what is most probable; returns a more probable shrinkage.
+
+    Factors are regressed on as they are expected under the covariances of before; where these are shrunk, it is
+    towards the covariance within all states, as the factors explain it.
+    """
     before = leaf()
+    if not isinstance(before, LowRankGaussians):
+        loc, covariance, better = likely(mass, *sums, origin, rows)
+        _set_states(leaf, before, loc, covariance, alive)
+        return better
+    new = factor_regression(mass, sums, origin, before, alive)
+    if rows.shrinkage == 0:
+        leaf.set(new)
+        return 0.0
+    mass, moved = wide(mass).clamp(min=0).unsqueeze(-1), new.loc - wide(origin)
+    covariance = new.loadings @ new.loadings.mT + torch.diag_embed(new.scale.square())
+    second = mass.unsqueeze(-1) * (covariance + moved.unsqueeze(-1) * moved.unsqueeze(-2))
+    loc, covariance, better = likely(mass.squeeze(-1), mass * moved, second, origin, rows)
+    _set_states(leaf, new, loc, covariance, alive)
+    return better
+
+
+def _set_states(leaf: Any, before: Gaussians, loc: Tensor, covariance: Tensor, alive: Tensor) -> None:
+    """Give the states of a `VectorLeaf` that are alive these means and covariances, as near as its kind comes."""
     alive = alive.unsqueeze(-1)
     loc = torch.where(alive, loc, wide(before.loc))
     if isinstance(before, FullGaussians):
@@ -124,7 +150,7 @@ def set_states(leaf: Any, loc: Tensor, covariance: Tensor, alive: Tensor) -> Non
     elif isinstance(before, DiagonalGaussians):
         scale = covariance.diagonal(dim1=-2, dim2=-1).sqrt()
         leaf.set(DiagonalGaussians(loc, torch.where(alive, scale, wide(before.scale))))
-    else:
+    elif isinstance(before, LowRankGaussians):
         unit = covariance.diagonal(dim1=-2, dim2=-1).mean(0).sqrt()  # the floor is for columns of variance 1
         loadings, scale = wide(before.loadings) / unit.unsqueeze(-1), wide(before.scale) / unit
         new = factored(covariance / unit / unit[:, None], (loadings, scale), loadings.shape[-1])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions import Variables
-from pyro_priors.modules.initialise import ProductMixture, fit_leaves
+from pyro_priors.modules.starting.initialise import ProductMixture, fit_leaves
 from pyro_priors.ops.layout import Layout, layout_of
 
 EPOCHS, BATCH = 15, 1024

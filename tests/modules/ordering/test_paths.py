@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pyro_priors.modules.dependence import data_order
-from pyro_priors.modules.paths import _move, _turn, greedy_path, heaviest_path, improved, path_weight
+from pyro_priors.modules.ordering.paths import _move, _turn, greedy_path, heaviest_path, improved, path_weight
 
 
 def test_the_best_path_of_few_columns():

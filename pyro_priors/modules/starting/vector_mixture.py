@@ -9,9 +9,9 @@ from torch import Tensor
 
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.kinds import Covariance
-from pyro_priors.modules.cluster_parts import ClusteredTables, ClusteredVector
-from pyro_priors.modules.initialise import ProductMixture
-from pyro_priors.modules.stepwise_mixture import drawn
+from pyro_priors.modules.starting.cluster_parts import ClusteredTables, ClusteredVector
+from pyro_priors.modules.starting.initialise import ProductMixture
+from pyro_priors.modules.starting.stepwise_mixture import drawn
 
 EPOCHS, BATCH, STEPS = 10, 1024, 60  # passes over the rows, or more where they make fewer steps
 ROWS = 50_000  # of which the mixture is made, where there are more

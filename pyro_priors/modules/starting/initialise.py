@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.evidence import Evidence
-from pyro_priors.modules.fitting import fit_clusters, fit_mixture
+from pyro_priors.modules.starting.fitting import fit_clusters, fit_mixture
 from pyro_priors.ops import full_precision
 from pyro_priors.ops.layout import layout_of
 

@@ -7,8 +7,8 @@ import torch
 from catalogue import NAN
 
 import pyro_priors as pp
-from pyro_priors.modules.expected_counts import expected_counts
-from pyro_priors.modules.stepwise_mixture import stepwise_mixture
+from pyro_priors.modules.em.expected_counts import expected_counts
+from pyro_priors.modules.starting.stepwise_mixture import stepwise_mixture
 from pyro_priors.training import StepwiseEM
 
 ATTRIBUTES = {"digit": pp.Discrete(3), "sex": pp.Discrete(2), "age": pp.Continuous(2)}

@@ -7,7 +7,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from pyro_priors.modules.clustered_vectors import CAUTION, SHRINKAGE, Moments, Spread, weighted_moments
+from pyro_priors.modules.starting.clustered_vectors import CAUTION, SHRINKAGE, Moments, Spread, weighted_moments
 from pyro_priors.ops.gaussians import inverse_factors
 
 

@@ -5,10 +5,10 @@ import torch
 from catalogue import NAN
 
 import pyro_priors as pp
-from pyro_priors.modules.expected_counts import visits
-from pyro_priors.modules.maximising import Origins
-from pyro_priors.modules.refining import counts_of
-from pyro_priors.modules.vector_moments import VectorGradients, apart
+from pyro_priors.modules.em.expected_counts import visits
+from pyro_priors.modules.em.maximising import Origins
+from pyro_priors.modules.em.refining import counts_of
+from pyro_priors.modules.em.vector_moments import VectorGradients, apart
 from pyro_priors.training import StepwiseEM
 
 

@@ -10,9 +10,9 @@ from sklearn.mixture import GaussianMixture
 from torch.distributions import MultivariateNormal
 
 import pyro_priors as pp
-from pyro_priors.modules.cluster_parts import ClusteredTables, ClusteredVector
-from pyro_priors.modules.clustered_vectors import Moments, Spread, factored
-from pyro_priors.modules.vector_mixture import Clusters, VectorRows, fit_full_mixture, fit_vector_mixture
+from pyro_priors.modules.starting.cluster_parts import ClusteredTables, ClusteredVector
+from pyro_priors.modules.starting.clustered_vectors import Moments, Spread, factored
+from pyro_priors.modules.starting.vector_mixture import Clusters, VectorRows, fit_full_mixture, fit_vector_mixture
 
 LABEL = pp.distributions.Variables({"label": pp.Discrete(3)})
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyro_priors.modules.dependence import FADE, data_order
-from pyro_priors.modules.settling import nearness, settled
+from pyro_priors.modules.ordering.settling import nearness, settled
 
 
 def test_columns_of_one_place_stand_together():

@@ -8,9 +8,9 @@ from catalogue import NAN
 
 import pyro_priors as pp
 from pyro_priors.metrics import mutual_information
-from pyro_priors.modules.fitting import fit_mixture
-from pyro_priors.modules.initialise import fit_mixture_1d, fit_product_mixture
-from pyro_priors.modules.starts import near_diagonal_cores
+from pyro_priors.modules.starting.fitting import fit_mixture
+from pyro_priors.modules.starting.initialise import fit_mixture_1d, fit_product_mixture
+from pyro_priors.modules.starting.starts import near_diagonal_cores
 
 FULL = {"cores": "full", "order": "random"}
 

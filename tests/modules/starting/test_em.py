@@ -10,10 +10,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 import pyro_priors as pp
-from pyro_priors.modules.fitting import clusters_of, fit_clusters, fit_mixture
-from pyro_priors.modules.initialise import _update_leaves as update_leaves
-from pyro_priors.modules.initialise import cluster_rows, fit_product_mixture
-from pyro_priors.modules.starts import near_diagonal_cores
+from pyro_priors.modules.starting.fitting import clusters_of, fit_clusters, fit_mixture
+from pyro_priors.modules.starting.initialise import _update_leaves as update_leaves
+from pyro_priors.modules.starting.initialise import cluster_rows, fit_product_mixture
+from pyro_priors.modules.starting.starts import near_diagonal_cores
 from pyro_priors.ops.layout import layout_of
 
 KINDS = {"a": pp.Continuous(3), "b": pp.Discrete(2), "c": pp.Continuous(3), "d": pp.Discrete(3), "e": pp.Continuous(2)}

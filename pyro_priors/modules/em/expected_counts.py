@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.modules.vector_moments import VectorGradients, joined
+from pyro_priors.modules.em.factor_moments import FactorGradients
+from pyro_priors.modules.em.vector_moments import VectorGradients, joined
 from pyro_priors.ops import full_precision, wide
 
 
@@ -24,7 +25,7 @@ class Counts(NamedTuple):
     transitions: Tensor  # (D - 1, m, m)
     first: Tensor | None  # sum of x - origin a component, (C, N)
     second: Tensor | None  # sum of its square
-    vectors: Tensor | None = None  # of each vector the sums of x - origin and of its outer product, one after the other
+    vectors: Tensor | None = None  # of each vector the sums of x - origin and what its gradients say beside them
 
     def towards(self, other: "Counts", step: float) -> "Counts":
         """Moved a part of the way to others."""
@@ -37,7 +38,7 @@ def expected_counts(
     prior: Any,
     gradients: Mapping[str, Tensor],
     origin: Tensor | None = None,
-    vectors: Sequence[tuple[VectorGradients, Tensor]] = (),
+    vectors: Sequence[tuple[VectorGradients | FactorGradients, Tensor]] = (),
 ) -> Counts:
     """Those of a `ChainPrior` of factored cores, from gradients of the mean of log p(x) over rows.
 

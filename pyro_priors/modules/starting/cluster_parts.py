@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.kinds import Covariance
-from pyro_priors.modules.clustered_vectors import (
+from pyro_priors.modules.starting.clustered_vectors import (
     CAUTION,
     CENTRED,
     FLOOR,
@@ -18,8 +18,8 @@ from pyro_priors.modules.clustered_vectors import (
     factored,
     weighted_moments,
 )
-from pyro_priors.modules.initialise import ProductMixture, fit_leaves
-from pyro_priors.modules.stepwise_mixture import LEAF_ROWS, Leaves, drawn, normalised
+from pyro_priors.modules.starting.initialise import ProductMixture, fit_leaves
+from pyro_priors.modules.starting.stepwise_mixture import LEAF_ROWS, Leaves, drawn, normalised
 from pyro_priors.ops.gaussians import eye_like
 
 OWN = 0.9  # how much a cluster is at first like the row that it starts from, in columns that are no vectors

@@ -1,0 +1,1 @@
+"""The order of a chain: paths along which neighbours have much in common."""
