@@ -11,8 +11,8 @@ from pyro_priors.checks import UserError
 
 # Word of the command -> name of its configuration, one line of help; its module is of its name.
 COMMANDS = {
-    "describe": ("Describe", "what the columns of a CSV file are, its gaps and dependencies; no training"),
-    "impute": ("Impute", "fill the empty cells of a CSV file, and say how sure that is"),
+    "describe": ("Describe", "what the columns of a table are, its gaps and dependencies; no training"),
+    "impute": ("Impute", "fill the empty cells of a CSV file or a folder of files, and say how sure that is"),
     "sample": ("Sample", "new rows from a law that `impute --model` has saved, given some of their cells"),
     "demo": ("Demo", "a table with known answers is filled, and the answers compared; no download"),
 }

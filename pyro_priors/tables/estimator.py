@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -89,37 +90,34 @@ class TableEstimator(BaseEstimator):
         """
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
-        with processes.together():
-            self._check_settings()
         if in_pieces(X):
-            began = time.perf_counter()
-            drawn = read(self._pieces(X, sample_weight), self.schema_, seed_of(self.random_state))
-            seconds = {"read": time.perf_counter() - began}
-            self._learn(self.schema_, drawn.codes, None, self.laws_)
-            self._note(drawn, seconds)
-            return self
+            return self._fit_pieces(X, sample_weight, go_on=True)
         with processes.together():
             codes = self.schema_.encode(next_frame(self, X))
         self._learn(self.schema_, codes, sample_weight, self.laws_)
         return self
 
-    def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None) -> Self:
-        pieces, kinds = self._pieces(X, sample_weight), self.kinds or {}
-        seed, times = seed_of(self.random_state), [time.perf_counter()]
-        looked = survey(pieces, kinds, tuple(self.also_missing), seed)
+    def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None, *, go_on: bool = False) -> Self:
+        """A fit of rows that are drawn from a table in pieces; a further one keeps the schema."""
+        with processes.together():
+            self._check_settings()
+            if sample_weight is not None:
+                raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
+            pieces = Pieces.of(X)
+        seed = 0 if self.random_state is None else seed_of(self.random_state)  # which all processes share
+        times, looked = [time.perf_counter()], None
+        if not go_on:
+            looked = survey(pieces, self.kinds or {}, tuple(self.also_missing), seed)
+            times += [time.perf_counter()]
+        drawn = read(pieces, self.schema_ if looked is None else looked.schema, seed, looked)
         times += [time.perf_counter()]
-        drawn = read(pieces, looked.schema, seed, kinds, looked)
-        times += [time.perf_counter()]
-        self._learn(drawn.schema, drawn.codes, None)
-        self._note(drawn, {"survey": times[1] - times[0], "read": times[2] - times[1]})
-        self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
-        self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
+        self._learn(drawn.schema, drawn.codes, None, self.laws_ if go_on else None)
+        seconds = [after - before for before, after in pairwise(times)]
+        self._note(drawn, dict(zip(("read", "survey"), reversed(seconds), strict=False)))
+        if looked is not None:
+            self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
+            self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
         return self
-
-    def _pieces(self, X: Any, sample_weight: ArrayLike | None) -> Pieces:
-        if sample_weight is not None:
-            raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
-        return Pieces.of(X)
 
     def _note(self, drawn: Drawn, seconds: Mapping[str, float]) -> None:
         """In the records, of what table the rows are, and what its passes took."""

@@ -75,4 +75,4 @@ def rows_line(rows: int, drawn: int) -> str:
 def _read(path: Path, kinds: dict[str, str], also_missing: tuple[str, ...]) -> Drawn:
     pieces = Pieces.of(path)
     looked = survey(pieces, kinds, also_missing, 0)
-    return read(pieces, looked.schema, 0, kinds, looked)
+    return read(pieces, looked.schema, 0, looked)

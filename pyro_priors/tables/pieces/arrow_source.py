@@ -29,7 +29,7 @@ class ParquetSource:
     def __init__(self, path: Path, name: str):
         self.path, self.name = path, name
         with self._open() as file:
-            self.schema, self.rows = file.schema_arrow, file.metadata.num_rows
+            self.schema = file.schema_arrow
             groups = file.metadata.num_row_groups and file.metadata.num_columns
             self.compression = file.metadata.row_group(0).column(0).compression if groups else "SNAPPY"
         self.names = list(self.schema.names)
@@ -41,9 +41,7 @@ class ParquetSource:
         return self.schema.empty_table()
 
     def frames(self, rows: int) -> Iterator[Frame]:
-        """Tables of so many rows; `UserError` where the file is broken."""
-        if not self.rows:
-            raise UserError(f"{self.name}: expected rows, got none")
+        """Tables of so many rows, none of a file without; `UserError` where the file is broken."""
         return frames_of(self.name, self._tables(rows))
 
     def fill(self, rows: int, restored: Callable[[Frame], Any], path: Path) -> None:
@@ -57,7 +55,8 @@ class ParquetSource:
         with self._open() as file:
             try:
                 for batch in file.iter_batches(rows):
-                    yield pyarrow().Table.from_batches([batch])
+                    if batch.num_rows:
+                        yield pyarrow().Table.from_batches([batch])
             except (OSError, ValueError) as error:
                 raise _broken(self.name, self.path, error) from error
 

@@ -14,7 +14,7 @@ from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.pieces.arrow_source import FragmentSource, ParquetSource
 from pyro_priors.tables.pieces.csv_source import CsvSource
 
-ROWS = 100_000  # of a piece
+ROWS, CELLS = 100_000, 2**21  # of a piece, at most
 PARQUET = (".parquet", ".pq")
 SUFFIXES = (".csv", *PARQUET)
 
@@ -74,17 +74,22 @@ class Pieces:
         """As `Frame.holder`."""
         return self.sources[0].holder
 
+    @property
+    def rows(self) -> int:
+        """Of a piece, at most."""
+        return max(1, min(ROWS, CELLS // len(self.names)))
+
     def frames(self, *, shared: bool = False) -> Iterator[tuple[int, int, Frame]]:
         """(place of the file, rows of it before these, table) of each piece; shared: of this process's own files."""
         for place in self.places(shared=shared):
             start = 0
-            for frame in self.sources[place].frames(ROWS):
+            for frame in self.sources[place].frames(self.rows):
                 yield place, start, frame
                 start += len(frame)
 
     def fill(self, place: int, restored: Callable[[Frame], Any], path: Path) -> None:
         """Write a file again, its pieces as they are `restored`."""
-        self.sources[place].fill(ROWS, restored, path)
+        self.sources[place].fill(self.rows, restored, path)
 
     def places(self, *, shared: bool) -> range:
         """Places of all files, or of those that this process reads."""

@@ -1,6 +1,5 @@
 """The second pass over a table in pieces: every cell is read, and rows are drawn for the fit."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -41,9 +40,7 @@ class Drawn(NamedTuple):
     missing: np.ndarray
 
 
-def read(
-    pieces: Pieces, schema: Schema, seed: int, kinds: Mapping[str, str] | None = None, survey: Survey | None = None
-) -> Drawn:
+def read(pieces: Pieces, schema: Schema, seed: int, survey: Survey | None = None) -> Drawn:
     """Read all cells, and draw rows evenly: so many that a fit looks at each about once.
 
     Rows that hold the least or the greatest number of a column, or a category that no drawn row has, join them, so that
@@ -53,8 +50,8 @@ def read(
         pieces: the table.
         schema: of the survey, or of an earlier fit.
         seed: that draws.
-        kinds: that somebody has said; other columns of numbers may turn out to count the rows, or not to count.
-        survey: which rows the schema was found on; None: it stays as it is.
+        survey: which found the schema: columns of numbers may turn out to count the rows, or not to count; None: they
+            stay what they are.
 
     Raises:
         UserError: a cell that cannot be read, at its file and line.
@@ -64,15 +61,19 @@ def read(
     ends = _Ends(schema)
     with processes.together():
         for place, start, frame in pieces.frames(shared=True):
-            _check(frame, schema, kinds or {})
+            _check(frame, schema)
             codes, ids = schema.encode(frame), ids_of(place, start, len(frame))
+            if survey is not None:
+                _check_counts(frame, schema, survey.said, codes)
             draw.add(keys_of(seed, place, start, len(frame)), ids, codes)
             ends.add(codes, ids)
+    if not any(processes.gathered(ends.rows)):
+        raise UserError(f"{pieces.where}: expected rows, got none")
     rows = draw.drawn()
     ends.merge(processes.gathered(ends))
     codes = np.concatenate([rows.cells, ends.lacking(rows.ids, rows.cells)])
     if survey is not None:
-        schema, left = _corrected(schema, ends, kinds or {}, survey)
+        schema, left = _corrected(schema, ends, survey)
         codes, missing = codes[:, left], ends.missing[left]
     else:
         missing = ends.missing
@@ -132,15 +133,15 @@ class _Ends:
         return np.array(rows, np.float64).reshape(-1, codes.shape[1])
 
 
-def _corrected(schema: Schema, ends: _Ends, kinds: Mapping[str, str], survey: Survey) -> tuple[Schema, list[int]]:
+def _corrected(schema: Schema, ends: _Ends, survey: Survey) -> tuple[Schema, list[int]]:
     """What only the whole table says of columns of numbers; which columns still take part."""
     fields, left = list(schema.fields), []
     for place, (at, field, held) in enumerate(zip(schema.active, schema.active_fields, ends.held, strict=True)):
         if field.kind in NUMBERS and held:
             known, least, greatest = int(ends.rows - ends.missing[place]), min(held), max(held)
-            field = _as_whole(field, bool(ends.whole[place]), least, kinds)
+            field = _as_whole(field, bool(ends.whole[place]), least)
             counts = ends.whole[place] and field.name in survey.distinct and not isinstance(field.form, DateForm)
-            if field.name not in kinds and counts and unbroken(known, least, greatest):
+            if counts and unbroken(known, least, greatest):
                 reason = f"whole numbers from {text_of(least)} to {text_of(greatest)}, each once: they count the rows"
                 fields[at] = field._replace(kind="identifier", reason=reason)
                 continue
@@ -149,18 +150,29 @@ def _corrected(schema: Schema, ends: _Ends, kinds: Mapping[str, str], survey: Su
     return schema._replace(fields=tuple(fields)), left
 
 
-def _as_whole(field: Field, whole: bool, least: float, kinds: Mapping[str, str]) -> Field:
+def _as_whole(field: Field, whole: bool, least: float) -> Field:
     """A column of numbers that are whole, and count something, only among the drawn rows."""
     if isinstance(field.form, DateForm):
         return field
     if field.form is not None and not whole:
         field = field._replace(form=field.form._replace(whole=False))
-    if field.kind == "count" and field.name not in kinds and not (whole and least >= 0):
+    if field.kind == "count" and not (whole and least >= 0):
         return field._replace(kind="continuous")
     return field
 
 
-def _check(frame: Frame, schema: Schema, kinds: Mapping[str, str]) -> None:
+def _check_counts(frame: Frame, schema: Schema, said: frozenset[str], codes: np.ndarray) -> None:
+    """`UserError` at a number that counts nothing, in a column that is said to count."""
+    for field, values in zip(schema.active_fields, codes.T, strict=True):
+        if field.kind == "count" and field.name in said:
+            odd = np.flatnonzero((values < 0) | (values != np.round(values)) & ~np.isnan(values))
+            if odd.size:
+                got = text_of(float(values[odd[0]]))
+                at = frame.at(int(odd[0]), field.name)
+                raise UserError(f"{at}: expected a whole number, 0 or more, of a count, got {got}")
+
+
+def _check(frame: Frame, schema: Schema) -> None:
     """`UserError` at a cell that is written as no other piece has it: a table alone would be read in its own way."""
     columns = {column.name: column for column in frame.columns}
     for field in schema.active_fields:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pyro_priors.checks import UserError
+from pyro_priors.data.columns import match
 from pyro_priors.data.schema import NUMBERS, advice
 from pyro_priors.tables import processes
 from pyro_priors.tables.frames.cells import Column
@@ -16,6 +17,7 @@ from pyro_priors.tables.pieces.keys import Draw, ids_of, keys_of, place_and_row
 from pyro_priors.tables.pieces.pieces import Pieces
 
 ROWS = 100_000  # that a schema is found on, besides every different cell of columns that have few of them
+CELLS = 2**22  # of these rows, at most
 LINE = "line"
 
 
@@ -26,12 +28,14 @@ class Survey(NamedTuple):
         schema: what its columns are.
         frame: the rows that were drawn, read.
         rows: how many there are in all.
-        distinct: columns of numbers whose drawn cells all differ: they may count the rows.
+        said: columns whose kind somebody has said.
+        distinct: other columns of numbers whose drawn cells all differ: they may count the rows.
     """
 
     schema: Schema
     frame: Frame
     rows: int
+    said: frozenset[str]
     distinct: frozenset[str]
 
 
@@ -46,7 +50,8 @@ def survey(
     Raises:
         UserError: a file that cannot be read, at its line; what `Schema.find` refuses; categories without end.
     """
-    draw: Draw[list[Column]] = Draw(rows, take, join)
+    said = frozenset(match(name, pieces.names, "kinds") for name in kinds or ())
+    draw: Draw[list[Column]] = Draw(max(1, min(rows, CELLS // len(pieces.names))), take, join)
     different = {name: Different() for name in pieces.names}
     counts: dict[int, int] = {}
     with processes.together():
@@ -57,7 +62,8 @@ def survey(
                 different[column.name].add(column, ids, lines.values)
             draw.add(keys, ids, [*frame.columns, lines])
             counts[place] = start + len(frame)
-    total = sum(processes.gathered(sum(counts.values())))
+    if not (total := sum(processes.gathered(sum(counts.values())))):
+        raise UserError(f"{pieces.where}: expected rows, got none")
     every = [each.first for each in different.values()]
     for others in processes.gathered(every):
         for seen, first in zip(different.values(), others, strict=True):
@@ -67,9 +73,9 @@ def survey(
     at = [(int(id_), int(line)) for id_, line in zip(drawn.ids, lines.values, strict=True)]
     frame = _frame(pieces, columns, at)
     schema = _schema(pieces, frame, at, different, kinds, also_missing)
-    numbers = [field.name for field in schema.active_fields if field.kind in NUMBERS]
-    whole = {column.name: column for column in columns}
-    return Survey(schema, frame, total, frozenset(name for name in numbers if _all_differ(whole[name])))
+    numbers = {field.name for field in schema.active_fields if field.kind in NUMBERS} - said
+    distinct = frozenset(column.name for column in columns if column.name in numbers and _all_differ(column))
+    return Survey(schema, frame, total, said, distinct)
 
 
 def _schema(pieces, frame, at, different, kinds, also_missing) -> Schema:

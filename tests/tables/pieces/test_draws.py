@@ -57,7 +57,7 @@ def both_passes(folder):
     distributed.init_process_group("gloo", rank=int(os.environ["LOCAL_RANK"]), world_size=2)
     table = Pieces.of(folder)
     looked = survey.survey(table, {}, (), 0, 100)
-    read = reading.read(table, looked.schema, 0, {}, looked)
+    read = reading.read(table, looked.schema, 0, looked)
     return looked.schema.to_json(), read.codes, read.rows, read.missing, len(table.places(shared=True))
 
 
@@ -66,7 +66,7 @@ def test_two_readers_draw_what_one_does(tmp_path):
     folder = in_files(tmp_path / "t", patients(), count=3)
     table = Pieces.of(folder)
     looked = survey.survey(table, {}, (), 0, 100)
-    read = reading.read(table, looked.schema, 0, {}, looked)
+    read = reading.read(table, looked.schema, 0, looked)
     answers = in_processes(2, both_passes, folder)
     for schema, codes, rows, missing, _ in answers:
         assert schema == looked.schema.to_json()
@@ -102,7 +102,7 @@ def test_pieces_join_to_what_a_whole_file_is(tmp_path, monkeypatch):
         monkeypatch.setattr(pieces, "ROWS", rows)
         read = Pieces.of(folder)
         looked = survey.survey(read, {}, (), 0)
-        table = pd.DataFrame(reading.read(read, looked.schema, 0, {}, looked).codes)
+        table = pd.DataFrame(reading.read(read, looked.schema, 0, looked).codes)
         assert table.shape == (300, 5)
         assert (table[0].dropna() == patients(300)["height"].dropna()).all()
         assert (table[2].dropna() == (patients(300)["sport"].dropna() == "chess")).all()

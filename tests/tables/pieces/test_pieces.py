@@ -40,7 +40,7 @@ def whole(table, tmp_path_factory):
 def drawn_of(path, seed=0, kinds=None, rows=survey.ROWS):
     table = Pieces.of(path)
     looked = survey.survey(table, kinds, (), seed, rows)
-    return reading.read(table, looked.schema, seed, kinds, looked)
+    return reading.read(table, looked.schema, seed, looked)
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

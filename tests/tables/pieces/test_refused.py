@@ -39,7 +39,7 @@ def last_lines(path, *lines):
 def both_passes(folder):
     table = Pieces.of(folder)
     looked = survey.survey(table, {}, (), 0, 60)
-    reading.read(table, looked.schema, 0, {}, looked)
+    reading.read(table, looked.schema, 0, looked)
 
 
 @pytest.mark.parametrize(
@@ -194,3 +194,29 @@ def test_bytes_that_are_no_cells_stay(tmp_path, fitted):
     text = fitted.transform(tmp_path / "odd.csv")
     fitted.fill_files(Pieces.of(tmp_path / "odd.csv"), tmp_path / "filled.csv")
     assert (tmp_path / "filled.csv").read_bytes() == text.encode()
+
+
+def test_a_count_that_is_said_and_is_none(folder, monkeypatch):
+    monkeypatch.setattr(columns, "MOST", 20)
+    table = Pieces.of(folder)
+    last = last_lines(folder / "part-2.csv", "601,N,180.0,80.0,chess,40.5,1990-01-01\n")
+    looked = survey.survey(table, {"VISITS": "count"}, (), 0, 200)
+    assert looked.said == {"visits"}
+    with pytest.raises(UserError, match=rf"part-2.csv line {last}, column visits: expected a whole number, 0 or more"):
+        reading.read(table, looked.schema, 0, looked)
+    looked = survey.survey(table, {}, (), 0, 200)
+    fields = reading.read(table, looked.schema, 0, looked).schema.fields
+    assert (looked.schema.fields[5].kind, fields[5].kind) == ("count", "continuous")
+
+
+def test_files_without_rows(tmp_path):
+    folder = in_files(tmp_path / "t", patients(60), "parquet", 1)
+    patients(60).iloc[:0].astype(pd.read_parquet(folder).dtypes).to_parquet(folder / "none.parquet", index=False)
+    table = Pieces.of(folder)
+    assert survey.survey(table, {}, (), 0).rows == 60
+    (folder / "part-0.parquet").unlink()
+    with pytest.raises(UserError, match="t: expected rows, got none"):
+        survey.survey(Pieces.of(folder), {}, (), 0)
+    (folder / "a.csv").write_text("a,b\n")
+    with pytest.raises(UserError, match=r"a.csv: expected a header and rows, got a header alone"):
+        survey.survey(Pieces.of(folder / "a.csv"), {}, (), 0)
