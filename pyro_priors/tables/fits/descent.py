@@ -32,6 +32,9 @@ JUDGES, FEWER = 2000, 500  # rows that they stand in, at most, and where many ha
 class Training:
     """Adam on the log-likelihood of rows of a table; processes that fit it together share the rows of each step.
 
+    Gradients are of float64 until they are added up, so that a step is the same whoever has which rows: differences of
+    a last digit would grow from step to step.
+
     Args:
         law: trained in place, in float32.
         codes: rows ``(n, C)``, NaN = missing.
@@ -71,25 +74,30 @@ class Training:
         prior.reinitialize(None, rows, force=True)
         for leaf, (centre, basis) in zip(prior.vectors, bases, strict=True):
             leaf.centre, leaf.basis = centre, basis
-        self.usual = prior.usual_states()
+        self.go_on()
 
     def go_on(self) -> None:
         """From what the law is."""
         self.usual = self.law.prior.usual_states()
+        self.wide = copy.deepcopy(self.law.prior).double()
 
     def step(self, share: float = 1.0) -> None:
         """One step at a share of the rate."""
         for group in self.adam.param_groups:
             group["lr"] = share * self.rate
-        prior, rows = self.law.prior, self.batches.next()
-        loss = -prior().log_prob(processes.own(rows)).sum() / len(rows)
-        loss = loss - self.pseudo / processes.count() * prior.log_smoothness(*self.usual)
-        self.adam.zero_grad()
-        loss.backward()
-        processes.add_up([x.grad for x in prior.parameters() if x.grad is not None])
+        rows, parameters, wide = self.batches.next(), list(self.law.prior.parameters()), list(self.wide.parameters())
+        with torch.no_grad():
+            for x, precise in zip(parameters, wide, strict=True):
+                precise.copy_(x)
+        loss = -self.wide().log_prob(processes.own(rows).double()).sum() / len(rows)
+        loss = loss - self.pseudo / processes.count() * self.wide.log_smoothness(*self.usual)
+        gradients = torch.autograd.grad(loss, wide)
+        processes.add_up(gradients)
+        for x, gradient in zip(parameters, gradients, strict=True):
+            x.grad = gradient.to(x)
         self.adam.step()
         with torch.no_grad():
-            for leaf in prior.vectors:
+            for leaf in self.law.prior.vectors:
                 leaf.log_scale.clamp_(min=math.log(NARROWEST))
 
     def finished(self) -> TableLaw:
@@ -105,8 +113,9 @@ class Training:
         return {"usual": self.usual, **{name: part.state_dict() for name, part in parts.items()}}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.usual = state["usual"]
         self.law.load_state_dict(state["law"])
+        self.go_on()
+        self.usual = state["usual"]
         self.adam.load_state_dict(state["adam"])
         self.batches.load_state_dict(state["batches"])
 

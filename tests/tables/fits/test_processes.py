@@ -15,6 +15,7 @@ from pyro_priors.tables.fits.descent import Judge, Training
 
 NUMBER, PAIR = Field("x", "continuous"), Field("c", "categorical", categories=("a", "b"))
 FIELDS = [NUMBER, NUMBER, PAIR]
+LONG = 300  # steps, over which what differs in a last digit would grow a thousandfold
 
 
 def table(rows=251, seed=0):
@@ -70,7 +71,7 @@ def fits(folder):
     Fabric(accelerator="cpu", devices=2, strategy="ddp").launch()
     candidates.SIZES, checkpoint.EVERY, checkpoint.SHARE = ((6, 0, np.inf),), 0.0, np.inf
     X, rank, step = table(), processes.rank(), Training.step
-    seen: dict = {"laws": fit(X)}
+    seen: dict = {"laws": fit(table(1500), max_steps=LONG)}
     seen["other rows"] = raised(lambda: fit(table(seed=rank)))
     seen["any seed"] = fit(X, random_state=None, max_steps=2)
     seen["bad table"] = raised(lambda: fit(X if rank else X[:0]))
@@ -92,12 +93,11 @@ def fits(folder):
 def test_two_processes_are_as_good_as_one(tmp_path, monkeypatch):
     first, second = in_processes(2, fits, tmp_path)
     monkeypatch.setattr(candidates, "SIZES", ((6, 0, np.inf),))
-    alone = fit(table())
+    alone = fit(table(1500), max_steps=LONG)
     assert alone["prior.order"].dtype == torch.long
     for name, x in alone.items():
         assert torch.equal(first["laws"][name], second["laws"][name])
-        assert (first["laws"][name].double() - x.double()).abs().max() < 1e-5
-    assert any(not torch.equal(first["laws"][name], x) for name, x in alone.items())  # they did share the work
+        assert (first["laws"][name].double() - x.double()).abs().max() < 1e-5, name
     assert all(torch.equal(x, second["any seed"][name]) for name, x in first["any seed"].items())
     for seen in (first, second):
         assert "expected what the first of 2 has in each, got others (digest of" in seen["other rows"]
@@ -106,5 +106,5 @@ def test_two_processes_are_as_good_as_one(tmp_path, monkeypatch):
     assert first["stopped"] is not None
     assert (first["alone"], second["alone"]) == (1, 1)
     monkeypatch.setattr(checkpoint, "EVERY", 0.0)
-    resumed = fit(table(), checkpoint=tmp_path)
+    alone, resumed = fit(table()), fit(table(), checkpoint=tmp_path)
     assert all((x - alone[name]).abs().max() < 1e-5 for name, x in resumed.items() if x.is_floating_point())
