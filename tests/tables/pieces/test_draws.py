@@ -45,6 +45,13 @@ def test_the_draw_is_uniform():
     assert abs(pairs - len(seeds) * both) < 4 * (len(seeds) * both) ** 0.5
 
 
+def test_no_two_rows_share_a_key():
+    """Of files, seeds and places; a piece's keys do not depend on where it begins."""
+    keys = [keys_of(seed, place, 0, 200) for seed in range(3) for place in range(3)]
+    assert len(np.unique(np.concatenate(keys))) == 9 * 200
+    np.testing.assert_array_equal(keys_of(2, 1, 150, 50), keys[7][150:])
+
+
 def test_the_same_rows_are_smallest_in_a_draw_of_more():
     few, many = (set(drawn(1, [500, 500], count).tolist()) for count in (100, 300))
     assert few < many
