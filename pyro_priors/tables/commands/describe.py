@@ -32,7 +32,7 @@ def main(config: Describe) -> None:
     """Print it."""
     checked("most", config.most)
     if in_pieces(config.file):
-        piecewise.describe(config)
+        piecewise.describe(config.file, config.kind, config.missing_as, config.most)
         return
     frame, schema, codes = look(config.file, read_kinds(config.kind), config.missing_as)
     print(*gap_lines(config.file.name, len(frame), schema, codes), sep="\n")

@@ -80,8 +80,9 @@ def main(config: Impute) -> None:
     """Fit or load, fill, write, and say what was done."""
     _check(config)
     if in_pieces(config.file):
-        pieces = piecewise.check(config)
-        piecewise.impute(config, pieces, lambda X: _fit(config, X))
+        whole = {name: getattr(config, name) for name in ("draws", "intervals", "probabilities", "report")}
+        pieces = piecewise.check(config.file, config.out, whole)
+        piecewise.impute(pieces, config.out, config.model, lambda X: _fit(config, X))
         return
     check_outputs({"out": [config.out], "draws": copies_of(config.out, config.draws)}, [config.file])
     table = _read(config)

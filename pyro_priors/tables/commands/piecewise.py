@@ -1,62 +1,55 @@
 """What `impute` and `describe` do with a table that outgrows memory: a folder, a Parquet file, a large CSV file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyro_priors.checks import UserError
 from pyro_priors.data.schema import read_kinds
 from pyro_priors.tables.commands.reading import load, of_user
+from pyro_priors.tables.imputer import TableImputer
 from pyro_priors.tables.pieces.filling import targets
 from pyro_priors.tables.pieces.pieces import Pieces
 from pyro_priors.tables.pieces.reading import Drawn, read
 from pyro_priors.tables.pieces.survey import survey
 from pyro_priors.tables.reports.looking import dependence_of, gap_lines, pair_lines, plan_lines
 
-if TYPE_CHECKING:
-    from pyro_priors.tables.commands.describe import Describe
-    from pyro_priors.tables.commands.impute import Impute
-    from pyro_priors.tables.imputer import TableImputer
 
-WHOLE = ("draws", "intervals", "probabilities", "report")  # flags that want all rows at once
-
-
-def check(config: "Impute") -> Pieces:
-    """The table, and all that can be said before any work."""
-    for name in WHOLE:
-        if getattr(config, name):
+def check(file: Path, out: Path, whole: Mapping[str, Any]) -> Pieces:
+    """The table, and all that can be said before any work; `whole` are the flags that want all rows at once."""
+    for name, value in whole.items():
+        if value:
             raise UserError(
-                f"{name}: expected nothing beside {config.file}, which is filled in pieces (a CSV file that fits into "
-                f"memory can have it), got {getattr(config, name)}"
+                f"{name}: expected nothing beside {file}, which is filled in pieces (a CSV file that fits into memory "
+                f"can have it), got {value}"
             )
-    pieces = of_user(lambda: Pieces.of(config.file))
-    of_user(lambda: targets(pieces, config.out))
+    pieces = of_user(lambda: Pieces.of(file))
+    of_user(lambda: targets(pieces, out))
     return pieces
 
 
-def impute(config: "Impute", pieces: Pieces, fitted: Callable[[Any], "TableImputer"]) -> None:
+def impute(pieces: Pieces, out: Path, model: Path | None, fitted: Callable[[Any], TableImputer]) -> None:
     """Fit or load, fill, write, and say what was done."""
-    if config.model is not None and config.model.exists():
-        imputer = load(config.model)
-        print(f"{config.model}: a law of {len(imputer.schema_.active)} columns, none is fitted")
+    if model is not None and model.exists():
+        imputer = load(model)
+        print(f"{model}: a law of {len(imputer.schema_.active)} columns, none is fitted")
     else:
         imputer = fitted(pieces)
         print(*imputer.schema_.describe(), sep="\n")
         for record in imputer.records_[:1]:
             print(rows_line(record["table"]["rows"], record["table"]["drawn"]))
-    files = of_user(lambda: imputer.fill_files(pieces, config.out))
-    print(f"{config.out}: filled, {len(files)} {'files' if len(files) > 1 else 'file'}")
+    files = of_user(lambda: imputer.fill_files(pieces, out))
+    print(f"{out}: filled, {len(files)} {'files' if len(files) > 1 else 'file'}")
 
 
-def describe(config: "Describe") -> None:
+def describe(file: Path, kind: Sequence[str], missing_as: Sequence[str], most: int) -> None:
     """Print what the columns of a table in pieces are, by all its cells, and how they hang together, by drawn rows."""
-    kinds, also_missing = read_kinds(config.kind), tuple(config.missing_as)
-    drawn = of_user(lambda: _read(config.file, kinds, also_missing))
+    drawn = of_user(lambda: _read(file, read_kinds(kind), tuple(missing_as)))
     schema, codes = drawn.schema, drawn.codes
     print(rows_line(drawn.rows, len(codes)))
     print(*gap_lines("drawn rows", len(codes), schema, codes), sep="\n")
     print("\nColumns", *(f"  {line}" for line in schema.describe()), sep="\n")
-    if codes.size and (pairs := pair_lines(dependence_of(schema, codes), config.most)):
+    if codes.size and (pairs := pair_lines(dependence_of(schema, codes), most)):
         print("\nWhich say most of each other (mutual information)", *(f"  {line}" for line in pairs), sep="\n")
     *plan, _ = plan_lines(schema, codes, {})
     print("\nWhat `impute` would do", *(f"  {line}" for line in plan), sep="\n")

@@ -27,9 +27,8 @@ SIZES = (  # see `Candidates.sizes`
 )
 ALONE = 16  # states from which on several share a cluster at the start; fewer would leave hardly a cluster
 RICH = 2000  # rows from which on a law follows them sooner
-FAST, SLOW = 0.05, 0.02  # rate of Adam, of many rows and of few
+FAST, SLOW = 0.025, 0.01  # rate of Adam, of many rows and of few
 PSEUDO = 1.0  # rows that each state of a bond has seen
-LATER = 0.25  # of the rate, where an earlier law goes on
 
 
 class Candidates:
@@ -95,6 +94,6 @@ class Candidates:
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
         rate = FAST if len(codes) >= RICH else SLOW
         if self.before is not None:
-            return Training(copy.deepcopy(self.before), codes, weight, LATER * rate, PSEUDO, self.moments)
+            return Training(copy.deepcopy(self.before), codes, weight, rate, PSEUDO, self.moments)
         law = TableLaw(self.leaves, self.groups, rank, local=1 if rank < ALONE else None)
         return Training(law, codes, weight, rate, PSEUDO, self.moments)

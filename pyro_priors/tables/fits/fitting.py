@@ -23,7 +23,8 @@ from pyro_priors.tables.laws.law import TableLaw
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
 LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which all are fitted again in the end
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
-TRIAL = 48  # steps of each candidate
+TRIAL, SHORTEST = 48, 8  # steps of each candidate, and where there is little time
+BRIEF = 20.0  # seconds below which there is little
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
 PASSES = 20  # over the rows after which more steps gain nothing
 
@@ -118,7 +119,7 @@ class _Fitting:
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
 
     def fit(self) -> Fit:
-        plan, training = self._restored() if self.saved else self._planned()
+        plan, training = self._planned() if self.saved is None else self._restored(self.saved)
         if "steps" not in self.record:
             self._follow(plan, training)
             if self.again:
@@ -132,15 +133,23 @@ class _Fitting:
     def _planned(self) -> tuple[Plan, Training]:
         """What the trials of all candidates lead to, and the best of them."""
         sizes = self.candidates.sizes(len(self.train))
-        trial = TRIAL if self.max_steps is None else min(TRIAL, self.max_steps // (2 * len(sizes)))
+        trial = self._trial(len(sizes))
         trials = [self._tried(size, trial) for size in sizes]
         training, tried, seconds = max(trials, key=lambda each: each[1].score)
         spent = trial * len(sizes)
         total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(*seconds, trial)))
+        if trial < TRIAL and self.max_steps is None:
+            total = min(total, 2 * spent + 2 * len(sizes) - 1)  # of which the trials are as long again
         self.record["max_steps"] = total
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
         return Plan(training.law.rank, tried.steps, max(1, (total - spent) // (2 if self.again else 1))), training
+
+    def _trial(self, count: int) -> int:
+        """Steps of each of so many candidates: all together at most half of all steps."""
+        if self.max_steps is not None:
+            return min(TRIAL, self.max_steps // (2 * count))
+        return min(TRIAL, max(SHORTEST, int(TRIAL * self.budget / BRIEF)))
 
     def _tried(self, rank: int, steps: int) -> tuple[Training, Descent, tuple[float, float]]:
         """A training of a candidate, what came of its first steps, and the seconds of its start and of these."""
@@ -202,13 +211,13 @@ class _Fitting:
             **{name: part.state_dict() for name, part in parts.items()},
         }
 
-    def _restored(self) -> tuple[Plan, Training]:
+    def _restored(self, saved: dict[str, Any]) -> tuple[Plan, Training]:
         """The plan and the training of a fit that was interrupted; random numbers are those that it had drawn."""
-        plan, self.record = Plan(*self.saved["plan"]), self.saved["record"]
+        plan, self.record = Plan(*saved["plan"]), saved["record"]
         second = "steps" in self.record
         training = self.candidates.blank(plan.rank, torch.arange(len(self.codes)) if second else self.train)
-        training.load_state_dict(self.saved["training"])
-        torch.set_rng_state(self.saved["random"])
+        training.load_state_dict(saved["training"])
+        torch.set_rng_state(saved["random"])
         return plan, training
 
     def _answers(self, law: TableLaw) -> dict[str, Any]:
