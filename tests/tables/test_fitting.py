@@ -72,8 +72,8 @@ def test_numbers_that_say_all_of_each_other_are_answered_exactly():
     for deviation in (0.0, 1e-3):
         codes = np.stack([a, 2 * a + 1 + deviation * noise, a**2 + 0.1 * noise], 1)
         fit = fit_table(codes[:200], [NUMBER] * 3, max_steps=60)
-        asked = np.where([False, True, True], np.nan, codes[200:])
-        low, high = Answers([fit.law]).quantiles(asked, [0.05, 0.95])[:, :, 1]
+        open_rows = np.where([False, True, True], np.nan, codes[200:])
+        low, high = Answers([fit.law]).quantiles(open_rows, [0.05, 0.95])[:, :, 1]
         middle = np.abs(a[200:]) < 1.5  # beyond it the scores are straight lines of few rows
         width = np.median((high - low)[middle])
         assert width < (3e-3 if deviation == 0 else 2.5 * 3.29 * deviation)

@@ -51,7 +51,7 @@ def joint_moments(rows: Tensor, vectors: Sequence[Sequence[int]]) -> list[Moment
 
     What is missing is drawn as if the numbers were jointly Gaussian: draws and moments take turns.
     """
-    found = []
+    every = []
     for places in map(list, vectors):
         some = rows[torch.randperm(len(rows))[:ROUGHLY]][:, places].double()
         missing, whole = some.isnan(), some[~some.isnan().any(1)]
@@ -62,8 +62,8 @@ def joint_moments(rows: Tensor, vectors: Sequence[Sequence[int]]) -> list[Moment
             moments = Moments(loc, torch.diag((some - loc).square().nanmean(0).nan_to_num(1.0) + RIDGE))
         for _ in range(TURNS if bool(missing.any()) else 0):
             moments = _moments(_drawn(moments, some))
-        found.append(moments)
-    return found
+        every.append(moments)
+    return every
 
 
 @torch.no_grad()
@@ -83,7 +83,7 @@ def roughly_completed(rows: Tensor, vectors: Sequence[Sequence[int]], moments: S
 @torch.no_grad()
 def law_moments(prior: TTLP) -> list[Moments]:
     """Those of each vector by a law."""
-    law, found = prior(), []
+    law, every = prior(), []
     shares = law.state_probs(prior.vectors[0].loc.new_full(law.event_shape, torch.nan)) if prior.vectors else None
     for v, leaf in zip(law.variables.vectors, prior.vectors, strict=True):
         gaussians = leaf()
@@ -93,8 +93,8 @@ def law_moments(prior: TTLP) -> list[Moments]:
         centre, root = share @ loc, inverse_lower(wide(gaussians.factor))
         moved = loc - centre
         covariance = (share[:, None, None] * (root @ root.mT)).sum(0) + (share * moved.mT) @ moved
-        found.append(Moments(centre, covariance + RIDGE * eye_like(covariance)))
-    return found
+        every.append(Moments(centre, covariance + RIDGE * eye_like(covariance)))
+    return every
 
 
 def _moments(value: Tensor) -> Moments:
