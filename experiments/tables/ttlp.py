@@ -17,16 +17,16 @@ VECTOR = {
     "boundary": "train",
 }
 VECTOR |= {"reinit_every": None, "reinit_samples": 50_000}
-# Vectors between the attributes: each attribute has latents beside it that say most of it.
-VECTORS = VECTOR | {"rank": 64, "local": 2, "block_size": 4}
+# Vectors among the attributes, in an order at random: each attribute has latents beside it that may say most of it.
+VECTORS = VECTOR | {"rank": 64, "local": 2, "block_size": 2, "order": "random"}
 # Row -> title, model, what makes it another, whether it starts from a VAE trained without labels.
 ROWS = {
     "joint": ("VAE-TTLP", "joint-vae", {}, False),
     "vector": ("VAE-TTLP, latents one vector of full covariance", "joint-vae", VECTOR, False),
     "weighted": ("VAE-TTLP, {:g} log p(y given z) added to the bound", "joint-vae", {}, False),
     "weighted-vector": ("both: one vector, {:g} log p(y given z) added", "joint-vae", VECTOR, False),
-    "vectors": ("VAE-TTLP, latents in vectors of four", "joint-vae", VECTORS, False),
-    "weighted-vectors": ("both: vectors of four, {:g} log p(y given z) added", "joint-vae", VECTORS, False),
+    "vectors": ("VAE-TTLP, latents in vectors of two", "joint-vae", VECTORS, False),
+    "weighted-vectors": ("both: vectors of two, {:g} log p(y given z) added", "joint-vae", VECTORS, False),
     "pretrained": ("VAE-TTLP, networks of a VAE trained without labels, all tuned", "joint-vae", {}, True),
     "frozen": (
         *("VAE-TTLP, networks of a VAE trained without labels, prior alone", "joint-vae"),
