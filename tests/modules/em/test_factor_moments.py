@@ -58,12 +58,13 @@ def test_sums_are_those_of_factor_analysis():
         torch.testing.assert_close(mine[0], other)
 
 
+@pytest.mark.slow
 def test_one_state_is_the_factor_analysis_of_scikit_learn():
     from sklearn.decomposition import FactorAnalysis
 
     value, prior = rows(300, kinds=1), chain(1)
     other = FactorAnalysis(2, tol=1e-7, max_iter=5000, svd_method="lapack").fit(value.numpy())
-    scores = scores_of_em(prior, value, 120)
+    scores = scores_of_em(prior, value, 400)
     assert (scores.diff() > -1e-9).all()
     assert scores[-1].item() == pytest.approx(other.score(value.numpy()), abs=1e-5)
     law = prior.vectors[0]()
