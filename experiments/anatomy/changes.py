@@ -11,8 +11,9 @@ import torch
 import pyro_priors as pp
 from pyro_priors.distributions.full_gaussians import FullGaussians
 from pyro_priors.modules.chain_prior import ChainPrior
-from pyro_priors.modules.factors import factor_of, parameters_of
+from pyro_priors.modules.factors import factor_of, log_scale_of, parameters_of, scale_of
 from pyro_priors.modules.forms import FullForm
+from pyro_priors.modules.vector_leaves import VectorLeaf
 from pyro_priors.ops import full_precision
 
 NEXT_TO_NOTHING = -60.0  # log of a weight beside the largest of its core: 1e-26 is lost in any sum
@@ -61,7 +62,8 @@ def variances(owner):
     several = owner.loc.shape[-1] > 1
     if coupling is not None:
         return FullGaussians(owner.loc, factor_of(owner.log_scale, coupling)).moments()[1], several
-    square = (2 * full_precision(owner.log_scale)).exp()
+    floored = isinstance(owner, VectorLeaf)
+    square = (scale_of(owner.log_scale) if floored else full_precision(owner.log_scale).exp()).square()
     if loadings is not None:
         return square + full_precision(loadings).square().sum(-1), several
     return square, False
@@ -75,7 +77,7 @@ def drop(owner):
         owner.log_scale.copy_(log_scale)
         owner.coupling.copy_(coupling)
         return
-    owner.log_scale.copy_(deviation.log())
+    owner.log_scale.copy_(log_scale_of(deviation) if isinstance(owner, VectorLeaf) else deviation.log())
     if getattr(owner, "loadings", None) is not None:
         owner.loadings.zero_()
 

@@ -26,6 +26,7 @@ class Page(NamedTuple):
 PAGES = {
     "bench-factored-cpu": Page("bench.factored", "bench factored"),
     "bench-start": Page("bench.start", "bench start"),
+    "bench-table-pieces": Page("bench.table_pieces", "bench table-pieces"),
     "bench-tensor-ring-cpu": Page("bench.report", "bench tensor-ring"),
     "bench-training-loop": Page("bench.training_loop", "bench training-loop"),
     "bench-training-step-cpu": Page("bench.training_step", "bench training-step"),
