@@ -181,7 +181,14 @@ TABLES = [
     table(
         "ttlp-faces",
         SAME + "of ten attributes of a folder of faces",
-        {"joint": NONE, "vector": NONE, "weighted": ALL, "weighted-vector": NONE, "classifier": NONE},
+        {
+            "joint": NONE,
+            "vector": NONE,
+            "weighted": ALL,
+            "weighted-vector": NONE,
+            "weighted-vectors": NONE,
+            "classifier": NONE,
+        },
         100.0,
         FACES,
         FACES_VECTOR,

@@ -99,9 +99,9 @@ def check_folder(argument: str, path: str | os.PathLike) -> None:
         raise UserError(f"{argument}: expected a folder to write to, got {got}") from error
 
 
-def remove_unfinished(folder: str | os.PathLike) -> None:
-    """Remove the temporary files of `replace_file` that a killed process has left."""
-    for temporary in Path(folder).glob(".*.*.tmp"):
+def remove_unfinished(folder: str | os.PathLike, name: str = "*") -> None:
+    """Remove the temporary files of `replace_file` that a killed process has left, of files of a name or pattern."""
+    for temporary in Path(folder).glob(f".{name}.*.tmp"):
         temporary.unlink(missing_ok=True)
 
 

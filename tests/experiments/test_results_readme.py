@@ -78,7 +78,7 @@ def test_what_it_says_of_vectors_on_faces_is_in_the_results():
             "mean_accuracy"
         ]
 
-    rows = ("vector", "joint", "weighted-vector", "weighted")
+    rows = ("vector", "joint", "weighted-vector", "weighted", "weighted-vectors")
     assert said("On faces one vector") == percents(*(share for row in rows for share in both(row)))
 
 

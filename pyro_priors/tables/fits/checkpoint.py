@@ -87,7 +87,7 @@ def opened(
         yield Checkpoint(None, made_of)
         return
     from pyro_priors.training import locks
-    from pyro_priors.training.checkpoints import remove_checkpoints
+    from pyro_priors.training.checkpoints import CHECKPOINT, remove_checkpoints
     from pyro_priors.training.files import remove_unfinished
 
     folder, saved, first = Path(folder), None, processes.rank() == 0
@@ -95,7 +95,7 @@ def opened(
         with processes.together():
             if first:
                 stack.enter_context(locks.held(folder))
-                remove_unfinished(folder)
+                remove_unfinished(folder, CHECKPOINT)  # others may write here too
                 saved = _read(folder, made_of, free)
         yield Checkpoint(folder, made_of, processes.of_first(saved))
         if first:
