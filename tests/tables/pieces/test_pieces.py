@@ -171,3 +171,27 @@ def test_parquet_types_survive(tmp_path):
         assert filled[name].null_count == 0
         assert filled[name].filter(known).to_pylist() == table[name].filter(known).to_pylist() or name == "at"
     assert filled["at"].filter(known).cast(pa.int64()).equals(table["at"].filter(known).cast(pa.int64()))
+
+
+def test_parquet_columns_without_a_type_or_a_compression(tmp_path, table):
+    """A column of nothing stays one; in a file where only others know its cells it gets their type, and is filled."""
+    cells = pa.Table.from_pandas(table[["height", "weight", "sport"]].iloc[:300], preserve_index=False)
+    cells = cells.append_column("none", pa.nulls(300)).append_column("views", cells["sport"].cast(pa.string_view()))
+    (tmp_path / "t").mkdir()
+    first = cells.slice(0, 130).set_column(0, "height", pa.nulls(130))
+    pa.parquet.write_table(first, tmp_path / "t" / "1.parquet", compression="none")
+    pa.parquet.write_table(cells.slice(130), tmp_path / "t" / "2.parquet")
+    pa.parquet.write_table(cells.slice(0, 0), tmp_path / "t" / "3.parquet")
+    imputer = TableImputer(max_steps=STEPS, random_state=0).fit(tmp_path / "t")
+    files = imputer.fill_files(tmp_path / "t", tmp_path / "out")
+    assert pa.parquet.ParquetFile(files[0]).metadata.row_group(0).column(0).compression == "UNCOMPRESSED"
+    alone = imputer.fill_files(tmp_path / "t" / "1.parquet", tmp_path / "alone.parquet")
+    for file, rows in zip([*files, *alone], [130, 170, 0, 130], strict=True):
+        filled = pa.parquet.read_table(file)
+        assert filled.schema.types == cells.schema.types
+        assert [column.null_count for column in filled.columns] == [0, 0, 0, rows, 0]
+
+
+def test_a_folder_without_a_column_that_takes_part(tmp_path):
+    drawn = drawn_of(in_files(tmp_path / "t", pd.DataFrame({"same": ["a"] * 60, "row": range(60)})))
+    assert drawn.codes.shape == (60, 0)

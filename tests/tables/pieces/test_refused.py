@@ -1,6 +1,8 @@
 """Files that are no table, or not all of one: the file and the line are named, and nothing is written."""
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 from big_tables import in_files, patients
 
@@ -8,6 +10,7 @@ from pyro_priors.checks import UserError
 from pyro_priors.tables import TableImputer
 from pyro_priors.tables.command import main
 from pyro_priors.tables.pieces import columns, pieces, reading, survey
+from pyro_priors.tables.pieces.filling import targets
 from pyro_priors.tables.pieces.pieces import Pieces
 
 
@@ -220,3 +223,15 @@ def test_files_without_rows(tmp_path):
     (folder / "a.csv").write_text("a,b\n")
     with pytest.raises(UserError, match=r"a.csv: expected a header and rows, got a header alone"):
         survey.survey(Pieces.of(folder / "a.csv"), {}, (), 0)
+
+
+def test_types_that_are_not_written_are_refused_before_any_work(tmp_path, fitted, monkeypatch):
+    folder = in_files(tmp_path / "t", patients(60), "parquet", 1)
+    monkeypatch.setattr(pa.parquet, "ParquetWriter", _refusing)
+    with pytest.raises(UserError, match=r"part-0.parquet: expected a file that pyarrow can write again, got no such"):
+        targets(Pieces.of(folder), tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+
+
+def _refusing(*_, **__):
+    raise pa.ArrowNotImplementedError("no such type")
