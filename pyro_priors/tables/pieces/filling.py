@@ -20,9 +20,11 @@ def targets(pieces: Pieces, out: str | os.PathLike, argument: str = "out") -> li
     """The file that each file of a table is written to.
 
     Raises:
-        UserError: a data set, which has no files of its own; a file that cannot be written, or is one of the table's;
-            a file of types that pyarrow reads and does not write.
+        UserError: a data set, which has no files of its own; no path; a file that cannot be written, or is one of the
+            table's; a file of types that pyarrow reads and does not write.
     """
+    if not isinstance(out, str | os.PathLike):
+        raise UserError(f"{argument}: expected a folder or a file to write to, got {type(out).__name__}")
     out, path = Path(out), pieces.path
     if path is None:
         raise UserError("X: expected a folder or a file, which are written as they are, got a data set of pyarrow")

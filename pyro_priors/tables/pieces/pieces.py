@@ -51,13 +51,15 @@ class Pieces:
                 dot or `_` are no data); a file of either kind; a `pyarrow.dataset.Dataset`.
 
         Raises:
-            UserError: no such folder or file, one that cannot be read.
+            UserError: no such folder or file, one that cannot be read; something else.
         """
         if isinstance(X, Pieces):
             return X
         if is_dataset(X):
             fragments = enumerate(X.get_fragments())
             return Pieces("X", [FragmentSource(fragment, X.schema, place) for place, fragment in fragments])
+        if not isinstance(X, str | os.PathLike):
+            raise UserError(f"X: expected a folder, a file or a data set of pyarrow, got {type(X).__name__}")
         path = Path(X)
         if not path.is_dir():
             return Pieces(path.name, [_source(path, path.name)], path)
@@ -139,11 +141,11 @@ def _source(path: Path, name: str) -> Source:
 
 def _check_columns(first: Source, other: Source) -> None:
     """The same columns in the same order."""
-    for names, there, what in ((first.names, other.names, "is missing"), (other.names, first.names, "is not")):
+    for names, there, what in ((first.names, other.names, "missing"), (other.names, first.names, "not among them")):
         if odd := [name for name in names if name not in there]:
+            verb = "is" if len(odd) == 1 else "are"
             raise UserError(
-                f"{other.name}: expected the columns of {first.name}, got others: {some(odd)} {what}"
-                + ("" if what == "is missing" else " one of them")
+                f"{other.name}: expected the columns of {first.name}, got others: {some(odd)} {verb} {what}"
             )
     if moved := [pair for pair in zip(first.names, other.names, strict=True) if pair[0] != pair[1]]:
         raise UserError(f"{other.name}, column {moved[0][1]}: expected the order of {first.name}, {moved[0][0]} there")

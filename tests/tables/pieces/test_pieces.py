@@ -1,10 +1,6 @@
 """A table in files against the same table in memory."""
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.parquet
 import pytest
 from big_tables import in_files, patients
 
@@ -13,6 +9,11 @@ from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.pieces import columns, csv_source, pieces, reading, survey
 from pyro_priors.tables.pieces.pieces import Pieces
+
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.dataset")
+pytest.importorskip("pyarrow.parquet")
 
 STEPS = 4
 
@@ -69,7 +70,7 @@ def test_a_file_alone_and_a_data_set(tmp_path, table, whole):
     in_files(tmp_path / "t", table, "parquet", 1)
     file = tmp_path / "t" / "part-0.parquet"
     of_file = TableImputer(max_steps=STEPS, random_state=0).fit(str(file))
-    data = pyarrow.dataset.dataset(tmp_path / "t", format="parquet")
+    data = pa.dataset.dataset(tmp_path / "t", format="parquet")
     of_data = TableImputer(max_steps=STEPS, random_state=0).fit(data)
     scores = whole[1].score_samples(whole[0])
     np.testing.assert_allclose(of_file.score_samples(file), scores, rtol=1e-12)
