@@ -3,7 +3,9 @@
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
+import pytest
+
+pd = pytest.importorskip("pandas")
 
 
 def patients(count=900, seed=0):

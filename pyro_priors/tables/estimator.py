@@ -18,7 +18,7 @@ from pyro_priors.tables import processes, saving
 from pyro_priors.tables.fits.learning import learn
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
-from pyro_priors.tables.inputs import first_frame, next_frame
+from pyro_priors.tables.inputs import check_pieces, first_frame, next_frame
 from pyro_priors.tables.laws.law import TableLaw
 from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
 from pyro_priors.tables.pieces.reading import Drawn, read
@@ -104,6 +104,8 @@ class TableEstimator(BaseEstimator):
             if sample_weight is not None:
                 raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
             pieces = Pieces.of(X)
+            if go_on:
+                check_pieces(self, pieces)
         seed = 0 if self.random_state is None else seed_of(self.random_state)  # which all processes share
         times, looked = [time.perf_counter()], None
         if not go_on:

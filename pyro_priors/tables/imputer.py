@@ -11,7 +11,7 @@ import torch
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from pyro_priors.checks import check_count
+from pyro_priors.checks import UserError, check_count
 from pyro_priors.tables.answers.answers import Answers
 from pyro_priors.tables.arviz_export import export
 from pyro_priors.tables.describing import Description, describe
@@ -199,9 +199,12 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         """
         check_is_fitted(self)
         if in_pieces(X):
-            parts = (next_frame(self, frame) for _, _, frame in Pieces.of(X).frames())
-            answers = self._answers()
-            return np.concatenate([answers.log_score(self.schema_.encode(part)) for part in parts])
+            pieces, answers = Pieces.of(X), self._answers()
+            parts = (next_frame(self, frame) for _, _, frame in pieces.frames())
+            scores = [answers.log_score(self.schema_.encode(part)) for part in parts]
+            if not scores:
+                raise UserError(f"{pieces.where}: expected rows, got none")
+            return np.concatenate(scores)
         return self._answers().log_score(self.schema_.encode(next_frame(self, X)))
 
     def score(self, X: Any, y: Any = None) -> float:

@@ -13,7 +13,7 @@ from sklearn.utils import check_array
 from pyro_priors.checks import UserError
 from pyro_priors.tables.frames.blank_columns import as_fitted
 from pyro_priors.tables.frames.frames import Frame
-from pyro_priors.tables.pieces.pieces import in_pieces
+from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
 
 
 def first_frame(estimator: Any, X: Any) -> Frame:
@@ -42,6 +42,11 @@ def next_frame(estimator: Any, X: Any) -> Frame:
             f"X has {len(frame.names)} features, but {name} is expecting {estimator.n_features_in_} features as input"
         )
     return as_fitted(frame, estimator.template_)
+
+
+def check_pieces(estimator: Any, pieces: Pieces) -> None:
+    """`ValueError` where the columns of a table in pieces are not those of the first fit."""
+    _check_names([field.name for field in estimator.schema_.fields], list(pieces.names))
 
 
 def as_set(estimator: Any, filled: Any) -> Any:

@@ -263,9 +263,15 @@ def test_what_a_flag_needs_is_said_before_the_fit(here, capsys, monkeypatch, pac
     assert f"got no {package} (pip install" in error(capsys, *FILL, flag, "new")
 
 
-def test_a_file_bigger_than_memory_is_refused_before_work(here, capsys, monkeypatch):
+def test_a_file_bigger_than_memory_is_read_in_pieces(here, capsys, monkeypatch):
+    """What wants all its rows at once is refused before any work."""
+    fill = ["impute", "people.csv", "--model", "law"]
+    assert main([*fill, "--out", "whole.csv"]) == 0
     monkeypatch.setattr("pyro_priors.tables.frames.csv_frame._free_bytes", lambda: 1000)
-    assert "people.csv: expected a file of at most" in error(capsys, "impute", "people.csv", "--out", "x.csv")
+    assert main([*fill, "--out", "in_pieces.csv"]) == 0
+    assert (here / "in_pieces.csv").read_bytes() == (here / "whole.csv").read_bytes()
+    message = error(capsys, *fill, "--out", "x.csv", "--draws", "2")
+    assert "draws: expected nothing beside people.csv, which is filled in pieces" in message
     assert not (here / "x.csv").exists()
 
 

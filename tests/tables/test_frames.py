@@ -142,6 +142,22 @@ def test_a_new_table_is_made_of_codes_alone(holder):
     assert listed(new, list(CELLS).index("same")) == [5] * 7
 
 
+@pytest.mark.parametrize("type_", ["string_view", "duration"])
+def test_cells_that_arrow_cannot_replace_are_filled(type_):
+    """Of views of texts it takes none; durations of nanoseconds are no objects of Python."""
+    if not hasattr(pa, "string_view"):
+        pytest.skip("pyarrow before 16")
+    wide = pa.string_view() if type_ == "string_view" else pa.duration("ns")
+    cells = CELLS["color"] if type_ == "string_view" else gappy([10**9 * k + k % 7 for k in [3, 1, 4, 1, 5] * 10])
+    cells = pa.chunked_array([pa.array(cells[:20], wide), pa.array(cells[20:], wide)])
+    _, _, _, after = filled(pa.table({"cells": cells, "measure": CELLS["measure"]}))
+    assert after.schema.field("cells").type == wide
+    assert after["cells"].null_count == 0
+    known = cells.is_valid()
+    plain = pa.string() if type_ == "string_view" else pa.int64()
+    assert after["cells"].cast(plain).filter(known).equals(cells.cast(plain).drop_null())
+
+
 def test_some_columns_alone_are_filled():
     _, _, _, after = filled(of_pandas(), ["measure"])
     assert after["measure"].notna().all()

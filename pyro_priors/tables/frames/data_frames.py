@@ -195,14 +195,15 @@ def _built(series: Any, every: list) -> Any:
 def _arrow_filled(series: Any, rows: np.ndarray, values: list) -> Any:
     """A column of pyarrow with other cells; those that stay are never made objects, which hold less than some types."""
     import pyarrow as pa
-    import pyarrow.compute
 
-    order = np.argsort(rows)
-    mask = np.zeros(len(series), bool)
-    mask[rows] = True
-    new = pa.array([values[place] for place in order.tolist()], type=series.type)
-    replace: Any = pyarrow.compute
-    return pa.chunked_array([replace.replace_with_mask(series.combine_chunks(), pa.array(mask), new)])
+    places = np.arange(len(series))
+    places[rows] = len(series) + np.arange(len(rows))
+    every = pa.chunked_array([*series.chunks, pa.array(values, type=series.type)])
+    try:
+        return every.take(pa.array(places))
+    except pa.ArrowNotImplementedError:  # of views of texts, which lose nothing as objects
+        cells = every.to_pylist()
+        return _built(series, [cells[place] for place in places.tolist()])
 
 
 def _joined(native: Any, parts: Sequence) -> Any:

@@ -1,6 +1,7 @@
 """Parquet files, and fragments of pyarrow's data sets, in pieces of some rows, with their types."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ class ParquetSource:
         with self._open() as file:
             self.schema = file.schema_arrow
             groups = file.metadata.num_row_groups and file.metadata.num_columns
-            self.compression = file.metadata.row_group(0).column(0).compression if groups else "SNAPPY"
+            compression = file.metadata.row_group(0).column(0).compression if groups else "SNAPPY"
+        self.compression = "NONE" if compression == "UNCOMPRESSED" else compression
         self.names = list(self.schema.names)
         if not self.names:
             raise UserError(f"{name}: expected columns, got none")
@@ -45,18 +47,35 @@ class ParquetSource:
         return frames_of(self.name, self._tables(rows))
 
     def fill(self, rows: int, restored: Callable[[Frame], Any], path: Path) -> None:
-        """The same file again, its tables as they are `restored`; types and metadata are those of the file."""
-        parquet = pyarrow().parquet
-        with parquet.ParquetWriter(path, self.schema, compression=self.compression) as writer:
-            for frame in frames_of(self.name, self._tables(rows)):
-                writer.write_table(restored(frame).cast(self.schema))
+        """The same file again, its tables as they are `restored`; types and metadata are those of the file.
+
+        A column whose type holds nothing gets another where its gaps are filled.
+        """
+        tables = map(restored, frames_of(self.name, self._tables(rows)))
+        first = next(tables, self.empty())
+        schema = _of_filled(self.schema, first)
+        with self._writer(path, schema) as writer:
+            for table in chain([first], tables):
+                writer.write_table(_cast(table, schema))
+
+    def check(self) -> None:
+        """`UserError` where pyarrow reads this file's types or compression, but writes none such."""
+        try:
+            with self._writer(pyarrow().BufferOutputStream(), self.schema) as writer:
+                writer.write_table(self.empty())
+        except (OSError, ValueError, NotImplementedError) as error:
+            got = " ".join(str(error).split())
+            raise UserError(f"{self.name}: expected a file that pyarrow can write again, got {got:.200}") from error
+
+    def _writer(self, where: Any, schema: Any) -> Any:
+        return pyarrow().parquet.ParquetWriter(where, schema, compression=self.compression)
 
     def _tables(self, rows: int) -> Iterator[Any]:
         with self._open() as file:
             try:
                 for batch in file.iter_batches(rows):
                     if batch.num_rows:
-                        yield pyarrow().Table.from_batches([batch])
+                        yield pyarrow().Table.from_batches([batch]).cast(self.schema)
             except (OSError, ValueError) as error:
                 raise _broken(self.name, self.path, error) from error
 
@@ -100,6 +119,24 @@ def frames_of(name: str, tables: Iterator[Any]) -> Iterator[Frame]:
         _, columns = data_frames.read(name, table)
         yield Frame("data frame", name, "row", range(start, start + len(table)), tuple(columns), table)
         start += len(table)
+
+
+def _of_filled(schema: Any, table: Any) -> Any:
+    """Of a file, the columns without a type as those of the filled table, where it knows cells of them."""
+    for place, field in enumerate(schema):
+        column = table.column(place)
+        if pyarrow().types.is_null(field.type) and column.null_count < len(column):
+            schema = schema.set(place, field.with_type(column.type))
+    return schema
+
+
+def _cast(table: Any, schema: Any) -> Any:
+    """With those types; of none, no other may be made."""
+    columns = [
+        pyarrow().nulls(len(table)) if pyarrow().types.is_null(field.type) else column.cast(field.type)
+        for field, column in zip(schema, table.columns, strict=True)
+    ]
+    return pyarrow().Table.from_arrays(columns, schema=schema)
 
 
 def _check_finite(name: str, start: int, table: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from pyro_priors.checks import UserError
 from pyro_priors.tables import processes
 from pyro_priors.tables.frames.frames import Frame
-from pyro_priors.tables.pieces.arrow_source import FragmentSource
+from pyro_priors.tables.pieces.arrow_source import FragmentSource, ParquetSource
 from pyro_priors.tables.pieces.pieces import PARQUET, Pieces
 from pyro_priors.training.files import check_folder, check_output
 
@@ -20,8 +20,11 @@ def targets(pieces: Pieces, out: str | os.PathLike, argument: str = "out") -> li
     """The file that each file of a table is written to.
 
     Raises:
-        UserError: a data set, which has no files of its own; a file that cannot be written, or is one of the table's.
+        UserError: a data set, which has no files of its own; no path; a file that cannot be written, or is one of the
+            table's; a file of types that pyarrow reads and does not write.
     """
+    if not isinstance(out, str | os.PathLike):
+        raise UserError(f"{argument}: expected a folder or a file to write to, got {type(out).__name__}")
     out, path = Path(out), pieces.path
     if path is None:
         raise UserError("X: expected a folder or a file, which are written as they are, got a data set of pyarrow")
@@ -39,6 +42,9 @@ def targets(pieces: Pieces, out: str | os.PathLike, argument: str = "out") -> li
     inputs = [source.path for source in pieces.sources if not isinstance(source, FragmentSource)]
     for file in files:
         check_output(argument, file, inputs)
+    for source in pieces.sources:
+        if isinstance(source, ParquetSource):
+            source.check()
     return files
 
 

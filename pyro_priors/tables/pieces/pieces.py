@@ -11,7 +11,7 @@ from pyro_priors.data.hidden import is_hidden
 from pyro_priors.tables import processes
 from pyro_priors.tables.frames.csv_frame import fits_memory
 from pyro_priors.tables.frames.frames import Frame
-from pyro_priors.tables.pieces.arrow_source import FragmentSource, ParquetSource
+from pyro_priors.tables.pieces.arrow_source import FragmentSource, ParquetSource, pyarrow
 from pyro_priors.tables.pieces.csv_source import CsvSource
 
 ROWS, CELLS = 100_000, 2**21  # of a piece, at most
@@ -40,6 +40,7 @@ class Pieces:
         self.names = list(self.sources[0].names)
         for source in self.sources[1:]:
             _check_columns(self.sources[0], source)
+        _check_types([source for source in self.sources if isinstance(source, ParquetSource)])
 
     @staticmethod
     def of(X: Any) -> "Pieces":
@@ -50,13 +51,15 @@ class Pieces:
                 dot or `_` are no data); a file of either kind; a `pyarrow.dataset.Dataset`.
 
         Raises:
-            UserError: no such folder or file, one that cannot be read.
+            UserError: no such folder or file, one that cannot be read; something else.
         """
         if isinstance(X, Pieces):
             return X
         if is_dataset(X):
             fragments = enumerate(X.get_fragments())
             return Pieces("X", [FragmentSource(fragment, X.schema, place) for place, fragment in fragments])
+        if not isinstance(X, str | os.PathLike):
+            raise UserError(f"X: expected a folder, a file or a data set of pyarrow, got {type(X).__name__}")
         path = Path(X)
         if not path.is_dir():
             return Pieces(path.name, [_source(path, path.name)], path)
@@ -137,18 +140,34 @@ def _source(path: Path, name: str) -> Source:
 
 
 def _check_columns(first: Source, other: Source) -> None:
-    """The same columns in the same order, of Parquet with the same types."""
-    for names, there, what in ((first.names, other.names, "is missing"), (other.names, first.names, "is not")):
+    """The same columns in the same order."""
+    for names, there, what in ((first.names, other.names, "missing"), (other.names, first.names, "not among them")):
         if odd := [name for name in names if name not in there]:
+            verb = "is" if len(odd) == 1 else "are"
             raise UserError(
-                f"{other.name}: expected the columns of {first.name}, got others: {some(odd)} {what}"
-                + ("" if what == "is missing" else " one of them")
+                f"{other.name}: expected the columns of {first.name}, got others: {some(odd)} {verb} {what}"
             )
     if moved := [pair for pair in zip(first.names, other.names, strict=True) if pair[0] != pair[1]]:
         raise UserError(f"{other.name}, column {moved[0][1]}: expected the order of {first.name}, {moved[0][0]} there")
-    if isinstance(first, ParquetSource) and isinstance(other, ParquetSource):
-        for name in first.names:
-            types = (source.schema.field(name).type for source in (first, other))
-            before, now = (getattr(type_, "value_type", type_) for type_ in types)
-            if before != now:
-                raise UserError(f"{other.name}, column {name}: expected {before} as in {first.name}, got {now}")
+
+
+def _check_types(sources: Sequence[ParquetSource]) -> None:
+    """The same types in all files; a column without one, whose cells are all missing, gets that of the others."""
+    for place, name in enumerate(sources[0].names if sources else ()):
+        first = None
+        for source in sources:
+            type_ = source.schema.field(place).type
+            if first is None and not pyarrow().types.is_null(type_):
+                first = source.name, type_
+            elif first is not None and not pyarrow().types.is_null(type_) and _plain(first[1]) != _plain(type_):
+                before, now = _plain(first[1]), _plain(type_)
+                raise UserError(f"{source.name}, column {name}: expected {before} as in {first[0]}, got {now}")
+        for source in sources if first is not None else ():
+            field = source.schema.field(place)
+            if pyarrow().types.is_null(field.type):
+                source.schema = source.schema.set(place, field.with_type(first[1]))
+
+
+def _plain(type_: Any) -> Any:
+    """Of a dictionary, which may count its texts in other numbers, the type of these."""
+    return type_.value_type if pyarrow().types.is_dictionary(type_) else type_

@@ -130,7 +130,7 @@ class _Ends:
             there = set(np.unique(column).tolist())
             more |= {id_: row for value, (id_, row) in held.items() if value not in there}
         rows = [more[id_] for id_ in sorted(set(more) - set(ids.tolist()))]
-        return np.array(rows, np.float64).reshape(-1, codes.shape[1])
+        return np.array(rows, np.float64).reshape(len(rows), codes.shape[1])
 
 
 def _corrected(schema: Schema, ends: _Ends, survey: Survey) -> tuple[Schema, list[int]]:

@@ -3,7 +3,6 @@
 import os
 
 import numpy as np
-import pandas as pd
 import pytest
 from big_tables import in_files, patients
 from ranks import in_processes
@@ -13,6 +12,8 @@ from torch import distributed
 from pyro_priors.tables.pieces import pieces, reading, survey
 from pyro_priors.tables.pieces.keys import Draw, ids_of, keys_of, place_and_row
 from pyro_priors.tables.pieces.pieces import Pieces
+
+pd = pytest.importorskip("pandas")
 
 
 def drawn(seed, sizes, count):

@@ -1,10 +1,6 @@
 """A table in files against the same table in memory."""
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.parquet
 import pytest
 from big_tables import in_files, patients
 
@@ -13,6 +9,11 @@ from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.pieces import columns, csv_source, pieces, reading, survey
 from pyro_priors.tables.pieces.pieces import Pieces
+
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.dataset")
+pytest.importorskip("pyarrow.parquet")
 
 STEPS = 4
 
@@ -69,7 +70,7 @@ def test_a_file_alone_and_a_data_set(tmp_path, table, whole):
     in_files(tmp_path / "t", table, "parquet", 1)
     file = tmp_path / "t" / "part-0.parquet"
     of_file = TableImputer(max_steps=STEPS, random_state=0).fit(str(file))
-    data = pyarrow.dataset.dataset(tmp_path / "t", format="parquet")
+    data = pa.dataset.dataset(tmp_path / "t", format="parquet")
     of_data = TableImputer(max_steps=STEPS, random_state=0).fit(data)
     scores = whole[1].score_samples(whole[0])
     np.testing.assert_allclose(of_file.score_samples(file), scores, rtol=1e-12)
@@ -171,3 +172,27 @@ def test_parquet_types_survive(tmp_path):
         assert filled[name].null_count == 0
         assert filled[name].filter(known).to_pylist() == table[name].filter(known).to_pylist() or name == "at"
     assert filled["at"].filter(known).cast(pa.int64()).equals(table["at"].filter(known).cast(pa.int64()))
+
+
+def test_parquet_columns_without_a_type_or_a_compression(tmp_path, table):
+    """A column of nothing stays one; in a file where only others know its cells it gets their type, and is filled."""
+    cells = pa.Table.from_pandas(table[["height", "weight", "sport"]].iloc[:300], preserve_index=False)
+    cells = cells.append_column("none", pa.nulls(300)).append_column("views", cells["sport"].cast(pa.string_view()))
+    (tmp_path / "t").mkdir()
+    first = cells.slice(0, 130).set_column(0, "height", pa.nulls(130))
+    pa.parquet.write_table(first, tmp_path / "t" / "1.parquet", compression="none")
+    pa.parquet.write_table(cells.slice(130), tmp_path / "t" / "2.parquet")
+    pa.parquet.write_table(cells.slice(0, 0), tmp_path / "t" / "3.parquet")
+    imputer = TableImputer(max_steps=STEPS, random_state=0).fit(tmp_path / "t")
+    files = imputer.fill_files(tmp_path / "t", tmp_path / "out")
+    assert pa.parquet.ParquetFile(files[0]).metadata.row_group(0).column(0).compression == "UNCOMPRESSED"
+    alone = imputer.fill_files(tmp_path / "t" / "1.parquet", tmp_path / "alone.parquet")
+    for file, rows in zip([*files, *alone], [130, 170, 0, 130], strict=True):
+        filled = pa.parquet.read_table(file)
+        assert filled.schema.types == cells.schema.types
+        assert [column.null_count for column in filled.columns] == [0, 0, 0, rows, 0]
+
+
+def test_a_folder_without_a_column_that_takes_part(tmp_path):
+    drawn = drawn_of(in_files(tmp_path / "t", pd.DataFrame({"same": ["a"] * 60, "row": range(60)})))
+    assert drawn.codes.shape == (60, 0)

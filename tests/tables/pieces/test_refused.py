@@ -1,6 +1,5 @@
 """Files that are no table, or not all of one: the file and the line are named, and nothing is written."""
 
-import pandas as pd
 import pytest
 from big_tables import in_files, patients
 
@@ -8,7 +7,12 @@ from pyro_priors.checks import UserError
 from pyro_priors.tables import TableImputer
 from pyro_priors.tables.command import main
 from pyro_priors.tables.pieces import columns, pieces, reading, survey
+from pyro_priors.tables.pieces.filling import targets
 from pyro_priors.tables.pieces.pieces import Pieces
+
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+pytest.importorskip("pyarrow.parquet")
 
 
 @pytest.fixture(autouse=True)
@@ -220,3 +224,41 @@ def test_files_without_rows(tmp_path):
     (folder / "a.csv").write_text("a,b\n")
     with pytest.raises(UserError, match=r"a.csv: expected a header and rows, got a header alone"):
         survey.survey(Pieces.of(folder / "a.csv"), {}, (), 0)
+
+
+def test_files_of_other_columns_than_those_of_the_first_fit(folder, fitted):
+    """Before any of their cells is read."""
+    patients(50).drop(columns=["sport", "born"]).to_csv(folder / "part-1.csv", index=False)
+    with pytest.raises(UserError, match=r"part-1.csv: expected the columns of .*: sport, born are missing"):
+        fitted.partial_fit(folder)
+    for path in folder.iterdir():
+        path.write_text("row,name,height,weight,game,visits,born\n")
+    with pytest.raises(ValueError, match=r"(?s)unseen at fit time:\n- game\n.*now missing:\n- sport"):
+        fitted.partial_fit(folder)
+    for path in folder.iterdir():
+        path.write_text("name,row,height,weight,sport,visits,born\n")
+    with pytest.raises(ValueError, match="Feature names must be in the same order"):
+        fitted.partial_fit(folder)
+
+
+def test_arguments_that_are_no_files(folder, tmp_path, fitted):
+    for X, got in ((patients(20), "DataFrame"), (None, "NoneType")):
+        with pytest.raises(UserError, match=f"X: expected a folder, a file or a data set of pyarrow, got {got}"):
+            fitted.fill_files(X, tmp_path / "out")
+    with pytest.raises(UserError, match="out: expected a folder or a file to write to, got NoneType"):
+        fitted.fill_files(folder, None)
+    none = in_files(tmp_path / "none", patients(60).iloc[:0], "parquet", 1)
+    with pytest.raises(UserError, match="none: expected rows, got none"):
+        fitted.score_samples(none)
+
+
+def test_types_that_are_not_written_are_refused_before_any_work(tmp_path, fitted, monkeypatch):
+    folder = in_files(tmp_path / "t", patients(60), "parquet", 1)
+    monkeypatch.setattr(pa.parquet, "ParquetWriter", _refusing)
+    with pytest.raises(UserError, match=r"part-0.parquet: expected a file that pyarrow can write again, got no such"):
+        targets(Pieces.of(folder), tmp_path / "new" / "out")
+    assert not (tmp_path / "new").exists()
+
+
+def _refusing(*_, **__):
+    raise pa.ArrowNotImplementedError("no such type")
