@@ -134,7 +134,7 @@ def bonds(path, rows):
     figures.save(drawing, path)
 
 
-MADE = ("normal", "gmm-full", "lattice", "vector", "vectors")  # rows that have results
+MADE = ("normal", "gmm", "gmm-full", "lattice", "factored", "vector", "vectors", "ttlp-vector")  # rows with results
 CELLS = [
     Cell((row,), model, values, (0,) if row in MADE else (), (title,), reading=Anatomy)
     for row, (title, model, values) in ROWS.items()
