@@ -162,9 +162,9 @@ def _check_types(sources: Sequence[ParquetSource]) -> None:
             elif first is not None and not pyarrow().types.is_null(type_) and _plain(first[1]) != _plain(type_):
                 before, now = _plain(first[1]), _plain(type_)
                 raise UserError(f"{source.name}, column {name}: expected {before} as in {first[0]}, got {now}")
-        for source in sources if first is not None else ():
+        for source in sources:
             field = source.schema.field(place)
-            if pyarrow().types.is_null(field.type):
+            if first is not None and pyarrow().types.is_null(field.type):
                 source.schema = source.schema.set(place, field.with_type(first[1]))
 
 
