@@ -145,8 +145,8 @@ def test_a_new_table_is_made_of_codes_alone(holder):
 @pytest.mark.parametrize("type_", ["string_view", "duration"])
 def test_cells_that_arrow_cannot_replace_are_filled(type_):
     """Of views of texts it takes none; durations of nanoseconds are no objects of Python."""
-    if not hasattr(pa, "string_view"):
-        pytest.skip("pyarrow before 16")
+    if int(pa.__version__.split(".")[0]) < 18:
+        pytest.skip("pyarrow before 18, which casts no views of texts")
     wide = pa.string_view() if type_ == "string_view" else pa.duration("ns")
     cells = CELLS["color"] if type_ == "string_view" else gappy([10**9 * k + k % 7 for k in [3, 1, 4, 1, 5] * 10])
     cells = pa.chunked_array([pa.array(cells[:20], wide), pa.array(cells[20:], wide)])

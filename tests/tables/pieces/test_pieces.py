@@ -153,7 +153,7 @@ def test_parquet_types_survive(tmp_path):
         "at": pa.array(rng.integers(0, 10**18, count), pa.timestamp("ns", "UTC"), mask=gone),
         "day": pa.array(rng.integers(0, 9000, count).astype(np.int32), pa.date32(), mask=gone),
         "yes": pa.array(rng.random(count) < 0.5, mask=gone),
-        "text": pa.array(rng.choice(["a", "b"], count), pa.large_string(), mask=gone),
+        "text": pa.array(np.where(gone, None, rng.choice(["a", "b"], count)).tolist(), pa.large_string()),
         "x": pa.array(rng.normal(size=count), pa.float32(), mask=gone),
     }
     table = pa.table(cells).replace_schema_metadata({"who": "a user"})
@@ -164,7 +164,8 @@ def test_parquet_types_survive(tmp_path):
     assert imputer.schema_.fields[0].kind == "ordinal"
     first, second = imputer.fill_files(tmp_path / "t", tmp_path / "out")
     filled = pa.parquet.read_table(first)
-    assert filled.schema.equals(table.schema, check_metadata=True)
+    before = pa.parquet.read_table(tmp_path / "t" / "1.parquet")
+    assert filled.schema.equals(before.schema, check_metadata=True)
     assert pa.parquet.read_table(second).num_rows == 150
     assert pa.parquet.ParquetFile(first).metadata.row_group(0).column(0).compression == "ZSTD"
     known = pa.array(~gone)
@@ -177,7 +178,9 @@ def test_parquet_types_survive(tmp_path):
 def test_parquet_columns_without_a_type_or_a_compression(tmp_path, table):
     """A column of nothing stays one; in a file where only others know its cells it gets their type, and is filled."""
     cells = pa.Table.from_pandas(table[["height", "weight", "sport"]].iloc[:300], preserve_index=False)
-    cells = cells.append_column("none", pa.nulls(300)).append_column("views", cells["sport"].cast(pa.string_view()))
+    cells = cells.append_column("none", pa.nulls(300))
+    if int(pa.__version__.split(".")[0]) >= 18:  # from which on texts become views of them
+        cells = cells.append_column("views", cells["sport"].cast(pa.string_view()))
     (tmp_path / "t").mkdir()
     first = cells.slice(0, 130).set_column(0, "height", pa.nulls(130))
     pa.parquet.write_table(first, tmp_path / "t" / "1.parquet", compression="none")
@@ -190,7 +193,7 @@ def test_parquet_columns_without_a_type_or_a_compression(tmp_path, table):
     for file, rows in zip([*files, *alone], [130, 170, 0, 130], strict=True):
         filled = pa.parquet.read_table(file)
         assert filled.schema.types == cells.schema.types
-        assert [column.null_count for column in filled.columns] == [0, 0, 0, rows, 0]
+        assert [column.null_count for column in filled.columns] == [0, 0, 0, rows, 0][: filled.num_columns]
 
 
 def test_a_folder_without_a_column_that_takes_part(tmp_path):
