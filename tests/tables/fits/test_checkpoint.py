@@ -139,6 +139,7 @@ def test_any_seed_goes_on_with_the_one_that_was_drawn(tmp_path, stopped):
     assert fit(tmp_path, random_state=None, max_steps=8).records_[0]["seed"] == seed
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path, stopped, whole):
     (tmp_path / "other").write_text("stays")
     stopped(5, tmp_path)

@@ -66,6 +66,7 @@ def test_files_are_fitted_and_filled_as_the_table_is(tmp_path, table, whole, kin
         pd.testing.assert_frame_equal(filled.reset_index(drop=True), again.astype(filled.dtypes.to_dict()))
 
 
+@pytest.mark.slow
 def test_a_file_alone_and_a_data_set(tmp_path, table, whole):
     in_files(tmp_path / "t", table, "parquet", 1)
     file = tmp_path / "t" / "part-0.parquet"
@@ -84,6 +85,7 @@ def test_a_file_alone_and_a_data_set(tmp_path, table, whole):
         of_file.fit(file, sample_weight=np.ones(900))
 
 
+@pytest.mark.slow
 def test_a_fit_goes_on_with_files(tmp_path, table, whole):
     path, _ = whole
     of_file, of_folder = (TableImputer(max_steps=STEPS, random_state=0, warm_start=True) for _ in range(2))
