@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -21,7 +20,7 @@ from pyro_priors.tables.frames.templates import template
 from pyro_priors.tables.inputs import check_pieces, first_frame, next_frame
 from pyro_priors.tables.laws.law import TableLaw
 from pyro_priors.tables.pieces.pieces import Pieces, in_pieces
-from pyro_priors.tables.pieces.reading import Drawn, read
+from pyro_priors.tables.pieces.reading import read
 from pyro_priors.tables.pieces.survey import survey
 
 
@@ -71,8 +70,7 @@ class TableEstimator(BaseEstimator):
         """
         if self.warm_start and hasattr(self, "laws_"):
             return self.partial_fit(X, y, sample_weight)
-        with processes.together():
-            self._check_settings()
+        self._check_settings()
         if in_pieces(X):
             return self._fit_pieces(X, sample_weight)
         with processes.together():
@@ -90,6 +88,7 @@ class TableEstimator(BaseEstimator):
         """
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
+        self._check_settings()
         if in_pieces(X):
             return self._fit_pieces(X, sample_weight, go_on=True)
         with processes.together():
@@ -100,31 +99,25 @@ class TableEstimator(BaseEstimator):
     def _fit_pieces(self, X: Any, sample_weight: ArrayLike | None, *, go_on: bool = False) -> Self:
         """A fit of rows that are drawn from a table in pieces; a further one keeps the schema."""
         with processes.together():
-            self._check_settings()
             if sample_weight is not None:
                 raise ValueError("sample_weight: expected none for a table in pieces, whose rows are drawn, got some")
             pieces = Pieces.of(X)
             if go_on:
                 check_pieces(self, pieces)
         seed = 0 if self.random_state is None else seed_of(self.random_state)  # which all processes share
-        times, looked = [time.perf_counter()], None
+        begun, looked, seconds = time.perf_counter(), None, {}
         if not go_on:
             looked = survey(pieces, self.kinds or {}, tuple(self.also_missing), seed)
-            times += [time.perf_counter()]
+            seconds["survey"] = time.perf_counter() - begun
         drawn = read(pieces, self.schema_ if looked is None else looked.schema, seed, looked)
-        times += [time.perf_counter()]
+        seconds["read"] = time.perf_counter() - begun - seconds.get("survey", 0.0)
         self._learn(drawn.schema, drawn.codes, None, self.laws_ if go_on else None)
-        seconds = [after - before for before, after in pairwise(times)]
-        self._note(drawn, dict(zip(("read", "survey"), reversed(seconds), strict=False)))
+        for record in self.records_:  # of what table the rows are, and what its passes took
+            record["table"] = {"rows": drawn.rows, "drawn": len(drawn.codes), "seconds": dict(seconds)}
         if looked is not None:
             self.schema_, self.template_ = drawn.schema, template(drawn.schema, looked.frame)
             self.n_features_in_, self.feature_names_in_ = len(pieces.names), np.asarray(pieces.names, dtype=object)
         return self
-
-    def _note(self, drawn: Drawn, seconds: Mapping[str, float]) -> None:
-        """In the records, of what table the rows are, and what its passes took."""
-        for record in self.records_:
-            record["table"] = {"rows": drawn.rows, "drawn": len(drawn.codes), "seconds": dict(seconds)}
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the fitted estimator to a folder, JSON and safetensors, for `load`."""
@@ -140,6 +133,7 @@ class TableEstimator(BaseEstimator):
         """
         return saving.load(cls, path)
 
+    @processes.together()
     def _check_settings(self) -> None:
         check_count("ensemble", self.ensemble)
         if self.max_steps is not None:

@@ -60,3 +60,10 @@ def test_an_ensemble_is_a_mixture_of_its_laws():
     weights = np.exp(scores - logsumexp(scores, 0))
     mean = sum(weight[:, None] * numbers(member.transform(X)) for weight, member in zip(weights, members, strict=True))
     np.testing.assert_allclose(numbers(several.transform(X)), mean, rtol=1e-6)
+
+
+@pytest.mark.parametrize("further", ["partial_fit", "fit"])
+def test_a_fit_that_goes_on_checks_its_settings(fitted, further):
+    imputer = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True, also_missing="unknown")
+    with pytest.raises(ValueError, match="also_missing: expected a list of spellings, got 'unknown'"):
+        getattr(imputer, further)(as_pandas())
