@@ -59,15 +59,20 @@ def test_every_room_of_the_library_stands_in_the_order():
     assert {path.name for path in (ROOT / "pyro_priors").iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
 
 
+def rooms_imported(start, above):
+    """Names of what stands below a package, of all that modules import whose names start so."""
+    return {
+        name.removeprefix(f"{above}.").split(".")[0]
+        for module, path in FILES.items()
+        if module.startswith(start)
+        for name in imported_modules(path)
+        if name.startswith(f"{above}.")
+    }
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_those_before_them(room):
-    seen = {
-        name.split(".")[1]
-        for module, path in FILES.items()
-        if module.startswith(f"pyro_priors.{room}")
-        for name in imported_modules(path)
-        if name.startswith("pyro_priors.")
-    }
+    seen = rooms_imported(f"pyro_priors.{room}", "pyro_priors")
     assert seen & set(ROOMS) <= set(ROOMS[: ROOMS.index(room) + 1])
 
 
@@ -76,14 +81,7 @@ def test_rooms_import_those_before_them(room):
     [("starting", set()), ("ordering", set()), ("em", {"starting", "factors"})],
 )
 def test_rooms_below_the_priors_know_none_of_them(room, others):
-    inside = f"pyro_priors.modules.{room}"
-    seen = {
-        name.split(".")[2]
-        for module, path in FILES.items()
-        if module.startswith(f"{inside}.")
-        for name in imported_modules(path)
-        if name.startswith("pyro_priors.modules.")
-    }
+    seen = rooms_imported(f"pyro_priors.modules.{room}.", "pyro_priors.modules")
     assert seen <= {room, *others}
 
 

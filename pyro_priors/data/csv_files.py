@@ -73,22 +73,40 @@ def read(path: Path) -> CsvFile:
 
 def read_bytes(path: Path) -> bytes:
     """Those of a file in UTF-8."""
-    name = path.name
     try:
         source = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})") from error
-    if source.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
-    try:
-        source.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line, why = source.count(b"\n", 0, error.start) + 1, error.reason
-        raise UserError(f"{name} line {line}: expected a CSV file in UTF-8, got other bytes ({why})") from error
-    if b"\0" in source:
-        line = source.count(b"\n", 0, source.index(b"\0")) + 1
-        raise UserError(f"{name} line {line}: expected text, got a zero byte (is it UTF-16, or no CSV file?)")
+        raise missing(path.name, path, error) from error
+    check_no_utf16(path.name, source)
+    check_text(path.name, [source])
     return source
+
+
+def missing(name: str, path: Path, error: OSError) -> UserError:
+    """What is said of a file that cannot be read."""
+    return UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})")
+
+
+def check_no_utf16(name: str, start: bytes) -> None:
+    """`UserError` where a file starts as UTF-16 does."""
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
+
+
+def check_text(name: str, blocks: Iterable[bytes]) -> None:
+    """`UserError` at the line where the bytes of a file, in blocks, are no text in UTF-8."""
+    decoder, lines = codecs.getincrementaldecoder("utf-8")(), 0
+    try:
+        for block in blocks:
+            decoder.decode(block)
+            if b"\0" in block:
+                line = lines + block.count(b"\n", 0, block.index(b"\0")) + 1
+                raise UserError(f"{name} line {line}: expected text, got a zero byte (is it UTF-16, or no CSV file?)")
+            lines += block.count(b"\n")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        line, why = lines + error.object.count(b"\n", 0, error.start) + 1, error.reason
+        raise UserError(f"{name} line {line}: expected a CSV file in UTF-8, got other bytes ({why})") from error
 
 
 def _separator(text: str) -> str:

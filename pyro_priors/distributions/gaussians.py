@@ -99,10 +99,8 @@ class Gaussians(ABC):
         """Log densities of rows of one pattern: ``(b, n) -> (b, N)``"""
         if not places:
             return rows.new_zeros(len(rows), len(self))
-        return self._evaluate(rows) if len(places) == self.size else self._density_of_some(rows, places)
-
-    def _density_of_some(self, rows: Tensor, places: list[int]) -> Tensor:
-        """Of a pattern in which something is missing, and something is not."""
+        if len(places) == self.size:
+            return self._evaluate(rows)
         return self._marginal(places)._evaluate(some_of(rows, places))
 
     @abstractmethod

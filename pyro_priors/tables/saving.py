@@ -49,8 +49,7 @@ def load(cls: type, path: str | os.PathLike) -> Any:
     imputer.n_features_in_ = len(imputer.schema_.fields)
     if made["names"] is not None:
         imputer.feature_names_in_ = np.asarray(made["names"], dtype=object)
-    with torch.random.fork_rng(devices=[]):
-        laws = torch.nn.ModuleList([TableLaw.from_json(law) for law in made["laws"]])
+    laws = torch.nn.ModuleList([TableLaw.from_json(law) for law in made["laws"]])
     try:
         laws.load_state_dict(tensors, assign=True)
     except RuntimeError as error:

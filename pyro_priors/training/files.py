@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from pyro_priors.checks import UserError
 
@@ -33,6 +34,39 @@ def write_table(rows: Iterable[Mapping[str, object]], path: str | os.PathLike) -
     replace_file(path, write)
 
 
+class Unfinished(NamedTuple):
+    """A file that is written beside its place, which it takes when it is whole."""
+
+    temporary: Path
+    target: Path
+    replaced: os.stat_result | None  # what the system says of the file that is there
+
+    @classmethod
+    def of(cls, path: Path) -> "Unfinished":
+        """That of a path, whose folders are made; `OSError` where the system refuses it."""
+        target, replaced = _target(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return cls(target.with_name(f".{_short(target.name)}.{os.getpid()}.tmp"), target, replaced)
+
+    def settle(self) -> None:
+        """It has been written: it is on the disk, with the owner and the permissions of the file that it replaces."""
+        with self.temporary.open("rb") as file:
+            os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
+        if self.replaced is not None and self.temporary.stat().st_nlink == 1:  # not another name of a file
+            with suppress(OSError, AttributeError):  # not the owner; Windows
+                os.chown(self.temporary, self.replaced.st_uid, self.replaced.st_gid)
+            self.temporary.chmod(stat.S_IMODE(self.replaced.st_mode))
+
+    def rename(self) -> None:
+        """It takes its place."""
+        os.replace(self.temporary, self.target)
+
+    def remove(self) -> None:
+        """What is left of one that has not taken it."""
+        with suppress(OSError):
+            self.temporary.unlink(missing_ok=True)
+
+
 def replace_file(
     path: str | os.PathLike, write: Callable[[Path], object], before: Callable[[], object] = lambda: None
 ) -> None:
@@ -44,27 +78,19 @@ def replace_file(
         OSError: there is something else than a file (a folder, a device, a pipe), or the system refuses it (a full
             disk, a read-only folder); what was there before is unchanged.
     """
-    path, temporary = Path(path), None
+    path, unfinished = Path(path), None
     try:
-        target, replaced = _target(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{_short(target.name)}.{os.getpid()}.tmp")
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
-        if replaced is not None and temporary.stat().st_nlink == 1:  # not another name of a file that is there
-            with suppress(OSError, AttributeError):  # not the owner; Windows
-                os.chown(temporary, replaced.st_uid, replaced.st_gid)
-            temporary.chmod(stat.S_IMODE(replaced.st_mode))
+        unfinished = Unfinished.of(path)
+        write(unfinished.temporary)
+        unfinished.settle()
         before()
-        os.replace(temporary, target)
+        unfinished.rename()
     except OSError as error:
         message = f"path: expected to write {path}, got: {error.strerror or error} (what was there before is unchanged)"
         raise OSError(*filter(None, [error.errno]), message) from error
     finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        if unfinished is not None:
+            unfinished.remove()
 
 
 def check_output(argument: str, path: str | os.PathLike, inputs: Iterable[str | os.PathLike] = ()) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from odd_codes import ODD
 from sklearn.mixture import GaussianMixture
 
 import pyro_priors as pp
@@ -39,16 +40,6 @@ def test_categories_get_the_covariances_of_their_clusters():
     fresh = pp.CategoricalGaussian(3, 4, "full")
     assert fresh.reinitialize(z)
     assert fresh().log_prob(z).mean() > pp.CategoricalGaussian(3, 4)().log_prob(z).mean()
-
-
-ODD = {
-    "one row": torch.randn(1, 3),
-    "two rows": torch.randn(2, 3),
-    "a constant dimension": torch.randn(50, 3) * torch.tensor([1.0, 0.0, 1.0]),
-    "all rows equal": torch.ones(50, 3),
-    "two values": torch.randint(2, (50, 3)).float(),
-    "far from zero": torch.randn(50, 3) + 1e4,
-}
 
 
 @pytest.mark.filterwarnings("ignore:z. expected draws")

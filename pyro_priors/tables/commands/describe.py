@@ -10,7 +10,7 @@ from pyro_priors.data.schema import read_kinds
 from pyro_priors.tables.commands import piecewise
 from pyro_priors.tables.commands.reading import checked, look
 from pyro_priors.tables.pieces.pieces import in_pieces
-from pyro_priors.tables.reports.looking import dependence_of, gap_lines, pair_lines, plan_lines
+from pyro_priors.tables.reports.looking import gap_lines, plan_lines, schema_lines
 
 FILE = tyro.conf.arg(metavar="FILE")
 
@@ -36,9 +36,7 @@ def main(config: Describe) -> None:
         return
     frame, schema, codes = look(config.file, read_kinds(config.kind), config.missing_as)
     print(*gap_lines(config.file.name, len(frame), schema, codes), sep="\n")
-    print("\nColumns", *(f"  {line}" for line in schema.describe()), sep="\n")
-    if codes.size and (pairs := pair_lines(dependence_of(schema, codes), config.most)):
-        print("\nWhich say most of each other (mutual information)", *(f"  {line}" for line in pairs), sep="\n")
+    print(*schema_lines(schema, codes, config.most), sep="\n")
     print(
         "\nWhat `impute` would do",
         *(f"  {line}" for line in plan_lines(schema, codes, schema.constant_gaps(frame))),

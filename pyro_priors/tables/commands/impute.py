@@ -29,14 +29,8 @@ from pyro_priors.training.files import check_folder
 FILE = tyro.conf.arg(metavar="FILE")
 BUDGET = 60.0
 SHOWN = 5  # draws for each gap in the pictures of a report
-OF_FITS = (
-    "kind",
-    "missing_as",
-    "budget",
-    "max_steps",
-    "ensemble",
-    "checkpoint",
-)  # flags that say nothing to a law that is there
+# Flags that say nothing to a law that is there.
+OF_FITS = ("kind", "missing_as", "budget", "max_steps", "ensemble", "checkpoint")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pyro_priors.tables.pieces.filling import targets
 from pyro_priors.tables.pieces.pieces import Pieces
 from pyro_priors.tables.pieces.reading import Drawn, read
 from pyro_priors.tables.pieces.survey import survey
-from pyro_priors.tables.reports.looking import dependence_of, gap_lines, pair_lines, plan_lines
+from pyro_priors.tables.reports.looking import gap_lines, plan_lines, schema_lines
 
 
 def check(file: Path, out: Path, whole: Mapping[str, Any]) -> Pieces:
@@ -48,9 +48,7 @@ def describe(file: Path, kind: Sequence[str], missing_as: Sequence[str], most: i
     schema, codes = drawn.schema, drawn.codes
     print(rows_line(drawn.rows, len(codes)))
     print(*gap_lines("drawn rows", len(codes), schema, codes), sep="\n")
-    print("\nColumns", *(f"  {line}" for line in schema.describe()), sep="\n")
-    if codes.size and (pairs := pair_lines(dependence_of(schema, codes), most)):
-        print("\nWhich say most of each other (mutual information)", *(f"  {line}" for line in pairs), sep="\n")
+    print(*schema_lines(schema, codes, most), sep="\n")
     *plan, _ = plan_lines(schema, codes, {})
     print("\nWhat `impute` would do", *(f"  {line}" for line in plan), sep="\n")
     print(f"  fill {int(drawn.missing.sum()):,} cells, piece by piece")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from pyro_priors.checks import UserError
 from pyro_priors.tables import processes
@@ -140,7 +139,6 @@ def law_state(law: TableLaw) -> dict[str, Any]:
 
 def law_of(state: Mapping[str, Any]) -> TableLaw:
     """The law of such a state."""
-    with torch.random.fork_rng(devices=[]):
-        law = TableLaw.from_json(state["made"])
+    law = TableLaw.from_json(state["made"])
     law.load_state_dict(state["weights"], assign=True)
     return law.requires_grad_(False)

@@ -105,9 +105,10 @@ class TableLaw(nn.Module):
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "TableLaw":
-        """A law such as the one that wrote it, to load parameters into."""
+        """A law such as the one that wrote it, to load parameters into; nothing is drawn from the global generator."""
         leaves = [leaf_from_json(leaf) for leaf in value["leaves"]]
-        return cls(leaves, value["groups"], value["rank"], value["local"])
+        with torch.random.fork_rng(devices=[]):
+            return cls(leaves, value["groups"], value["rank"], value["local"])
 
     def extra_repr(self) -> str:
         return f"{len(self.leaves)} columns, {len(self.groups)} vectors"

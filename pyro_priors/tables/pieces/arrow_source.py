@@ -25,7 +25,7 @@ def pyarrow() -> Any:
 class ParquetSource:
     """A file of a table; arguments and errors as of `CsvSource`."""
 
-    holder, unit, suffix = "data frame", "row", ".parquet"
+    holder, unit = "data frame", "row"
 
     def __init__(self, path: Path, name: str):
         self.path, self.name = path, name
@@ -89,7 +89,7 @@ class ParquetSource:
 class FragmentSource:
     """A part of a `pyarrow.dataset.Dataset`, whose columns of partitions it has too."""
 
-    holder, unit, suffix = "data frame", "row", ""
+    holder, unit = "data frame", "row"
 
     def __init__(self, fragment: Any, schema: Any, place: int):
         self.fragment, self.schema = fragment, schema

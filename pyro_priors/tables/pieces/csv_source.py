@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from pyro_priors.checks import UserError
-from pyro_priors.data.csv_files import rows_in
+from pyro_priors.data.csv_files import check_no_utf16, check_text, missing, rows_in
 from pyro_priors.tables.frames.cells import Column
 from pyro_priors.tables.frames.csv_frame import CsvTable, names_of, quoted_columns, read_rows, separator_of
 from pyro_priors.tables.frames.frames import Frame
@@ -29,7 +29,7 @@ class CsvSource:
         UserError: no such file, no text in UTF-8, no header or one that cannot be.
     """
 
-    holder, unit, suffix = "csv", "line", ".csv"
+    holder, unit = "csv", "line"
 
     def __init__(self, path: Path, name: str):
         self.path, self.name, self.checked = path, name, False
@@ -38,10 +38,9 @@ class CsvSource:
                 start = file.read(BLOCK)
                 whole = not file.read(1)
         except OSError as error:
-            raise UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})") from error
+            raise missing(name, path, error) from error
         self.bom = start.startswith(codecs.BOM_UTF8)
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
+        check_no_utf16(name, start)
         try:
             self.separator = separator_of(name, start if whole else start[: start.rfind(b"\n") + 1])
             with self._open() as stream:
@@ -104,26 +103,9 @@ class CsvSource:
 
     def _check(self) -> None:
         """`UserError` at the line of bytes that are no text; once, before any row is read."""
-        decoder, lines = codecs.getincrementaldecoder("utf-8")(), 0
         with self.path.open("rb") as file:
-            while block := file.read(BLOCK):
-                try:
-                    decoder.decode(block)
-                    if b"\0" in block:
-                        got = lines + block.count(b"\n", 0, block.index(b"\0")) + 1, "expected text, got a zero byte"
-                        raise UserError(f"{self.name} line {got[0]}: {got[1]} (is it UTF-16, or no CSV file?)")
-                except UnicodeDecodeError as error:
-                    raise self._not_utf8(lines, error) from error
-                lines += block.count(b"\n")
-        try:
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError as error:
-            raise self._not_utf8(lines, error) from error
+            check_text(self.name, iter(lambda: file.read(BLOCK), b""))
         self.checked = True
-
-    def _not_utf8(self, lines: int, error: UnicodeDecodeError) -> UserError:
-        line = lines + error.object.count(b"\n", 0, error.start) + 1
-        return UserError(f"{self.name} line {line}: expected a CSV file in UTF-8, got other bytes ({error.reason})")
 
 
 def _noted(stream: TextIO, raw: list[str]) -> Iterator[str]:

@@ -11,12 +11,12 @@ from pyro_priors.tables import processes
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.pieces.arrow_source import FragmentSource, ParquetSource
 from pyro_priors.tables.pieces.pieces import PARQUET, Pieces
-from pyro_priors.training.files import check_folder, check_output
+from pyro_priors.training.files import Unfinished, check_folder, check_output
 
 Filled = Callable[[Frame], Any]
 
 
-def targets(pieces: Pieces, out: str | os.PathLike, argument: str = "out") -> list[Path]:
+def targets(pieces: Pieces, out: str | os.PathLike) -> list[Path]:
     """The file that each file of a table is written to.
 
     Raises:
@@ -24,24 +24,24 @@ def targets(pieces: Pieces, out: str | os.PathLike, argument: str = "out") -> li
             table's; a file of types that pyarrow reads and does not write.
     """
     if not isinstance(out, str | os.PathLike):
-        raise UserError(f"{argument}: expected a folder or a file to write to, got {type(out).__name__}")
+        raise UserError(f"out: expected a folder or a file to write to, got {type(out).__name__}")
     out, path = Path(out), pieces.path
     if path is None:
         raise UserError("X: expected a folder or a file, which are written as they are, got a data set of pyarrow")
     if path.is_dir():
-        check_folder(argument, out)
+        check_folder("out", out)
         if out.is_file():
-            raise UserError(f"{argument}: expected a folder to write to, got a file, {out.absolute()}")
+            raise UserError(f"out: expected a folder to write to, got a file, {out.absolute()}")
         if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(path)):
-            raise UserError(f"{argument}: expected a folder outside of the one that is read, got {out.absolute()}")
+            raise UserError(f"out: expected a folder outside of the one that is read, got {out.absolute()}")
         files = [out / source.name for source in pieces.sources]
     else:
         if (out.suffix.lower() in PARQUET) != (path.suffix.lower() in PARQUET):
-            raise UserError(f"{argument}: expected a file of the kind of {path.name}, got {out.absolute()}")
+            raise UserError(f"out: expected a file of the kind of {path.name}, got {out.absolute()}")
         files = [out]
     inputs = [source.path for source in pieces.sources if not isinstance(source, FragmentSource)]
     for file in files:
-        check_output(argument, file, inputs)
+        check_output("out", file, inputs)
     for source in pieces.sources:
         if isinstance(source, ParquetSource):
             source.check()
@@ -62,27 +62,22 @@ def fill(pieces: Pieces, files: Sequence[Path], restored: Filled) -> None:
         UserError: a file of the table that cannot be read, at its line.
         OSError: the system refuses to write; then, as after the former, nothing is written.
     """
-    mine: dict[Path, Path] = {}  # temporary file: its name
+    mine: list[Unfinished] = []
     made = [folder for file in files for folder in _lacking(file.parent)]
     done = False
     try:
         with processes.together():
             for place in pieces.places(shared=True):
-                target = Path(os.path.realpath(files[place]))
-                target.parent.mkdir(parents=True, exist_ok=True)
-                temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.tmp")
-                mine[temporary] = target
-                pieces.fill(place, restored, temporary)
-                with temporary.open("rb") as file:
-                    os.fsync(file.fileno())  # otherwise a power cut may leave the new name on an empty file
+                mine.append(Unfinished.of(files[place]))
+                pieces.fill(place, restored, mine[-1].temporary)
+                mine[-1].settle()
         with processes.together():
-            for temporary, target in mine.items():
-                os.replace(temporary, target)
+            for file in mine:
+                file.rename()
         done = True
     finally:
-        for temporary in mine:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        for file in mine:
+            file.remove()
         for folder in () if done else sorted(set(made), reverse=True):
             with suppress(OSError):  # it holds something
                 folder.rmdir()

@@ -73,11 +73,6 @@ class Pieces:
         return Pieces(path.name, [_source(file, file.relative_to(path).as_posix()) for file in files], path)
 
     @property
-    def holder(self) -> str:
-        """As `Frame.holder`."""
-        return self.sources[0].holder
-
-    @property
     def rows(self) -> int:
         """Of a piece, at most."""
         return max(1, min(ROWS, CELLS // len(self.names)))

@@ -31,6 +31,14 @@ def gap_lines(name: str, rows: int, schema: Schema, codes: np.ndarray) -> list[s
     return lines
 
 
+def schema_lines(schema: Schema, codes: np.ndarray, most: int) -> list[str]:
+    """What the columns are, and the pairs of them that say most of each other."""
+    lines = ["", "Columns", *(f"  {line}" for line in schema.describe())]
+    pairs = pair_lines(dependence_of(schema, codes), most) if codes.size else []
+    head = ["", "Which say most of each other (mutual information)"] if pairs else []
+    return [*lines, *head, *(f"  {line}" for line in pairs)]
+
+
 def dependence_of(schema: Schema, codes: np.ndarray) -> Dependence:
     """Mutual information between each two columns that take part, from the rows that know both."""
     if len(codes) > ROWS:

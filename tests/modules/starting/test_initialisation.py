@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 from catalogue import NAN
+from odd_codes import ODD
 
 import pyro_priors as pp
 from pyro_priors.metrics import mutual_information
@@ -136,16 +137,6 @@ def test_gaussian_mixture_is_fitted(weights):
     assert torch.equal(prior.logits, torch.zeros(2)) == (weights == "equal")
     fixed = pp.GaussianMixture(8, 2, weights, fixed=True)
     assert not fixed.reinitialize(z)
-
-
-ODD = {
-    "one row": torch.randn(1, 3),
-    "two rows": torch.randn(2, 3),
-    "a constant dimension": torch.randn(50, 3) * torch.tensor([1.0, 0.0, 1.0]),
-    "all rows equal": torch.ones(50, 3),
-    "two values": torch.randint(2, (50, 3)).float(),
-    "far from zero": torch.randn(50, 3) + 1e4,
-}
 
 
 @pytest.mark.parametrize("odd", ODD)
