@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 LOCAL_TILT = 1.5  # standard deviation of the log-preferences of the states of a cluster at the start
-SHUT = 0.05  # chance that a bond of factored cores leaves its cluster at a step, at the start
+LEAK = 0.1  # at the start: chance that a walk along bonds of factored cores leaves its cluster on the way
 
 
 def noise_cores(columns: int, states: int, rank: int) -> Tensor:
@@ -86,7 +86,8 @@ def sticky_tables(
 
     With `local` = L > 1 each cluster has L states of every bond: what they emit is that of the cluster, but for
     preferences of their own (log-normal, as those of `near_diagonal_cores`), and each leads to each. A bond leaves its
-    cluster with a chance of `SHUT` a step, to a cluster by its weight.
+    cluster with a chance of `LEAK` / length a step, to a cluster by its weight: however long the chain, most draws are
+    of a single cluster, as those of `near_diagonal_cores` are.
 
     Shapes:
         ``log_probs (D_g, N_g, G)`` of each group, ``log_mix (G,)`` -> initial ``(m,)``, emissions ``(D_g, N_g, m)``
@@ -98,6 +99,7 @@ def sticky_tables(
         emissions = [part + LOCAL_TILT * torch.randn_like(part) for part in emissions]
     cluster = torch.arange(len(initial), device=initial.device) // local
     stay = (cluster[:, None] == cluster).to(initial) / local
-    transition = (1 - SHUT) * stay + SHUT * initial.exp()
+    leak = LEAK / length
+    transition = (1 - leak) * stay + leak * initial.exp()
     spread = torch.rand(length - 1, *transition.shape, device=initial.device).to(initial) + 0.5
     return initial, [part.log_softmax(1) for part in emissions], (transition * spread).log().log_softmax(-1)
