@@ -1,4 +1,4 @@
-"""How many states each bond of a chain has, where they are not as many as each other.
+"""How many states the bonds of a chain have, all as many or each its own number.
 
 Tables are as wide as the widest bond, so that one contraction serves. What a narrower bond does not have is left out of
 full cores, and of factored ones it has probability zero: nothing that the tables hold there is ever read.
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pyro_priors.checks import check_count, check_permutation
+from pyro_priors.checks import check_choice, check_count, check_permutation
 from pyro_priors.ops.layout import Layout, inverse
 
 Rank = int | Sequence[int]  # states of a bond, or of each
@@ -30,6 +30,24 @@ def widest(rank: Rank) -> int:
     if not rank:
         raise ValueError("rank: expected a number, or one for each bond, got none")
     return max(check_count(f"rank[{place}]", states) for place, states in enumerate(rank))
+
+
+def local_of(local: int | None, rank: int, cores: str, init: str) -> int:
+    """The states of a bond within a cluster, where nobody has decided: never more than there are clusters."""
+    if local is not None:
+        return local
+    sizes = (size for size in (4, 3, 2) if rank % size == 0 and size**2 <= rank)
+    return next(sizes, 1) if (cores, init) == ("factored", "mixture") else 1
+
+
+def check_rank(rank: int, local: int, init: str) -> None:
+    """`ValueError` where clusters cannot have bonds of this size."""
+    check_count("rank", rank)
+    if check_count("local", local) > rank or rank % local:
+        raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
+    check_choice("init", init, ("mixture", "noise"))
+    if init == "noise" and local > 1:
+        raise ValueError(f"local: expected 1 with init='noise', which knows no clusters, got {local}")
 
 
 def bonds_of(rank: Rank, local: int | None, length: int, boundary: str, cores: str, *, vectors: bool) -> "Bonds | None":

@@ -7,13 +7,13 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.checks import check_choice, check_count
+from pyro_priors.checks import check_choice
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_chain import Emissions
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.gaussians import Gaussians
-from pyro_priors.modules.bonds import Bonds, Rank, bonds_of, widest
+from pyro_priors.modules.bonds import Bonds, Rank, bonds_of, check_rank, local_of, widest
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starting.initialise import fit_leaves, fit_product_mixture
 from pyro_priors.modules.starting.starts import (
@@ -298,21 +298,3 @@ def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:
     if (cores, boundary) == ("factored", "ring"):
         raise ValueError("boundary: expected 'train' with cores='factored' (a ring has cores='full'), got 'ring'")
     return boundary
-
-
-def local_of(local: int | None, rank: int, cores: CoreForm, init: Init) -> int:
-    """The states of a bond within a cluster, where nobody has decided: never more than there are clusters."""
-    if local is not None:
-        return local
-    sizes = (size for size in (4, 3, 2) if rank % size == 0 and size**2 <= rank)
-    return next(sizes, 1) if (cores, init) == ("factored", "mixture") else 1
-
-
-def check_rank(rank: int, local: int, init: str) -> None:
-    """`ValueError` where clusters cannot have bonds of this size."""
-    check_count("rank", rank)
-    if check_count("local", local) > rank or rank % local:
-        raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
-    check_choice("init", init, ("mixture", "noise"))
-    if init == "noise" and local > 1:
-        raise ValueError(f"local: expected 1 with init='noise', which knows no clusters, got {local}")

@@ -10,10 +10,10 @@ from pyro_priors.checks import check_count
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Covariance
-from pyro_priors.modules.bonds import Rank
+from pyro_priors.modules.bonds import Rank, check_rank
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
+from pyro_priors.modules.forms import CoreForm, Init, check_boundary
 from pyro_priors.modules.latents import Components, latent_kinds, random_leaves
 from pyro_priors.modules.ordering.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
