@@ -68,7 +68,7 @@ def component_counts(components: Components, latent_dim: int) -> list[int]:
         >>> component_counts(None, 2), component_counts([8, 3], 2)
         ([10, 10], [8, 3])
     """
-    if not isinstance(components, Sequence) or isinstance(components, str):
+    if not isinstance(components, Sequence):
         return [COMPONENTS if components is None else check_count("components", components)] * latent_dim
     if len(components) != latent_dim:
         raise ValueError(
