@@ -35,7 +35,8 @@ class Model(TwoLevel):
     top_epochs: int = knob(10, top=bool)  # Epochs (after the blind ones) over which the others are given up.
     reads: Literal["probabilities", "category"] = "probabilities"  # What q(z given x, c) reads (paper's first).
     warm_categories: bool = False  # Let the warm-up weigh the categories' KL too (the paper's; c may collapse).
-    covariance: Literal["diagonal", "full"] = "diagonal"  # Of the prior's Gaussians.
+    covariance: Literal["diagonal", "full", "low-rank"] = "diagonal"  # Of the prior's Gaussians, p(z given c).
+    factors: int | None = knob(None, covariance="low-rank")  # That the latents share there; None: 8, or all there are.
     spread: float = 0.5  # Standard deviation of the prior's means at the start.
     temperature: float = knob(1.0, estimator="gumbel")  # Of relaxed draws, at the start.
     last_temperature: float = knob(0.5, estimator="gumbel")  # Of relaxed draws, from --temperature-epochs on.
@@ -49,7 +50,7 @@ class Model(TwoLevel):
     infers_categories: ClassVar[bool] = True
     least: ClassVar[dict[str, float]] = {
         **TwoLevel.least,
-        **dict.fromkeys(("categories", "temperature_epochs", "top"), 1),
+        **dict.fromkeys(("categories", "temperature_epochs", "top", "factors"), 1),
         **dict.fromkeys(("blind_epochs", "top_epochs"), 0),
     }
     positive: ClassVar[tuple[str, ...]] = (*TwoLevel.positive, "spread", "temperature", "last_temperature")
@@ -63,6 +64,8 @@ class Model(TwoLevel):
                 f"patience: expected more than blind_epochs = {self.blind_epochs}, in which no bound improves, got "
                 f"{self.patience}"
             )
+        if self.factors is not None and self.factors > self.latent_dim:
+            raise UserError(f"factors: expected at most latent_dim = {self.latent_dim}, got {self.factors}")
         if self.top is not None and self.top > self.categories:
             raise UserError(f"top: expected at most {self.categories}, got {self.top}")
 
@@ -74,7 +77,8 @@ class Model(TwoLevel):
         latent_dim, hidden = self.latent_dim, self.hidden
         encoder = networks.GatedMLPCategoricalEncoder(image_shape, self.categories, latent_dim, hidden, self.reads)
         decoder = networks.GatedMLPDecoder(latent_dim + self.categories, image_shape, hidden[::-1])
-        prior = CategoricalGaussian(self.categories, latent_dim, self.covariance, spread=self.spread)
+        shape = {"covariance": self.covariance, "factors": self.factors}
+        prior = CategoricalGaussian(self.categories, latent_dim, **shape, spread=self.spread)
         how = {"estimator": self.estimator, "temperature": self.temperature, "top": self.top}
         return programs.CategoricalVAE(encoder, decoder, prior, self.make_likelihood(), **how)
 

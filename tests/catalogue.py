@@ -136,6 +136,13 @@ def of_full_categories(prior: Any, value: Tensor) -> Tensor:
     return by_covariances(prior.loc.new_zeros(len(prior.loc)), prior, value)
 
 
+def of_low_rank_categories(prior: Any, value: Tensor) -> Tensor:
+    scale = 1e-4 + prior.log_scale.detach().exp()
+    covariance = prior.loadings.detach() @ prior.loadings.detach().mT + torch.diag_embed(scale**2)
+    normal = torch.distributions.MultivariateNormal(prior.loc.detach(), covariance)
+    return normal.log_prob(value.unsqueeze(1)).logsumexp(-1) - math.log(len(scale))
+
+
 def of_posteriors(prior: Any, value: Tensor) -> Tensor:
     posteriors = prior.encode(prior.prior.pseudo_inputs).base_dist
     return by_components(posteriors.loc.new_zeros(len(posteriors.loc)), posteriors.loc, posteriors.scale, value)
@@ -177,6 +184,9 @@ PRIORS = {
     "GaussianMixture full": Entry(lambda: coupled(pp.GaussianMixture(3, 4, covariance="full")), of_full_mixture),
     "CategoricalGaussian full": Entry(
         lambda: coupled(pp.CategoricalGaussian(4, 3, covariance="full")), of_full_categories
+    ),
+    "CategoricalGaussian low-rank": Entry(
+        lambda: pp.CategoricalGaussian(4, 3, covariance="low-rank", factors=2), of_low_rank_categories
     ),
     "CategoricalGaussian": Entry(lambda: pp.CategoricalGaussian(4, 3), of_categories),
     "CategoricalGaussian fixed": Entry(lambda: pp.CategoricalGaussian(4, 3, fixed=True), of_categories, learns=False),

@@ -11,6 +11,7 @@ from pyro_priors.distributions import Variables
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
+from pyro_priors.modules.bonds import Rank
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
 from pyro_priors.modules.dependence import measure_dependence, order_names
 from pyro_priors.modules.em.refining import refined
@@ -38,7 +39,8 @@ class ChainPrior(Prior):
     the other, ``(S, m, m)`` with S the sum of the numbers of states, so that a variable costs its own size:
     `core_groups` says which are whose. Files of before, ``(D, N, m, m)`` with padding, still load. Factored cores:
     ``initial_logits (m,)``, ``emission_logits (S, m)``, ``transition_logits (D - 1, m, m)``. Of each vector what
-    `VectorLeaf` says, under ``vectors``.
+    `VectorLeaf` says, under ``vectors``. Where bonds have sizes of their own, m is the largest, `rank`, and tables hold
+    numbers beyond a bond's states that nothing reads.
 
     Calling it returns a fresh `TensorRing` or `FactoredTrain`. Not meant to be used itself: see `TRIP` and `TTLP`.
     """
@@ -57,7 +59,7 @@ class ChainPrior(Prior):
     def __init__(
         self,
         variables: Variables,
-        rank: int,
+        rank: Rank,
         cores: CoreForm,
         boundary: Boundary | None,
         order: Order | None,
@@ -69,9 +71,9 @@ class ChainPrior(Prior):
         chain = first_order(order, len(variables))
         self.form = form_of(cores, boundary, variables, rank, init, local)
         self._variables, self._layout = variables, self.form.layout
-        self.cores, self.boundary, self.rank = cores, self.form.boundary, rank
+        self.cores, self.boundary, self.rank = cores, self.form.boundary, self.form.rank
         self.init, self.fixed, self.local = init, fixed, self.form.local
-        for name, table in self.form.random().items():
+        for name, table in self.form.random(chain).items():
             own(self, name, table, fixed)
         own(self, "loc", variables.loc, fixed)
         own(self, "log_scale", None if variables.scale is None else variables.scale.log(), fixed)
@@ -123,6 +125,11 @@ class ChainPrior(Prior):
         """Something will call `reinitialize`: a training before it needs no warning."""
         self._notices.clear()
 
+    @property
+    def _ranks(self) -> int | list[int]:
+        """States of all bonds, or of each along the chain."""
+        return list(self.form.bonds.sizes) if self.form.bonds else self.rank
+
     def core_groups(self) -> list[Tensor]:
         """Views of the full cores of all variables with as many states as each other, ``(D_g, N_g, m, m)`` each."""
         assert isinstance(self.form, FullForm)
@@ -149,7 +156,7 @@ class ChainPrior(Prior):
         # The order is a buffer beside it, and is loaded: random ones may differ.
         variables = [list(variable) for variable in self._variables.described()]
         law = self.form.law.__name__
-        return {"law": law, "variables": variables, "rank": self.rank, "boundary": self.boundary}
+        return {"law": law, "variables": variables, "rank": self._ranks, "boundary": self.boundary}
 
     def fitting(self) -> Fitting:
         return self.form.fitting._replace(rows=VECTOR_ROWS) if self.vectors else self.form.fitting
@@ -227,7 +234,7 @@ class ChainPrior(Prior):
             missing = value.isnan().all(0)
             if missing.any():  # or the fit would forget what was learned of these columns
                 fit_rows = torch.where(missing, self().impute(fit_rows), fit_rows)
-            fitted = self.form.fit(fit_rows, variables)
+            fitted = self.form.fit(fit_rows, variables, order)
             bound = variables.bind(fitted.loc, fitted.scale, fitted.vectors or None)
             if not force and not improves(self.form.build(fitted.tables, bound, order), self(), held_out):
                 return refines and (bool(self.started) or self._refine(rows, held_out) > 0)
@@ -271,7 +278,7 @@ class ChainPrior(Prior):
     def extra_repr(self) -> str:
         full = isinstance(self.form, FullForm)
         return (
-            f"{variables_text(self._variables.described())}, rank={self.rank}, "
+            f"{variables_text(self._variables.described())}, rank={self._ranks}, "
             + (f"boundary={self.boundary}, " if full else "cores=factored, ")
             + f"order={order_text(self.order)}, init={self.init}, fixed={self.fixed}"
             + (f", local={self.local}" if self.local > 1 else "")

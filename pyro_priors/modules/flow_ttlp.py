@@ -10,9 +10,10 @@ from torch.distributions import Distribution
 from pyro_priors import distributions
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Covariance, Kind
+from pyro_priors.modules.bonds import Rank
 from pyro_priors.modules.coupling_flow import Bend, CouplingFlow, CouplingKnobs, check_latents
 from pyro_priors.modules.forms import CoreForm, Init
-from pyro_priors.modules.latents import BlockSize
+from pyro_priors.modules.latents import BlockSize, Components
 from pyro_priors.modules.ordering.orders import Order
 from pyro_priors.modules.plugins import Setting
 from pyro_priors.modules.prior import Fitting, check_dims
@@ -68,8 +69,8 @@ class FlowTTLP(CouplingFlow):
         layers: int = 6,
         hidden: tuple[int, ...] = (64, 64),
         transform: Bend = "affine",
-        components: int | None = None,
-        rank: int = 64,
+        components: Components = None,
+        rank: Rank = 64,
         boundary: Boundary | None = "train",
         order: Order = "data",
         init: Init = "mixture",

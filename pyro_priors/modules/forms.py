@@ -7,15 +7,23 @@ from typing import ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.checks import check_choice, check_count
+from pyro_priors.checks import check_choice
 from pyro_priors.distributions import FactoredTrain, TensorRing, Variables
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.factored_chain import Emissions
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.gaussians import Gaussians
+from pyro_priors.modules.bonds import Bonds, Rank, bonds_of, check_rank, local_of, widest
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starting.initialise import fit_leaves, fit_product_mixture
-from pyro_priors.modules.starting.starts import near_diagonal_cores, noise_cores, random_clusters, sticky_tables
+from pyro_priors.modules.starting.starts import (
+    folded_cores,
+    folded_tables,
+    near_diagonal_cores,
+    noise_cores,
+    random_clusters,
+    sticky_tables,
+)
 from pyro_priors.modules.starting.stepwise_mixture import stepwise_mixture
 from pyro_priors.modules.starting.vector_mixture import fit_vector_mixture
 from pyro_priors.modules.vector_leaves import gaussians_of, vector_rows
@@ -41,9 +49,10 @@ class Form(ABC):
 
     Args:
         layout: the numbers of states of the variables.
-        rank: states of a bond, m.
+        rank: states of a bond, m, of the widest where they differ.
         init: ``"mixture"`` or ``"noise"``.
         local: states of a bond within a cluster.
+        bonds: their sizes, where these differ; None: all have m states.
     """
 
     law: ClassVar[type[ChainLaw]]
@@ -52,16 +61,16 @@ class Form(ABC):
     fit_mixture = staticmethod(fit_product_mixture)
     boundary: Boundary
 
-    def __init__(self, layout: Layout, rank: int, init: Init, local: int):
+    def __init__(self, layout: Layout, rank: int, init: Init, local: int, bonds: Bonds | None = None):
         check_rank(rank, local, init)
-        self.layout, self.rank, self.init, self.local = layout, rank, init, local
+        self.layout, self.rank, self.init, self.local, self.bonds = layout, rank, init, local, bonds
         self.clusters, self.length = rank // local, len(layout.sizes)
 
-    def random(self) -> Tables:
+    def random(self, order: Tensor | None = None) -> Tables:
         """Tables before any data are seen: noise, or a mixture whose clusters prefer states of their own."""
         if self.init == "noise":
             return self.noise()
-        return self.of_mixture(self.by_group(random_clusters, self.clusters), torch.zeros(self.clusters))
+        return self.of_mixture(self.by_group(random_clusters, self.clusters), torch.zeros(self.clusters), order)
 
     def by_group(self, make: Callable[..., Tensor], *args: int) -> list[Tensor]:
         """What a function of the number of variables and of their states makes for each group that has tables."""
@@ -78,22 +87,22 @@ class Form(ABC):
         """The papers' start."""
 
     @abstractmethod
-    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
+    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor, order: Tensor | None = None) -> Tables:
         """Tables of a mixture of G product laws: log p(state given cluster), ``(D_g, N_g, G)`` each, ``(G,)``.
 
-        Of groups that have states of their own.
+        Of groups that have states of their own, in a chain of this order.
         """
 
     def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
         """See `ChainPrior.log_smoothness`; full cores have none."""
         return next(iter(tables.values())).new_zeros(())
 
-    def fit(self, value: Tensor, variables: Variables) -> "Fitted":
-        """What rows ``(n, C)``, NaN = missing, make of component parameters and tables."""
+    def fit(self, value: Tensor, variables: Variables, order: Tensor | None = None) -> "Fitted":
+        """What rows ``(n, C)``, NaN = missing, make of component parameters and of tables in this order."""
         if variables.vectors:
             return self._fit_with_vectors(value, variables)
         loc, scale, log_probs, log_mix = self.fit_mixture(value, variables, self.clusters)
-        return Fitted(loc, scale, [], self.of_mixture(log_probs, log_mix))
+        return Fitted(loc, scale, [], self.of_mixture(log_probs, log_mix, order))
 
     def noise_fit(self, value: Tensor, variables: Variables) -> "Fitted":
         """The papers': components from the rows, each variable by itself, and tables back to noise."""
@@ -118,19 +127,24 @@ class Form(ABC):
 
 
 class FullForm(Form):
-    """A matrix for every state: ``log_cores (D, N, m, m)``, or ``(S, m, m)`` where numbers of states differ."""
+    """A matrix for every state: ``log_cores (D, N, m, m)``, or ``(S, m, m)`` where numbers of states differ.
+
+    Of a bond with fewer than m states the first rows or columns are read.
+    """
 
     law = TensorRing
     names = ("log_cores",)
 
-    def __init__(self, layout: Layout, rank: int, init: Init, local: int, boundary: Boundary):
+    def __init__(
+        self, layout: Layout, rank: int, init: Init, local: int, boundary: Boundary, bonds: Bonds | None = None
+    ):
         check_choice("boundary", boundary, ("ring", "train"))
-        super().__init__(layout, rank, init, local)
+        super().__init__(layout, rank, init, local, bonds)
         self.boundary = boundary
 
-    def random(self) -> Tables:
-        if self.init == "noise":
-            return self.noise()
+    def random(self, order: Tensor | None = None) -> Tables:
+        if self.init == "noise" or self.bonds:
+            return super().random(order)
         none = torch.zeros(self.clusters)
 
         def cores(columns: int, states: int) -> Tensor:
@@ -141,8 +155,10 @@ class FullForm(Form):
     def noise(self) -> Tables:
         return self._stored(self.by_group(noise_cores, self.rank))
 
-    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
-        return self._stored([near_diagonal_cores(part, log_mix, self.local, self.length) for part in log_probs])
+    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor, order: Tensor | None = None) -> Tables:
+        if self.bonds is None:
+            return self._stored([near_diagonal_cores(part, log_mix, self.local, self.length) for part in log_probs])
+        return self._stored(folded_cores(log_probs, log_mix, self.layout, order, self.bonds))
 
     def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
         """The Gaussians of each vector by themselves, then what clusters of rows have of them."""
@@ -153,6 +169,8 @@ class FullForm(Form):
 
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> TensorRing:
         groups = self.groups(tables["log_cores"])
+        if self.bonds:
+            return TensorRing(self.bonds.present(groups, self.layout, order), variables, self.boundary, order)
         cores = groups[0] if len(groups) == 1 else Cores(groups, self.layout)
         return TensorRing(cores, variables, self.boundary, order)
 
@@ -166,7 +184,10 @@ class FullForm(Form):
 
 
 class FactoredForm(Form):
-    """Logits of the first bond ``(m,)``, of emissions ``(S, m)``, group by group, and transitions ``(D - 1, m, m)``."""
+    """Logits of the first bond ``(m,)``, of emissions ``(S, m)``, group by group, and transitions ``(D - 1, m, m)``.
+
+    Of a bond with fewer than m states the others have probability zero.
+    """
 
     law = FactoredTrain
     every = ("initial_logits", "emission_logits", "transition_logits")
@@ -174,8 +195,8 @@ class FactoredForm(Form):
     fitting = Fitting(lr=0.05, betas=(0.9, 0.99), epochs=1000, plateau=True, pseudo=0.2)
     fit_mixture = staticmethod(stepwise_mixture)
 
-    def __init__(self, layout: Layout, rank: int, init: Init, local: int):
-        super().__init__(layout, rank, init, local)
+    def __init__(self, layout: Layout, rank: int, init: Init, local: int, bonds: Bonds | None = None):
+        super().__init__(layout, rank, init, local, bonds)
         there = {"initial_logits": True, "emission_logits": bool(self.tabled), "transition_logits": self.length > 1}
         self.names = tuple(name for name in self.every if there[name])
 
@@ -185,13 +206,17 @@ class FactoredForm(Form):
         empty = initial.new_zeros(0, self.rank), initial.new_zeros(0, self.rank, self.rank)
         given = (tables.get(name) for name in self.every[1:])
         emissions, transitions = (e if x is None else full_precision(x) for x, e in zip(given, empty, strict=True))
+        if self.bonds:
+            return self.bonds.closed(initial, 0), emissions, self.bonds.closed(transitions, 1)
         return initial, emissions, transitions
 
     def noise(self) -> Tables:
         emissions = self.by_group(torch.randn, self.rank)
         return self._stored(torch.zeros(self.rank), emissions, torch.randn(self.length - 1, self.rank, self.rank))
 
-    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor) -> Tables:
+    def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor, order: Tensor | None = None) -> Tables:
+        if self.bonds:
+            return self._stored(*folded_tables(log_probs, log_mix, self.layout, order, self.bonds))
         return self._stored(*sticky_tables(log_probs, log_mix, self.local, self.length))
 
     def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
@@ -210,7 +235,10 @@ class FactoredForm(Form):
 
     def build(self, tables: Mapping[str, Tensor], variables: Variables, order: Tensor | None) -> FactoredTrain:
         initial, emissions, transitions = self.all_of(tables)
-        groups = self.layout.with_bonds(part.softmax(1) for part in self.split(emissions))
+        parts = self.split(emissions)
+        if self.bonds:
+            parts = self.bonds.emitting(parts, self.layout, order)
+        groups = self.layout.with_bonds(part.softmax(1) for part in parts)
         probs = initial.softmax(0), transitions.softmax(-1)
         law = FactoredTrain(probs[0], Emissions(groups, self.layout), probs[1], variables, order)
         dtype = tables["initial_logits"].dtype
@@ -225,7 +253,10 @@ class FactoredForm(Form):
 
     def log_smoothness(self, tables: Mapping[str, Tensor], usual: Tensor) -> Tensor:
         initial, emissions, transitions = self.all_of(tables)
-        smooth = initial.log_softmax(0).mean() + transitions.log_softmax(-1).mean(-1).sum()
+        if self.bonds:
+            smooth = self.bonds.mean_logs(initial, transitions)
+        else:
+            smooth = initial.log_softmax(0).mean() + transitions.log_softmax(-1).mean(-1).sum()
         groups = zip(self.layout.split(usual), self.layout.group_keys, strict=True)
         often = [group for group, (_, bond) in groups if not bond]
         for part, usual_of in zip(self.split(emissions), often, strict=True):
@@ -239,18 +270,20 @@ class FactoredForm(Form):
 
 
 def form_of(
-    cores: CoreForm, boundary: Boundary | None, variables: Variables, rank: int, init: Init, local: int | None
+    cores: CoreForm, boundary: Boundary | None, variables: Variables, rank: Rank, init: Init, local: int | None
 ) -> Form:
     """The form of a name.
 
     Raises:
-        ValueError: an unknown form, boundary or init, a ring of factored cores, local not a divisor of the rank.
+        ValueError: an unknown form, boundary or init, a ring of factored cores, local not a divisor of the rank, ranks
+            that are not one for each bond or stand beside vectors or `local`.
     """
     boundary = check_boundary(boundary, cores)
-    local = local_of(local, rank, cores, init)
+    bonds = bonds_of(rank, local, len(variables), boundary, cores, vectors=bool(variables.vectors))
+    local = 1 if bonds else local_of(local, widest(rank), cores, init)
     if cores == "full":
-        return FullForm(layout_of(variables.num_states), rank, init, local, boundary)
-    return FactoredForm(layout_of(variables.num_states, variables.vectors), rank, init, local)
+        return FullForm(layout_of(variables.num_states), widest(rank), init, local, boundary, bonds)
+    return FactoredForm(layout_of(variables.num_states, variables.vectors), widest(rank), init, local, bonds)
 
 
 def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:
@@ -265,21 +298,3 @@ def check_boundary(boundary: Boundary | None, cores: CoreForm) -> Boundary:
     if (cores, boundary) == ("factored", "ring"):
         raise ValueError("boundary: expected 'train' with cores='factored' (a ring has cores='full'), got 'ring'")
     return boundary
-
-
-def local_of(local: int | None, rank: int, cores: CoreForm, init: Init) -> int:
-    """The states of a bond within a cluster, where nobody has decided: never more than there are clusters."""
-    if local is not None:
-        return local
-    sizes = (size for size in (4, 3, 2) if rank % size == 0 and size**2 <= rank)
-    return next(sizes, 1) if (cores, init) == ("factored", "mixture") else 1
-
-
-def check_rank(rank: int, local: int, init: str) -> None:
-    """`ValueError` where clusters cannot have bonds of this size."""
-    check_count("rank", rank)
-    if check_count("local", local) > rank or rank % local:
-        raise ValueError(f"local: expected a divisor of the rank {rank}, got {local}")
-    check_choice("init", init, ("mixture", "noise"))
-    if init == "noise" and local > 1:
-        raise ValueError(f"local: expected 1 with init='noise', which knows no clusters, got {local}")

@@ -9,65 +9,89 @@ from torch import Tensor
 
 from pyro_priors.checks import check_choice, check_count
 from pyro_priors.distributions.kinds import Continuous, Covariance, Kind, Vector, states_of
+from pyro_priors.modules.bonds import Rank, widest
 from pyro_priors.modules.forms import CoreForm, Init
 
+Components = int | Sequence[int] | None  # Gaussians of all latents, or of each
 BlockSize = int | Literal["auto"] | None
 COMPONENTS = 10  # Gaussians of a variable that has states of its own
 
 
 def latent_kinds(
     latent_dim: int,
-    components: int | None,
+    components: Components,
     block_size: BlockSize,
     covariance: Covariance,
     factors: int | None,
     cores: CoreForm,
-    rank: int,
+    rank: Rank,
 ) -> list[Kind]:
     """Scalars, or vectors of so many latents (the last of what is left); what ``"auto"`` is says `TTLP`.
 
     Raises:
         ValueError: sizes out of range, a covariance without vectors, components of vectors whose Gaussians are the
-            bond's.
+            bond's or that differ, not as many components as latents.
     """
+    states = widest(rank)
     if block_size == "auto":
-        block_size = latent_dim if latent_dim and cores == "factored" and components is None else None
+        plain = components is None and not isinstance(rank, Sequence)
+        block_size = latent_dim if latent_dim and cores == "factored" and plain else None
     check_choice("covariance", covariance, get_args(Covariance))
-    check_count("rank", rank)
-    count = COMPONENTS if components is None else check_count("components", components)
+    counts = component_counts(components, latent_dim)
     if block_size is None:
         if covariance != "full" or factors is not None:
             name, got = ("factors", factors) if factors is not None else ("covariance", covariance)
             raise ValueError(f"{name}: expected none without block_size, which makes vectors of latents, got {got!r}")
-        return [Continuous(count)] * latent_dim
+        return [Continuous(count) for count in counts]
     if check_count("block_size", block_size) > latent_dim:
         raise ValueError(f"block_size: expected at most {latent_dim}, the number of latents, got {block_size}")
     if cores == "factored" and components is not None:
         raise ValueError(
             "components: expected none with vectors on factored cores, whose Gaussians are those of the bond's "
-            f"{rank} states, got {components}"
+            f"{states} states, got {components}"
         )
+    if isinstance(components, Sequence):
+        raise ValueError(f"components: expected one number for all vectors, got {list(components)}")
     sizes = [min(block_size, latent_dim - first) for first in range(0, latent_dim, block_size)]
     shared = [factors if factors is None else min(factors, size) for size in sizes]
     vectors = [Vector(size, covariance, q) for size, q in zip(sizes, shared, strict=True)]
-    return [with_components(vector, cores, rank, components) for vector in vectors]
+    return [with_components(vector, cores, states, components) for vector in vectors]
 
 
-def attribute_kinds(attributes: Mapping[str, Kind], cores: CoreForm, rank: int) -> dict[str, Kind]:
+def component_counts(components: Components, latent_dim: int) -> list[int]:
+    """How many Gaussians each latent has.
+
+    Raises:
+        ValueError: a number below 1, not as many numbers as latents.
+
+    Example:
+        >>> component_counts(None, 2), component_counts([8, 3], 2)
+        ([10, 10], [8, 3])
+    """
+    if not isinstance(components, Sequence):
+        return [COMPONENTS if components is None else check_count("components", components)] * latent_dim
+    if len(components) != latent_dim:
+        raise ValueError(
+            f"components: expected a number, or {latent_dim}, one for each latent, got {len(components)} numbers"
+        )
+    return [check_count(f"components[{place}]", count) for place, count in enumerate(components)]
+
+
+def attribute_kinds(attributes: Mapping[str, Kind], cores: CoreForm, rank: Rank) -> dict[str, Kind]:
     """The kinds of attributes, a vector with as many Gaussians as it has on these cores.
 
     Raises:
         ValueError: components of a vector whose Gaussians are the bond's.
     """
-    kinds = dict(attributes)
+    kinds, states = dict(attributes), widest(rank)
     for name, kind in kinds.items():
         if isinstance(kind, Vector):
-            if cores == "factored" and kind.components not in (None, rank):
+            if cores == "factored" and kind.components not in (None, states):
                 raise ValueError(
                     f"attributes[{name!r}]: expected no components of a vector on factored cores, whose Gaussians are "
-                    f"those of the bond's {rank} states, got {kind.components}"
+                    f"those of the bond's {states} states, got {kind.components}"
                 )
-            kinds[name] = with_components(kind, cores, rank, kind.components)
+            kinds[name] = with_components(kind, cores, states, kind.components)
     return kinds
 
 

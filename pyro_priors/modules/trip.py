@@ -10,10 +10,11 @@ from pyro_priors.checks import check_count
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Covariance
+from pyro_priors.modules.bonds import Rank, check_rank
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
-from pyro_priors.modules.forms import CoreForm, Init, check_boundary, check_rank
-from pyro_priors.modules.latents import latent_kinds, random_leaves
+from pyro_priors.modules.forms import CoreForm, Init, check_boundary
+from pyro_priors.modules.latents import Components, latent_kinds, random_leaves
 from pyro_priors.modules.ordering.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
 
@@ -35,8 +36,11 @@ class TRIP(ChainPrior):
 
     Args:
         latent_dim: number of latent variables d.
-        components: Gaussians per dimension, N; None: 10.
-        rank: size of the cores, m.
+        components: Gaussians per dimension, N, or as a sequence of each, N_k; None: 10.
+        rank: size of the cores, m, or as a sequence the states of each bond along the chain: of a ring and of factored
+            cores d numbers m_k (core k of a ring is ``m_k x m_(k+1)``, the last closes with m_1; a factored variable is
+            read from its bond), of a train of full cores d + 1. Tables then are as wide as the widest, whose states
+            count as clusters at the start; a bond of one state cuts the chain.
         boundary: ``"ring"`` or ``"train"``; None: the ring, which factored cores do not close.
         init: ``"mixture"`` (a mixture of product laws, the clusters: dependence reaches along the whole chain) or
             ``"noise"`` (the paper's).
@@ -57,7 +61,8 @@ class TRIP(ChainPrior):
 
     Raises:
         ValueError: a size below 1, an unknown boundary, init, form, covariance or order, a ring of factored cores,
-            local not a divisor of the rank, arguments that would do nothing.
+            local not a divisor of the rank, arguments that would do nothing, sequences of another length than there are
+            latents or bonds.
 
     See Also:
         `TTLP` for latents together with attributes.
@@ -73,8 +78,8 @@ class TRIP(ChainPrior):
     def __init__(
         self,
         latent_dim: int,
-        components: int | None = None,
-        rank: int = 20,
+        components: Components = None,
+        rank: Rank = 20,
         boundary: Boundary | None = None,
         init: Init = "mixture",
         cores: CoreForm | None = None,

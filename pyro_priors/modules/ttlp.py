@@ -13,10 +13,11 @@ from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.evidence import check_width
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Covariance, Kind
+from pyro_priors.modules.bonds import Rank
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
-from pyro_priors.modules.latents import COMPONENTS, BlockSize, attribute_kinds, latent_kinds, random_leaves
+from pyro_priors.modules.latents import COMPONENTS, BlockSize, Components, attribute_kinds, latent_kinds, random_leaves
 from pyro_priors.modules.ordering.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
 from pyro_priors.modules.prior import Prior
@@ -41,8 +42,9 @@ class TTLP(ChainPrior):
     Args:
         latent_dim: number of latent variables d; 0 is legal (a law of the attributes alone).
         attributes: name -> `Discrete`, `Continuous` or `Vector`, which has as many columns as numbers.
-        components: Gaussians per latent dimension, N; None: 10.
-        rank: size of the cores, m.
+        components: Gaussians per latent dimension, N, or as a sequence of each, N_k; None: 10.
+        rank: size of the cores, m, or as a sequence the states of each bond along the chain, see `TRIP` (D numbers for
+            d).
         boundary: ``"train"`` or ``"ring"`` (of full cores).
         order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all of them
             (a vector is one), see `TRIP`.
@@ -50,13 +52,14 @@ class TTLP(ChainPrior):
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
         local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
-        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components` or
-            places for each latent in the order are given, and a lattice of scalars on full ones.
+        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components`, a
+            rank for each bond or places for each latent in the order are given, and a lattice of scalars on full ones.
         covariance, factors: see `TRIP`.
 
     Raises:
         ValueError: a size out of range, an unknown boundary, init, form or order, a ring of factored cores, local not
-            a divisor of the rank, an attribute called z, y or self, no variable at all.
+            a divisor of the rank, an attribute called z, y or self, no variable at all, sequences of another length
+            than there are latents or bonds.
 
     Example:
         >>> _ = torch.manual_seed(0)
@@ -71,8 +74,8 @@ class TTLP(ChainPrior):
         self,
         latent_dim: int,
         attributes: Mapping[str, Kind],
-        components: int | None = None,
-        rank: int = 64,
+        components: Components = None,
+        rank: Rank = 64,
         boundary: Boundary | None = "train",
         order: Order = "data",
         init: Init = "mixture",

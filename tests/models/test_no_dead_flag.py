@@ -38,6 +38,7 @@ CASES = [  # further values of choices, each of which wakes knobs or lets others
     ("vae", {"prior": "gmm", "weights": "equal"}),
     ("hierarchical-vae", {"prior": "trip", "fixed": True}),
     ("cp-vae", {"estimator": "gumbel"}),
+    ("cp-vae", {"covariance": "low-rank", "factors": 2}),
     ("cp-vae", {"data": "digits", "batch_size": 500, "blind_epochs": 1, "epochs": 2, "top": 2, "top_epochs": 1}),
     ("cp-vae", {"reads": "category", "warm_categories": True}),
     ("joint-vae", {"label_weight": 1.0, "missing": 0.3, "attributes": ("side", "level")}),

@@ -15,6 +15,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pyro_priors.modules.bonds import Bonds, places_of
+from pyro_priors.modules.starting.merging import TINY, shared_states
+from pyro_priors.ops.layout import Layout
+
 LOCAL_TILT = 1.5  # standard deviation of the log-preferences of the states of a cluster at the start
 LEAK = 0.1  # at the start: chance that a walk along bonds of factored cores leaves its cluster on the way
 
@@ -103,3 +107,63 @@ def sticky_tables(
     transition = (1 - leak) * stay + leak * initial.exp()
     spread = torch.rand(length - 1, *transition.shape, device=initial.device).to(initial) + 0.5
     return initial, [part.log_softmax(1) for part in emissions], (transition * spread).log().log_softmax(-1)
+
+
+def folded_cores(
+    log_probs: Sequence[Tensor], log_mix: Tensor, layout: Layout, order: Tensor | None, bonds: Bonds
+) -> list[Tensor]:
+    """`near_diagonal_cores` between bonds of the sizes of `bonds`; what stands beyond these is zero.
+
+    In a bond narrower than there are clusters several share a state, out of which they are drawn again by their
+    weights: each variable by itself has the law of the mixture. The first core of the chain has all of these weights.
+
+    Shapes:
+        group by group, ``(D_g, N_g, G) -> (D_g, N_g, m, m)``
+    """
+    length, mix = len(layout.sizes), log_mix.log_softmax(0)
+    places, sides = places_of(order, length), bonds.sides(order, length)
+    held = shared_states(log_probs, mix, bonds.sizes)
+
+    def core(probs: Tensor, column: int) -> Tensor:
+        before, behind = (held[states] for states in sides[column])
+        return bonds.padded(_folded_core(probs, before, behind, mix if places[column] == 0 else None, length), 2)
+
+    groups = zip(log_probs, layout.groups, strict=True)
+    return [torch.stack([core(*own) for own in zip(part, columns, strict=True)]) for part, (_, columns) in groups]
+
+
+def _folded_core(log_probs: Tensor, before: Tensor, behind: Tensor, log_mix: Tensor | None, length: int) -> Tensor:
+    """Of a variable between the states that clusters share at its sides: ``(N, G), (G, m), (G, n) -> (N, m, n)``
+
+    The first of the chain takes the weights of the clusters.
+    """
+    opens, into = (before > 0).to(before), (behind > 0).to(behind)
+    taken = before if log_mix is None else opens * log_mix.exp().unsqueeze(-1)
+    core = torch.einsum("ga,sg,gb->sab", taken, log_probs.exp(), into)
+    smaller = torch.minimum(core.amax(-1, keepdim=True), core.amax(-2, keepdim=True))
+    noise = (-0.1 * torch.randn_like(core).abs()).exp()
+    between = smaller * noise / (10.0 * max(core.shape[1:]) * length)
+    return torch.where(opens.mT @ into > 0, core, between).clamp(min=TINY).log()
+
+
+def folded_tables(
+    log_probs: Sequence[Tensor], log_mix: Tensor, layout: Layout, order: Tensor | None, bonds: Bonds
+) -> tuple[Tensor, list[Tensor], Tensor]:
+    """`sticky_tables` where bonds have the sizes of `bonds`, with clusters that share states as in `folded_cores`."""
+    mix, places = log_mix.log_softmax(0), places_of(order, len(layout.sizes))
+    shared = shared_states(log_probs, mix, bonds.sizes)
+    held = [shared[states] for states in bonds.sizes]  # (G, m_j) each
+
+    def emission(probs: Tensor, column: int) -> Tensor:
+        return bonds.padded((probs.exp() @ held[places[column]]).clamp(min=TINY).log(), 1)
+
+    groups = zip(log_probs, layout.groups, strict=True)
+    emissions = [torch.stack([emission(*own) for own in zip(part, cs, strict=True)]) for part, (_, cs) in groups]
+    taken = [(part > 0).to(mix) for part in held]
+    usual = [part.mT @ mix.exp() for part in taken]  # how often each state of each bond is taken
+    transitions = []
+    for here, there, often in zip(held[:-1], taken[1:], usual[1:], strict=True):
+        move = (1 - SHUT) * here.mT @ there + SHUT * often
+        move = move * (torch.rand(move.shape, device=move.device).to(move) + 0.5)
+        transitions.append(bonds.padded(move.log().log_softmax(-1), 2))
+    return bonds.padded(usual[0].log(), 1), emissions, torch.stack(transitions)
