@@ -18,7 +18,7 @@ VECTOR = {
 }
 VECTOR |= {"reinit_every": None, "reinit_samples": 50_000}
 # Vectors among the attributes, in an order at random: each attribute has latents beside it that may say most of it.
-VECTORS = VECTOR | {"rank": 64, "local": 2, "block_size": 2, "order": "random"}
+VECTORS = VECTOR | {"rank": 64, "local": 8, "block_size": 2, "order": "random", "decay": False}
 # Row -> title, model, what makes it another, whether it starts from a VAE trained without labels.
 ROWS = {
     "joint": ("VAE-TTLP", "joint-vae", {}, False),
