@@ -32,11 +32,11 @@ def widest(rank: Rank) -> int:
     return max(check_count(f"rank[{place}]", states) for place, states in enumerate(rank))
 
 
-def local_of(local: int | None, rank: int, cores: str, init: str) -> int:
+def local_of(local: int | None, rank: int, cores: str, init: str, most: int = 4) -> int:
     """The states of a bond within a cluster, where nobody has decided: never more than there are clusters."""
     if local is not None:
         return local
-    sizes = (size for size in (4, 3, 2) if rank % size == 0 and size**2 <= rank)
+    sizes = (size for size in (8, 4, 3, 2) if size <= most and rank % size == 0 and size**2 <= rank)
     return next(sizes, 1) if (cores, init) == ("factored", "mixture") else 1
 
 

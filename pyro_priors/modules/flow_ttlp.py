@@ -72,7 +72,7 @@ class FlowTTLP(CouplingFlow):
         components: Components = None,
         rank: Rank = 64,
         boundary: Boundary | None = "train",
-        order: Order = "data",
+        order: Order | None = None,
         init: Init = "mixture",
         cores: CoreForm = "factored",
         *,

@@ -20,22 +20,19 @@ COMPONENTS = 10  # Gaussians of a variable that has states of its own
 def latent_kinds(
     latent_dim: int,
     components: Components,
-    block_size: BlockSize,
+    block_size: int | None,
     covariance: Covariance,
     factors: int | None,
     cores: CoreForm,
     rank: Rank,
 ) -> list[Kind]:
-    """Scalars, or vectors of so many latents (the last of what is left); what ``"auto"`` is says `TTLP`.
+    """Scalars, or vectors of so many latents (the last of what is left).
 
     Raises:
         ValueError: sizes out of range, a covariance without vectors, components of vectors whose Gaussians are the
             bond's or that differ, not as many components as latents.
     """
     states = widest(rank)
-    if block_size == "auto":
-        plain = components is None and not isinstance(rank, Sequence)
-        block_size = latent_dim if latent_dim and cores == "factored" and plain else None
     check_choice("covariance", covariance, get_args(Covariance))
     counts = component_counts(components, latent_dim)
     if block_size is None:

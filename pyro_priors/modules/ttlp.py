@@ -13,7 +13,7 @@ from pyro_priors.distributions import Continuous, Variables
 from pyro_priors.distributions.evidence import check_width
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Covariance, Kind
-from pyro_priors.modules.bonds import Rank
+from pyro_priors.modules.bonds import Rank, local_of, widest
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
@@ -22,6 +22,8 @@ from pyro_priors.modules.ordering.orders import Order, OrderName
 from pyro_priors.modules.plugins import PriorKnobs, Setting
 from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.trip import check_knobs
+
+FEW = 3  # attributes that stand well beside a single vector of latents; measured: 1 does, 10 do not
 
 
 class TTLP(ChainPrior):
@@ -47,13 +49,17 @@ class TTLP(ChainPrior):
             d).
         boundary: ``"train"`` or ``"ring"`` (of full cores).
         order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all of them
-            (a vector is one), see `TRIP`.
+            (a vector is one), see `TRIP`. None: at random where several vectors of latents stand among attributes, so
+            that each of these has latents beside it that can say most of it; from data otherwise.
         init: ``"mixture"`` or ``"noise"``, see `TRIP`.
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
-        local: see `TRIP`. Many attributes that vary by themselves are learned sooner with 2 or 3, rare ones above all.
-        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores, unless `components`, a
-            rank for each bond or places for each latent in the order are given, and a lattice of scalars on full ones.
+        local: see `TRIP`. Many attributes that vary by themselves are learned sooner with several. None: up to 8 where
+            several vectors of latents stand among attributes, 1 beside one vector or a lattice, up to 4 where there
+            are no latents.
+        block_size: see `TRIP`; ``"auto"`` makes one vector of all latents on factored cores beside at most three
+            attributes, and vectors of two among more of them; a lattice of scalars on full cores or where `components`,
+            a rank for each bond or places for each latent in the order are given.
         covariance, factors: see `TRIP`.
 
     Raises:
@@ -77,7 +83,7 @@ class TTLP(ChainPrior):
         components: Components = None,
         rank: Rank = 64,
         boundary: Boundary | None = "train",
-        order: Order = "data",
+        order: Order | None = None,
         init: Init = "mixture",
         cores: CoreForm = "factored",
         *,
@@ -90,8 +96,10 @@ class TTLP(ChainPrior):
         check_count("latent_dim", latent_dim, least=0)
         check_choice("cores", cores, ("full", "factored"))
         _check_attributes(attributes)
-        if block_size == "auto" and not isinstance(order, str) and len(order) > 1 + len(attributes):
-            block_size = None  # each latent has a place in that order
+        if block_size == "auto":
+            plain = cores == "factored" and components is None and not isinstance(rank, Sequence)
+            block_size = _block_size(latent_dim, len(attributes), order) if plain else None
+        among = bool(attributes) and cores == "factored" and block_size is not None and block_size < latent_dim
         block = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
         others = attribute_kinds(attributes, cores, rank)
         kinds: dict[str, Kind | Sequence[Kind]] = {**({"z": block} if block else {}), **others}
@@ -99,7 +107,10 @@ class TTLP(ChainPrior):
             raise ValueError("attributes: expected at least one where latent_dim is 0, got none")
         groups = {"y": tuple(attributes)} if attributes else {}
         variables = Variables(kinds, *random_leaves([*block, *others.values()], init), groups=groups)
-        local = 1 if local is None and latent_dim else local
+        if order is None:
+            order = "random" if among else "data"
+        if local is None and latent_dim:
+            local = local_of(None, widest(rank), cores, init, most=8) if among else 1
         super().__init__(variables, rank, cores, boundary or "train", order, init, fixed, local)
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
 
@@ -147,6 +158,14 @@ class TTLP(ChainPrior):
         return self._reinitialize(value, force, isinstance(z, Tensor), new_order)
 
 
+def _block_size(latent_dim: int, attributes: int, order: Order | None) -> int | None:
+    """How many latents a vector has where nobody says so; None: each stands by itself."""
+    places = None if order is None or isinstance(order, str) else len(order)
+    if not latent_dim or (places is not None and places > 1 + attributes):
+        return None
+    return 2 if attributes > FEW and latent_dim > 1 and places is None else latent_dim
+
+
 def _check_attributes(attributes: Mapping[str, Kind]):
     if not isinstance(attributes, Mapping):
         raise ValueError(f"attributes: expected a mapping from names to kinds, got {type(attributes).__name__}")
@@ -163,7 +182,7 @@ class TTLPKnobs(PriorKnobs):
 
     init: Init = "mixture"  # How the cores start: as a mixture, or from noise (the papers').
     boundary: Boundary = "train"  # How the chain closes.
-    order: OrderName = "data"  # Of the variables in the chain.
+    order: OrderName | None = None  # Of the variables in the chain; None: see `TTLP`.
     components: int | None = None  # Gaussians per latent, or per vector of full cores, and per number; None: 10.
     rank: int = 64  # States of a bond.
     local: int | None = None  # Of these, how many a cluster has at the start; None: see `TTLP`.

@@ -129,7 +129,7 @@ def test_the_order_is_laid_along_data_with_vectors():
     z = torch.randn(2000, 4, generator=generator)
     z[:, :2] += 3 * label[:, None]
     body = z[:, 2:] + 0.2 * torch.randn(2000, 2, generator=generator)
-    prior = pp.TTLP(4, {"body": Vector(2), "digit": pp.Discrete(3)}, rank=4, block_size=2)
+    prior = pp.TTLP(4, {"body": Vector(2), "digit": pp.Discrete(3)}, rank=4, order="data", block_size=2)
     with pytest.warns(UserWarning, match="reinitialize"):
         prior().log_prob(torch.zeros(3, 7))
     assert prior.reinitialize(z, torch.cat([body, label[:, None]], 1))
@@ -245,3 +245,25 @@ def test_moves_of_type_and_device():
     assert prior().sample((2,)).dtype == torch.float64
     assert joint().to("meta").vectors[0].loc.is_meta
     assert prior.to(torch.bfloat16)().sample((2,)).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("count", "how", "expected"),
+    [
+        (1, {}, ([6], False, 1)),
+        (3, {}, ([6], False, 1)),
+        (4, {}, ([2, 2, 2], True, 8)),
+        (4, {"block_size": 6}, ([6], False, 1)),
+        (1, {"block_size": 3}, ([3, 3], True, 8)),
+        (4, {"order": "declared", "local": 2}, ([2, 2, 2], False, 2)),
+        (4, {"order": [1, 0, 2, 3, 4]}, ([6], True, 1)),
+        (4, {"order": [*range(9, -1, -1)]}, ([1] * 6, True, 1)),
+        (4, {"components": 3}, ([1] * 6, False, 1)),
+    ],
+)
+def test_vectors_of_latents_stand_among_many_attributes(count, how, expected):
+    torch.manual_seed(0)
+    prior = pp.TTLP(6, {f"a{i}": pp.Discrete(2) for i in range(count)}, **how)
+    latents = [kind.size if isinstance(kind, Vector) else 1 for kind in prior().variables.kinds[: -count or None]]
+    mixed = prior.order.tolist() != list(range(len(prior.order)))
+    assert (latents, mixed, prior.local) == expected

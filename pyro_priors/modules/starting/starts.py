@@ -161,9 +161,9 @@ def folded_tables(
     emissions = [torch.stack([emission(*own) for own in zip(part, cs, strict=True)]) for part, (_, cs) in groups]
     taken = [(part > 0).to(mix) for part in held]
     usual = [part.mT @ mix.exp() for part in taken]  # how often each state of each bond is taken
-    transitions = []
+    transitions, leak = [], LEAK / len(bonds.sizes)
     for here, there, often in zip(held[:-1], taken[1:], usual[1:], strict=True):
-        move = (1 - SHUT) * here.mT @ there + SHUT * often
+        move = (1 - leak) * here.mT @ there + leak * often
         move = move * (torch.rand(move.shape, device=move.device).to(move) + 0.5)
         transitions.append(bonds.padded(move.log().log_softmax(-1), 2))
     return bonds.padded(usual[0].log(), 1), emissions, torch.stack(transitions)
