@@ -98,6 +98,11 @@ class Adversarial(Networks):
                 raise UserError(f"{field}: expected a number in [0, 1), got {value}")
         if not 0 <= self.missing < 1:
             raise UserError(f"missing: expected a share in [0, 1), got {self.missing}")
+        if getattr(self, "order", None) == "data" and not (self.conditional and self.init == "mixture"):
+            raise UserError(
+                "order: expected declared or random without an encoder, whose codes would lay the chain (attributes do "
+                "with --init mixture), got data"
+            )
         if self.conditional and (not self.learns or self.data in POINTS):
             why = f"data {self.data}" if self.learns else "--fixed"
             raise UserError(f"prior: expected one of latents alone beside {why}, got {self.prior}")

@@ -10,6 +10,7 @@ from models.shared.model import Model
 from pyro_priors.checks import UserError
 from pyro_priors.data import schema
 from pyro_priors.data.images import Images
+from pyro_priors.modules.bonds import widest
 from pyro_priors.modules.plugins import knob
 
 
@@ -23,6 +24,7 @@ def label_options(config):
 
 def check_cost(attributes, rank):
     """`UserError` where the categories of all attributes together take more memory than a prior of that rank may."""
+    rank = rank if rank is None else widest(rank)
     counts = {a.name: len(a.categories) for a in attributes if a.categories is not None}
     count = sum(counts.values())
     if rank is None or schema.size(count, rank) <= schema.MOST_BYTES:

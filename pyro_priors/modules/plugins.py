@@ -14,6 +14,7 @@ from torch import nn
 
 from pyro_priors.distributions.kinds import Kind
 
+Sizes = int | tuple[int, ...]  # a number for all, or one for each
 GROUP = "pyro_priors.priors"
 PRIORS: dict[str, str] = {
     "trip": "pyro_priors.modules.trip:TRIPKnobs",

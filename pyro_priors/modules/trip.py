@@ -10,13 +10,13 @@ from pyro_priors.checks import check_count
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Covariance
-from pyro_priors.modules.bonds import Rank, check_rank
+from pyro_priors.modules.bonds import Rank, check_rank, widest
 from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.forms import CoreForm, Init, check_boundary
-from pyro_priors.modules.latents import Components, latent_kinds, random_leaves
+from pyro_priors.modules.latents import Components, component_counts, latent_kinds, random_leaves
 from pyro_priors.modules.ordering.orders import Order, OrderName
-from pyro_priors.modules.plugins import PriorKnobs, Setting, check_counts
+from pyro_priors.modules.plugins import PriorKnobs, Setting, Sizes, check_counts
 
 
 class TRIP(ChainPrior):
@@ -138,8 +138,9 @@ class TRIPKnobs(PriorKnobs):
 
     init: Init = "mixture"  # How TRIP's cores start: as a mixture, or from noise (the paper's).
     boundary: Boundary | None = None  # How TRIP's chain closes; None: as a ring, one of factored cores as a train.
-    components: int | None = None  # Gaussians per latent, or per vector of full cores; None: 10.
-    rank: int = 20  # Size of TRIP's cores.
+    # Gaussians per latent, one number or one for each latent, or per vector of full cores; None: 10.
+    components: Sizes | None = None
+    rank: Sizes = 20  # Size of TRIP's cores, or states of each bond along the chain (of a train with both ends).
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
     local: int = 1  # States of a bond within a cluster, a divisor of the rank.
     cores: CoreForm | None = None  # A matrix for every state (the paper's), or factored; None: of vectors factored.
@@ -169,11 +170,14 @@ class TRIPKnobs(PriorKnobs):
 
 def check_knobs(knobs: Any) -> None:
     """`ValueError` where the knobs of a chain do not fit each other."""
-    check_counts(knobs, "rank", *(("components",) if knobs.components is not None else ()))
-    check_rank(knobs.rank, knobs.local or 1, knobs.init)
+    check_counts(knobs, *(name for name in ("rank", "components") if isinstance(getattr(knobs, name), int)))
+    check_rank(widest(knobs.rank), knobs.local or 1, knobs.init)
     cores = knobs.cores or ("full" if knobs.block_size is None else "factored")
     check_boundary(knobs.boundary, cores)
-    if knobs.block_size != "auto":
-        components = None if knobs.joint and knobs.block_size else knobs.components  # which attributes have too
-        sizes = components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank
-        latent_kinds(knobs.block_size or 1, *sizes)
+    several = isinstance(knobs.components, tuple)
+    latents = len(knobs.components) if several else knobs.block_size or 1
+    if knobs.block_size == "auto":
+        component_counts(knobs.components, latents if several else 1)
+    else:
+        components = None if knobs.joint and knobs.block_size and not several else knobs.components  # of attributes too
+        latent_kinds(latents, components, knobs.block_size, knobs.covariance, knobs.factors, cores, knobs.rank)

@@ -19,7 +19,7 @@ from pyro_priors.modules.codes import check_codes, codes_and_attributes
 from pyro_priors.modules.forms import CoreForm, Init
 from pyro_priors.modules.latents import COMPONENTS, BlockSize, Components, attribute_kinds, latent_kinds, random_leaves
 from pyro_priors.modules.ordering.orders import Order, OrderName
-from pyro_priors.modules.plugins import PriorKnobs, Setting
+from pyro_priors.modules.plugins import PriorKnobs, Setting, Sizes
 from pyro_priors.modules.prior import Prior
 from pyro_priors.modules.trip import check_knobs
 
@@ -183,8 +183,9 @@ class TTLPKnobs(PriorKnobs):
     init: Init = "mixture"  # How the cores start: as a mixture, or from noise (the papers').
     boundary: Boundary = "train"  # How the chain closes.
     order: OrderName | None = None  # Of the variables in the chain; None: see `TTLP`.
-    components: int | None = None  # Gaussians per latent, or per vector of full cores, and per number; None: 10.
-    rank: int = 64  # States of a bond.
+    # Gaussians per latent (one number counts per vector of full cores and per attribute too) or of each; None: 10.
+    components: Sizes | None = None
+    rank: Sizes = 64  # States of a bond, or of each along the chain (of a train of full cores with both ends).
     local: int | None = None  # Of these, how many a cluster has at the start; None: see `TTLP`.
     cores: CoreForm = "factored"  # Factored, or a matrix for every state (the papers').
     block_size: BlockSize = "auto"  # Latents of a vector; None: each by itself (the papers'); auto: see `TTLP`.
@@ -207,9 +208,10 @@ class TTLPKnobs(PriorKnobs):
 
     def arguments(self, setting: Setting) -> dict[str, Any]:
         """What the module is made with."""
-        every = Continuous(self.components or COMPONENTS)
+        every = Continuous(self.components if isinstance(self.components, int) else COMPONENTS)
         kinds = {name: every if isinstance(kind, Continuous) else kind for name, kind in setting.attributes.items()}
-        vectors = self.block_size not in (None, "auto") and self.cores == "factored"
+        several = isinstance(self.components, tuple)
+        vectors = not several and self.block_size not in (None, "auto") and self.cores == "factored"
         size = {"components": None if vectors else self.components, "rank": self.rank, "local": self.local}
         how = {"boundary": self.boundary, "order": self.order, "init": self.init, "cores": self.cores}
         how |= {"block_size": self.block_size, "covariance": self.covariance, "factors": self.factors}

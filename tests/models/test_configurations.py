@@ -24,6 +24,10 @@ CONFIGS = {
     "cvae": configure("cvae", data="folder", decay=True),
     "classifier": configure("classifier", epochs=2),
     "cp-vae": configure("cp-vae", reads="category", blind_epochs=2, top=3),
+    "sizes": configure("vae", prior="trip", latent_dim=3, components=(4, 2, 3), rank=(2, 5, 3), order="random"),
+    "joint sizes": configure("joint-vae", components=(4, 2, 3), rank=(2, 5, 3), latent_dim=3),
+    "gan": configure("gan", prior="trip", init="mixture", order="random", local=2, rank=6),
+    "covariance": configure("cp-vae", covariance="low-rank", factors=3),
     "wgan": configure("wgan", prior="ttlp", boundary="train", rank=8),
 }
 
@@ -40,6 +44,8 @@ def test_configurations_survive_flags_and_json(config):
     ("values", "message"),
     [
         ({"rank": 0}, "rank: expected at least 1, got 0"),
+        ({"rank": (3, 0)}, r"rank\[1\]: expected an integer of at least 1, got 0"),
+        ({"components": (3, 2), "block_size": 2}, "components: expected"),
         ({"epochs": -1}, "epochs: expected 1 or more, got -1"),
         ({"reinit_every": 0}, "reinit_every: expected 1 or more, got 0"),
         ({"hidden": ()}, r"hidden: expected one width or more, each at least 1, got \(\)"),
@@ -65,6 +71,13 @@ def test_configurations_survive_flags_and_json(config):
 def test_bad_configurations(values, message):
     with pytest.raises(UserError, match=message):
         configure("vae", **values)
+
+
+def test_an_order_that_nothing_lays():
+    with pytest.raises(UserError, match=r"order: expected declared or random without an encoder, .* got data"):
+        configure("gan", order="data")
+    assert configure("vae", order="data", local=2).order == "data"
+    assert configure("gan", prior="ttlp", init="mixture", order="data").order == "data"
 
 
 def test_a_likelihood_that_a_model_does_not_take(capsys):
