@@ -24,6 +24,7 @@ POINTS = {"data": "ring", "batch_size": 5000}
 PAIRS = [(name, prior) for name in models.names() for prior in priors_of(models.model_of(name)) or [None]]
 CASES = [  # further values of choices, each of which wakes knobs or lets others sleep
     *(("vae", {"prior": "normal", "objective": word}) for word in ("beta-h", "beta-b", "beta-tc", "factor", "info")),
+    *(("vae", {"prior": "trip", "objective": "info", "divergence": word}) for word in ("stein", "adversarial")),
     ("vae", {"prior": "normal", "likelihood": "gaussian", "binarize": "none"}),
     ("vae", {"prior": "normal", "likelihood": "squared-error", "binarize": "none"}),
     ("vae", {"prior": "normal", "network": "conv"}),

@@ -9,10 +9,11 @@ import torch
 from torch.distributions import kl_divergence
 
 import pyro_priors as pp
-from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder, MLPCritic
 from pyro_priors.objectives import (
     ELBO,
     CapacityELBO,
+    CodeCriticLoss,
     DensityRatio,
     Discriminator,
     FactorELBO,
@@ -70,12 +71,15 @@ UNREGULARISED = {
     "beta-TC": lambda: TotalCorrelationELBO(beta=1.0, data_size=100),
     "factor": lambda: FactorELBO(Discriminator(2, (8,)), gamma=0.0),
     "info": lambda: InfoELBO(alpha=0.0, lambda_=1.0),
+    "info-stein": lambda: InfoELBO(alpha=0.0, lambda_=1.0, divergence="stein"),
 }
 REGULARISED = {
     "beta-B": lambda: CapacityELBO(gamma=15.0, capacity=2.0),
     "beta-TC": lambda: TotalCorrelationELBO(beta=4.0, data_size=100),
     "factor": lambda: FactorELBO(Discriminator(2, (8,)), gamma=10.0),
     "info": lambda: InfoELBO(alpha=0.0, lambda_=100.0),
+    "info-stein": lambda: InfoELBO(alpha=0.0, lambda_=100.0, divergence="stein"),
+    "info-adversarial": lambda: InfoELBO(lambda_=10.0, divergence="adversarial", critic=MLPCritic((1, 1, 3), (8,))),
 }
 
 
@@ -209,6 +213,74 @@ def test_info_elbo_has_gradients_to_a_flow():
     assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in prior.parameters())
 
 
+def codes(scale):
+    """x ~ N(0, I) and a guide whose codes are N(0, S) with S = diag(1, scale^2) + 0.3 beside the diagonal."""
+    covariance = torch.tensor([[1.0, 0.3], [0.3, scale**2]])
+    mixing = torch.linalg.cholesky(covariance - 0.25 * torch.eye(2)).T
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            pyro.sample("z", dist.Normal(x @ mixing, 0.5).to_event(1))
+
+    return guide, covariance
+
+
+@pytest.mark.parametrize("name", ["far", "equal"])
+def test_the_critic_s_divergence_is_the_kl_of_all_codes(name):
+    """Closed form for Gaussians: 0 of equal laws; the error is that of the critic and of 5,000 codes, about 0.03."""
+    guide, covariance = codes(1.7)
+    prior = dist.MultivariateNormal(torch.zeros(2), covariance if name == "equal" else torch.eye(2))
+    model = model_under(lambda: prior)
+    exact = kl_divergence(dist.MultivariateNormal(torch.zeros(2), covariance), prior)
+    critic = MLPCritic((1, 1, 2), (32, 32))
+    loss = CodeCriticLoss(critic)
+    optimizer = torch.optim.Adam(critic.parameters(), 3e-3)
+    for _ in range(400):
+        optimizer.zero_grad()
+        loss(model, guide, torch.randn(500, 2))[0].backward()
+        optimizer.step()
+    bound = InfoELBO(lambda_=3.0, divergence="adversarial", critic=critic)
+    total, terms = bound(model, guide, torch.randn(5000, 2))
+    assert abs(terms.regulariser - exact) < 0.12
+    assert exact == 0 if name == "equal" else exact > 0.3
+    torch.testing.assert_close(total, -terms.elbo + 2 * terms.regulariser)
+
+
+def test_a_prior_learns_from_the_critic_s_divergence_what_the_kl_says():
+    """Whatever the critic: d/d loc KL(q(z), N(loc, I)) = loc - mean of q(z); codes get theirs through the critic."""
+    loc, x = torch.tensor([0.5, -1.0], requires_grad=True), torch.randn(40, 2)
+    z = torch.randn(40, 2, requires_grad=True)
+    critic = MLPCritic((1, 1, 2), (8,))
+    model = model_under(lambda: dist.Normal(loc, 1.0).to_event(1))
+    delta = lambda x: pyro.sample("z", dist.Delta(z, event_dim=1).expand_by([]))  # noqa: E731
+
+    def guide(x):
+        with pyro.plate("data", len(x)):
+            delta(x)
+
+    bound = InfoELBO(alpha=1.0, lambda_=1.0, divergence="adversarial", critic=critic)
+    loss, terms = bound(model, guide, x)
+    (loss + terms.reconstruction).backward()
+    torch.testing.assert_close(loc.grad, loc.detach() - z.detach().mean(0))
+    assert (z.grad != 0).any()
+    assert all(parameter.grad is None for parameter in critic.parameters())
+    assert not bound.steady
+    assert InfoELBO(divergence="stein").steady
+
+
+def test_stein_s_bound_needs_no_draws_of_the_prior():
+    class NoDraws(dist.Normal):
+        def sample(self, *args):
+            raise AssertionError("drawn")
+
+        rsample = sample
+
+    x = torch.randn(30, 2)
+    model = model_under(lambda: NoDraws(torch.zeros(2), 1.0).to_event(1))
+    loss, terms = InfoELBO(alpha=0.5, lambda_=10.0, divergence="stein", kernel="imq")(model, guide, x)
+    torch.testing.assert_close(loss, 0.5 * terms.kl - terms.reconstruction + 9.5 * terms.regulariser)
+
+
 PRIORS = {
     "normal": lambda: pp.StandardNormal(3),
     "flow": lambda: pp.FlowNormal(3, layers=2, hidden=(8,)),
@@ -229,6 +301,10 @@ def test_they_train_any_prior(name, prior):
         ratio = DensityRatio(objective.discriminator)
         steps.append(OptimizationStep(ratio, torch.optim.Adam(ratio.parameters(), 1e-2)))
         learned |= dict(ratio.named_parameters())
+    if name == "info-adversarial":
+        critic = CodeCriticLoss(objective.critic)
+        steps.append(OptimizationStep(critic, torch.optim.Adam(critic.parameters(), 1e-2)))
+        learned |= dict(critic.named_parameters())
     before = {key: parameter.detach().clone() for key, parameter in learned.items()}
     result = fit(steps, vae, torch.rand(40, 1, 4, 4).round().split(20), epochs=2, progress=False, seed=0)
     still = {key for key, parameter in learned.items() if torch.equal(parameter, before[key])}
@@ -248,6 +324,12 @@ def test_mistakes():
         (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 3)), "a, b: expected shapes"),
         (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 1), "linear"), "kernel: expected one of"),
         (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 1), width=-1.0), "width: expected a positive number"),
+        (lambda: InfoELBO(divergence="wasserstein"), "divergence: expected one of 'mmd', 'stein', 'adversarial', got"),
+        (
+            lambda: InfoELBO(divergence="adversarial"),
+            "critic: expected a critic with divergence 'adversarial', got None",
+        ),
+        (lambda: InfoELBO(critic=Discriminator(2)), "critic: expected None with divergence 'mmd', got Discriminator"),
         (lambda: InfoELBO(alpha=0.0, lambda_=0.5), "alpha, lambda_: expected a sum of at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
