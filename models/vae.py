@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import torch
 
 from models.shared.autoencoder import BoundAutoencoder
-from models.shared.network import Networks
+from models.shared.network import StrongNetworks
 from pyro_priors import networks, objectives, programs, training
 from pyro_priors.modules.plugins import knob
 
@@ -16,7 +16,7 @@ STRENGTHS = {"beta-h": 5.0, "beta-b": 15.0, "beta-tc": 4.0, "factor": 1000.0, "i
 
 
 @dataclasses.dataclass(frozen=True)
-class Model(BoundAutoencoder, Networks):
+class Model(BoundAutoencoder, StrongNetworks):
     """Train a variational autoencoder with the prior of your choice and evaluate it on the test set.
 
     Example:
@@ -49,8 +49,8 @@ class Model(BoundAutoencoder, Networks):
 
     model: ClassVar[str] = "vae"
     positive: ClassVar[tuple[str, ...]] = (*BoundAutoencoder.positive, "strength", "discriminator_lr", "critic_lr")
-    least: ClassVar[dict[str, float]] = {**Networks.least, **BoundAutoencoder.least, "capacity": 0}
-    widths: ClassVar[tuple[str, ...]] = (*Networks.widths, "discriminator_hidden", "critic_hidden")
+    least: ClassVar[dict[str, float]] = {**StrongNetworks.least, **BoundAutoencoder.least, "capacity": 0}
+    widths: ClassVar[tuple[str, ...]] = (*StrongNetworks.widths, "discriminator_hidden", "critic_hidden")
 
     @property
     def least_batch(self):
