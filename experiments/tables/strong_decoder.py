@@ -28,15 +28,15 @@ ANSWER = (
 )
 CHANGE = (
     "What would change it: longer trainings (here {epochs} epochs), a PixelCNN that sees more (here {pixel_layers} "
-    "masked convolutions of {channels} channels), other seeds. The less of KL a decoder leaves, the less a prior can buy."
+    "masked convolutions of {channels} channels), other seeds. The less KL a decoder leaves, the less a prior can buy."
 )
 INTRODUCTION = (
     "Test part, {epochs} epochs of batches of {batch_size}, {latent_dim} latents, the same encoder for all, the weight "
     "of the KL raised over the first; mean +- standard error over seeds. -ELBO and -IWAE (k = {particles}) in nats an "
     "image; KL(q(z given x), p(z)) is what z may tell of it. Frechet distances between {count} generated and the test "
     "images in the features of our own classifier ({extractor}, weights {weights}, right on {accuracy:.2%}), "
-    "comparable here only: of pixels 0 and 1, drawn from p(x) and from the test images; and of grey images, the probabilities of "
-    "the pixels (of the PixelCNN those along a draw) and the test images as they are."
+    "comparable here only: of pixels 0 and 1, drawn from p(x) and from the test images; and of grey images, the "
+    "probabilities of the pixels (of the PixelCNN those along a draw) and the test images as they are."
 )
 
 

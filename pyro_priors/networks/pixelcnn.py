@@ -98,13 +98,16 @@ class PixelCNNDecoder(Recorded):
         raw = planes.new_zeros(n, *self.image_shape)
         seen = [c.padded(planes, height, width) for c in self.convolutions]  # what each convolution has been shown
         conditions = [condition(planes) for condition in self.conditions]
+        weights = [convolution.before() for convolution in self.convolutions]
         for i in range(height):
             for j in range(width):
                 h: Any = None
                 for layer, (convolution, condition) in enumerate(zip(self.convolutions, conditions, strict=True)):
                     if layer:
                         convolution.show(seen[layer], i, j, h)
-                    gated = _gated(convolution.at(seen[layer], i, j) + condition[..., i : i + 1, j : j + 1])
+                    gated = _gated(
+                        convolution.at(seen[layer], i, j, weights[layer]) + condition[..., i : i + 1, j : j + 1]
+                    )
                     h = h + gated if layer else gated
                 raw[..., i : i + 1, j : j + 1] = here = self.head(h)
                 self.convolutions[0].show(seen[0], i, j, likelihood(here).sample())
@@ -139,13 +142,15 @@ class MaskedConvolution(nn.Conv2d):
         edge = self.kernel_size[0] // 2
         seen[..., i + edge : i + edge + 1, j + edge : j + edge + 1] = values
 
-    def at(self, seen: Tensor, i: int, j: int) -> Tensor:
+    def before(self) -> Tensor:
+        """The weights of the rows up to the middle one, which alone count: `(outputs, numbers that are seen)`."""
+        return (self.weight * self.mask)[:, :, : self.kernel_size[0] // 2 + 1].flatten(1)
+
+    def at(self, seen: Tensor, i: int, j: int, before: Tensor) -> Tensor:
         """What `forward` gives at a place, `(n, outputs, 1, 1)`, of what has been shown up to there."""
         side = self.kernel_size[0]
-        rows = side // 2 + 1
-        weight = (self.weight * self.mask)[:, :, :rows].flatten(1)
-        window = seen[..., i : i + rows, j : j + side].flatten(1)
-        return torch.addmm(self.bias, window, weight.T)[..., None, None]
+        window = seen[..., i : i + side // 2 + 1, j : j + side].flatten(1)
+        return torch.addmm(self.bias, window, before.T)[..., None, None]
 
 
 def _gated(both: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ CASES = [  # further values of choices, each of which wakes knobs or lets others
     ("vae", {"prior": "normal", "likelihood": "gaussian", "binarize": "none"}),
     ("vae", {"prior": "normal", "likelihood": "squared-error", "binarize": "none"}),
     ("vae", {"prior": "normal", "network": "conv"}),
+    ("vae", {"prior": "normal", "network": "pixelcnn", "pixel_layers": 1}),
     ("vae", {"prior": "normal", "data": "celeba", "batch_size": 1}),
     ("vae", {"prior": "normal", "stream": True, "binarize": "none"}),
     ("vae", {"prior": "normal", "warmup_epochs": 1, "accumulate": 2, "patience": 2, "decay": True, "clip_norm": 1.0}),

@@ -37,12 +37,12 @@ def test_a_joint_vae_with_a_strong_decoder(tmp_path):
     [
         (
             ["vae", "--network", "pixelcnn", "--binarize", "none"],
-            "network: pixelcnn expected --likelihood bernoulli and --binarize dynamic, since it draws pixels of 0 and 1, "
-            "got bernoulli and none",
+            "network: pixelcnn expected --likelihood bernoulli and --binarize dynamic, since it draws pixels of 0 and "
+            "1, got bernoulli and none",
         ),
         (
             ["joint-vae", "--network", "pixelcnn"],
-            "dynamic, since it draws pixels of 0 and 1, got squared-error and none",
+            "since it draws pixels of 0 and 1, got squared-error and none",
         ),
         (["vae", "--network", "pixelcnn", "--pixel-layers", "0"], "pixel_layers: expected 1 or more, got 0"),
         (["vae", "--pixel-layers", "2"], "pixel_layers: expected --network pixelcnn beside it, got --network mlp"),
