@@ -101,18 +101,20 @@ class PixelCNNDecoder(Recorded):
         weights = [convolution.before() for convolution in self.convolutions]
         for i in range(height):
             for j in range(width):
-                h: Any = None
-                for layer, (convolution, condition) in enumerate(zip(self.convolutions, conditions, strict=True)):
-                    if layer:
-                        convolution.show(seen[layer], i, j, h)
-                    gated = _gated(
-                        convolution.at(seen[layer], i, j, weights[layer]) + condition[..., i : i + 1, j : j + 1]
-                    )
-                    h = h + gated if layer else gated
-                raw[..., i : i + 1, j : j + 1] = here = self.head(h)
+                raw[..., i : i + 1, j : j + 1] = here = self._at(i, j, seen, conditions, weights)
                 self.convolutions[0].show(seen[0], i, j, likelihood(here).sample())
         edge = FIRST // 2
         return seen[0][..., edge:, edge : edge + width].clone(), raw
+
+    def _at(self, i: int, j: int, seen: list, conditions: list, weights: list) -> Tensor:
+        """What `raw` gives at a place, `(n, C, 1, 1)`, of what the convolutions have been shown up to there."""
+        h: Any = None
+        for layer, convolution in enumerate(self.convolutions):
+            if layer:
+                convolution.show(seen[layer], i, j, h)
+            both = convolution.at(seen[layer], i, j, weights[layer]) + conditions[layer][..., i : i + 1, j : j + 1]
+            h = h + _gated(both) if layer else _gated(both)
+        return self.head(h)
 
 
 class MaskedConvolution(nn.Conv2d):

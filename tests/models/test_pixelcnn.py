@@ -47,7 +47,6 @@ def test_a_joint_vae_with_a_strong_decoder(tmp_path):
         (["vae", "--network", "pixelcnn", "--pixel-layers", "0"], "pixel_layers: expected 1 or more, got 0"),
         (["vae", "--pixel-layers", "2"], "pixel_layers: expected --network pixelcnn beside it, got --network mlp"),
         (["vae", "--network", "conv", "--hidden", "8"], "hidden: expected --network mlp or pixelcnn beside it, got"),
-        (["aae", "--network", "pixelcnn"], "pixelcnn"),
     ],
 )
 def test_mistakes(flags, message, capsys):
