@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d
+from torch.nn.functional import linear
 
 from pyro_priors.checks import check_count
 from pyro_priors.networks.autoencoders import GatedMLPDecoder, check_shape
@@ -48,6 +48,8 @@ class PixelCNNDecoder(Recorded):
     """
 
     autoregressive = True
+    convolutions: Any  # `MaskedConvolution`s
+    conditions: Any
 
     def __init__(
         self,
@@ -132,7 +134,7 @@ class MaskedConvolution(nn.Conv2d):
         self.register_buffer("mask", mask, persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
-        return conv2d(input, self.weight * self.mask, self.bias, padding=self.padding)
+        return self._conv_forward(input, self.weight * self.mask, self.bias)
 
     def padded(self, like: Tensor, height: int, width: int) -> Tensor:
         """Zeros that images are put into, with the edges that the convolution sees above and beside them."""
@@ -152,7 +154,7 @@ class MaskedConvolution(nn.Conv2d):
         """What `forward` gives at a place, `(n, outputs, 1, 1)`, of what has been shown up to there."""
         side = self.kernel_size[0]
         window = seen[..., i : i + side // 2 + 1, j : j + side].flatten(1)
-        return torch.addmm(self.bias, window, before.T)[..., None, None]
+        return linear(window, before, self.bias)[..., None, None]
 
 
 def _gated(both: Tensor) -> Tensor:
