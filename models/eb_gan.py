@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from models.shared.adversarial import Adversarial
 from pyro_priors import networks
+from pyro_priors.checks import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +14,7 @@ class Model(Adversarial):
 
     margin: float = 10.0  # Energy above which that of generated images need not rise.
     code: int = 32  # Width of the auto-encoder's code.
+    pulling_away: float = 0.0  # Weight of the squared cosines of the codes of a batch (pull-away term; 0.1 in EBGAN).
     hidden: tuple[int, ...] = (256, 256)  # Widths of the hidden layers.
     slope: float = 0.0  # Of the generator's layers below 0 (LeakyReLU; 0: ReLU).
     network: ClassVar[str] = "mlp"
@@ -21,8 +23,20 @@ class Model(Adversarial):
 
     model: ClassVar[str] = "eb-gan"
     game: ClassVar[str] = "energy"
-    least: ClassVar[dict[str, float]] = {**Adversarial.least, "code": 1}
+    least: ClassVar[dict[str, float]] = {**Adversarial.least, "code": 1, "pulling_away": 0}
     positive: ClassVar[tuple[str, ...]] = (*Adversarial.positive, "margin")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.pulling_away and self.estimator != "pathwise":
+            raise UserError(
+                "pulling_away: expected 0 with a score function (codes that are compared have no cost of one example), "
+                f"got {self.pulling_away}"
+            )
+
+    @property
+    def least_batch(self):
+        return 2 if self.pulling_away else 1
 
     @classmethod
     def takes(cls, knobs):
@@ -35,3 +49,8 @@ class Model(Adversarial):
     def player_terms(self):
         """Of both players' losses."""
         return {"margin": self.margin}
+
+    @property
+    def generator_terms(self):
+        """Of the generator's loss."""
+        return {"pulling_away": self.pulling_away}

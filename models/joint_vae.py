@@ -8,7 +8,7 @@ import pyro
 
 from models.shared.attributes import Attributes
 from models.shared.autoencoder import BoundAutoencoder
-from models.shared.network import Networks
+from models.shared.network import StrongNetworks
 from models.shared.runs import trained
 from pyro_priors import programs, training
 from pyro_priors.checks import UserError
@@ -22,7 +22,7 @@ def _some(value):
 
 
 @dataclasses.dataclass(frozen=True)
-class Model(Attributes, BoundAutoencoder, Networks):
+class Model(Attributes, BoundAutoencoder, StrongNetworks):
     """Train a joint VAE (VAE-TTLP): one prior over codes and attributes, any of which may be missing.
 
     Example:
@@ -36,7 +36,8 @@ class Model(Attributes, BoundAutoencoder, Networks):
     """
 
     binarize: Literal["dynamic", "none"] = "none"  # Draw 0/1 pixels afresh for every batch, or keep grey values.
-    network: Literal["mlp", "conv"] = "conv"  # Gated dense layers, or 4x4 stride-2 convolutions (28, 32 or 64 pixels).
+    # Gated dense layers, 4x4 stride-2 convolutions (28, 32 or 64 pixels), or dense layers before a PixelCNN.
+    network: Literal["mlp", "conv", "pixelcnn"] = "conv"
     likelihood: Literal["bernoulli", "gaussian", "squared-error"] = "squared-error"  # Law of the pixels, p(x given z).
     epochs: int = 20  # Passes over the training data, at most.
     particles: int = 10  # Importance samples of the reported IWAE bound.
@@ -51,7 +52,7 @@ class Model(Attributes, BoundAutoencoder, Networks):
 
     model: ClassVar[str] = "joint-vae"
     least: ClassVar[dict[str, float]] = {
-        **Networks.least,
+        **StrongNetworks.least,
         **BoundAutoencoder.least,
         **dict.fromkeys(("label_epochs", "start_epochs"), 1),
         "label_weight": 0,

@@ -41,6 +41,7 @@ GOOD = {
     networks.MLPGenerator: {"latent_dim": 2, "image_shape": IMAGE, "hidden": (4,)},
     networks.MLPCritic: {"image_shape": IMAGE, "hidden": (4,)},
     networks.ConvCritic: {"image_shape": CONV, "channels": 2},
+    networks.PixelCNNDecoder: {"latent_dim": 2, "image_shape": IMAGE, "channels": 2, "layers": 1, "hidden": (4,)},
     networks.AutoEncoderCritic: {"image_shape": IMAGE, "hidden": (4,), "code": 2},
     networks.Recogniser: {"critic": CRITIC, "categories": 3},
     networks.MinibatchDiscrimination: {"features": 3, "kernels": 2},

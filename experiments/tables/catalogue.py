@@ -8,7 +8,7 @@ from models.shared import runs
 from pyro_priors.checks import UserError
 
 MODULES = ("trip_elbo", "ttlp", "cp_vae", "dpvae", "trip", "gan_points", "gan_tricks", "conditional_gan")
-MODULES += ("prior_anatomy",)
+MODULES += ("prior_anatomy", "strong_decoder")
 
 
 class Page(NamedTuple):

@@ -30,8 +30,10 @@ def differences(name, folder=pages.FOLDER):
     table = catalogue.table(name)
     rows, others = stored(table, folder / name, None)
     wrong = [f"{path}: not of the settings of a row of table {name}" for path in others]
-    text = page(table, rows)
-    wrong += _text(folder / f"{name}.md", text)
+    text, path = page(table, rows), folder / f"{name}.md"
+    if not (text or path.exists()):  # nobody has made it yet
+        return wrong
+    wrong += _text(path, text)
     drawn = table.figure and text
     return wrong + (_figure(folder / f"{name}.png", lambda path: table.figure(path, rows)) if drawn else [])
 

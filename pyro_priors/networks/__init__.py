@@ -5,6 +5,7 @@ from pyro_priors.networks.categorical_encoder import GatedMLPCategoricalEncoder
 from pyro_priors.networks.conditional_critic import ConditionalCritic
 from pyro_priors.networks.critics import AutoEncoderCritic, ConvCritic, MinibatchDiscrimination, MLPCritic, Recogniser
 from pyro_priors.networks.generators import ConvGenerator, MLPGenerator
+from pyro_priors.networks.pixelcnn import PixelCNNDecoder
 from pyro_priors.networks.two_level import GatedMLPGaussian, GatedMLPJointDecoder, GatedMLPJointEncoder
 
 __all__ = [
@@ -24,5 +25,6 @@ __all__ = [
     "MLPCritic",
     "MLPGenerator",
     "MinibatchDiscrimination",
+    "PixelCNNDecoder",
     "Recogniser",
 ]

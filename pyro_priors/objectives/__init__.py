@@ -16,8 +16,10 @@ from pyro_priors.objectives.bounds import (
     LogLikelihood,
     LogLikelihoodTerms,
 )
-from pyro_priors.objectives.discrepancy import InfoELBO, squared_mmd
+from pyro_priors.objectives.discrepancy import InfoELBO
 from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction, make_estimator
+from pyro_priors.objectives.kernels import squared_mmd, squared_stein
+from pyro_priors.objectives.pulling_away import pull_away
 from pyro_priors.objectives.regularisers import CapacityELBO, RegularisedTerms
 from pyro_priors.objectives.total_correlation import DensityRatio, Discriminator, FactorELBO, TotalCorrelationELBO
 
@@ -49,5 +51,7 @@ __all__ = [
     "gradient_penalty",
     "make_estimator",
     "make_game",
+    "pull_away",
     "squared_mmd",
+    "squared_stein",
 ]

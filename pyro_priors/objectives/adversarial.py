@@ -16,6 +16,7 @@ from torch.nn.functional import relu, softplus
 
 from pyro_priors.checks import check_choice
 from pyro_priors.objectives.estimators import Drawn, Pathwise, ScoreFunction, log_observed
+from pyro_priors.objectives.pulling_away import pull_away
 from pyro_priors.objectives.regularisers import check_weight
 from pyro_priors.objectives.traces import Program, check_examples, sample_sites, site_of
 from pyro_priors.ops import full_precision
@@ -54,17 +55,13 @@ def make_game(kind: Kind, *, real_label: float = 1.0, margin: float = 10.0) -> G
     if not margin > 0:
         raise ValueError(f"margin: expected a positive number, got {margin}")
     if kind == "wasserstein":
-        return Game(torch.neg, _same, torch.neg)
+        return Game(torch.neg, torch.positive, torch.neg)
     if kind == "hinge":
         return Game(lambda d: relu(1 - d), lambda d: relu(1 + d), torch.neg)
     if kind == "energy":
-        return Game(_same, lambda d: relu(margin - d), _same)
+        return Game(torch.positive, lambda d: relu(margin - d), torch.positive)
     generator = (lambda d: -softplus(d)) if kind == "minimax" else (lambda d: softplus(-d))
     return Game(lambda d: real_label * softplus(-d) + (1 - real_label) * softplus(d), softplus, generator)
-
-
-def _same(d: Tensor) -> Tensor:
-    return d
 
 
 class CriticTerms(NamedTuple):
@@ -170,12 +167,13 @@ class GeneratorLoss(nn.Module):
         critic, kind, noise, kwargs: as for `CriticLoss`.
         estimator: how the prior gets gradients, as `Pathwise()` or `ScoreFunction()`.
         matching: match the mean of the critic's features (`critic.features`) instead of its verdict.
+        pulling_away: weight of `pull_away` of the critic's features; 0.1 in EBGAN.
         information: weight of -log q(c given x) under the guide, which recognises the code.
         code: the site of the code.
 
     Raises:
-        ValueError: an unknown kind, a negative weight; on a call, as the estimator, and a code that the program does
-            not draw.
+        ValueError: an unknown kind, a negative weight, `pulling_away` beside a score function; on a call, as the
+            estimator, and a code that the program does not draw.
     """
 
     steady = False
@@ -189,6 +187,7 @@ class GeneratorLoss(nn.Module):
         *,
         noise: float = 0.0,
         matching: bool = False,
+        pulling_away: float = 0.0,
         information: float = 0.0,
         code: str = "c",
         **kwargs: float,
@@ -197,7 +196,10 @@ class GeneratorLoss(nn.Module):
         self.critic, self.game, self.estimator = critic, make_game(kind, **kwargs), estimator or Pathwise()
         self.noise, self.matching = check_weight("noise", noise), matching
         self.information, self.code = check_weight("information", information), code
-        self.least_batch = self.estimator.least_batch
+        self.pulling_away = check_weight("pulling_away", pulling_away)
+        if self.pulling_away and isinstance(self.estimator, ScoreFunction):  # of a batch, not of single examples
+            raise ValueError(f"pulling_away: expected 0 with a score function, got {pulling_away}")
+        self.least_batch = max(self.estimator.least_batch, 2 if self.pulling_away else 1)
 
     def forward(self, model: Program, guide: Program, *batch: Tensor) -> tuple[Tensor, GeneratorTerms]:
         check_examples(batch)
@@ -227,15 +229,18 @@ class GeneratorLoss(nn.Module):
         """What each generated image costs, `(n,)`."""
         fake = noisy(fake, self.noise)
         with frozen(self.critic):
-            if not self.matching:
+            if not (self.matching or self.pulling_away):
                 return self.game.generator(numbers(self.critic, fake, *given))
             features = full_precision(self.critic.features(fake, *given))
+            apart = self.pulling_away * pull_away(features) if self.pulling_away else 0.0
+            if not self.matching:
+                return self.game.generator(numbers(self.critic, fake, *given)) + apart
             with torch.no_grad():
                 wanted = full_precision(self.critic.features(noisy(real, self.noise), *given)).mean(0)
             off = features.mean(0) - wanted
             # Linear in each example, so that it has a cost of its own; the gradient is that of the squared distance.
             linear = 2 * ((features - features.mean(0).detach()) @ off.detach())
-            return linear + off.detach().square().sum()
+            return linear + off.detach().square().sum() + apart
 
 
 def gradient_penalty(critic: Callable, real: Tensor, fake: Tensor, *given: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Generative programs: modules with `.model` and `.guide` that take a prior."""
 
+from pyro_priors.programs.autoregressive import AutoregressivePixels
 from pyro_priors.programs.categorical_vae import CategoricalVAE
 from pyro_priors.programs.classifier import ConvClassifier
 from pyro_priors.programs.cvae import CVAE
@@ -18,6 +19,7 @@ __all__ = [
     "CVAE",
     "GAN",
     "VAE",
+    "AutoregressivePixels",
     "BernoulliLikelihood",
     "CategoricalVAE",
     "ConditionalGAN",

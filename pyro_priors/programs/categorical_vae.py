@@ -15,6 +15,7 @@ from pyro_priors.distributions.truncated_categorical import TruncatedCategorical
 from pyro_priors.modules.starting.fitting import clusters_of
 from pyro_priors.networks.autoencoders import concatenated
 from pyro_priors.networks.categorical_encoder import one_hot
+from pyro_priors.programs.autoregressive import pixel_law
 from pyro_priors.programs.likelihoods import Likelihood
 from pyro_priors.programs.program import check_agreement
 from pyro_priors.programs.vae import VAE
@@ -169,7 +170,8 @@ class CategoricalVAE(VAE):
 
     def decode(self, z: Tensor, c: Tensor) -> dist.TorchDistribution:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(x given z, c) for z `(*, latent_dim)` and c `(*)` or one-hot `(*, K)`: batch `(*)`, event `(C, H, W)`."""
-        return self.likelihood(self.decoder(concatenated(z, one_hot(c, self.prior.num_categories, z.dtype))))
+        both = concatenated(z, one_hot(c, self.prior.num_categories, z.dtype))
+        return pixel_law(self.decoder, self.likelihood, both)
 
     def reinitialize(self, x: Tensor) -> bool:
         """Set the prior and q(c given x) from clusters of the codes of some images, in place.

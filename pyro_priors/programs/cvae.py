@@ -12,6 +12,7 @@ from pyro_priors.distributions import ChainLaw
 from pyro_priors.distributions.kinds import Kind, check_scalars
 from pyro_priors.networks.attribute_numbers import attribute_features, attribute_numbers
 from pyro_priors.programs.attribute_vae import AttributeVAE
+from pyro_priors.programs.autoregressive import pixel_law
 from pyro_priors.programs.likelihoods import Likelihood
 from pyro_priors.programs.program import check_agreement
 
@@ -152,7 +153,7 @@ class CVAE(AttributeVAE):
     def decode(self, z: Tensor, y: Tensor) -> dist.TorchDistribution:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(x given z, y) for z `(*, latent_dim)` and y `(*, n_attributes)` without NaN."""
         numbers = attribute_numbers(y, self.attributes)
-        return self.likelihood(self.decoder(torch.cat([z, numbers.expand(*z.shape[:-1], -1)], -1)))
+        return pixel_law(self.decoder, self.likelihood, torch.cat([z, numbers.expand(*z.shape[:-1], -1)], -1))
 
     @torch.no_grad()
     def generate(self, n: int, /, **given: Tensor | float) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

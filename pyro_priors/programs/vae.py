@@ -7,6 +7,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from pyro_priors.programs.autoregressive import pixel_law
 from pyro_priors.programs.likelihoods import Likelihood, make_likelihood
 from pyro_priors.programs.pixels import check_pixels
 from pyro_priors.programs.program import Program, check_agreement
@@ -23,7 +24,7 @@ class VAE(Program):
 
     Args:
         encoder: images `(batch, C, H, W)` to a reparameterised distribution with event `(latent_dim,)`.
-        decoder: latents `(*, latent_dim)` to a raw tensor `(*, C, H, W)`.
+        decoder: latents `(*, latent_dim)` to a raw tensor `(*, C, H, W)`, or a `networks.PixelCNNDecoder`.
         prior: a module; `prior()` is a distribution with event `(latent_dim,)`, or `prior(encode)` where it says
             `takes_encoder` (a VampPrior).
         likelihood: "bernoulli", "gaussian", "squared-error", or a module from the raw tensor to a distribution.
@@ -95,7 +96,7 @@ class VAE(Program):
 
     def decode(self, z: Tensor) -> dist.TorchDistribution:
         """p(x given z) for z `(*, latent_dim)`: batch `(*)`, event `(C, H, W)`; `.mean` is the image."""
-        return self.likelihood(self.decoder(z))
+        return pixel_law(self.decoder, self.likelihood, z)
 
     @torch.no_grad()
     def generate(self, n: int, *, drawn: bool = False) -> Tensor:

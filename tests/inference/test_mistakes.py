@@ -44,7 +44,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ("--network conv", "hidden: expected --network mlp beside it, got --network conv"),
+        ("--network conv", "hidden: expected --network mlp or pixelcnn beside it, got --network conv"),
         ("--data moons --binarize none", "likelihood: bernoulli expected values in [0, 1], got"),
         ("--data moons", "binarize: expected values in"),
         ("--data folder --data-root /nowhere", "data: expected images in /nowhere"),

@@ -36,7 +36,7 @@ def test_every_kind_trains_on_points_or_digits(tmp_path, capsys):
         "wgan": ["--prior", "gmm", "--components", "3", "--estimator", "reinforce", "--normalize"],
         "wgan-gp": ["--prior", "flow", "--layers", "2", "--flow-hidden", "4", "--matching"],
         "sn-gan": [*TRIP, "--fixed", "--minibatch", "2", "--init", "mixture"],
-        "eb-gan": [*TRIP, "--estimator", "rloo", "--critic-lr", "1e-3"],
+        "eb-gan": [*TRIP, "--pulling-away", "0.1", "--critic-lr", "1e-3"],
         "info-gan": [*TRIP, "--noise", "0.1", "--noise-epochs", "1", "--real-label", "0.9"],
     }.items():
         train(kind, "--data", "digits", *where, *flags)
@@ -233,6 +233,12 @@ def test_beta1_is_that_of_both_players():
             ["eb-gan", "--network", "conv"],
             "network: expected a knob of `train eb-gan --prior trip`, got one",
         ),
+        (["eb-gan", "--pulling-away", "-1"], "pulling_away: expected 0 or more, got -1"),
+        (
+            ["eb-gan", "--pulling-away", "0.1", "--estimator", "rloo"],
+            "pulling_away: expected 0 with a score function (codes that are compared have no cost of one example)",
+        ),
+        (["eb-gan", "--pulling-away", "0.1", "--batch-size", "1"], "batch_size: expected at least 2, which the losses"),
         (["wgan", "--beta1", "1"], "beta1: expected a number in [0, 1), got 1.0"),
         (["wgan", "--clip", "0"], "clip: expected a positive number"),
         (["gan", "--critic-steps", "0"], "critic_steps: expected 1 or more"),

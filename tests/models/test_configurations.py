@@ -103,7 +103,7 @@ NOWHERE = [
 ]
 IDLE = [
     ("vae", {"prior": "flow", "rank": 3}, "--flow-base trip beside it, got --flow-base normal$"),
-    ("vae", {"channels": 3}, "--network conv beside it, got --network mlp$"),
+    ("vae", {"channels": 3}, "--network conv or pixelcnn beside it, got --network mlp$"),
     ("vae", {"strength": 3.0}, "--objective beta-h, beta-b, beta-tc, factor or info beside it, got --objective elbo$"),
     ("vae", {"data": "celeba", "workers": 2}, "--stream beside it, got none$"),
     ("vae", {"workers": 2}, "--data celeba or folder beside it, got --data mnist$"),

@@ -24,9 +24,11 @@ POINTS = {"data": "ring", "batch_size": 5000}
 PAIRS = [(name, prior) for name in models.names() for prior in priors_of(models.model_of(name)) or [None]]
 CASES = [  # further values of choices, each of which wakes knobs or lets others sleep
     *(("vae", {"prior": "normal", "objective": word}) for word in ("beta-h", "beta-b", "beta-tc", "factor", "info")),
+    *(("vae", {"prior": "trip", "objective": "info", "divergence": word}) for word in ("stein", "adversarial")),
     ("vae", {"prior": "normal", "likelihood": "gaussian", "binarize": "none"}),
     ("vae", {"prior": "normal", "likelihood": "squared-error", "binarize": "none"}),
     ("vae", {"prior": "normal", "network": "conv"}),
+    ("vae", {"prior": "normal", "network": "pixelcnn", "pixel_layers": 1}),
     ("vae", {"prior": "normal", "data": "celeba", "batch_size": 1}),
     ("vae", {"prior": "normal", "stream": True, "binarize": "none"}),
     ("vae", {"prior": "normal", "warmup_epochs": 1, "accumulate": 2, "patience": 2, "decay": True, "clip_norm": 1.0}),

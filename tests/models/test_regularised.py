@@ -35,6 +35,21 @@ def test_the_kernel_of_info_is_the_one_that_is_named(tmp_path):
     assert losses[0] != losses[1]
 
 
+@pytest.mark.parametrize("divergence", ["stein", "adversarial"])
+def test_info_with_another_divergence(tmp_path, divergence):
+    """Under a chain, from the command line to the files; a critic is no part of what is saved."""
+    flags = [*POINTS, *TINY, "--prior", "trip", "--rank", "2", "--components", "2", "--objective", "info"]
+    flags += ["--critic-hidden", "8"] if divergence == "adversarial" else ["--kernel", "imq", "--patience", "2"]
+    assert main(["train", "vae", *flags, "--divergence", divergence, "--runs-dir", str(tmp_path)]) == 0
+    (folder,) = tmp_path.glob("*/*/")
+    assert json.loads((folder / "config.json").read_text())["config"]["divergence"] == divergence
+    header, row, *_ = (folder / "metrics.csv").read_text().splitlines()
+    assert float(row.split(",")[header.split(",").index("train_regulariser")]) != 0
+    assert ("train_1_" in header) == (divergence == "adversarial")
+    assert main(["evaluate", str(folder)]) == 0
+    assert runs.trained(folder).model.generate(3).shape == (3, 1, 1, 2)
+
+
 @pytest.mark.slow
 def test_a_flow_over_a_ring_with_splines(tmp_path):
     flags = ["--data", "digits", *TINY, "--latent-dim", "3", "--prior", "flow", "--flow-base", "trip"]
@@ -57,6 +72,15 @@ def test_a_flow_over_a_ring_with_splines(tmp_path):
             ["--objective", "factor", "--patience", "3"],
             "patience: expected --objective elbo, beta-h, beta-b, beta-tc or",
         ),
+        (
+            ["--objective", "info", "--divergence", "adversarial", "--patience", "3"],
+            "patience: expected only where no critic learns beside it, got it with `train vae --prior trip`",
+        ),
+        (
+            ["--objective", "info", "--divergence", "adversarial", "--kernel", "imq"],
+            "kernel: expected --divergence mmd or stein beside it, got --divergence adversarial",
+        ),
+        (["--divergence", "stein"], "divergence: expected --objective info beside it, got --objective elbo"),
         (["--prior", "flow", "--layers", "0"], "layers: expected at least 1"),
         (["--objective", "info", "--strength", "0"], "strength: expected a positive number"),
         (["--objective", "beta-b", "--capacity", "-1"], "capacity: expected 0 or more"),

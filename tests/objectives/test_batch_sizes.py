@@ -105,7 +105,11 @@ OBJECTIVES = {  # each with its choices, a program, and the fewest examples that
     objectives.TotalCorrelationELBO: [(lambda: objectives.TotalCorrelationELBO(4.0, 10), vae, 1)],
     objectives.FactorELBO: [(lambda: objectives.FactorELBO(objectives.Discriminator(2, (8,)), 3.0), vae, 1)],
     objectives.DensityRatio: [(lambda: objectives.DensityRatio(objectives.Discriminator(2, (8,))), vae, 1)],
-    objectives.InfoELBO: [(lambda k=k: objectives.InfoELBO(kernel=k), vae, 2) for k in ("rbf", "imq")],
+    objectives.InfoELBO: [
+        *((lambda k=k: objectives.InfoELBO(kernel=k), vae, 2) for k in ("rbf", "imq")),
+        (lambda: objectives.InfoELBO(divergence="stein"), vae, 2),
+        (lambda: objectives.InfoELBO(divergence="adversarial", critic=of_codes()), vae, 2),
+    ],
     objectives.AdversarialELBO: [
         (lambda: objectives.AdversarialELBO(of_codes()), vae, 1),
         (lambda: objectives.AdversarialELBO(of_codes(), estimator=Pathwise()), vae, 1),

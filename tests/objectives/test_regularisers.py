@@ -9,10 +9,11 @@ import torch
 from torch.distributions import kl_divergence
 
 import pyro_priors as pp
-from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder, MLPCritic
 from pyro_priors.objectives import (
     ELBO,
     CapacityELBO,
+    CodeCriticLoss,
     DensityRatio,
     Discriminator,
     FactorELBO,
@@ -70,12 +71,15 @@ UNREGULARISED = {
     "beta-TC": lambda: TotalCorrelationELBO(beta=1.0, data_size=100),
     "factor": lambda: FactorELBO(Discriminator(2, (8,)), gamma=0.0),
     "info": lambda: InfoELBO(alpha=0.0, lambda_=1.0),
+    "info-stein": lambda: InfoELBO(alpha=0.0, lambda_=1.0, divergence="stein"),
 }
 REGULARISED = {
     "beta-B": lambda: CapacityELBO(gamma=15.0, capacity=2.0),
     "beta-TC": lambda: TotalCorrelationELBO(beta=4.0, data_size=100),
     "factor": lambda: FactorELBO(Discriminator(2, (8,)), gamma=10.0),
     "info": lambda: InfoELBO(alpha=0.0, lambda_=100.0),
+    "info-stein": lambda: InfoELBO(alpha=0.0, lambda_=100.0, divergence="stein"),
+    "info-adversarial": lambda: InfoELBO(lambda_=10.0, divergence="adversarial", critic=MLPCritic((1, 1, 3), (8,))),
 }
 
 
@@ -229,6 +233,10 @@ def test_they_train_any_prior(name, prior):
         ratio = DensityRatio(objective.discriminator)
         steps.append(OptimizationStep(ratio, torch.optim.Adam(ratio.parameters(), 1e-2)))
         learned |= dict(ratio.named_parameters())
+    if name == "info-adversarial":
+        critic = CodeCriticLoss(objective.critic)
+        steps.append(OptimizationStep(critic, torch.optim.Adam(critic.parameters(), 1e-2)))
+        learned |= dict(critic.named_parameters())
     before = {key: parameter.detach().clone() for key, parameter in learned.items()}
     result = fit(steps, vae, torch.rand(40, 1, 4, 4).round().split(20), epochs=2, progress=False, seed=0)
     still = {key for key, parameter in learned.items() if torch.equal(parameter, before[key])}
@@ -248,6 +256,12 @@ def test_mistakes():
         (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 3)), "a, b: expected shapes"),
         (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 1), "linear"), "kernel: expected one of"),
         (lambda: squared_mmd(torch.zeros(5, 1), torch.zeros(5, 1), width=-1.0), "width: expected a positive number"),
+        (lambda: InfoELBO(divergence="wasserstein"), "divergence: expected one of 'mmd', 'stein', 'adversarial', got"),
+        (
+            lambda: InfoELBO(divergence="adversarial"),
+            "critic: expected a critic with divergence 'adversarial', got None",
+        ),
+        (lambda: InfoELBO(critic=Discriminator(2)), "critic: expected None with divergence 'mmd', got Discriminator"),
         (lambda: InfoELBO(alpha=0.0, lambda_=0.5), "alpha, lambda_: expected a sum of at least 1"),
     ):
         with pytest.raises(ValueError, match=message):
