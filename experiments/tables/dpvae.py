@@ -6,6 +6,9 @@ import statistics
 from matplotlib.figure import Figure
 
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import Head
+from experiments.tables.judged import Judges
 from experiments.tables.reading import Generation
 from experiments.tables.spec import Cell, Table
 from models.shared import figures
@@ -89,6 +92,7 @@ def page(table, rows):
                 "seeds": lambda row: str(len(row.results)),
                 tuple(titles): lambda row: [number(row, metric, table.data == "mnist") for metric in metrics],
                 "-ELBO": lambda row: row.mean(lambda result: -result["test"]["elbo"]),
+                **Judges(rows).columns,
             },
             rows,
         ),
@@ -158,6 +162,27 @@ def leakage(path, rows):
     figures.save(figure, path)
 
 
+def answer(rows):
+    """Under how many bounds the flow betters the mean over seeds of each metric."""
+    pairs = paired(rows)
+    said = []
+    for metric in [metric for metric in METRICS if pairs and metric in pairs[0][0].results[0]["generation"]]:
+        title, _, better = METRICS[metric]
+        means = [[statistics.mean(r["generation"][metric] for r in row.results) for row in pair] for pair in pairs]
+        wins = [pair[0].cell.titles[0] for pair, (n, f) in zip(pairs, means, strict=True) if better * (f - n) > 0]
+        under = f" ({', '.join(wins)})" if 0 < len(wins) < len(pairs) else ""
+        said.append(f"{title.removeprefix('of ')} under {len(wins)}{under}")
+    return sentence(f"Of {len(pairs)} bound(s) the flow betters " + ", ".join(said)) if said else ""
+
+
+HEAD = Head(
+    "Does a flow as the prior better the draws, the fit to the codes and the likelihood of a regularised VAE, at "
+    "otherwise equal settings?",
+    answer,
+    "Other strengths of the regularisers; more latents; longer training; a prior that is neither N(0, I) nor a flow.",
+)
+
+
 def table(name, line, seeds, counts=None, **shared):
     """A page; `seeds` are those of results in the checkout by bound."""
     cells = [
@@ -170,7 +195,7 @@ def table(name, line, seeds, counts=None, **shared):
         for objective, (place, prior) in itertools.product(OBJECTIVES, enumerate(PRIORS))
     ]
     counts, shared = COUNTS | (counts or {}), SHARED | shared
-    return Table(name, line, page, cells, shared, counts, figure=leakage)
+    return Table(name, line, page, cells, shared, counts, figure=leakage, head=HEAD)
 
 
 def once(*objectives):
