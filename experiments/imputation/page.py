@@ -66,9 +66,8 @@ def answer(values):
         means = ranks.mean_ranks(cells, methods, score)
         if len(means.ranks) > 1:
             first = min(means.ranks, key=means.ranks.get)
-            best.append(
-                f"{title} {METHODS[first].title} ({means.ranks[first]:.2f} of {len(means.ranks)}, over {means.count} kind(s) of masks)"
-            )
+            place = f"{means.ranks[first]:.2f} of {len(means.ranks)} over {means.count} kind(s) of masks"
+            best.append(f"{title} {METHODS[first].title} ({place})")
     return sentence(f"lowest mean rank: {', '.join(best)}" if best else "")
 
 

@@ -20,7 +20,7 @@ ROWS = {
 SHARED = {"prior": "ttlp", "init": "mixture", "latent_dim": 32, "rank": 10, "boundary": "train"}
 SHARED |= {"hidden": (128, 128), "batch_size": 64, "lr": 1e-3, "critic_steps": 2, "decay": True, "epochs": 3}
 SHARED |= {"standard_start": False}
-SHARED |= {"prior_lr": 3e-5}  # faster, the laws of z given different labels run into each other
+SHARED |= {"prior_lr": 3e-5}  # set by hand; no row has another
 INTRODUCTION = (
     "WGAN-GP under TTLP, z ~ p(z given y), {epochs} epoch(s) of batches of {batch_size}, {critic_steps} critic steps "
     "for one of the generator, a matching-aware critic, rates {lr:g} for networks and {prior_lr:g} for the "

@@ -165,14 +165,15 @@ def leakage(path, rows):
 def answer(rows):
     """Under how many bounds the flow betters the mean over seeds of each metric."""
     pairs = paired(rows)
-    said = []
+    said, seeds = [], {len(row.results) for pair in pairs for row in pair}
     for metric in [metric for metric in METRICS if pairs and metric in pairs[0][0].results[0]["generation"]]:
         title, _, better = METRICS[metric]
         means = [[statistics.mean(r["generation"][metric] for r in row.results) for row in pair] for pair in pairs]
         wins = [pair[0].cell.titles[0] for pair, (n, f) in zip(pairs, means, strict=True) if better * (f - n) > 0]
         under = f" ({', '.join(wins)})" if 0 < len(wins) < len(pairs) else ""
         said.append(f"{title.removeprefix('of ')} under {len(wins)}{under}")
-    return sentence(f"Of {len(pairs)} bound(s) the flow betters " + ", ".join(said)) if said else ""
+    each = f" ({' or '.join(map(str, sorted(seeds)))} seed(s) each)"
+    return sentence(f"of {len(pairs)} bound(s) the flow betters {', '.join(said)}{each}") if said else ""
 
 
 HEAD = Head(
@@ -181,6 +182,16 @@ HEAD = Head(
     answer,
     "Other strengths of the regularisers; more latents; longer training; a prior that is neither N(0, I) nor a flow.",
 )
+
+
+QUESTIONS = {
+    "dpvae-mnist-imq": "Does InfoVAE gain from a flow where its kernel is an inverse multiquadric?",
+    "dpvae-mnist-refitted": "Does a flow gain where priors are fitted to the codes again after the training?",
+    "dpvae-mnist-capacity-5": "Does beta-VAE-B gain from a flow at a capacity of 5 nats and not 25?",
+    "dpvae-mnist-strength-10": "Do FactorVAE and InfoVAE gain from a flow at a strength of 10 and not 1,000?",
+    "dpvae-shapes": "Does a flow better a regularised VAE on rendered shapes, also by its mutual information gap?",
+    "dpvae-faces": "Does a flow better a VAE and a FactorVAE on faces?",
+}
 
 
 def table(name, line, seeds, counts=None, **shared):
@@ -195,7 +206,16 @@ def table(name, line, seeds, counts=None, **shared):
         for objective, (place, prior) in itertools.product(OBJECTIVES, enumerate(PRIORS))
     ]
     counts, shared = COUNTS | (counts or {}), SHARED | shared
-    return Table(name, line, page, cells, shared, counts, figure=leakage, head=HEAD)
+    return Table(
+        name,
+        line,
+        page,
+        cells,
+        shared,
+        counts,
+        figure=leakage,
+        head=HEAD._replace(question=QUESTIONS.get(name, HEAD.question)),
+    )
 
 
 def once(*objectives):

@@ -28,7 +28,7 @@ PAPER = {  # FID on CelebA, TRIP Table 1
 SHARED = {"latent_dim": 32, "rank": 10, "epochs": 8, "hidden": (128, 128), "batch_size": 64}
 SHARED |= {"standard_start": False}
 SHARED |= {"wgan-gp.lr": 1e-3, "wgan-gp.prior_lr": 1e-3, "vae.binarize": "none", "vae.particles": 10}
-# With momentum, or weights up to 0.01, WGAN learns next to nothing within this budget.
+# Set by hand; no row has momentum, or weights up to 0.01.
 SHARED |= {"wgan.lr": 1e-3, "wgan.prior_lr": 1e-3, "wgan.clip": 0.03, "wgan.beta1": 0.0, "wgan.critic_steps": 2}
 INTRODUCTION = (
     "Between {count} generated images and the test images, in the features of our own classifier ({extractor}, "
