@@ -4,6 +4,7 @@ import shlex
 import statistics
 from pathlib import Path
 
+from experiments.heads import refresh
 from models.shared.runs import write_json, write_text
 
 FOLDER = Path(__file__).parent / "results"
@@ -11,9 +12,10 @@ WHERE = {"data-root", "runs-dir", "results", "folder"}  # flags that say where t
 
 
 def show(path, text):
-    """Print a page, and write it."""
+    """Print a page, and write it; the index page of the folder, if there is one, has its answer."""
     print(text)
     write_text(path, text)
+    refresh(path.parent)
 
 
 def write_page(path, values, page):

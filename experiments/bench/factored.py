@@ -9,9 +9,11 @@ import pyro
 import torch
 
 from experiments import pages
+from experiments.answers import sentence
 from experiments.bench import report
 from experiments.bench.tensor_ring import size
 from experiments.bench.timing import check_device, interleaved, peak_memory
+from experiments.heads import headed
 from experiments.trainings import check_counts
 from models.shared import runs
 from pyro_priors import ops
@@ -145,6 +147,21 @@ def posterior(shape, config):
     return {"size": shape, "seconds": timed.seconds, "ratio": timed.ratios["state_probs"]}
 
 
+def answer(values):
+    """Ratio of a step of both forms at the largest size, and the slope in the rank."""
+    largest = values["sizes"][-1]
+    ratio = largest["queries"]["forward + backward"]["ratios"].get("full")
+    size = _words(largest[name] for name in report.NAMES)
+    times = f"a forward and a backward pass of the full chain take {ratio:.1f} times as long at {size}" if ratio else ""
+    slopes = [f"{measured['slope']:.2f} in {grows}" for grows, measured in (values["scaling"] or {}).items()]
+    return sentence(times, f"the cost grows with a power of {' and '.join(slopes)}" if slopes else "")
+
+
+@headed(
+    "How much faster is a chain of factored cores than one of full cores of equal size, and how does its cost grow?",
+    answer,
+    "Another processor, allocator or number of threads; other sizes.",
+)
 def page(values, name):
     """The whole page."""
     parts = [

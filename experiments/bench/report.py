@@ -8,6 +8,8 @@ import tyro
 from matplotlib.figure import Figure
 
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import headed
 from models.shared.figures import save
 
 NAMES = ("D", "N", "m", "batch")  # of the numbers that a size has
@@ -29,6 +31,21 @@ def settings(values, kind):
     return values.get("config") or vars(tyro.cli(kind, args=values["provenance"]["command"][5:]))
 
 
+def answer(values):
+    """Least and largest ratio over all sizes, of a step and of draws."""
+    said = []
+    for query in ("forward + backward", "sample"):
+        ratios = [size["queries"][query]["speedup"] for size in values["sizes"] if query in size["queries"]]
+        if ratios:
+            said.append(f"of `{query}` {min(ratios):.1f} to {max(ratios):.1f} times as long")
+    return sentence(f"the textbook's loop takes {', '.join(said)}" if said else "")
+
+
+@headed(
+    "How fast are the contractions of the tensor ring beside the textbook's loop?",
+    answer,
+    "Another processor, allocator or number of threads; smaller sizes.",
+)
 def page(values, name):
     """The page of `bench tensor-ring`."""
     parts = [

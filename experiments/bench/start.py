@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import headed
 from experiments.trainings import check_counts
 from models.shared import runs
 
@@ -52,6 +54,18 @@ def processor_seconds(arguments):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
+def answer(values):
+    """Seconds over those of `import pyro`."""
+    medians = {name: statistics.median(times) for name, times in values["seconds"].items()}
+    others = [name for name in medians if name != "import pyro"]
+    return sentence(*(f"`{name}` takes {medians[name] / medians['import pyro']:.2f} times as long" for name in others))
+
+
+@headed(
+    "What does importing the library, and the help of a command, cost beside `import pyro`?",
+    answer,
+    "Versions of torch and Pyro; a cold disk; a new import at the top of a module.",
+)
 def page(values, name):
     """The whole page."""
     medians = {name: statistics.median(times) for name, times in values["seconds"].items()}

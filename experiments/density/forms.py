@@ -5,11 +5,13 @@ import itertools
 from pathlib import Path
 
 from experiments import pages
+from experiments.answers import Entry, Measure, best, sentence
 from experiments.density import codes, fits
 from experiments.density.page import shape
 from experiments.density.plan import Page, Plan
 from experiments.density.rows import Row
 from experiments.density.sources import of_codes, of_table
+from experiments.heads import headed
 from experiments.launch import LaunchConfig
 from experiments.trainings import check_counts, check_rows
 from pyro_priors.checks import UserError, check_seed
@@ -89,6 +91,25 @@ def _word(item):
     return value if isinstance(value, str) else f"{knob}{value}"
 
 
+def answer(values):
+    """The form that the validation part chooses, of each table, and its test score beside the next."""
+    score, said = Measure("test log-density", None, 2, " nats", higher=True), []
+    for table in dict.fromkeys(cell["set"] for cell in values["cells"].values()):
+        own = [cell for cell in values["cells"].values() if cell["set"] == table]
+        chosen = max(own, key=lambda cell: cell["valid"])["trial"]
+        by = {
+            trial: [c["test"] for c in own if c["trial"] == trial] for trial in dict.fromkeys(c["trial"] for c in own)
+        }
+        words = f"on {table} the validation part chooses {chosen}, of {len(by)} forms"
+        said.append(f"{words}; {best(score, [Entry(*item) for item in by.items()])}")
+    return sentence(*said)
+
+
+@headed(
+    "Which form of the chain explains best what no fit has seen: full or factored cores, which order, which rank?",
+    answer,
+    "Three seeds; forms of equal numbers of parameters; other tables.",
+)
 def page(values, name):
     """A table a set, the best on the validation part first."""
     cells = list(values["cells"].values())

@@ -3,10 +3,13 @@
 import statistics
 
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import headed
 from experiments.imputation import ranks, shipped_tables
 from experiments.imputation.compared import section
 from experiments.imputation.methods import LARGE, METHODS
 from experiments.imputation.sources import KINDS, SETS
+from experiments.protocol import PROTOCOL, item
 
 SCORES = {
     "nrmse": ("NRMSE", 4),
@@ -17,10 +20,14 @@ SCORES = {
     "even": ("by parts", 3),
     "width": ("width", 3),
 }
-QUESTION = (
-    "Who fills the gaps of a table of numbers and categories best, and who knows how far to trust it? Cells are "
-    "hidden, every method fills them from what is left, and is scored on them; lower is better but for coverage and "
-    "accuracy. All know which columns are numbers, and which ordered or other categories."
+QUESTION = "Who fills the gaps of a table of numbers and categories best, and who knows how far to trust it?"
+CHANGE = (
+    "More masks for rivals that were run on fewer; settings of each method chosen on a validation part, with as many "
+    "trials for each; other tables."
+)
+HIDDEN = (
+    "Cells are hidden, every method fills them from what is left, and is scored on them; lower is better but for "
+    "coverage and accuracy. All know which columns are numbers, and which ordered or other categories."
 )
 MEANING = [
     "- NRMSE: root mean square error over the range of the column, mean over columns of numbers, as HI-VAE has it.",
@@ -45,31 +52,51 @@ SOURCES = (
 )
 
 
-def page(values, name):
-    """All tables at a glance, each by itself, and with what they were measured."""
+def _rows(values):
+    """All results, and the methods that have any."""
     cells = list(values.values())
-    methods = [method for method in METHODS if any(cell["method"] == method for cell in cells)]
-    return [
-        "# Gaps of tables: ours and rivals on the same masks",
-        QUESTION,
-        answer(cells, methods),
-        MEANING,
-        *_standing(cells, methods),
-        *section(_groups(cells), {score: SCORES[score] for score in ranks.RANKED}),
-        *(part for table in _tables(cells) for part in _section(cells, methods, table)),
-        *_made_with(cells, methods),
-    ]
+    return cells, [method for method in METHODS if any(cell["method"] == method for cell in cells)]
 
 
-def answer(cells, methods):
+def answer(values):
     """Which method has the lowest mean rank in each score, as a sentence."""
+    cells, methods = _rows(values)
     best = []
     for score, (title, _) in {key: SCORES[key] for key in ranks.RANKED}.items():
         means = ranks.mean_ranks(cells, methods, score)
         if len(means.ranks) > 1:
             first = min(means.ranks, key=means.ranks.get)
-            best.append(f"{title} {METHODS[first].title} ({means.ranks[first]:.2f} of {len(means.ranks)})")
-    return f"Lowest mean rank: {'; '.join(best)}." if best else ""
+            place = f"{means.ranks[first]:.2f} of {len(means.ranks)} over {means.count} kind(s) of masks"
+            best.append(f"{title} {METHODS[first].title} ({place})")
+    return sentence(f"lowest mean rank: {', '.join(best)}" if best else "")
+
+
+def protocol(cells, methods):
+    """How many tables and masks each method was run on, which may not be the same."""
+    runs = []
+    for method in methods:
+        own = [cell for cell in cells if cell["method"] == method]
+        kinds = {(cell["table"], cell["masking"], cell["share"]) for cell in own}
+        tables = len({cell["table"] for cell in own})
+        runs.append((METHODS[method].title, f"{len(own)} of {tables} table(s), {len(kinds)} kind(s) of masks"))
+    tuning = [(METHODS[method].title, "none, settings as written beneath") for method in methods]
+    return [PROTOCOL, item("Masks", runs), item("Trials of tuning", tuning)]
+
+
+@headed(QUESTION, answer, CHANGE)
+def page(values, name):
+    """All tables at a glance, each by itself, and with what they were measured."""
+    cells, methods = _rows(values)
+    return [
+        "# Gaps of tables: ours and rivals on the same masks",
+        HIDDEN,
+        MEANING,
+        protocol(cells, methods),
+        *_standing(cells, methods),
+        *section(_groups(cells), {score: SCORES[score] for score in ranks.RANKED}),
+        *(part for table in _tables(cells) for part in _section(cells, methods, table)),
+        *_made_with(cells, methods),
+    ]
 
 
 def _standing(cells, methods):

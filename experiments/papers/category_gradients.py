@@ -7,6 +7,8 @@ import pyro
 import torch
 
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import headed
 from experiments.tables.runner import parsed
 from experiments.trainings import check_counts, fitted, identity, training
 from models.shared import runs
@@ -118,6 +120,23 @@ def _compared(moments, truth):
     return {"bias": bias, "bias_noise": noise, "variance": moments.relative_variance(truth)}
 
 
+def answer(values):
+    """Of the gradient of q(c given x), at every moment: the least variance, and what bias relaxing leaves."""
+    said = []
+    for moment in values["moments"]:
+        rows = {name: _cell(row["category"]).split(", ") for name, row in moment["rows"].items()}
+        relaxed = [name for name in rows if name.startswith("Gumbel")]
+        shown = dict.fromkeys([next(iter(rows)), *relaxed[:1], *relaxed[-1:]])
+        parts = [f"bias {rows[name][0]} and variance {rows[name][1]} by {name}" for name in shown]
+        said.append(f"after {moment['epochs']} epochs {', '.join(parts)}")
+    return sentence(*said)
+
+
+@headed(
+    "Which estimator of the gradient of q(c given x) in CP-VAE has the least bias and variance?",
+    answer,
+    "More categories than can be summed over; other moments of training; other data.",
+)
 def page(values, name):
     """Bias and variance by estimator, one table for each moment."""
     config = values["config"]

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 
 import pyro_priors as pp
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import headed
 from experiments.trainings import check_counts
 from models.shared import runs
 from models.shared.figures import save
@@ -124,6 +126,23 @@ def drawn_gradient(prior, target, parameters, name, batch, draws):
         return metrics.gradient_moments(loss, parameters, draws)
 
 
+def answer(values):
+    """Variance with fewest and most latents, of pathwise gradients and of a leave-one-out baseline, smallest batch."""
+    rows = [row for row in values["rows"] if row["batch"] == min(row["batch"] for row in values["rows"])]
+    sizes = sorted({row["latents"] for row in rows})
+    said = []
+    for name in ("pathwise", "rloo"):
+        own = {row["latents"]: row["variance"] for row in rows if row["estimator"] == name}
+        words = f"{own[sizes[0]]:.3g} at {sizes[0]} latent(s) and {own[sizes[-1]]:.3g} at {sizes[-1]}"
+        said.append(f"relative variance by {ESTIMATORS[name]} is {words}")
+    return sentence(f"in batches of {rows[0]['batch']} the {', the '.join(said)}")
+
+
+@headed(
+    "How does the variance of a sampled prior's gradients grow with the number of latents, by estimator?",
+    answer,
+    "A prior after training; a cost that is no sum over latents; measure-valued gradients, which have no row.",
+)
 def page(values, name):
     """Variance by estimator, a table for each batch size, and how many times that of pathwise it is."""
     prior = PRIORS[values["prior"]]

@@ -4,8 +4,8 @@ import re
 import tempfile
 from pathlib import Path
 
-from experiments import pages
-from experiments.tables import catalogue, results
+from experiments import heads, pages
+from experiments.tables import catalogue, protocol, results
 from experiments.tables.spec import Row
 from models.shared import runs
 from pyro_priors.checks import UserError
@@ -16,8 +16,8 @@ def main(name, folder):
     names = [*catalogue.tables(), *catalogue.PAGES]
     if name is not None and name not in names:
         raise UserError(f"table: expected one of {', '.join(names)}, got {name}")
-    names = names if name is None else [name]
-    wrong = [line for name in names for line in differences(name, folder)]
+    names = names if (every := name is None) else [name]
+    wrong = [line for name in names for line in differences(name, folder)] + (index(folder) if every else [])
     print("\n".join(wrong or [f"{len(names)} page(s): as their results give"]))
     if wrong:
         raise SystemExit(1)
@@ -36,6 +36,16 @@ def differences(name, folder=pages.FOLDER):
     wrong += _text(path, text)
     drawn = table.figure and text
     return wrong + (_figure(folder / f"{name}.png", lambda path: table.figure(path, rows)) if drawn else [])
+
+
+def index(folder=pages.FOLDER):
+    """What is wrong with the index page: its list, and pages that no command makes."""
+    names = {*catalogue.tables(), *catalogue.PAGES}
+    others = [path for path in sorted(folder.glob("*.md")) if path.name != heads.INDEX and path.stem not in names]
+    wrong = [f"{path}: of no table and no other page" for path in others]
+    if (text := heads.indexed(folder)) is not None:
+        wrong += _text(folder / heads.INDEX, text)
+    return wrong
 
 
 def _of_page(name, folder):
@@ -72,9 +82,10 @@ def page(table, rows):
     provenances = [
         result[part] for row in rows for result in row.results for part in ("provenance", "evaluated") if part in result
     ]
-    parts = table.page(table, rows) if rows else []
-    if not parts:
+    if not (parts := table.page(table, rows) if rows else []):
         return ""
+    shown = next((place for place, part in enumerate(parts) if part and part[0].startswith(("|", "#")) and place), 1)
+    parts = table.head.on([*parts[:shown], protocol.lines(table, rows), *parts[shown:]], rows)
     command = pages.command(["python", "-m", "experiments", "table", *table.command])
     return pages.text(*parts, command, pages.measured(provenances, f"{table.name}/"))
 

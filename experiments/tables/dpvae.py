@@ -6,6 +6,9 @@ import statistics
 from matplotlib.figure import Figure
 
 from experiments import pages
+from experiments.answers import sentence
+from experiments.heads import Head
+from experiments.tables.judged import Judges
 from experiments.tables.reading import Generation
 from experiments.tables.spec import Cell, Table
 from models.shared import figures
@@ -89,6 +92,7 @@ def page(table, rows):
                 "seeds": lambda row: str(len(row.results)),
                 tuple(titles): lambda row: [number(row, metric, table.data == "mnist") for metric in metrics],
                 "-ELBO": lambda row: row.mean(lambda result: -result["test"]["elbo"]),
+                **Judges(rows).columns,
             },
             rows,
         ),
@@ -158,6 +162,38 @@ def leakage(path, rows):
     figures.save(figure, path)
 
 
+def answer(rows):
+    """Under how many bounds the flow betters the mean over seeds of each metric."""
+    pairs = paired(rows)
+    said, seeds = [], {len(row.results) for pair in pairs for row in pair}
+    for metric in [metric for metric in METRICS if pairs and metric in pairs[0][0].results[0]["generation"]]:
+        title, _, better = METRICS[metric]
+        means = [[statistics.mean(r["generation"][metric] for r in row.results) for row in pair] for pair in pairs]
+        wins = [pair[0].cell.titles[0] for pair, (n, f) in zip(pairs, means, strict=True) if better * (f - n) > 0]
+        under = f" ({', '.join(wins)})" if 0 < len(wins) < len(pairs) else ""
+        said.append(f"{title.removeprefix('of ')} under {len(wins)}{under}")
+    each = f" ({' or '.join(map(str, sorted(seeds)))} seed(s) each)"
+    return sentence(f"of {len(pairs)} bound(s) the flow betters {', '.join(said)}{each}") if said else ""
+
+
+HEAD = Head(
+    "Does a flow as the prior better the draws, the fit to the codes and the likelihood of a regularised VAE, at "
+    "otherwise equal settings?",
+    answer,
+    "Other strengths of the regularisers; more latents; longer training; a prior that is neither N(0, I) nor a flow.",
+)
+
+
+QUESTIONS = {
+    "dpvae-mnist-imq": "Does InfoVAE gain from a flow where its kernel is an inverse multiquadric?",
+    "dpvae-mnist-refitted": "Does a flow gain where priors are fitted to the codes again after the training?",
+    "dpvae-mnist-capacity-5": "Does beta-VAE-B gain from a flow at a capacity of 5 nats and not 25?",
+    "dpvae-mnist-strength-10": "Do FactorVAE and InfoVAE gain from a flow at a strength of 10 and not 1,000?",
+    "dpvae-shapes": "Does a flow better a regularised VAE on rendered shapes, also by its mutual information gap?",
+    "dpvae-faces": "Does a flow better a VAE and a FactorVAE on faces?",
+}
+
+
 def table(name, line, seeds, counts=None, **shared):
     """A page; `seeds` are those of results in the checkout by bound."""
     cells = [
@@ -170,7 +206,16 @@ def table(name, line, seeds, counts=None, **shared):
         for objective, (place, prior) in itertools.product(OBJECTIVES, enumerate(PRIORS))
     ]
     counts, shared = COUNTS | (counts or {}), SHARED | shared
-    return Table(name, line, page, cells, shared, counts, figure=leakage)
+    return Table(
+        name,
+        line,
+        page,
+        cells,
+        shared,
+        counts,
+        figure=leakage,
+        head=HEAD._replace(question=QUESTIONS.get(name, HEAD.question)),
+    )
 
 
 def once(*objectives):

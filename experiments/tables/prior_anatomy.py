@@ -8,6 +8,9 @@ from experiments import pages
 from experiments.anatomy.changes import CHANGES
 from experiments.anatomy.figures import WHOLE
 from experiments.anatomy.reading import Anatomy
+from experiments.answers import Measure, best, entries, sentence
+from experiments.heads import Head
+from experiments.tables.judged import Judges
 from experiments.tables.spec import Cell, Table
 from models.shared import figures
 
@@ -68,6 +71,7 @@ def page(table, rows):
                 "ms a step": lambda row: row.mean(lambda result: result["milliseconds"]["own"], 1),
                 "the prior's own ms": lambda row: row.mean(own_milliseconds, 1),
                 "seeds": lambda row: str(len(row.results)),
+                **Judges(rows).columns,
             },
             rows,
         ),
@@ -134,6 +138,34 @@ def bonds(path, rows):
     figures.save(drawing, path)
 
 
+def measured(name, title, key, digits=2, unit=""):
+    """Of the prior after a change, as a `Measure`."""
+
+    def read(result):
+        value = result["anatomy"].get(name, {}).get(key)
+        return None if value is None else SIGNS[key] * value
+
+    return Measure(title, read, digits, unit)
+
+
+def answer(rows):
+    """The best bound and likeness, and how much each chain loses without its bonds."""
+    whole, cut = (measured(name, "-ELBO", "elbo", 2, " nats") for name in (WHOLE, "cut"))
+    losses = [(cut.of(row).mean - whole.of(row).mean, row.cell.called) for row in rows if cut.of(row).values]
+    ends = [f"{whole.number(loss)} ({title})" for loss, title in (min(losses), max(losses))] if losses else []
+    likeness = measured(WHOLE, "Frechet distance", "frechet")
+    return sentence(
+        best(whole, entries(whole, [row for row in rows if row.cell.model == "vae"]), ROWS["normal"][0]),
+        best(likeness, entries(likeness, rows)),
+        f"with the bonds cut -ELBO rises by {' to '.join(ends)}" if ends else "",
+    )
+
+
+HEAD = Head(
+    "What do bonds, order and covariances of a prior carry?",
+    answer,
+    "More seeds and longer training; priors of equal size; training again after a part is taken away.",
+)
 MADE = ("normal", "gmm", "gmm-full", "lattice", "factored", "vector", "vectors", "ttlp-vector")  # rows with results
 CELLS = [
     Cell((row,), model, values, (0,) if row in MADE else (), (title,), reading=Anatomy)
@@ -143,5 +175,6 @@ TABLES = [
     Table(
         *("prior-anatomy", "what bonds, order and covariances of each prior carry", page, CELLS, SHARED, COUNTS),
         figure=bonds,
+        head=HEAD,
     )
 ]

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiments import pages
+from experiments.heads import Head
 from experiments.tables.reading import Summary
 from experiments.trainings import training
 
 SHARED = {"threads": 1, "progress": False}  # beneath what a table says
-OWN_STARTS = (
-    "Starts of the GANs' priors are not equal: each but N(0, I) starts where it is made, not at mean 0 and standard "
-    "deviation 1 (`--no-standard-start`)."
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -22,7 +19,8 @@ class Cell:
 
     `values` make it another than the others; `seeds` are those of results in the checkout, where there are none it is
     trained if it is named. `needs` are trainings beside it, `{word: (name, model, values)}`: of a `judge`, and of a
-    VAE whose networks it takes from the `start`. `titles` and `paper` are for the page.
+    VAE whose networks it takes from the `start`. `titles` and `paper` are for the page; `label` is what a sentence
+    calls the row, where its titles will not do.
     """
 
     key: tuple[Any, ...]
@@ -33,6 +31,12 @@ class Cell:
     paper: Any = None
     reading: type = Summary
     needs: Mapping[str, tuple] = dataclasses.field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def called(self):
+        """In a sentence."""
+        return self.label or ", ".join(self.titles)
 
     @property
     def name(self):
@@ -72,6 +76,8 @@ class Table:
         figure: function (path, rows) that draws RESULTS/NAME.png from the results.
         options: of the command that makes it, where it is another than that of the same name.
         figures: function (folder, pairs of cell and run folder) for images that need the models.
+        head: question, answer as a function of the rows, and what would change it.
+        tuned: how the settings of a row were chosen, by its name: how many trials, and on which part.
     """
 
     name: str
@@ -84,6 +90,8 @@ class Table:
     figure: Callable | None = None
     figures: Callable | None = None
     options: tuple[str, ...] = ()
+    head: Head = dataclasses.field(kw_only=True)
+    tuned: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def config(self, model, row=None, **values):
         """The configuration of a training of this table."""
@@ -108,11 +116,6 @@ class Table:
     def command(self):
         """What makes it, after `table`."""
         return self.options or (self.name,)
-
-    @property
-    def start(self):
-        """Where priors of GANs start, as paragraphs of the page; none where all start alike."""
-        return [] if self.shared.get("standard_start", True) else [OWN_STARTS]
 
     @property
     def data(self):

@@ -141,7 +141,7 @@ def test_bench_training_step(tmp_path, capsys):
     values = json.loads((tmp_path / "bench-training-step-cpu.json").read_text())["networks"]
     assert list(values) == ["dense", "convolutions"]
     assert values["dense"]["N(0, I)"]["over_normal"] == 1
-    assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 16
+    assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 22
 
 
 def test_bench_training_loop(tmp_path, capsys):
@@ -153,7 +153,7 @@ def test_bench_training_loop(tmp_path, capsys):
         assert 0 < row["waiting"] < 1
         assert row["overhead"] > -1
         assert row["seconds"]["fit"] > 0
-    assert len((tmp_path / "bench-training-loop.md").read_text().splitlines()) == 12
+    assert len((tmp_path / "bench-training-loop.md").read_text().splitlines()) == 18
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,9 @@ def test_the_table(tmp_path, monkeypatch):
     rows = ["--rows", "cp-10", "vae", "--seeds", "0", "1"]
     assert main(["table", "cp-vae-mnist", *rows, "--results", str(tmp_path / "results")]) == 0
     page = (tmp_path / "results" / "cp-vae-mnist.md").read_text()
-    assert "Every run had 25 epochs of batches of 250" in page
+    assert (
+        "- Training, the same for all: 25 epochs of batches of 250, Adam 0.003, falling to 0, KL warm-up over 3" in page
+    )
     cells = "| 90.50 +- 0.50 | 84.76 | 88.00 +- 0.00 | 90.50 +- 0.50 | 91.00 | 95.00 +- 0.00 |"
     assert f"| CP-VAE, sum over the 2 most probable c, categories from epoch 13 on | 10 | 2 {cells}" in page
     assert "| VAE, N(0, I) |  | 2 | 90.50 +- 0.50 | 88.75 |" in page

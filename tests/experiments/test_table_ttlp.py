@@ -74,7 +74,8 @@ def test_it_trains_judges_and_writes(tmp_path, processes, capsys):
     assert "| VAE-TTLP | 0% | 1 | 50.00 | 89.94 | 3.2 | 85.00 | 95.4 | 0.100 | 0.0100 |" in text
     assert "| VAE-TTLP | 70% | 1 | 50.00 | 88.97 | 3.2 | 81.50 |  | 0.100 | 0.0100 |" in text
     assert "    python -m experiments table ttlp-mnist\n" in text
-    assert "Judge of seed 0 (weights 0123456789abcdef): right on 99.00% of the labels of the test set." in text
+    assert "- Judge A: a classifier, weights 0123456789abcdef, right on 99.00% of the labels of the test set." in text
+    assert "| 0.100 | 0.0100 | A 99.00% |" in text
     assert "| male | 60.00 | 90.00 (0.010) | 83.00 (0.010) | 90.00 (0.010) | 83.00 (0.010) |" in text
     assert "| mean | 60.00 | 85.00 | 81.50 |" in text
     written = {path.name: path.read_text() for path in (tmp_path / "results" / "ttlp-mnist").iterdir()}

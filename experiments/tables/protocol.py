@@ -1,0 +1,119 @@
+"""What the rows of a table were given, read from the configurations of their runs; where rows differ, it says so."""
+
+from experiments.protocol import PROTOCOL, item
+from models import model_of
+from models.shared.adversarial import Adversarial
+
+UNRECORDED = "their number is not recorded, so that equal care is not shown"
+
+
+def lines(table, rows):
+    """The protocol of a table, an item for each thing that a comparison rests on."""
+    aspects = {
+        "Networks": networks,
+        "Training": training,
+        "Rate of the prior": prior_rate,
+        "Start of the prior": start,
+        "Size of the prior": size,
+        "Seeds": lambda row: f"{', '.join(map(str, row.by_seed))}",
+        "Weights": weights,
+        "Trials of tuning": lambda row: table.tuned.get(row.cell.key[0], UNRECORDED),
+    }
+    said = []
+    for title, read in aspects.items():
+        texts = [(row, text) for row in rows if (text := read(row))]
+        every = [row for row, _ in texts]
+        said.append(item(title, texts, lambda some, every=every: names(some, every)))
+    return [PROTOCOL, *filter(None, said)]
+
+
+def names(rows, every):
+    """Rows by their titles; all that share a first or a last title by that alone.
+
+    Args:
+        rows: those to name.
+        every: all of the table, `rows` among them.
+    """
+    left, said = list(rows), []
+    for place in (0, -1):
+        for title in dict.fromkeys(row.cell.titles[place] for row in left if not row.cell.label):
+            own = [row for row in every if row.cell.titles[place] == title]
+            if len(own) > 1 and all(any(row is other for other in left) for row in own):
+                said.append(title)
+                left = [row for row in left if row.cell.titles[place] != title]
+    return "; ".join([*said, *(row.cell.called for row in left)])
+
+
+def config(row):
+    """Of its first seed; the others differ from it in the seed alone."""
+    return row.results[0]["config"]
+
+
+def networks(row):
+    """Kind and size of the networks, and of the latents."""
+    knobs = config(row)
+    hidden, channels = knobs.get("hidden"), knobs.get("channels")
+    words = [f"dense layers of {', '.join(map(str, hidden))}"] if hidden else []
+    words += [f"convolutions from {channels} channels"] if channels and not hidden else []
+    words += [f"{knobs['latent_dim']} latents"] if "latent_dim" in knobs else []
+    return ", ".join(words)
+
+
+def training(row):
+    """Epochs, batches, rate and what belongs to these."""
+    knobs = config(row)
+    words = [f"{knobs['epochs']} epochs of batches of {knobs['batch_size']}"]
+    words += [f"{knobs['prior_epochs']} more of the prior alone"] if knobs.get("prior_epochs") else []
+    words += [f"{knobs['critic_steps']} critic step(s) for one of the generator"] if "critic_steps" in knobs else []
+    words += [f"Adam {knobs['lr']:g}{', falling to 0' if knobs.get('decay') else ''}"] if "lr" in knobs else []
+    words += [f"critic {knobs['critic_lr']:g}"] if knobs.get("critic_lr") else []
+    words += [f"KL warm-up over {knobs['warmup_epochs']}"] if knobs.get("warmup_epochs") else []
+    words += [f"stopped after {knobs['patience']} epochs without a gain"] if knobs.get("patience") else []
+    return ", ".join(words)
+
+
+def prior_rate(row):
+    """Of Adam; none where nothing of the prior is learnt."""
+    knobs = config(row)
+    return f"{knobs['prior_lr']:g}" if "prior_lr" in knobs and parameters(row) != 0 else ""
+
+
+def start(row):
+    """Where the prior starts, and the networks where these have been trained before."""
+    knobs = config(row)
+    words = ["networks of a run without labels"] if knobs.get("pretrained") else []
+    if not ({"prior_lr", "fixed"} & knobs.keys() and (parameters(row) != 0 or knobs.get("fixed"))):  # N(0, I)
+        return ", ".join(words)
+    words += [{"mixture": "as a mixture", "noise": "from noise"}.get(knobs.get("init"), "as it is made")]
+    if "standard_start" in knobs:
+        brought = "brought to" if knobs["standard_start"] else "not brought to"
+        words.append(f"{brought} mean 0 and standard deviation 1")
+    if knobs.get("reinit_first") is not None:
+        again = f", again every {knobs['reinit_every']} epochs" if knobs.get("reinit_every") else ""
+        words.append(f"set from codes after epoch {knobs['reinit_first']}{again}")
+    return ", ".join(words) + (", then fixed" if knobs.get("fixed") else "")
+
+
+def size(row):
+    """What decides the size of a prior, and its parameters."""
+    knobs, count = config(row), parameters(row)
+    if "latent_dim" not in knobs or (count == 0 and not knobs.get("fixed")):
+        return "none" if count == 0 else ""
+    words = {"components": "components", "rank": "rank", "categories": "categories"}
+    words |= {"pseudo_inputs": "pseudo-inputs", "layers": "couplings", "block_size": "vectors of"}
+    known = [f"{word} {knobs[knob]}" for knob, word in words.items() if isinstance(knobs.get(knob), int)]
+    vectors = isinstance(knobs.get("block_size", 1), int)  # a Gaussian of one number has no covariances
+    known += ["full covariances"] if vectors and knobs.get("covariance") == "full" else []
+    return ", ".join([*known, *([] if count is None else [f"{count:,} parameters"])])
+
+
+def parameters(row):
+    """Those of the prior that are learnt; None of results that do not say it."""
+    return row.results[0].get("parameters", {}).get("prior")
+
+
+def weights(row):
+    """Which epoch's weights are scored."""
+    if issubclass(model_of(row.cell.model), Adversarial):
+        return "of the last epoch"
+    return "of the epoch that is best on the validation part"
