@@ -1,6 +1,9 @@
 """Small laws, tables and programs that the explorer's tests ask."""
 
 import functools
+import http.client
+import json
+import urllib.parse
 
 import numpy as np
 import torch
@@ -10,7 +13,7 @@ from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
 from pyro_priors.programs import JointVAE
 from pyro_priors.tables import TableImputer
 
-TOKEN = "token-of-tests"
+to_json = json.dumps
 
 
 @functools.cache
@@ -63,3 +66,38 @@ def picture():
     file = io.BytesIO()
     Image.fromarray(np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8)).save(file, "PNG")
     return file.getvalue()
+
+
+class Answer:
+    """What a server said: `status_code`, `headers` by lower-case name, `text`, `json()`."""
+
+    def __init__(self, status_code, headers, content):
+        self.status_code, self.text = status_code, content.decode()
+        self.headers = {name.lower(): value for name, value in headers}
+
+    def json(self):
+        return json.loads(self.text)
+
+
+class Client:
+    """Requests to a page that is served, whose paths go out as they are written."""
+
+    def __init__(self, served):
+        self.served = served
+        self.host = urllib.parse.urlsplit(served.address).netloc
+
+    def request(self, method, path, content=None, json=None, headers=None):
+        body = to_json(json) if content is None and json is not None else content
+        connection = http.client.HTTPConnection(self.host, timeout=60)
+        try:
+            connection.request(method.upper(), path, body, headers or {}, encode_chunked=hasattr(body, "__next__"))
+            response = connection.getresponse()
+            return Answer(response.status, response.getheaders(), response.read())
+        finally:
+            connection.close()
+
+    def get(self, path, **how):
+        return self.request("GET", path, **how)
+
+    def post(self, path, **how):
+        return self.request("POST", path, **how)

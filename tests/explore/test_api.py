@@ -9,39 +9,36 @@ import pytest
 import torch
 
 pytest.importorskip("starlette", reason="the extra `explore` is not installed")
-pytest.importorskip("httpx", reason="the extra `test` is not installed")
 
-from starlette.testclient import TestClient
+from pyro_priors.explore import Served, security, subjects
 
-from pyro_priors.explore import security, subjects
-from pyro_priors.explore.app import make_app
-
-BASE = f"/{explored.TOKEN}/"
 RAW = {"content-type": "application/octet-stream"}
-
-
-def client_of(thing):
-    app = make_app(subjects.subject_of(thing), explored.TOKEN)
-    return TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="module")
 def client():
-    return client_of(explored.law())
+    with Served(subjects.subject_of(explored.law())) as served:
+        yield explored.Client(served)
 
 
 @pytest.fixture(scope="module")
 def table():
-    return client_of(explored.imputer())
+    with Served(subjects.subject_of(explored.imputer())) as served:
+        yield explored.Client(served)
 
 
 @pytest.fixture(scope="module")
 def images():
-    return client_of(explored.program())
+    with Served(subjects.subject_of(explored.program())) as served:
+        yield explored.Client(served)
+
+
+def base(client):
+    return f"/{client.served.token}/"
 
 
 def post(client, path, **body):
-    response = client.post(f"{BASE}api/{path}", json=body)
+    response = client.post(f"{base(client)}api/{path}", json=body)
     assert response.status_code == 200, response.text
     return response.json()
 
@@ -59,32 +56,32 @@ def test_answers_are_those_of_python(client):
 
 
 def test_the_model_and_its_page(client):
-    model = client.get(f"{BASE}api/model").json()
+    model = client.get(f"{base(client)}api/model").json()
     assert [v["name"] for v in model["variables"]] == ["digit", "age", "size", "gaze[0]", "gaze[1]"]
     assert model["answer"]["variables"]["digit"]["probs"] == pytest.approx(
         explored.law().categorical("digit").probs.tolist(), abs=1e-6
     )
-    page = client.get(BASE)
+    page = client.get(base(client))
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     for name in ("main.js", "style.css", "images.js", "icon.svg"):
-        assert client.get(BASE + name).status_code == 200
+        assert client.get(base(client) + name).status_code == 200
     assert "unsafe" not in page.headers["content-security-policy"]
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 def test_openapi_lists_all_that_is_served(client, table, images):
     for each, kind in ((client, "law"), (table, "table"), (images, "images")):
-        document = each.get(f"{BASE}api/openapi.json").json()
+        document = each.get(f"{base(each)}api/openapi.json").json()
         assert document["openapi"].startswith("3.1")
         for path, methods in document["paths"].items():
             for method in methods:
-                status = each.request(method, f"{BASE}{path.lstrip('/')}", content=b"").status_code
+                status = each.request(method, f"{base(each)}{path.lstrip('/')}", content=b"").status_code
                 assert status != 404, (kind, path)
                 assert status != 405, (kind, path)
 
 
 def test_information(client):
-    answer = client.get(f"{BASE}api/information").json()
+    answer = client.get(f"{base(client)}api/information").json()
     assert len(answer["nats"]) == len(answer["names"]) == 5
     assert answer["nats"][0][0] is None
 
@@ -124,7 +121,7 @@ def test_lines_of_python_of_a_table(table, tmp_path):
 
 def test_a_dropped_csv_file_says_what_its_rows_know(table):
     content = b"height,weight,sport,born\n181.5,,chess,1991-02-03\n160,55.5,,\n"
-    rows = table.post(f"{BASE}api/rows", content=content).json()["rows"]
+    rows = table.post(f"{base(table)}api/rows", content=content).json()["rows"]
     assert rows == [{"height": 181.5, "sport": "chess", "born": "1991-02-03"}, {"height": 160.0, "weight": 55.5}]
     assert post(table, "answer", given=rows[0])["variables"]["weight"]["is"] == "open"
 
@@ -143,7 +140,7 @@ def test_draws_are_those_of_the_seed(images):
 def test_an_image_is_imputed_as_the_queries_do(images):
     from pyro_priors.queries import classify
 
-    sent = images.post(f"{BASE}api/image", content=explored.picture()).json()
+    sent = images.post(f"{base(images)}api/image", content=explored.picture()).json()
     answer = post(images, "impute", image=sent["image"], draws=400, given={"slant": 0.2})
     torch.manual_seed(1)
     x = pixels_of(sent["shown"])
@@ -167,7 +164,7 @@ def pixels_of(address):
 
 
 def test_what_if_of_the_same_attributes_changes_nothing(images):
-    sent = images.post(f"{BASE}api/image", content=explored.picture()).json()
+    sent = images.post(f"{base(images)}api/image", content=explored.picture()).json()
     same = post(images, "what-if", image=sent["image"], before={"digit": 1}, given={"digit": 1})
     assert same["before"] == same["after"]
     other = post(images, "what-if", image=sent["image"], before={"digit": 1}, given={"digit": 3, "slant": 0})
@@ -193,25 +190,25 @@ def test_what_if_of_the_same_attributes_changes_nothing(images):
     ],
 )
 def test_bad_requests_get_a_sentence(client, path, body, status, message):
-    response = client.post(f"{BASE}api/{path}", content=body)
+    response = client.post(f"{base(client)}api/{path}", content=body)
     assert response.status_code == status
     assert message in response.json()["error"]
 
 
 def test_bad_files_get_a_sentence(table, images):
-    response = table.post(f"{BASE}api/rows", content=b"height,weight\n1,2\n", headers=RAW)
+    response = table.post(f"{base(table)}api/rows", content=b"height,weight\n1,2\n", headers=RAW)
     assert response.status_code == 400
     assert "expected the columns" in response.json()["error"]
-    response = images.post(f"{BASE}api/image", content=b"no picture", headers=RAW)
+    response = images.post(f"{base(images)}api/image", content=b"no picture", headers=RAW)
     assert response.status_code == 400
     assert response.json()["error"].startswith("image: expected a picture")
-    response = images.post(f"{BASE}api/impute", json={"image": "gone"})
+    response = images.post(f"{base(images)}api/impute", json={"image": "gone"})
     assert response.json()["error"].startswith("image: expected one that was sent since the server started")
-    response = images.post(f"{BASE}api/draws", json={"count": 10_000})
+    response = images.post(f"{base(images)}api/draws", json={"count": 10_000})
     assert response.json()["error"] == "count: expected a whole number from 1 to 64, got 10000"
 
 
-@pytest.mark.parametrize("path", ["wrong/", "wrong/api/model", "", "api/model", "tok%C3%A9n/api/model"])
+@pytest.mark.parametrize("path", ["wrong/", "wrong/api/model", "", "api/model", "tok%C3%A9n/api/model", "%ff/"])
 def test_without_the_token_nothing_is_said(client, path):
     response = client.get(f"/{path}")
     assert response.status_code == 403
@@ -221,27 +218,28 @@ def test_without_the_token_nothing_is_said(client, path):
 
 @pytest.mark.parametrize("path", ["../pyproject.toml", "..%2f..%2fapp.py", "static/main.js", "app.py", "%2e%2e/app.py"])
 def test_no_path_of_the_disk_is_reached(client, path):
-    assert client.get(BASE + path).status_code in (403, 404)
+    assert client.get(base(client) + path).status_code in (403, 404)
 
 
 def test_other_hosts_and_origins_are_refused(client):
-    assert client.get(f"{BASE}api/model", headers={"host": "evil.example"}).status_code == 421
-    assert client.get(f"{BASE}api/model", headers={"host": "127.0.0.1.evil.example:8000"}).status_code == 421
-    refused = client.post(f"{BASE}api/answer", json={}, headers={"origin": "http://evil.example"})
+    assert client.get(f"{base(client)}api/model", headers={"host": "evil.example"}).status_code == 421
+    assert client.get(f"{base(client)}api/model", headers={"host": "127.0.0.1.evil.example:8000"}).status_code == 421
+    refused = client.post(f"{base(client)}api/answer", json={}, headers={"origin": "http://evil.example"})
     assert refused.status_code == 403
-    assert client.post(f"{BASE}api/answer", json={}, headers={"origin": "http://127.0.0.1:8000"}).status_code == 200
-    assert client.get(f"{BASE}api/model", headers={"host": "localhost:8000"}).status_code == 200
+    assert client.post(f"{base(client)}api/answer", json={}, headers={"origin": f"http://{client.host}"}).status_code == 200
+    assert client.get(f"{base(client)}api/model", headers={"host": "localhost:8000"}).status_code == 200
 
 
 def test_requests_without_a_length_are_counted(client, monkeypatch):
     monkeypatch.setattr(security, "LARGEST", 1000)
-    response = client.post(f"{BASE}api/answer", content=(b"x" * 400 for _ in range(5)))
+    response = client.post(f"{base(client)}api/answer", content=(b"x" * 400 for _ in range(5)))
     assert response.status_code == 413
-    assert client.post(f"{BASE}api/answer", content=b"x" * 2000).status_code == 413
+    assert client.post(f"{base(client)}api/answer", content=b"x" * 2000).status_code == 413
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_fault_of_ours_says_little(client, monkeypatch):
     monkeypatch.setattr(subjects.LawSubject, "answer", lambda *_: 1 / 0)
-    response = client.post(f"{BASE}api/answer", json={})
+    response = client.post(f"{base(client)}api/answer", json={})
     assert response.status_code == 500
     assert response.json() == {"error": "the server failed to answer; its terminal says why"}
