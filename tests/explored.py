@@ -53,7 +53,7 @@ def program():
         with torch.no_grad():
             for parameter in prior.parameters():
                 parameter.add_(torch.randn_like(parameter))
-        encoder, decoder = GatedMLPEncoder((1, 8, 8), 3, hidden=8), GatedMLPDecoder(3, (1, 8, 8), hidden=8)
+        encoder, decoder = GatedMLPEncoder((1, 8, 8), 3, hidden=(8,)), GatedMLPDecoder(3, (1, 8, 8), hidden=(8,))
         return JointVAE(encoder, decoder, prior).eval().requires_grad_(False)
 
 

@@ -59,9 +59,7 @@ def kinds(config):
     """Laws of categories alone, of numbers alone, and of both in turn."""
     category, number = pp.Discrete(config.states), pp.Continuous(config.states)
     turns = {"categories": (category,), "numbers": (number,), "both in turn": (category, number)}
-    return {
-        name: {f"x{k}": some[k % len(some)] for k in range(config.variables)} for name, some in turns.items()
-    }
+    return {name: {f"x{k}": some[k % len(some)] for k in range(config.variables)} for name, some in turns.items()}
 
 
 @torch.no_grad()
@@ -74,7 +72,8 @@ def measure(variables, config):
     with Served(subject) as served:
         client = Client(served.address, given)
         timed = interleaved(
-            {"own": lambda: own(law, given, axes), "answer": lambda: subject.answer(given), "http": client}, config.turns
+            {"own": lambda: own(law, given, axes), "answer": lambda: subject.answer(given), "http": client},
+            config.turns,
         )
         crowd = at_once(served.address, given, config)
     return {"seconds": timed.seconds, "ratios": timed.ratios, "difference": difference(law, subject, given), **crowd}
@@ -140,16 +139,21 @@ def at_once(address, given, config):
     with concurrent.futures.ThreadPoolExecutor(config.clients) as pool:
         results = list(pool.map(ask, range(config.clients)))
     seconds = [each for some, _ in results for each in some]
-    return {"answers": len(seconds), "errors": sum(errors for _, errors in results), "crowd": statistics.median(seconds)}
+    return {
+        "answers": len(seconds),
+        "errors": sum(errors for _, errors in results),
+        "crowd": statistics.median(seconds),
+    }
 
 
 def page(values, name):
     """The whole page."""
     return [
         "# How fast the explorer answers",
-        f"Measured on {values['device']}: {values['variables']} variables on a factored chain of rank {values['rank']}, "
-        f"{values['states']} states or Gaussians each, three of them set; medians of {values['turns']} turns. Own calls: "
-        "the law's density of what is set, its posteriors of all categories, and mean and density of every number on "
+        f"Measured on {values['device']}: {values['variables']} variables on a factored chain of rank "
+        f"{values['rank']}, {values['states']} states or Gaussians each, three of them set; medians of "
+        f"{values['turns']} turns. Own calls: the law's density of what is set, its posteriors of all categories, and "
+        "mean and density of every number on "
         f"the axis that is drawn. Aimed at: {MOST_MS} ms over HTTP, and {MOST_RATIO} times the own calls at most.",
         pages.table(
             {

@@ -39,7 +39,8 @@ def _routes(subject: Subject) -> list[Any]:
 
     def question(path: str, answer: Callable[[dict[str, Any]], Any]) -> Route:
         async def give(request: Request) -> Response:
-            return await _answered(lambda body=await _object(request): answer(body))
+            body = await _object(request)
+            return await _answered(lambda: answer(body))
 
         return Route(f"/api/{path}", give, methods=["POST"])
 

@@ -116,7 +116,9 @@ class ImageSubject(LawSubject):
             }
         return {"variables": variables, "shown": address_of(_bytes(x)[0]), "draws": count, "exact": False}
 
-    def _averaged(self, posterior: Posterior, column: int, is_category: bool, read: Given, count: int) -> dict[str, Any]:
+    def _averaged(
+        self, posterior: Posterior, column: int, is_category: bool, read: Given, count: int
+    ) -> dict[str, Any]:
         if not np.isnan(read.codes[0, column]):
             return {"is": "set", "value": float(read.codes[0, column])}
         if is_category:

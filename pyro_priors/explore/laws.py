@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyro_priors.distributions.chain_law import ChainLaw
-from pyro_priors.distributions.kinds import Discrete, kind_text
+from pyro_priors.distributions.kinds import Discrete, Vector
 from pyro_priors.explore.evidence import codes_of
 from pyro_priors.explore.places import LawPlaces
 from pyro_priors.explore.subject import Given, Row, Subject
@@ -27,13 +27,15 @@ class LawSubject(Subject):
         variables = self.places.variables
         self.kinds = [variables.kinds[variables.variable_of[c]] for c in self.places.visible]
         self.categories = _checked(dict(zip(self.places.names, self.kinds, strict=True)), categories or {})
-        super().__init__(title, [self.places], [self._row(*pair) for pair in zip(self.places.names, self.kinds)])
+        super().__init__(
+            title, [self.places], [self._row(*pair) for pair in zip(self.places.names, self.kinds, strict=True)]
+        )
 
     def _row(self, name: str, kind: Any) -> Row:
         if not isinstance(kind, Discrete):
-            return Row(name, "number", None, kind_text(kind))
+            return Row(name, "number", None, f"one of {kind.size} numbers" if isinstance(kind, Vector) else "number")
         texts = self.categories.get(name) or map(str, range(kind.categories))
-        return Row(name, "category", tuple(texts), kind_text(kind))
+        return Row(name, "category", tuple(texts), f"{kind.categories} categories")
 
     def read(self, given: Mapping[str, Any]) -> Given:
         return Given(given, *codes_of(self.places.names, self.kinds, self.categories, given))
@@ -69,15 +71,15 @@ def lines_of_law(
                 f'answer["variables"][{left[0].name!r}]["{key}"]',
             ]
         )
-    states = {name: list(categories[name]).index(str(v)) if _is_text(categories, name, v) else v for name, v in given.items()}
+    states = {
+        name: list(categories[name]).index(str(v)) if _is_text(categories, name, v) else v for name, v in given.items()
+    }
     arguments = ", ".join(f"{name}={value!r}" for name, value in states.items())
     if not all(name.isidentifier() for name in given):
         arguments = "**{" + ", ".join(f"{name!r}: {value!r}" for name, value in states.items()) + "}"
     lines = [f"given = {law}.condition({arguments})"] if given else [f"given = {law}"]
     lines += [
-        f"given.categorical({row.name!r}).probs"
-        if row.kind == "category"
-        else f"given.marginal({row.name!r}).mean"
+        f"given.categorical({row.name!r}).probs" if row.kind == "category" else f"given.marginal({row.name!r}).mean"
         for row in left[:4]
         if variables.is_single(row.name)
     ]
@@ -94,5 +96,7 @@ def _checked(kinds: Mapping[str, Any], categories: Mapping[str, Sequence[str]]) 
         if not isinstance(kind, Discrete):
             raise ValueError(f"categories: expected names of discrete variables, got {name!r}")
         if len(set(map(str, texts))) != kind.categories:
-            raise ValueError(f"categories[{name!r}]: expected {kind.categories} different texts, got {list(texts)!r:.100}")
+            raise ValueError(
+                f"categories[{name!r}]: expected {kind.categories} different texts, got {list(texts)!r:.100}"
+            )
     return {name: tuple(map(str, texts)) for name, texts in categories.items()}

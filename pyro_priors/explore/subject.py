@@ -123,10 +123,10 @@ class Subject:
             if not math.isfinite(score):
                 raise ValueError("given: expected evidence that can be, got some of probability zero")
             worth = min(float(member.effective_draws()[0]) for member in members) if read.ranges else math.inf
-            variables = self._variables(read, believed)
+            variables, log_prob = self._variables(read, believed), self.log_prob(read, score)
         return {
             "variables": variables,
-            "log_prob": self.log_prob(read, score),
+            "log_prob": log_prob,
             "exact": math.isinf(worth),
             "worth": None if math.isinf(worth) else worth,
             "python": self.lines(given),

@@ -111,7 +111,9 @@ def imputer_row():
 
 def test_lines_of_python_of_a_table(table, tmp_path):
     explored.imputer().save(tmp_path)
-    lines = post(table, "answer", given={"height": 170.0})["python"].replace("'MODEL'", repr(str(tmp_path))).splitlines()
+    lines = (
+        post(table, "answer", given={"height": 170.0})["python"].replace("'MODEL'", repr(str(tmp_path))).splitlines()
+    )
     names: dict = {}
     exec("\n".join(line for line in lines if not line.startswith("imputer.")), names)
     probs = next(line for line in lines if line.startswith("imputer.proba"))
@@ -226,7 +228,10 @@ def test_other_hosts_and_origins_are_refused(client):
     assert client.get(f"{base(client)}api/model", headers={"host": "127.0.0.1.evil.example:8000"}).status_code == 421
     refused = client.post(f"{base(client)}api/answer", json={}, headers={"origin": "http://evil.example"})
     assert refused.status_code == 403
-    assert client.post(f"{base(client)}api/answer", json={}, headers={"origin": f"http://{client.host}"}).status_code == 200
+    assert (
+        client.post(f"{base(client)}api/answer", json={}, headers={"origin": f"http://{client.host}"}).status_code
+        == 200
+    )
     assert client.get(f"{base(client)}api/model", headers={"host": "localhost:8000"}).status_code == 200
 
 

@@ -70,7 +70,9 @@ def test_a_range_is_the_integral_over_it(subject, name, column):
     mean = float((rows[:, column] * density).sum() / density.sum())
     assert answer["variables"][name]["mean"] == pytest.approx(mean, abs=1e-6)
     other = law.most_probable(rows)[:, 4]  # the mean of the other number of the vector
-    assert answer["variables"]["gaze[1]"]["mean"] == pytest.approx(float((other * density).sum() / density.sum()), abs=1e-5)
+    assert answer["variables"]["gaze[1]"]["mean"] == pytest.approx(
+        float((other * density).sum() / density.sum()), abs=1e-5
+    )
     assert answer["exact"] is True
 
 

@@ -1,4 +1,4 @@
-"""The page in a browser: Debian's Chromium without a window, through playwright; passed over where either is missing."""
+"""The page in a browser: Debian's Chromium without a window, through playwright; passed over where one is missing."""
 
 import json
 import shutil
@@ -8,6 +8,9 @@ from pathlib import Path
 import explored
 import pytest
 
+from pyro_priors.explore import Served, ask
+from pyro_priors.explore.subjects import subject_of
+
 pytest.importorskip("starlette", reason="the extra `explore` is not installed")
 playwright = pytest.importorskip("playwright.sync_api", reason="no playwright (pip install playwright)")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -16,9 +19,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium (apt-get install -y chromium)"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # playwright's own pipes
 ]
-
-from pyro_priors.explore import Served, ask
-from pyro_priors.explore.subjects import subject_of
 
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -180,12 +180,16 @@ def test_an_image_is_sent(visit, images):
     assert "Not exact: means over 64 draws" in page.locator("main").inner_text()
     again = visit(page.url)
     again.locator(".seen figure").nth(2).wait_for()
-    assert again.locator(".seen img").nth(2).get_attribute("src") == page.locator(".seen img").nth(2).get_attribute("src")
+    assert again.locator(".seen img").nth(2).get_attribute("src") == page.locator(".seen img").nth(2).get_attribute(
+        "src"
+    )
 
 
 @pytest.mark.parametrize("width", [360, 800])
 def test_a_narrow_screen_needs_no_scrolling_sideways(visit, served, width):
-    page = visit(served.address, {"digit": 3, "age": {"low": -0.5, "high": 0.8}}, viewport={"width": width, "height": 740})
+    page = visit(
+        served.address, {"digit": 3, "age": {"low": -0.5, "high": 0.8}}, viewport={"width": width, "height": 740}
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator(f"{DIGIT} .value").first.is_visible()
 
@@ -210,7 +214,11 @@ def test_a_server_that_is_gone_is_said(visit):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("which", ["served", "table", "images"])
 def test_axe_has_no_serious_finding(browser, request, which, scheme):
-    given = {"served": {"digit": 3, "age": {"low": -0.5, "high": 0.8}}, "table": {"height": 170}, "images": {"digit": 1}}
+    given = {
+        "served": {"digit": 3, "age": {"low": -0.5, "high": 0.8}},
+        "table": {"height": 170},
+        "images": {"digit": 1},
+    }
     address = request.getfixturevalue(which).address
     # The page's own rules let no script of others in.
     context = browser.new_context(bypass_csp=True, color_scheme=scheme)

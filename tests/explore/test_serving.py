@@ -38,7 +38,9 @@ def test_other_folders_are_refused(tmp_path, capsys):
 
 def test_the_extra_is_named_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "uvicorn", None)
-    with pytest.raises(ValueError, match=r"the extra 'explore', got no uvicorn \(pip install 'pyro-priors\[explore\]'\)"):
+    with pytest.raises(
+        ValueError, match=r"the extra 'explore', got no uvicorn \(pip install 'pyro-priors\[explore\]'\)"
+    ):
         serve(explored.law(), block=False)
 
 
@@ -64,7 +66,9 @@ def test_tokens_differ():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "status", "line"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+@pytest.mark.parametrize(
+    ("number", "status", "line"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")]
+)
 def test_the_command_stops_cleanly(tmp_path, number, status, line):
     pytest.importorskip("starlette")
     explored.imputer().save(tmp_path)

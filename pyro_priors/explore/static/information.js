@@ -20,7 +20,7 @@ export function table(information) {
     body.replaceChildren(
       ...pairs.slice(0, count).map((pair) => {
         const exact = pair.error === 0;
-        const said = exact ? pair.nats.toFixed(3) : `${pair.nats.toFixed(3)} ± ${pair.error.toFixed(3)}`;
+        const said = exact ? pair.nats.toFixed(3) : `${pair.nats.toFixed(3)} ± ${Math.max(pair.error, 0.001).toFixed(3)}`;
         return make("tr", {}, make("th", { scope: "row" }, pair.names.join(" – ")), make("td", {}, said));
       }),
     );

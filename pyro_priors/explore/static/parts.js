@@ -28,7 +28,7 @@ export function percent(p) {
 
 export function nats(x) {
   if (x === null || x === undefined) return "";
-  return `${Math.abs(x) < 0.0005 ? "0" : x.toFixed(3)} nats`.replace("-", "−");
+  return `${Math.abs(x) < 0.0005 ? "0" : x.toFixed(3)} nats`;
 }
 
 export const short = (x) => (Number.isFinite(x) ? String(Number(x.toPrecision(4))) : "");
