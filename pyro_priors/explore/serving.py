@@ -74,7 +74,7 @@ class Served:
             self._server.run(sockets=[self._socket])
         finally:
             self._socket.close()
-            if main:
+            if before is not None:
                 signal.signal(signal.SIGTERM, before)
 
     def start(self) -> "Served":

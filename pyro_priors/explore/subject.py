@@ -149,7 +149,8 @@ class Subject:
         if len(self.rows) > ONE_BY_ONE:
             raise ValueError(f"information: expected at most {ONE_BY_ONE} variables to compare, got {len(self.rows)}")
         with self.lock, torch.no_grad():
-            return tuple(mutual_information(self.wides, DRAWS))
+            found = mutual_information(self.wides, DRAWS)
+        return found.nats, found.standard_error
 
     # ---- how
 
