@@ -25,7 +25,6 @@ class Page(NamedTuple):
 
 PAGES = {
     "bench-factored-cpu": Page("bench.factored", "bench factored"),
-    "bench-explore": Page("bench.explore", "bench explore"),
     "bench-start": Page("bench.start", "bench start"),
     "bench-table-pieces": Page("bench.table_pieces", "bench table-pieces"),
     "bench-tensor-ring-cpu": Page("bench.report", "bench tensor-ring"),

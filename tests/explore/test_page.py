@@ -76,7 +76,7 @@ def visit(browser):
     yield go
     for context, said in opened:
         context.close()
-        assert not [line for line in said if "ERR_CONNECTION" not in line]
+        assert not [line for line in said if "Failed to load resource" not in line]  # refusals are wanted
 
 
 def percents(page, name):
@@ -168,6 +168,7 @@ def test_a_csv_row_is_dropped_in(visit, table):
 
 def test_an_image_is_sent(visit, images):
     page = visit(images.address)
+    page.locator(".grid img").nth(15).wait_for()
     assert page.locator(".grid img").count() == 16
     first = page.locator(".grid img").first.get_attribute("src")
     page.get_by_role("button", name="Draw others").click()
@@ -229,5 +230,6 @@ def test_axe_has_no_serious_finding(browser, request, which, scheme):
     page.wait_for_selector("#information:not([aria-busy])")
     page.add_script_tag(path=AXE)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    found = [each for each in found if each["impact"] in ("serious", "critical")]
     context.close()
     assert not [(each["id"], each["help"], [n["html"][:120] for n in each["nodes"]]) for each in found]

@@ -68,8 +68,14 @@ function show(answer) {
 }
 
 function chip(name) {
-  const remove = make("button", { type: "button", "aria-label": `Leave ${name} open`, onclick: () => say(name, undefined) }, "×");
+  const remove = make("button", { type: "button", "aria-label": `Leave ${name} open`, onclick: () => leave(name) }, "×");
   return make("li", { class: "chip" }, `${name} ${address.words(state.given[name])}`, remove);
+}
+
+// The button is gone with its chip: who used the keyboard goes on at the variable.
+function leave(name) {
+  say(name, undefined);
+  rows.get(name)?.how.focus({ preventScroll: true });
 }
 
 function build(model) {
@@ -86,6 +92,10 @@ function build(model) {
 }
 
 async function start() {
+  document.querySelector(".skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address holds the evidence
+    byId("variables").focus();
+  });
   byId("clear").addEventListener("click", () => give({}));
   byId("share").addEventListener("click", (event) => copy(location.href, event.target));
   byId("copy").addEventListener("click", (event) => copy(byId("python").textContent, event.target));

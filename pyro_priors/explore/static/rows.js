@@ -36,51 +36,55 @@ export class Row {
     else if (how.startsWith("c")) this.say(this.variable.categories[Number(how.slice(1))]);
     else {
       this.setFields(how);
-      this.fields.querySelector("input")?.focus();
+      Object.values(this.inputs)[0]?.focus();
     }
   }
 
-  // Fields of a value, a range or categories, as they are given.
+  // Fields of a value, a range or categories; those that are there stay, lest somebody who types loses them.
   setFields(how, value) {
-    const key = JSON.stringify([how, value]);
-    if (this.shown === key) return;
-    this.shown = key;
-    this.fields.replaceChildren();
-    const name = this.variable.name;
-    const field = (label, start, change) => {
-      const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", value: start ?? "", onchange: change, "aria-label": `${name}: ${label}` });
-      return [make("label", {}, label, input), input];
-    };
-    if (how === "is") {
-      const [label, input] = field("value", value, () => this.say(input.value.trim() === "" ? undefined : plain(input.value)));
-      this.fields.append(make("div", { class: "single" }, label));
-    } else if (how === "range") {
-      const ends = {};
-      const change = () => {
-        const low = ends.low.value.trim() === "" ? null : plain(ends.low.value);
-        const high = ends.high.value.trim() === "" ? null : plain(ends.high.value);
-        if (low !== null || high !== null) this.say({ low, high });
-      };
-      const [from, low] = field("from", value?.low, change);
-      const [to, high] = field("to", value?.high, change);
-      Object.assign(ends, { low, high });
-      this.fields.append(make("div", { class: "pair" }, from, to));
-    } else if (how === "any") this.fields.append(this.choices(value ?? []));
+    if (this.kind !== how) {
+      this.kind = how;
+      this.inputs = {};
+      const make = { is: () => this.valueField(), range: () => this.rangeFields(), any: () => this.choices() }[how];
+      this.fields.replaceChildren(...(make ? [make()] : []));
+    }
+    const chosen = new Set(Array.isArray(value) ? value.map(String) : []);
+    for (const [key, input] of Object.entries(this.inputs)) {
+      if (how === "any") input.checked = chosen.has(key);
+      else if (input !== document.activeElement) input.value = (key === "value" ? value : value?.[key]) ?? "";
+    }
   }
 
-  choices(value) {
-    const chosen = new Set(value.map(String));
-    const boxes = make("div", { class: "choices", role: "group", "aria-label": `Categories of ${this.variable.name}` });
-    for (const text of this.variable.categories) {
-      const box = make("input", { type: "checkbox", onchange: () => this.say(texts()) });
-      box.checked = chosen.has(text);
-      box.value = text;
-      boxes.append(make("label", {}, box, text));
-    }
-    const texts = () => {
-      const list = [...boxes.querySelectorAll("input:checked")].map((box) => box.value);
-      return list.length ? list : undefined;
+  field(key, label, change) {
+    const said = `${this.variable.name}: ${label}`;
+    const input = make("input", { type: "text", inputmode: "decimal", autocomplete: "off", onchange: change, "aria-label": said });
+    this.inputs[key] = input;
+    return make("label", {}, label, input);
+  }
+
+  valueField() {
+    return make("div", { class: "single" }, this.field("value", "value", () => this.say(plain(this.inputs.value.value))));
+  }
+
+  rangeFields() {
+    const change = () => {
+      const low = plain(this.inputs.low.value) ?? null;
+      const high = plain(this.inputs.high.value) ?? null;
+      if (low !== null || high !== null) this.say({ low, high });
     };
+    return make("div", { class: "pair" }, this.field("low", "from", change), this.field("high", "to", change));
+  }
+
+  choices() {
+    const boxes = make("div", { class: "choices", role: "group", "aria-label": `Categories of ${this.variable.name}` });
+    const change = () => {
+      const list = this.variable.categories.filter((text) => this.inputs[text].checked);
+      this.say(list.length ? list : undefined);
+    };
+    for (const text of this.variable.categories) {
+      this.inputs[text] = make("input", { type: "checkbox", onchange: change });
+      boxes.append(make("label", {}, this.inputs[text], text));
+    }
     return boxes;
   }
 
@@ -116,6 +120,8 @@ Row.count = 0;
 
 // What was typed as a number where it is one; a comma may be its decimal point.
 function plain(text) {
-  const number = Number(text.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2"));
-  return Number.isFinite(number) ? number : text.trim();
+  const typed = text.trim();
+  if (!typed) return undefined;
+  const number = Number(typed.replace(/^(-?\d+),(\d+)$/, "$1.$2"));
+  return Number.isFinite(number) ? number : typed;
 }
