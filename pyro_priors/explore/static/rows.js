@@ -45,8 +45,8 @@ export class Row {
     if (this.kind !== how) {
       this.kind = how;
       this.inputs = {};
-      const make = { is: () => this.valueField(), range: () => this.rangeFields(), any: () => this.choices() }[how];
-      this.fields.replaceChildren(...(make ? [make()] : []));
+      const build = { is: () => this.valueField(), range: () => this.rangeFields(), any: () => this.choices() }[how];
+      this.fields.replaceChildren(...(build ? [build()] : []));
     }
     const chosen = new Set(Array.isArray(value) ? value.map(String) : []);
     for (const [key, input] of Object.entries(this.inputs)) {
