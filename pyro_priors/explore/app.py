@@ -20,7 +20,7 @@ def make_app(subject: Subject, token: str) -> Guard:
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
 
-    handlers: Any = {HTTPException: _refused, ValueError: _mistaken, Exception: _failed}
+    handlers: Any = {HTTPException: _refused, ValueError: _mistaken, OverflowError: _mistaken, Exception: _failed}
     return Guard(Starlette(routes=_routes(subject), exception_handlers=handlers), token)
 
 

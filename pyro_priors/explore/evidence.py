@@ -91,7 +91,7 @@ BOUNDS = (-math.inf, math.inf)
 def _number(name: str, value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if isinstance(value, bool) or not math.isfinite(number):
         raise ValueError(f"{name}: expected a finite number, got {value!r:.100}")
@@ -103,7 +103,7 @@ def _state(name: str, kind: Discrete, texts: Sequence[str] | None, value: Any) -
         return list(texts).index(str(value))
     try:
         state = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         state = math.nan
     if not (state.is_integer() and 0 <= state < kind.categories):
         expected = ", ".join(texts) if texts else f"0..{kind.categories - 1}"

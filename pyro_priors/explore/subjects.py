@@ -39,9 +39,10 @@ def subject_of(thing: Any, title: str | None = None, categories: Categories | No
         from pyro_priors.explore.images import ImageSubject
 
         return ImageSubject(thing, title or type(thing).__name__, categories)
+    if hasattr(thing, "model") and hasattr(thing, "guide"):
+        raise ValueError(f"program: expected one with attributes, such as JointVAE, got {type(thing).__name__}")
     if isinstance(thing, nn.Module):
-        made = thing()
-        return subject_of(made, title or type(thing).__name__, categories)
+        return subject_of(thing(), title or type(thing).__name__, categories)
     law = thing.marginal("y") if isinstance(thing, FlowJoint) else thing
     return LawSubject(law, title or type(law).__name__, categories)
 

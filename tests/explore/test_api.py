@@ -185,6 +185,7 @@ def test_what_if_of_the_same_attributes_changes_nothing(images):
         ("answer", b'{"given": {"digit": 99}}', 400, "digit: expected one of 0..4, got 99"),
         ("answer", b'{"given": {"age": {"from": 1}}}', 400, "age: expected a range"),
         ("answer", b'{"given": {"age": NaN}}', 400, "age: expected a finite number"),
+        ("answer", b'{"given": {"age": 1' + b"0" * 400 + b"}}", 400, "age: expected a finite number"),
         ("answer", b"[" * 100_000, 400, "request: expected JSON"),
         ("answer", b" " * (2**20 + 1), 413, "request: expected at most 1048576 bytes"),
         ("nothing", b"{}", 404, "Not Found"),

@@ -9,6 +9,8 @@ import pyro_priors as pp
 from pyro_priors.explore import ask
 from pyro_priors.explore.laws import LawSubject
 from pyro_priors.explore.places import LawPlaces
+from pyro_priors.networks import GatedMLPDecoder, GatedMLPEncoder
+from pyro_priors.programs import VAE
 
 NAN = float("nan")
 GIVEN = {"digit": 3, "age": 0.4}
@@ -136,6 +138,14 @@ def test_the_laws_own_precision_is_kept(cores):
     np.testing.assert_allclose(answer, prior().condition(a=1.0, z=z).categorical("b").probs.detach(), atol=1e-6)
 
 
+def test_the_global_random_state_stays():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    LawSubject(explored.law()).information()
+    assert torch.equal(torch.rand(3), expected)
+
+
 def test_lines_of_python_give_the_same(subject):
     lines = subject.answer({"digit": 3})["python"].splitlines()
     names: dict = {"law": explored.law()}
@@ -173,6 +183,8 @@ def test_bad_evidence_is_refused(given, message):
 def test_what_cannot_be_explored_is_refused():
     with pytest.raises(ValueError, match="law: expected one on a chain"):
         ask(torch.distributions.Normal(0.0, 1.0))
+    with pytest.raises(ValueError, match="program: expected one with attributes, such as JointVAE, got VAE"):
+        ask(VAE(GatedMLPEncoder((1, 2, 2), 2), GatedMLPDecoder(2, (1, 2, 2)), pp.StandardNormal(2)))
     with pytest.raises(ValueError, match=r"law: expected one without a batch shape, got \(3,\)"):
         LawPlaces(explored.law().expand((3,)))
     with pytest.raises(ValueError, match="categories: expected names of discrete variables, got 'age'"):
