@@ -75,9 +75,9 @@ class LawPlaces(WideLaw):
         kinds = [self.variables.kinds[self.variables.variable_of[c]] for c in self.visible]
         self.leaves = [StateLeaf(k.categories) if isinstance(k, Discrete) else PlainLeaf() for k in kinds]  # pyright: ignore[reportAttributeAccessIssue]
         self.places = [self._place_of(column) for column in self.visible]
-        self.dtype = law.log_prob(torch.full(law.event_shape, torch.nan)).dtype
-        nothing = torch.full((1, self.width), torch.nan, dtype=self.dtype)
         try:
+            self.dtype = law.log_prob(torch.full(law.event_shape, torch.nan)).dtype
+            nothing = torch.full((1, self.width), torch.nan, dtype=self.dtype)
             self.states = self.law.state_probs(nothing).shape[-1]
         except RuntimeError as error:
             raise ValueError(f"law: expected one on the CPU, got {error}") from error
