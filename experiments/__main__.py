@@ -78,6 +78,11 @@ COMMANDS = {
         "BenchTablePiecesConfig",
         "time and memory of tables that outgrow it",
     ),
+    "bench explore": (
+        "experiments.bench.explore",
+        "BenchExploreConfig",
+        "answers of the explorer beside the law's own calls, and many clients",
+    ),
     "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
     "table density": (
         "experiments.density.command",

@@ -1,4 +1,4 @@
-"""`pyro-priors`: the list of commands on tables, and their dispatch."""
+"""`pyro-priors`: the list of commands, and their dispatch."""
 
 import importlib
 import io
@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from pyro_priors import command_line
 from pyro_priors.checks import UserError
 
-# Word of the command -> name of its configuration, one line of help; its module is of its name.
+# Word of the command -> name of its configuration, one line of help; its module is of its name, but for those below.
 COMMANDS = {
     "describe": ("Describe", "what the columns of a table are, its gaps and dependencies; no training"),
     "impute": ("Impute", "fill the empty cells of a CSV file or a folder of files, and say how sure that is"),
     "sample": ("Sample", "new rows from a law that `impute --model` has saved, given some of their cells"),
     "demo": ("Demo", "a table with known answers is filled, and the answers compared; no download"),
+    "explore": ("Explore", "a page in the browser over such a law, or a run of a joint VAE: set some, see the others"),
 }
+ELSEWHERE = {"explore": "pyro_priors.explore.command"}  # a later room's
 EXTRA = ("narwhals", "tyro", "scipy", "matplotlib", "safetensors", "tqdm")  # packages of the extra `tables`
 
 
@@ -43,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _command(word: str, flags: Sequence[str]) -> Callable[[], object]:
     def run() -> None:
         try:
-            module = importlib.import_module(f"pyro_priors.tables.commands.{word}")
+            module = importlib.import_module(ELSEWHERE.get(word, f"pyro_priors.tables.commands.{word}"))
             # The other commands of the project call it so, and their advice may be copied from anywhere.
             words = [re.sub("^--also-missing(?==|$)", "--missing-as", flag) for flag in flags]
             config = command_line.read(getattr(module, COMMANDS[word][0]), words, f"pyro-priors {word}")

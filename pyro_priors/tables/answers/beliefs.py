@@ -69,12 +69,12 @@ class Belief:
     @cached_property
     def probs(self) -> Tensor:
         """Of the states of every variable: ``(n, V, N)``"""
-        return self.law.state_probs(self.evidence.rows)
+        return self.law.state_probs(self.evidence.rows).double()
 
     @cached_property
     def log_total(self) -> Tensor:
         """log p(all that is known, in scores): ``(n,)``; -inf where it cannot be."""
-        return self.law.log_joint(self.evidence.rows).masked_fill(~self.evidence.possible, -torch.inf)
+        return self.law.log_joint(self.evidence.rows).double().masked_fill(~self.evidence.possible, -torch.inf)
 
     def states(self, column: int) -> Tensor:
         """Of a column's categories, or of its atoms and none of them: ``(n, k)``"""

@@ -1,0 +1,130 @@
+"""Laws of numbers as a page draws them: densities on an axis, points of some values, means and intervals."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pyro_priors.tables.answers.mixtures import LOG_ROOT, Mixture
+from pyro_priors.tables.answers.posterior import Number, Part, Posterior
+from pyro_priors.tables.leaves.score_mixtures import log_interval
+
+STEPS = 160  # of an axis
+ENDS = (0.0005, 0.9995)  # what of a law with nothing given its axis must show
+LEVELS = (0.05, 0.5, 0.95)  # of the interval that is written, and its middle
+LIGHT = 1e-9  # components that weigh less are not drawn
+
+
+class Axis(NamedTuple):
+    """Where the density of a number is drawn.
+
+    Args:
+        x: ``(G,)``, in the number's own units.
+        scores: the same as scores of its leaf.
+        log_slope: log of the derivative of the scores by x.
+    """
+
+    x: Tensor
+    scores: Tensor
+    log_slope: Tensor
+
+    @classmethod
+    def between(cls, leaf: Any, low: float, high: float) -> "Axis":
+        """Of numbers that a leaf encodes; of a single point one around it."""
+        low, high = (low - 0.5, high + 0.5) if not low < high else (low, high)
+        x = torch.linspace(low, high, STEPS + 1, dtype=torch.float64)
+        return cls(x, leaf.scores.encode(x), leaf.scores.log_slope(x))
+
+
+class Curve(NamedTuple):
+    """The law of one number.
+
+    Args:
+        density: ``(G,)`` on its axis, of what is no point; None where all are points.
+        values, masses: its points, ``(a,)`` each.
+        mean: exact.
+        ends: quantiles at `LEVELS`.
+    """
+
+    density: Tensor | None
+    values: Tensor
+    masses: Tensor
+    mean: float
+    ends: tuple[float, ...]
+
+
+def density(mixture: Mixture, axis: Axis) -> Tensor:
+    """Of a mixture of one row, in own units on an axis: ``(G,)``"""
+    some = mixture.weight > LIGHT
+    weight, mean, scale, low, high = (x[some].unsqueeze(-1) for x in mixture[1:])
+    scale = scale.clamp_min(1e-12)
+    inside = log_interval((low - mean) / scale, (high - mean) / scale)
+    standard = (axis.scores - mean) / scale
+    logs = weight.log() - 0.5 * standard.square() - scale.log() - LOG_ROOT - inside
+    logs = logs.masked_fill((axis.scores < low) | (axis.scores > high), -torch.inf)
+    return (logs + axis.log_slope).exp().sum(0)
+
+
+def curves(posterior: Posterior, columns: Sequence[int], axes: Sequence[Axis | None]) -> list[Curve]:
+    """Of the numbers in some columns, of the one row of a posterior."""
+    row = torch.zeros(1, dtype=torch.long)
+    laws = [posterior.number(column, row) for column in columns]
+    ends = _quantiles(laws)
+    drawn = [_densities(law, axis) for law, axis in zip(laws, axes, strict=True)]
+    return [
+        Curve(y, law.values, law.at[0], float(law.mean()), tuple(end.tolist()))
+        for y, law, end in zip(drawn, laws, ends, strict=True)
+    ]
+
+
+def _densities(law: Number, axis: Axis | None) -> Tensor | None:
+    if axis is None:
+        return None
+    result = torch.zeros_like(axis.x)
+    for part in law.parts:
+        # Parts of several laws may have leaves of their own.
+        scores = part.wide.number_leaf(part.column).scores
+        own = axis if len(law.parts) == 1 else Axis(axis.x, scores.encode(axis.x), scores.log_slope(axis.x))
+        result += density(part.mixture, own)
+    return result
+
+
+def _quantiles(laws: Sequence[Number]) -> list[Tensor]:
+    """At `LEVELS`, ``(3,)`` of each; those without points, and of a leaf each, in one search."""
+    result: list[Tensor] = [torch.empty(0)] * len(laws)
+    plain = [k for k, law in enumerate(laws) if not len(law.values) and len(law.parts) == 1]
+    if plain:
+        count, copies = len(LEVELS), []
+        for place, k in enumerate(plain):
+            mixture = laws[k].parts[0].mixture
+            copies += [mixture._replace(row=mixture.row + count * place + step) for step in range(count)]
+        levels = torch.tensor(LEVELS, dtype=torch.float64).repeat(len(plain))
+        scores = Mixture.join(copies).quantile(levels).clamp(-1e300, 1e300).view(-1, count)
+        for k, score in zip(plain, scores, strict=True):
+            part: Part = laws[k].parts[0]
+            result[k] = part.values(score)
+    for k, law in enumerate(laws):
+        if k not in plain:
+            result[k] = torch.cat([law.quantile(level) for level in LEVELS])
+    return result
+
+
+def change(now: Curve, before: Curve, axis: Axis | None) -> float:
+    """The divergence KL(now, before) in nats: of points exact, of a density by the trapezoid rule on its axis."""
+    nats = float(divergence(now.masses.numpy(), before.masses.numpy()))
+    if axis is not None and now.density is not None and before.density is not None:
+        gains = _gains(now.density.numpy(), before.density.numpy())
+        nats += float(((gains[1:] + gains[:-1]) / 2).sum() * (axis.x[1] - axis.x[0]))
+    return max(0.0, nats)
+
+
+def divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """KL(p, q) of probabilities in nats: ``(*, N) -> (*)``"""
+    return _gains(p, q).sum(-1).clip(0.0)
+
+
+def _gains(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(p > 0, p * (np.log(p) - np.log(q)), 0.0)
