@@ -75,6 +75,7 @@ def measure(variables, config):
             {"own": lambda: own(law, given, axes), "answer": lambda: subject.answer(given), "http": client},
             config.turns,
         )
+        client.close()
         crowd = at_once(served.address, given, config)
     return {"seconds": timed.seconds, "ratios": timed.ratios, "difference": difference(law, subject, given), **crowd}
 
@@ -121,6 +122,9 @@ class Client:
             raise RuntimeError(f"the server answered {response.status}: {content[:200]!r}")
         return json.loads(content)
 
+    def close(self):
+        self.connection.close()
+
 
 def at_once(address, given, config):
     """Clients that all ask: how many answers came, how many errors, and seconds of each answer."""
@@ -134,6 +138,7 @@ def at_once(address, given, config):
             except (OSError, RuntimeError, http.client.HTTPException):
                 errors += 1
             seconds.append(time.perf_counter() - began)
+        client.close()
         return seconds, errors
 
     with concurrent.futures.ThreadPoolExecutor(config.clients) as pool:

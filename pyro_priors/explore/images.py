@@ -155,9 +155,9 @@ class ImageSubject(LawSubject):
             return self.images[name]
 
     def lines(self, given: Mapping[str, Any]) -> str:
-        lines = super().lines(given)
+        lines, given = super().lines(given), self.plain(given)
         simple = all(not isinstance(value, tuple | list) for value in given.values())
-        start = ["from pyro_priors.training import load", "", 'program = load("RUN").eval()']
+        start = ["from pyro_priors.training import load", "", f"program = load({self.path!r}).eval()"]
         start += ['law = program.prior().marginal("y")']
         said = "".join(f", {name}={value!r}" for name, value in given.items())
         images = [f"images = program.generate({COUNT}{said})"] if simple and all(map(str.isidentifier, given)) else []

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.kinds import Discrete, Vector
 from pyro_priors.explore.evidence import codes_of
@@ -51,12 +53,23 @@ class LawSubject(Subject):
         return self._weight
 
     def lines(self, given: Mapping[str, Any]) -> str:
-        return lines_of_law("law", self.rows, given, self.categories, self.places.variables)
+        return lines_of_law("law", self.rows, self.plain(given), self.places.variables)
+
+    def plain(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """What is given in the law's own words: states instead of texts."""
+        read = self.read(given)
+        return {name: self._plain(self.places.names.index(name), value, read) for name, value in given.items()}
+
+    def _plain(self, column: int, value: Any, read: Given) -> Any:
+        if isinstance(value, tuple):
+            return value
+        if isinstance(value, list):
+            return np.flatnonzero(read.ranges[column]).tolist()
+        code = float(read.codes[0, column])
+        return int(code) if isinstance(self.kinds[column], Discrete) else code
 
 
-def lines_of_law(
-    law: str, rows: Sequence[Row], given: Mapping[str, Any], categories: Mapping[str, Any], variables: Any
-) -> str:
+def lines_of_law(law: str, rows: Sequence[Row], given: Mapping[str, Any], variables: Any) -> str:
     """Python that asks a law of that name; what `condition` has no words for goes through `ask`."""
     simple = all(not isinstance(v, tuple | list) and variables.is_single(name) for name, v in given.items())
     left = [row for row in rows if row.name not in given] or rows
@@ -71,12 +84,9 @@ def lines_of_law(
                 f'answer["variables"][{left[0].name!r}]["{key}"]',
             ]
         )
-    states = {
-        name: list(categories[name]).index(str(v)) if _is_text(categories, name, v) else v for name, v in given.items()
-    }
-    arguments = ", ".join(f"{name}={value!r}" for name, value in states.items())
+    arguments = ", ".join(f"{name}={value!r}" for name, value in given.items())
     if not all(name.isidentifier() for name in given):
-        arguments = "**{" + ", ".join(f"{name!r}: {value!r}" for name, value in states.items()) + "}"
+        arguments = "**{" + ", ".join(f"{name!r}: {value!r}" for name, value in given.items()) + "}"
     lines = [f"given = {law}.condition({arguments})"] if given else [f"given = {law}"]
     lines += [
         f"given.categorical({row.name!r}).probs" if row.kind == "category" else f"given.marginal({row.name!r}).mean"
@@ -84,10 +94,6 @@ def lines_of_law(
         if variables.is_single(row.name)
     ]
     return "\n".join(lines)
-
-
-def _is_text(categories: Mapping[str, Sequence[str]], name: str, value: Any) -> bool:
-    return str(value) in (categories.get(name) or ())
 
 
 def _checked(kinds: Mapping[str, Any], categories: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:

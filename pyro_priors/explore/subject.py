@@ -66,7 +66,7 @@ class Subject:
         rows: of the C columns of the codes.
     """
 
-    kind = "law"
+    kind, path = "law", "RUN"  # path: where it lies, for the lines of Python
 
     def __init__(self, title: str, wides: Sequence[WideLaw], rows: Sequence[Row]):
         self.title, self.wides, self.rows = title, list(wides), list(rows)

@@ -65,7 +65,10 @@ def open_subject(path: str | os.PathLike) -> Subject:
     if (folder / PROGRAM).is_file():
         from pyro_priors.training.saving import load
 
-        return subject_of(load(folder).eval(), folder.absolute().name)
+        whole = folder.absolute()
+        subject = subject_of(load(folder).eval(), f"{whole.parent.name}/{whole.name}")
+        subject.path = str(path)
+        return subject
     raise UserError(
         f"model: expected a folder with {IMPUTER} (that `pyro-priors impute --model` wrote) or {PROGRAM} (a run, or "
         f"what `training.save` wrote), got {folder.absolute()}"

@@ -160,6 +160,18 @@ def test_lines_of_python_give_the_same(subject):
     )
 
 
+@pytest.mark.parametrize("given", [{"size": "large"}, {"size": ["small", "large"], "age": (0, 1)}])
+def test_lines_of_python_know_no_texts(given):
+    """The page says "large" or "2", and the law alone has states."""
+    subject = LawSubject(explored.law(), categories={"size": ["small", "medium", "large"]})
+    answer = subject.answer(given)
+    lines, names = answer["python"].splitlines(), {"law": explored.law()}
+    last = next(line for line in reversed(lines) if "digit" in line)
+    exec("\n".join(line for line in lines if not line.startswith("given.") and line != last), names)
+    np.testing.assert_allclose(eval(last, names), answer["variables"]["digit"]["probs"], atol=1e-6)
+    assert "digit=3)" in LawSubject(explored.law()).answer({"digit": "3"})["python"]
+
+
 REFUSED = {
     "nose": ({"nose": 1}, r"given: expected names of variables \(digit, age, .*\), got 'nose'"),
     "category": ({"digit": 9}, r"digit: expected one of 0\.\.4, got 9"),
