@@ -25,7 +25,7 @@ def widest(rank: Rank) -> int:
         >>> widest(4), widest([2, 5, 3])
         (4, 5)
     """
-    if not isinstance(rank, Sequence):
+    if isinstance(rank, str) or not isinstance(rank, Sequence):
         return check_count("rank", rank)
     if not rank:
         raise ValueError("rank: expected a number, or one for each bond, got none")

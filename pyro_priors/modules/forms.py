@@ -15,17 +15,8 @@ from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.modules.bonds import Bonds, Rank, bonds_of, check_rank, local_of, widest
 from pyro_priors.modules.prior import Fitting
+from pyro_priors.modules.starting import starts
 from pyro_priors.modules.starting.initialise import fit_leaves, fit_product_mixture
-from pyro_priors.modules.starting.starts import (
-    LEAK,
-    SHUT,
-    folded_cores,
-    folded_tables,
-    near_diagonal_cores,
-    noise_cores,
-    random_clusters,
-    sticky_tables,
-)
 from pyro_priors.modules.starting.stepwise_mixture import stepwise_mixture
 from pyro_priors.modules.starting.vector_mixture import fit_vector_mixture
 from pyro_priors.modules.vector_leaves import gaussians_of, vector_rows
@@ -72,7 +63,7 @@ class Form(ABC):
         """Tables before any data are seen: noise, or a mixture whose clusters prefer states of their own."""
         if self.init == "noise":
             return self.noise()
-        return self.of_mixture(self.by_group(random_clusters, self.clusters), torch.zeros(self.clusters), order)
+        return self.of_mixture(self.by_group(starts.random_clusters, self.clusters), torch.zeros(self.clusters), order)
 
     def by_group(self, make: Callable[..., Tensor], *args: int) -> list[Tensor]:
         """What a function of the number of variables and of their states makes for each group that has tables."""
@@ -150,17 +141,21 @@ class FullForm(Form):
         none = torch.zeros(self.clusters)
 
         def cores(columns: int, states: int) -> Tensor:
-            return near_diagonal_cores(random_clusters(columns, states, self.clusters), none, self.local, self.length)
+            return starts.near_diagonal_cores(
+                starts.random_clusters(columns, states, self.clusters), none, self.local, self.length
+            )
 
         return self._stored(self.by_group(cores))
 
     def noise(self) -> Tables:
-        return self._stored(self.by_group(noise_cores, self.rank))
+        return self._stored(self.by_group(starts.noise_cores, self.rank))
 
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor, order: Tensor | None = None) -> Tables:
         if self.bonds is None:
-            return self._stored([near_diagonal_cores(part, log_mix, self.local, self.length) for part in log_probs])
-        return self._stored(folded_cores(log_probs, log_mix, self.layout, order, self.bonds))
+            return self._stored(
+                [starts.near_diagonal_cores(part, log_mix, self.local, self.length) for part in log_probs]
+            )
+        return self._stored(starts.folded_cores(log_probs, log_mix, self.layout, order, self.bonds))
 
     def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
         """The Gaussians of each vector by themselves, then what clusters of rows have of them."""
@@ -218,9 +213,9 @@ class FactoredForm(Form):
 
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor, order: Tensor | None = None) -> Tables:
         if self.bonds:
-            return self._stored(*folded_tables(log_probs, log_mix, self.layout, order, self.bonds))
-        leak = LEAK / self.length if len(self.layout.bonds) > 1 else SHUT
-        return self._stored(*sticky_tables(log_probs, log_mix, self.local, self.length, leak))
+            return self._stored(*starts.folded_tables(log_probs, log_mix, self.layout, order, self.bonds))
+        leak = starts.LEAK / self.length if len(self.layout.bonds) > 1 else starts.SHUT
+        return self._stored(*starts.sticky_tables(log_probs, log_mix, self.local, self.length, leak))
 
     def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
         """A mixture whose clusters have a Gaussian of each vector, which all their states share at first."""

@@ -34,8 +34,8 @@ def latent_kinds(
     """
     states = widest(rank)
     check_choice("covariance", covariance, get_args(Covariance))
-    counts = component_counts(components, latent_dim)
     if block_size is None:
+        counts = component_counts(components, latent_dim)
         if covariance != "full" or factors is not None:
             name, got = ("factors", factors) if factors is not None else ("covariance", covariance)
             raise ValueError(f"{name}: expected none without block_size, which makes vectors of latents, got {got!r}")

@@ -99,6 +99,8 @@ class TTLP(ChainPrior):
         if block_size == "auto":
             plain = cores == "factored" and components is None and not isinstance(rank, Sequence)
             block_size = _block_size(latent_dim, len(attributes), order) if plain else None
+        elif block_size is not None and not isinstance(block_size, int):
+            raise ValueError(f"block_size: expected 'auto', None or a number of latents, got {block_size!r}")
         among = bool(attributes) and cores == "factored" and block_size is not None and block_size < latent_dim
         block = latent_kinds(latent_dim, components, block_size, covariance, factors, cores, rank)
         others = attribute_kinds(attributes, cores, rank)

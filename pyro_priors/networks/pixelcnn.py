@@ -129,9 +129,8 @@ class MaskedConvolution(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, side: int, *, itself: bool = True) -> None:
         super().__init__(inputs, outputs, side, padding=side // 2)
-        mask = torch.zeros(side, side)
-        mask.flatten()[: side**2 // 2 + itself] = 1
-        self.register_buffer("mask", mask, persistent=False)
+        mask = torch.arange(side**2) < side**2 // 2 + itself
+        self.register_buffer("mask", mask.view(side, side), persistent=False)
 
     def forward(self, input: Tensor) -> Tensor:
         return self._conv_forward(input, self.weight * self.mask, self.bias)

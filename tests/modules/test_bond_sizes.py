@@ -34,7 +34,7 @@ BAD = {
     ),
     "no states": (lambda: pp.TRIP(3, rank=[2, 0, 3]), r"rank\[1\]: expected an integer of at least 1, got 0"),
     "none": (lambda: pp.TRIP(3, rank=[]), "rank: expected a number, or one for each bond, got none"),
-    "a word": (lambda: pp.TRIP(3, rank="10"), r"rank\[0\]: expected an integer of at least 1, got '1'"),
+    "a word": (lambda: pp.TRIP(3, rank="10"), "rank: expected an integer of at least 1, got '10'"),
     "beside vectors": (lambda: pp.TRIP(4, rank=[2, 3], block_size=2), "rank: expected one number with vectors"),
     "beside clusters": (lambda: pp.TRIP(3, rank=[2, 4, 2], local=2), "local: expected 1 with bonds of different sizes"),
 }

@@ -204,7 +204,7 @@ FILL = ["impute", "people.csv", "--out", "x.csv"]
         ([*FILL, "--report", "people.csv"], "report: expected a folder"),
         ([*FILL, "--checkpoint", "people.csv"], "checkpoint: expected a folder"),
         ([*FILL, "--seed", "-1"], "seed: expected 0 to"),
-        (["fill", "people.csv"], "expected one of describe, impute, sample, demo, got 'fill'"),
+        (["fill", "people.csv"], "expected one of describe, impute, sample, demo, explore, got 'fill'"),
         (["sample", "people.csv", "--out", "x.csv"], "got a file, "),
         (["sample", "law/imputer.json", "--out", "x.csv"], "; say "),
         (["sample", "law", "--out", "x.csv", "--rows", "0"], "rows: expected at least 1"),

@@ -43,6 +43,11 @@ def vamp():
     return vae(pp.VampPrior(torch.rand(4, *SHAPE), bounds=(0.0, 1.0)), programs.GaussianLikelihood(0.5))
 
 
+def pixel_by_pixel():
+    decoder = networks.PixelCNNDecoder(D, SHAPE, channels=2, layers=2, hidden=(8,))
+    return programs.VAE(encoder(), decoder, pp.StandardNormal(D))
+
+
 def cvae():
     features = programs.CVAE.attribute_features(ATTRIBUTES)
     return programs.CVAE(
@@ -93,6 +98,7 @@ MAKE = {
     **{f"JointVAE {name}": lambda make=make: joint(make()) for name, make in JOINT_PRIORS.items() if make().latent_dim},
     "VampPrior": vamp,
     "squared error": lambda: vae(pp.StandardNormal(D), programs.SquaredErrorLikelihood(3.0)),
+    "PixelCNN": pixel_by_pixel,
     "CVAE": cvae,
     "CategoricalVAE": categorical,
     "HierarchicalVAE": hierarchical,
