@@ -87,6 +87,17 @@ def gap(measure, entry, other):
     return words + (" (within two standard errors)" if abs(difference) <= 2 * noise else "")
 
 
+def counted(number, noun):
+    """How many of something.
+
+    Example:
+        >>> counted(1, "seed"), counted(3, "kind of masks")
+        ('1 seed', '3 kinds of masks')
+    """
+    first, *others = noun.split(" ")
+    return " ".join((str(number), first if number == 1 else f"{first}s", *others))
+
+
 def single(entry):
     """Said of an entry without a noise."""
     return " (one seed)" if entry.error is None else ""

@@ -78,7 +78,7 @@ def test_rooms_import_those_before_them(room):
 
 @pytest.mark.parametrize(
     ("room", "others"),
-    [("starting", set()), ("ordering", set()), ("em", {"starting", "factors"})],
+    [("starting", {"bonds"}), ("ordering", set()), ("em", {"starting", "factors"})],
 )
 def test_rooms_below_the_priors_know_none_of_them(room, others):
     seen = rooms_imported(f"pyro_priors.modules.{room}.", "pyro_priors.modules")

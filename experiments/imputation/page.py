@@ -3,7 +3,7 @@
 import statistics
 
 from experiments import pages
-from experiments.answers import sentence
+from experiments.answers import counted, sentence
 from experiments.heads import headed
 from experiments.imputation import ranks, shipped_tables
 from experiments.imputation.compared import section
@@ -66,7 +66,7 @@ def answer(values):
         means = ranks.mean_ranks(cells, methods, score)
         if len(means.ranks) > 1:
             first = min(means.ranks, key=means.ranks.get)
-            place = f"{means.ranks[first]:.2f} of {len(means.ranks)} over {means.count} kind(s) of masks"
+            place = f"{means.ranks[first]:.2f} of {len(means.ranks)} over {counted(means.count, 'kind of masks')}"
             best.append(f"{title} {METHODS[first].title} ({place})")
     return sentence(f"lowest mean rank: {', '.join(best)}" if best else "")
 
@@ -78,7 +78,8 @@ def protocol(cells, methods):
         own = [cell for cell in cells if cell["method"] == method]
         kinds = {(cell["table"], cell["masking"], cell["share"]) for cell in own}
         tables = len({cell["table"] for cell in own})
-        runs.append((METHODS[method].title, f"{len(own)} of {tables} table(s), {len(kinds)} kind(s) of masks"))
+        words = f"{len(own)} of {counted(tables, 'table')}, {counted(len(kinds), 'kind of masks')}"
+        runs.append((METHODS[method].title, words))
     tuning = [(METHODS[method].title, "none, settings as written beneath") for method in methods]
     return [PROTOCOL, item("Masks", runs), item("Trials of tuning", tuning)]
 

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments import generation, pages
-from experiments.answers import sentence
+from experiments.answers import counted, sentence
 from experiments.heads import headed
 from experiments.tables.completed import trained
 from experiments.tables.dpvae import OBJECTIVES, PRIORS
@@ -125,7 +125,7 @@ def answer(values):
         f"{title} under {sum(rows[f'{name}, flow'][key] < rows[f'{name}, normal'][key] for name in both)}"
         for key, title in titles.items()
     ]
-    return sentence(f"of {len(both)} bound(s) the flow lowers {', '.join(counts)} (one seed)" if both else "")
+    return sentence(f"of {counted(len(both), 'bound')} the flow lowers {', '.join(counts)} (one seed)" if both else "")
 
 
 @headed(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import pyro_priors as pp
 from experiments import pages
-from experiments.answers import sentence
+from experiments.answers import counted, sentence
 from experiments.heads import headed
 from experiments.trainings import check_counts
 from models.shared import runs
@@ -133,7 +133,7 @@ def answer(values):
     said = []
     for name in ("pathwise", "rloo"):
         own = {row["latents"]: row["variance"] for row in rows if row["estimator"] == name}
-        words = f"{own[sizes[0]]:.3g} at {sizes[0]} latent(s) and {own[sizes[-1]]:.3g} at {sizes[-1]}"
+        words = f"{own[sizes[0]]:.3g} at {counted(sizes[0], 'latent')} and {own[sizes[-1]]:.3g} at {sizes[-1]}"
         said.append(f"relative variance by {ESTIMATORS[name]} is {words}")
     return sentence(f"in batches of {rows[0]['batch']} the {', the '.join(said)}")
 

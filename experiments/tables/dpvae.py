@@ -6,7 +6,7 @@ import statistics
 from matplotlib.figure import Figure
 
 from experiments import pages
-from experiments.answers import sentence
+from experiments.answers import counted, sentence
 from experiments.heads import Head
 from experiments.tables.judged import Judges
 from experiments.tables.reading import Generation
@@ -172,8 +172,9 @@ def answer(rows):
         wins = [pair[0].cell.titles[0] for pair, (n, f) in zip(pairs, means, strict=True) if better * (f - n) > 0]
         under = f" ({', '.join(wins)})" if 0 < len(wins) < len(pairs) else ""
         said.append(f"{title.removeprefix('of ')} under {len(wins)}{under}")
-    each = f" ({' or '.join(map(str, sorted(seeds)))} seed(s) each)"
-    return sentence(f"of {len(pairs)} bound(s) the flow betters {', '.join(said)}{each}") if said else ""
+    *others, most = sorted(seeds)
+    each = " or ".join((*map(str, others), counted(most, "seed")))
+    return sentence(f"of {counted(len(pairs), 'bound')} the flow betters {', '.join(said)} ({each})") if said else ""
 
 
 HEAD = Head(

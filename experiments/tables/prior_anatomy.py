@@ -23,8 +23,8 @@ ROWS = {
     "factored": ("lattice, factored cores", "vae", {"prior": "trip", "cores": "factored"}),
     "vector": ("one vector", "vae", {"prior": "trip"}),
     "vectors": ("two vectors", "vae", {"prior": "trip"}),
-    "ttlp": ("lattice and the attribute", "joint-vae", {"prior": "ttlp", "block_size": None}),
-    "ttlp-vector": ("one vector and the attribute", "joint-vae", {"prior": "ttlp"}),
+    "ttlp": ("lattice and the attribute", "joint-vae", {"prior": "ttlp", "block_size": None, "order": "data"}),
+    "ttlp-vector": ("one vector and the attribute", "joint-vae", {"prior": "ttlp", "order": "data"}),
 }
 SIZES = {"gmm.components": 100, "gmm-full.components": 20, "lattice.rank": 20, "factored.rank": 100, "ttlp.rank": 64}
 SIZES |= {"vector.block_size": 32, "vector.rank": 20, "vectors.block_size": 16, "vectors.rank": 50}

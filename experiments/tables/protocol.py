@@ -64,7 +64,7 @@ def training(row):
     knobs = config(row)
     words = [f"{knobs['epochs']} epochs of batches of {knobs['batch_size']}"]
     words += [f"{knobs['prior_epochs']} more of the prior alone"] if knobs.get("prior_epochs") else []
-    words += [f"{knobs['critic_steps']} critic step(s) for one of the generator"] if "critic_steps" in knobs else []
+    words += [f"{knobs['critic_steps']} of the critic for one of the generator"] if "critic_steps" in knobs else []
     words += [f"Adam {knobs['lr']:g}{', falling to 0' if knobs.get('decay') else ''}"] if "lr" in knobs else []
     words += [f"critic {knobs['critic_lr']:g}"] if knobs.get("critic_lr") else []
     words += [f"KL warm-up over {knobs['warmup_epochs']}"] if knobs.get("warmup_epochs") else []

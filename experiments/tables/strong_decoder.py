@@ -5,6 +5,7 @@ import functools
 import pyro
 
 from experiments import pages
+from experiments.heads import Head
 from experiments.tables.reading import Likeness
 from experiments.tables.spec import Cell, Table
 from inference import judges
@@ -21,14 +22,9 @@ PRIORS = {
 SHARED = {"latent_dim": 16, "epochs": 4, "warmup_epochs": 1, "particles": 10, "channels": 16, "pixel_layers": 3}
 SHARED |= {"binarize": "dynamic", "likelihood": "bernoulli", "trip.block_size": 16, "trip.rank": 100}
 SHARED |= {"trip.reinit_samples": 20_000}
-QUESTION = "What is a learnable prior worth where the decoder can model an image without the latents?"
 ANSWER = (
     "{prior} betters -ELBO over N(0, I) by {mlp:.2f} nats where pixels are independent given the latents, and by "
     "{pixelcnn:.2f} under the PixelCNN, whose latents carry {kl:.1f} nats of an image instead of {plain:.1f}."
-)
-CHANGE = (
-    "What would change it: longer trainings (here {epochs} epochs), a PixelCNN that sees more (here {pixel_layers} "
-    "masked convolutions of {channels} channels), other seeds. The less KL a decoder leaves, the less a prior can buy."
 )
 INTRODUCTION = (
     "Test part, {epochs} epochs of batches of {batch_size}, {latent_dim} latents, the same encoder for all, the weight "
@@ -68,9 +64,6 @@ def page(table, rows):
     how = {knob: getattr(config, knob) for knob in knobs}
     return [
         f"# What a prior buys where the decoder is strong, on {table.data}",
-        f"Question: {QUESTION}",
-        *answer(rows),
-        CHANGE.format(**how),
         INTRODUCTION.format(count=beside["count"], **beside["judge"], **how),
         pages.table(
             {
@@ -90,15 +83,15 @@ def page(table, rows):
 
 
 def answer(rows):
-    """The sentence of the best learnable prior under the plain decoder, as a paragraph; none before all are there."""
+    """What the best learnable prior under the plain decoder is worth under each; nothing before all rows are there."""
     elbos, kls = ({row.cell.key: row_mean(row, key) for row in rows} for key in ("elbo", "kl"))
     if len(rows) < len(DECODERS) * len(PRIORS):
-        return []
+        return ""
     best = max((prior for prior in PRIORS if prior != "normal"), key=lambda prior: elbos["mlp", prior])
     gains = {decoder: elbos[decoder, best] - elbos[decoder, "normal"] for decoder in DECODERS}
     carried = {"kl": kls["pixelcnn", best], "plain": kls["mlp", best]}
     title = PRIORS[best][0]
-    return [f"Answer: {ANSWER.format(prior=title[0].upper() + title[1:], **gains, **carried)}"]
+    return ANSWER.format(prior=title[0].upper() + title[1:], **gains, **carried)
 
 
 def row_mean(row, key):
@@ -106,6 +99,11 @@ def row_mean(row, key):
     return sum(result["test"][key] for result in row.results) / len(row.results)
 
 
+HEAD = Head(
+    "What is a learnable prior worth where the decoder can model an image without the latents?",
+    answer,
+    "Longer trainings; a PixelCNN that sees more; other seeds. The less KL a decoder leaves, the less a prior can buy.",
+)
 TABLES = [
     Table(
         "strong-decoder",
@@ -117,5 +115,6 @@ TABLES = [
             for prior, (name, values) in PRIORS.items()
         ],
         shared=SHARED,
+        head=HEAD,
     )
 ]

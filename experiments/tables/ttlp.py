@@ -27,9 +27,9 @@ ROWS = {
     "joint": ("VAE-TTLP", "joint-vae", {}, False),
     "vector": ("VAE-TTLP, latents one vector of full covariance", "joint-vae", VECTOR, False),
     "weighted": ("VAE-TTLP, {:g} log p(y given z) added to the bound", "joint-vae", {}, False),
-    "weighted-vector": ("both: one vector, {:g} log p(y given z) added", "joint-vae", VECTOR, False),
+    "weighted-vector": ("VAE-TTLP, one vector, {:g} log p(y given z) added", "joint-vae", VECTOR, False),
     "vectors": ("VAE-TTLP, latents in vectors of two", "joint-vae", VECTORS, False),
-    "weighted-vectors": ("both: vectors of two, {:g} log p(y given z) added", "joint-vae", VECTORS, False),
+    "weighted-vectors": ("VAE-TTLP, vectors of two, {:g} log p(y given z) added", "joint-vae", VECTORS, False),
     "pretrained": ("VAE-TTLP, networks of a VAE trained without labels, all tuned", "joint-vae", {}, True),
     "frozen": (
         *("VAE-TTLP, networks of a VAE trained without labels, prior alone", "joint-vae"),

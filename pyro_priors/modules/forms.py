@@ -17,6 +17,8 @@ from pyro_priors.modules.bonds import Bonds, Rank, bonds_of, check_rank, local_o
 from pyro_priors.modules.prior import Fitting
 from pyro_priors.modules.starting.initialise import fit_leaves, fit_product_mixture
 from pyro_priors.modules.starting.starts import (
+    LEAK,
+    SHUT,
     folded_cores,
     folded_tables,
     near_diagonal_cores,
@@ -217,7 +219,8 @@ class FactoredForm(Form):
     def of_mixture(self, log_probs: Sequence[Tensor], log_mix: Tensor, order: Tensor | None = None) -> Tables:
         if self.bonds:
             return self._stored(*folded_tables(log_probs, log_mix, self.layout, order, self.bonds))
-        return self._stored(*sticky_tables(log_probs, log_mix, self.local, self.length))
+        leak = LEAK / self.length if len(self.layout.bonds) > 1 else SHUT
+        return self._stored(*sticky_tables(log_probs, log_mix, self.local, self.length, leak))
 
     def _fit_with_vectors(self, value: Tensor, variables: Variables) -> "Fitted":
         """A mixture whose clusters have a Gaussian of each vector, which all their states share at first."""

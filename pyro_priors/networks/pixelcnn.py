@@ -62,9 +62,9 @@ class PixelCNNDecoder(Recorded):
     ) -> None:
         super().__init__()
         self.image_shape, self.latent_dim = check_shape(image_shape), check_count("latent_dim", latent_dim)
-        colours, *sides = self.image_shape
+        colours, height, width = self.image_shape
         check_count("channels", channels)
-        self.planes = GatedMLPDecoder(latent_dim, (check_count("planes", planes), *sides), hidden)
+        self.planes = GatedMLPDecoder(latent_dim, (check_count("planes", planes), height, width), hidden)
         others = [MaskedConvolution(channels, 2 * channels, OTHERS) for _ in range(check_count("layers", layers) - 1)]
         self.convolutions = nn.ModuleList([MaskedConvolution(colours, 2 * channels, FIRST, itself=False), *others])
         self.conditions = nn.ModuleList(nn.Conv2d(planes, 2 * channels, 1, bias=False) for _ in self.convolutions)

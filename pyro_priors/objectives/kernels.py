@@ -76,19 +76,20 @@ def squared_stein(z: Tensor, law: TorchDistribution, kernel: Kernel = "rbf", wid
         raise ValueError(f"z: expected shape (n, d), two draws or more, got {tuple(z.shape)}")
     check_kernel(kernel, width)
     n, d = z.shape
-    z, score = full_precision(z), score_of(law, z)
-    between, pull = z.unsqueeze(1) - z, score.unsqueeze(1) - score
-    squares = between.square().sum(-1)
-    k = _radial(squares, kernel, d if width is None else width)
-    crossed = (pull * between).sum(-1) + d  # of both first derivatives, and of the second one
-    pairs = score @ score.T * k.value - 2 * k.first * crossed - 4 * squares * k.second
-    return (pairs.sum() - pairs.diagonal().sum()) / (n * (n - 1))
+    with torch.autocast(z.device.type, enabled=False):
+        z, score = full_precision(z), score_of(law, z)
+        between, pull = z.unsqueeze(1) - z, score.unsqueeze(1) - score
+        squares = between.square().sum(-1)
+        k = _radial(squares, kernel, d if width is None else width)
+        crossed = (pull * between).sum(-1) + d  # of both first derivatives, and of the second one
+        pairs = score @ score.T * k.value - 2 * k.first * crossed - 4 * squares * k.second
+        return (pairs.sum() - pairs.diagonal().sum()) / (n * (n - 1))
 
 
 def score_of(law: TorchDistribution, z: Tensor) -> Tensor:
-    """grad log p(z) of each row `(n, d)`, with its own gradients where there are any, in float32 at least."""
+    """grad log p(z) of each row `(n, d)`, with its own gradients where there are any."""
     grad = torch.is_grad_enabled()
-    with torch.enable_grad(), torch.autocast(z.device.type, enabled=False):
+    with torch.enable_grad():
         at = full_precision(z) if grad and z.requires_grad else full_precision(z.detach()).requires_grad_()
         (score,) = torch.autograd.grad(law.log_prob(at).sum(), at, create_graph=grad)
     return score

@@ -20,7 +20,8 @@ from pyro_priors.modules.starting.merging import TINY, shared_states
 from pyro_priors.ops.layout import Layout
 
 LOCAL_TILT = 1.5  # standard deviation of the log-preferences of the states of a cluster at the start
-LEAK = 0.1  # at the start: chance that a walk along bonds of factored cores leaves its cluster on the way
+SHUT = 0.05  # chance that a bond of factored cores leaves its cluster at a step, at the start
+LEAK = 0.1  # the same of a whole chain with several vectors: draws of them stay of a single cluster
 
 
 def noise_cores(columns: int, states: int, rank: int) -> Tensor:
@@ -84,14 +85,13 @@ def random_clusters(columns: int, states: int, clusters: int) -> Tensor:
 
 
 def sticky_tables(
-    log_probs: Sequence[Tensor], log_mix: Tensor, local: int, length: int
+    log_probs: Sequence[Tensor], log_mix: Tensor, local: int, length: int, leak: float = SHUT
 ) -> tuple[Tensor, list[Tensor], Tensor]:
     """Logits of factored cores that are a mixture of product laws, and leak a little between the clusters.
 
     With `local` = L > 1 each cluster has L states of every bond: what they emit is that of the cluster, but for
     preferences of their own (log-normal, as those of `near_diagonal_cores`), and each leads to each. A bond leaves its
-    cluster with a chance of `LEAK` / length a step, to a cluster by its weight: however long the chain, most draws are
-    of a single cluster, as those of `near_diagonal_cores` are.
+    cluster with a chance of `leak` a step, to a cluster by its weight.
 
     Shapes:
         ``log_probs (D_g, N_g, G)`` of each group, ``log_mix (G,)`` -> initial ``(m,)``, emissions ``(D_g, N_g, m)``
@@ -103,7 +103,6 @@ def sticky_tables(
         emissions = [part + LOCAL_TILT * torch.randn_like(part) for part in emissions]
     cluster = torch.arange(len(initial), device=initial.device) // local
     stay = (cluster[:, None] == cluster).to(initial) / local
-    leak = LEAK / length
     transition = (1 - leak) * stay + leak * initial.exp()
     spread = torch.rand(length - 1, *transition.shape, device=initial.device).to(initial) + 0.5
     return initial, [part.log_softmax(1) for part in emissions], (transition * spread).log().log_softmax(-1)
@@ -161,9 +160,9 @@ def folded_tables(
     emissions = [torch.stack([emission(*own) for own in zip(part, cs, strict=True)]) for part, (_, cs) in groups]
     taken = [(part > 0).to(mix) for part in held]
     usual = [part.mT @ mix.exp() for part in taken]  # how often each state of each bond is taken
-    transitions, leak = [], LEAK / len(bonds.sizes)
+    transitions = []
     for here, there, often in zip(held[:-1], taken[1:], usual[1:], strict=True):
-        move = (1 - leak) * here.mT @ there + leak * often
+        move = (1 - SHUT) * here.mT @ there + SHUT * often
         move = move * (torch.rand(move.shape, device=move.device).to(move) + 0.5)
         transitions.append(bonds.padded(move.log().log_softmax(-1), 2))
     return bonds.padded(usual[0].log(), 1), emissions, torch.stack(transitions)
