@@ -15,8 +15,10 @@ import torch
 
 import pyro_priors as pp
 from experiments import pages
+from experiments.answers import sentence
 from experiments.bench import report
 from experiments.bench.timing import interleaved
+from experiments.heads import headed
 from experiments.trainings import check_counts
 from models.shared import runs
 from pyro_priors.explore import Served
@@ -151,6 +153,23 @@ def at_once(address, given, config):
     }
 
 
+def answer(values):
+    """The slowest median over HTTP, the largest ratio, and errors of many clients."""
+    laws = values["laws"].values()
+    slowest, most = max(law["seconds"]["http"] for law in laws), max(law["ratios"]["answer"] for law in laws)
+    errors, answers = sum(law["errors"] for law in laws), sum(law["answers"] for law in laws)
+    return sentence(
+        f"at most {1000 * slowest:.0f} ms over HTTP (aimed at: {MOST_MS}), and {most:.2f} times the law's own calls "
+        f"(aimed at: {MOST_RATIO}), for {values['variables']} variables at rank {values['rank']}",
+        f"{values['clients']} clients at once met {errors} error(s) in {answers} answers",
+    )
+
+
+@headed(
+    "How long does the explorer take to answer, beside the law's own calls, and does it stand many clients?",
+    answer,
+    "Cores that others use too; more numbers, whose densities and quantiles cost most; several laws in one.",
+)
 def page(values, name):
     """The whole page."""
     return [
@@ -158,8 +177,8 @@ def page(values, name):
         f"Measured on {values['device']}: {values['variables']} variables on a factored chain of rank "
         f"{values['rank']}, {values['states']} states or Gaussians each, three of them set; medians of "
         f"{values['turns']} turns. Own calls: the law's density of what is set, its posteriors of all categories, and "
-        "mean and density of every number on "
-        f"the axis that is drawn. Aimed at: {MOST_MS} ms over HTTP, and {MOST_RATIO} times the own calls at most.",
+        "mean and density of every number "
+        f"on the axis that is drawn. Aimed at: {MOST_MS} ms over HTTP, and {MOST_RATIO} times the own calls at most.",
         pages.table(
             {
                 "variables": lambda item: item[0],

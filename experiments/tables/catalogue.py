@@ -24,6 +24,7 @@ class Page(NamedTuple):
 
 
 PAGES = {
+    "bench-explore": Page("bench.explore", "bench explore"),
     "bench-factored-cpu": Page("bench.factored", "bench factored"),
     "bench-start": Page("bench.start", "bench start"),
     "bench-table-pieces": Page("bench.table_pieces", "bench table-pieces"),

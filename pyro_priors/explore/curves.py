@@ -55,16 +55,17 @@ class Curve(NamedTuple):
     ends: tuple[float, ...]
 
 
-def density(mixture: Mixture, axis: Axis) -> Tensor:
-    """Of a mixture of one row, in own units on an axis: ``(G,)``"""
+def density(mixture: Mixture, scores: Tensor, log_slopes: Tensor) -> Tensor:
+    """Of mixtures, one a row, in own units on an axis for each: ``(n, G), (n, G) -> (n, G)``"""
     some = mixture.weight > LIGHT
+    row = mixture.row[some]
     weight, mean, scale, low, high = (x[some].unsqueeze(-1) for x in mixture[1:])
     scale = scale.clamp_min(1e-12)
     inside = log_interval((low - mean) / scale, (high - mean) / scale)
-    standard = (axis.scores - mean) / scale
-    logs = weight.log() - 0.5 * standard.square() - scale.log() - LOG_ROOT - inside
-    logs = logs.masked_fill((axis.scores < low) | (axis.scores > high), -torch.inf)
-    return (logs + axis.log_slope).exp().sum(0)
+    own = scores[row]
+    logs = weight.log() - 0.5 * ((own - mean) / scale).square() - scale.log() - LOG_ROOT - inside
+    logs = logs.masked_fill((own < low) | (own > high), -torch.inf)
+    return torch.zeros_like(scores).index_add(0, row, (logs + log_slopes[row]).exp())
 
 
 def curves(posterior: Posterior, columns: Sequence[int], axes: Sequence[Axis | None]) -> list[Curve]:
@@ -72,23 +73,31 @@ def curves(posterior: Posterior, columns: Sequence[int], axes: Sequence[Axis | N
     row = torch.zeros(1, dtype=torch.long)
     laws = [posterior.number(column, row) for column in columns]
     ends = _quantiles(laws)
-    drawn = [_densities(law, axis) for law, axis in zip(laws, axes, strict=True)]
+    drawn = _densities(laws, axes)
     return [
         Curve(y, law.values, law.at[0], float(law.mean()), tuple(end.tolist()))
         for y, law, end in zip(drawn, laws, ends, strict=True)
     ]
 
 
-def _densities(law: Number, axis: Axis | None) -> Tensor | None:
-    if axis is None:
-        return None
-    result = torch.zeros_like(axis.x)
-    for part in law.parts:
-        # Parts of several laws may have leaves of their own.
-        scores = part.wide.number_leaf(part.column).scores
-        own = axis if len(law.parts) == 1 else Axis(axis.x, scores.encode(axis.x), scores.log_slope(axis.x))
-        result += density(part.mixture, own)
-    return result
+def _densities(laws: Sequence[Number], axes: Sequence[Axis | None]) -> list[Tensor | None]:
+    """On their axes, ``(G,)`` each, None of those without one; all mixtures in one go."""
+    owners, mixtures, scores, slopes = [], [], [], []
+    for k, (law, axis) in enumerate(zip(laws, axes, strict=True)):
+        if axis is None:
+            continue
+        for part in law.parts:
+            # Parts of several laws may have leaves of their own.
+            own = part.wide.number_leaf(part.column).scores if len(law.parts) > 1 else None
+            mixtures.append(part.mixture._replace(row=torch.full_like(part.mixture.row, len(owners))))
+            scores.append(axis.scores if own is None else own.encode(axis.x))
+            slopes.append(axis.log_slope if own is None else own.log_slope(axis.x))
+            owners.append(k)
+    total = torch.zeros(len(laws), STEPS + 1, dtype=torch.float64)
+    if owners:
+        each = density(Mixture.join(mixtures), torch.stack(scores), torch.stack(slopes))
+        total.index_add_(0, torch.tensor(owners), each)
+    return [None if axis is None else total[k] for k, axis in enumerate(axes)]
 
 
 def _quantiles(laws: Sequence[Number]) -> list[Tensor]:

@@ -45,7 +45,8 @@ class Served:
                 f"explore: expected the packages of the extra 'explore', got no {error.name} "
                 "(pip install 'pyro-priors[explore]')"
             ) from error
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio sends small packets at once (TCP_NODELAY) only where the protocol is named: else 40 ms more
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))

@@ -207,9 +207,10 @@ class Subject:
         posterior = Posterior(self.wides, self._nothing.codes, Allowed(self.wides[0], None, 1))
         axes, row = {}, torch.zeros(1, dtype=torch.long)
         for column in self.numbers:
-            leaf, law = self.wides[0].leaves[column], posterior.number(column, row)
+            law = posterior.number(column, row)
             if not law.parts:
                 continue
+            leaf = self.wides[0].number_leaf(column)
             low, high = (float(law.quantile(end)) for end in ENDS)
             pad = 0.02 * (high - low)
             axes[column] = Axis.between(leaf, max(low - pad, leaf.low), min(high + pad, leaf.high))
