@@ -5,7 +5,6 @@ full cores, and of factored ones it has probability zero: nothing that the table
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,9 +25,8 @@ def widest(rank: Rank) -> int:
         >>> widest(4), widest([2, 5, 3])
         (4, 5)
     """
-    given: Any = rank
-    if isinstance(given, str) or not isinstance(given, Sequence):
-        return check_count("rank", given)
+    if isinstance(rank, int | str) or not isinstance(rank, Sequence):  # a word is no sequence of numbers
+        return check_count("rank", rank)  # pyright: ignore[reportArgumentType]
     if not rank:
         raise ValueError("rank: expected a number, or one for each bond, got none")
     return max(check_count(f"rank[{place}]", states) for place, states in enumerate(rank))
