@@ -50,6 +50,7 @@ class Served:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self._socket.bind((HOST, port))
+            self._socket.listen()  # who opens the address before the server runs waits for it
         except OSError as error:
             self._socket.close()
             raise OSError(f"port: expected one that is free, got {port} ({error.strerror})") from error
