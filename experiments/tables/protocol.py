@@ -1,8 +1,7 @@
 """What the rows of a table were given, read from the configurations of their runs; where rows differ, it says so."""
 
+from experiments.answers import counted
 from experiments.protocol import PROTOCOL, item
-from models import model_of
-from models.shared.adversarial import Adversarial
 
 UNRECORDED = "their number is not recorded, so that equal care is not shown"
 
@@ -64,11 +63,16 @@ def training(row):
     knobs = config(row)
     words = [f"{knobs['epochs']} epochs of batches of {knobs['batch_size']}"]
     words += [f"{knobs['prior_epochs']} more of the prior alone"] if knobs.get("prior_epochs") else []
-    words += [f"{knobs['critic_steps']} of the critic for one of the generator"] if "critic_steps" in knobs else []
+    words += (
+        [f"{counted(knobs['critic_steps'], 'step')} of the critic for each of the generator"]
+        if "critic_steps" in knobs
+        else []
+    )
     words += [f"Adam {knobs['lr']:g}{', falling to 0' if knobs.get('decay') else ''}"] if "lr" in knobs else []
     words += [f"critic {knobs['critic_lr']:g}"] if knobs.get("critic_lr") else []
     words += [f"KL warm-up over {knobs['warmup_epochs']}"] if knobs.get("warmup_epochs") else []
-    words += [f"stopped after {knobs['patience']} epochs without a gain"] if knobs.get("patience") else []
+    short = (knobs.get("patience") or knobs["epochs"]) < knobs["epochs"]  # so that it can stop a training
+    words += [f"stopped after {knobs['patience']} epochs without a gain"] if short else []
     return ", ".join(words)
 
 
@@ -113,7 +117,7 @@ def parameters(row):
 
 
 def weights(row):
-    """Which epoch's weights are scored."""
-    if issubclass(model_of(row.cell.model), Adversarial):
-        return "of the last epoch"
-    return "of the epoch that is best on the validation part"
+    """Which epoch's weights are scored; only models whose losses of different epochs compare can stop early by them."""
+    if "patience" in config(row):
+        return "of the epoch that is best on the validation part"
+    return "of the last epoch"
