@@ -53,7 +53,10 @@ def networks(row):
     knobs = config(row)
     hidden, channels = knobs.get("hidden"), knobs.get("channels")
     words = [f"dense layers of {', '.join(map(str, hidden))}"] if hidden else []
-    words += [f"convolutions from {channels} channels"] if channels and not hidden else []
+    if "pixel_layers" in knobs:
+        words.append(f"a PixelCNN of {knobs['pixel_layers']} layers of {channels} channels")
+    elif channels and not hidden:
+        words.append(f"convolutions from {channels} channels")
     words += [f"{knobs['latent_dim']} latents"] if "latent_dim" in knobs else []
     return ", ".join(words)
 
@@ -105,9 +108,17 @@ def size(row):
         return "none" if count == 0 else ""
     words = {"components": "components", "rank": "rank", "categories": "categories"}
     words |= {"pseudo_inputs": "pseudo-inputs", "layers": "couplings", "block_size": "vectors of"}
-    known = [f"{word} {knobs[knob]}" for knob, word in words.items() if isinstance(knobs.get(knob), int)]
-    vectors = isinstance(knobs.get("block_size", 1), int)  # a Gaussian of one number has no covariances
-    known += ["full covariances"] if vectors and knobs.get("covariance") == "full" else []
+    known = []
+    for knob, word in words.items():
+        if isinstance(value := knobs.get(knob), (int, list, tuple)):
+            known.append(f"{word} {value if isinstance(value, int) else ', '.join(map(str, value))}")
+    block = knobs.get("block_size", 1)
+    if block == "auto" and (knobs.get("cores") == "full" or knobs.get("components")):
+        block = None  # a lattice of scalars
+    if block == "auto":
+        known.append("vectors of latents")
+    if knobs.get("covariance") == "full" and block is not None:  # a Gaussian of one number has no covariances
+        known.append("full covariances")
     return ", ".join([*known, *([] if count is None else [f"{count:,} parameters"])])
 
 
