@@ -41,6 +41,10 @@ class Measure(NamedTuple):
         """As text, with the unit."""
         return f"{pages.number(value, self.digits)}{self.unit}"
 
+    def text(self, entry):
+        """Mean and standard error of an entry."""
+        return f"{pages.mean(entry.values, self.digits)}{self.unit}"
+
     def difference(self, value):
         """The same of a difference, without its sign."""
         return self._replace(unit=" points" if self.unit == " %" else self.unit).number(abs(value))

@@ -6,7 +6,7 @@ import torch
 from matplotlib.figure import Figure
 
 from experiments import pages
-from experiments.answers import Measure, best, entries, sentence
+from experiments.answers import Measure, sentence
 from experiments.heads import Head
 from experiments.tables.spec import Cell, Table
 from models.shared.figures import save
@@ -72,15 +72,25 @@ def draw(folder, runs):
 GOOD = Measure("share of good points", lambda result: 100 * result["test"]["good"], 1, " %", higher=True)
 
 
+MODES_REACHED = Measure("number of modes", lambda result: result["test"]["modes"], 1, higher=True)
+
+
 def answer(rows):
-    """Who has most good points on each law, and how many of its modes."""
+    """Who has most good points on each law, how many of its modes, and who reaches most of these; beside N(0, I)."""
     said = []
     for data, own in itertools.groupby(rows, lambda row: row.cell.key[0]):
         own = list(own)
         first = max(own, key=lambda row: GOOD.of(row).mean)
-        normal = ", ".join((first.cell.titles[0], PRIORS["normal"][0]))
-        modes = first.mean(lambda result: result["test"]["modes"], 1)
-        said.append(f"on the {data} {best(GOOD, entries(GOOD, own), normal)}; it reaches {modes} modes")
+        normal = [row for row in own if row.cell.key[1:] == (first.cell.key[1], "normal")]
+        most = max(MODES_REACHED.of(row).mean for row in own)
+        reach = [row for row in own if MODES_REACHED.of(row).mean == most]
+        who = reach[0].cell.called if len(reach) == 1 else f"{len(reach)} of {len(own)} rows"
+        beside = [first, *(row for row in normal if row is not first)]
+        both = [
+            f"{row.cell.called} {GOOD.text(GOOD.of(row))} and {MODES_REACHED.text(MODES_REACHED.of(row))}"
+            for row in beside
+        ]
+        said.append(f"on the {data}, good points and modes: {', '.join(both)}; most modes, {most:.1f}, by {who}")
     return sentence(*said)
 
 

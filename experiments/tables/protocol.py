@@ -1,8 +1,7 @@
 """What the rows of a table were given, read from the configurations of their runs; where rows differ, it says so."""
 
+from experiments.answers import counted
 from experiments.protocol import PROTOCOL, item
-from models import model_of
-from models.shared.adversarial import Adversarial
 
 UNRECORDED = "their number is not recorded, so that equal care is not shown"
 
@@ -54,7 +53,10 @@ def networks(row):
     knobs = config(row)
     hidden, channels = knobs.get("hidden"), knobs.get("channels")
     words = [f"dense layers of {', '.join(map(str, hidden))}"] if hidden else []
-    words += [f"convolutions from {channels} channels"] if channels and not hidden else []
+    if "pixel_layers" in knobs:
+        words.append(f"a PixelCNN of {knobs['pixel_layers']} layers of {channels} channels")
+    elif channels and not hidden:
+        words.append(f"convolutions from {channels} channels")
     words += [f"{knobs['latent_dim']} latents"] if "latent_dim" in knobs else []
     return ", ".join(words)
 
@@ -64,11 +66,16 @@ def training(row):
     knobs = config(row)
     words = [f"{knobs['epochs']} epochs of batches of {knobs['batch_size']}"]
     words += [f"{knobs['prior_epochs']} more of the prior alone"] if knobs.get("prior_epochs") else []
-    words += [f"{knobs['critic_steps']} of the critic for one of the generator"] if "critic_steps" in knobs else []
+    words += (
+        [f"{counted(knobs['critic_steps'], 'step')} of the critic for each of the generator"]
+        if "critic_steps" in knobs
+        else []
+    )
     words += [f"Adam {knobs['lr']:g}{', falling to 0' if knobs.get('decay') else ''}"] if "lr" in knobs else []
     words += [f"critic {knobs['critic_lr']:g}"] if knobs.get("critic_lr") else []
     words += [f"KL warm-up over {knobs['warmup_epochs']}"] if knobs.get("warmup_epochs") else []
-    words += [f"stopped after {knobs['patience']} epochs without a gain"] if knobs.get("patience") else []
+    short = (knobs.get("patience") or knobs["epochs"]) < knobs["epochs"]  # so that it can stop a training
+    words += [f"stopped after {knobs['patience']} epochs without a gain"] if short else []
     return ", ".join(words)
 
 
@@ -101,9 +108,17 @@ def size(row):
         return "none" if count == 0 else ""
     words = {"components": "components", "rank": "rank", "categories": "categories"}
     words |= {"pseudo_inputs": "pseudo-inputs", "layers": "couplings", "block_size": "vectors of"}
-    known = [f"{word} {knobs[knob]}" for knob, word in words.items() if isinstance(knobs.get(knob), int)]
-    vectors = isinstance(knobs.get("block_size", 1), int)  # a Gaussian of one number has no covariances
-    known += ["full covariances"] if vectors and knobs.get("covariance") == "full" else []
+    known = []
+    for knob, word in words.items():
+        if isinstance(value := knobs.get(knob), (int, list, tuple)):
+            known.append(f"{word} {value if isinstance(value, int) else ', '.join(map(str, value))}")
+    block = knobs.get("block_size", 1)
+    if block == "auto" and (knobs.get("cores") == "full" or knobs.get("components")):
+        block = None  # a lattice of scalars
+    if block == "auto":
+        known.append("vectors of latents")
+    if knobs.get("covariance") == "full" and block is not None:  # a Gaussian of one number has no covariances
+        known.append("full covariances")
     return ", ".join([*known, *([] if count is None else [f"{count:,} parameters"])])
 
 
@@ -113,7 +128,7 @@ def parameters(row):
 
 
 def weights(row):
-    """Which epoch's weights are scored."""
-    if issubclass(model_of(row.cell.model), Adversarial):
-        return "of the last epoch"
-    return "of the epoch that is best on the validation part"
+    """Which epoch's weights are scored; only models whose losses of different epochs compare can stop early by them."""
+    if "patience" in config(row):
+        return "of the epoch that is best on the validation part"
+    return "of the last epoch"

@@ -23,8 +23,8 @@ SHARED = {"latent_dim": 16, "epochs": 4, "warmup_epochs": 1, "particles": 10, "c
 SHARED |= {"binarize": "dynamic", "likelihood": "bernoulli", "trip.block_size": 16, "trip.rank": 100}
 SHARED |= {"trip.reinit_samples": 20_000}
 ANSWER = (
-    "{prior} betters -ELBO over N(0, I) by {mlp:.2f} nats where pixels are independent given the latents, and by "
-    "{pixelcnn:.2f} under the PixelCNN, whose latents carry {kl:.1f} nats of an image instead of {plain:.1f}."
+    "{prior} has a -ELBO {mlp} N(0, I) where pixels are independent given the latents, and {pixelcnn} it under the "
+    "PixelCNN, whose latents carry {kl:.1f} nats of an image instead of {plain:.1f}{seeds}."
 )
 INTRODUCTION = (
     "Test part, {epochs} epochs of batches of {batch_size}, {latent_dim} latents, the same encoder for all, the weight "
@@ -89,7 +89,9 @@ def answer(rows):
         return ""
     best = max((prior for prior in PRIORS if prior != "normal"), key=lambda prior: elbos["mlp", prior])
     gains = {decoder: elbos[decoder, best] - elbos[decoder, "normal"] for decoder in DECODERS}
+    gains = {key: f"{abs(gain):.2f} nats {'below' if gain > 0 else 'above'}" for key, gain in gains.items()}
     carried = {"kl": kls["pixelcnn", best], "plain": kls["mlp", best]}
+    carried["seeds"] = " (one seed)" if any(len(row.results) == 1 for row in rows) else ""
     title = PRIORS[best][0]
     return ANSWER.format(prior=title[0].upper() + title[1:], **gains, **carried)
 

@@ -4,7 +4,7 @@ import itertools
 import statistics
 
 from experiments import pages
-from experiments.answers import Measure, best, entries, sentence
+from experiments.answers import Measure, entries, sentence
 from experiments.heads import Head
 from experiments.tables.judged import Judges
 from experiments.tables.reading import Evaluated, Summary
@@ -37,6 +37,19 @@ ROWS = {
     ),
     "cvae": ("CVAE, labels predicted", "cvae", {}, False),
     "classifier": ("classifier trained on the same labels", "classifier", {}, False),
+}
+# What a sentence calls them.
+SHORT = {
+    "joint": "VAE-TTLP",
+    "vector": "one vector",
+    "weighted": "VAE-TTLP, log p(y given z) added",
+    "weighted-vector": "one vector, log p(y given z) added",
+    "vectors": "vectors of two",
+    "weighted-vectors": "vectors of two, log p(y given z) added",
+    "pretrained": "networks of a VAE, tuned",
+    "frozen": "networks of a VAE, left alone",
+    "cvae": "CVAE",
+    "classifier": "classifier",
 }
 # (data, row) -> condition accuracy and imputation accuracy of the paper by share of missing labels, in percent.
 PAPER = {
@@ -143,17 +156,28 @@ def imputed(result):
 
 
 def answer(rows):
-    """Who shows best what was wanted, and who imputes best, with fewest and with most labels hidden."""
-    shares = list(dict.fromkeys(row.cell.titles[1] for row in rows))
-    shares = sorted(shares, key=lambda share: float(share.strip("%")))
-    said = []
+    """Who shows best what was wanted, by the same judges, and who imputes best, with fewest and most labels hidden."""
+    shares = sorted(dict.fromkeys(row.cell.titles[1] for row in rows), key=lambda share: float(share.strip("%")))
+    judges, said = Judges(rows), []
     for share in dict.fromkeys((shares[0], shares[-1])):
         own = [row for row in rows if row.cell.titles[1] == share]
-        own = [row for row in own if row.cell.key[0] != "classifier"]  # which draws nothing
-        parts = [best(measure, entries(measure, own, lambda row: row.cell.titles[0])) for measure in (SHOWN, IMPUTED)]
-        if any(parts):
-            said.append(f"with {share} of the labels hidden {', and '.join(part for part in parts if part)}")
-    return sentence(*said, "judges differ between rows" if said and Judges(rows).mixed else "")
+        groups = {}
+        for row in own:
+            groups.setdefault(", ".join(judges.letters_of(row)), []).append(row)
+        shown = [leading(SHOWN, group, f"judge {letters}" * judges.mixed) for letters, group in groups.items()]
+        drawing = [row for row in own if row.cell.key[0] != "classifier"]
+        rival = [f"which draws; the classifier {IMPUTED.text(IMPUTED.of(row))}" for row in own if row not in drawing]
+        best = {SHOWN.name: [text for text in shown if text], IMPUTED.name: [leading(IMPUTED, drawing, *rival)]}
+        words = ", ".join(f"the highest {name} is {', '.join(texts)}" for name, texts in best.items() if any(texts))
+        said += [f"with {share} hidden {words}"] if words else []
+    few = any(len(row.results) == 1 for row in rows)
+    return sentence(*said, "no +-: one seed" if said and few else "")
+
+
+def leading(measure, rows, *beside):
+    """The best figure of some rows, in brackets which row has it, and what is said beside; "" where none has any."""
+    ranked = sorted(entries(measure, rows, lambda row: SHORT[row.cell.key[0]]), key=lambda entry: -entry.mean)
+    return f"{measure.text(ranked[0])} ({', '.join(filter(None, (ranked[0].title, *beside)))})" if ranked else ""
 
 
 HEAD = Head(

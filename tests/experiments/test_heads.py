@@ -3,12 +3,17 @@
 import re
 
 import pytest
+import torch
 
 from experiments import heads, pages
 from experiments.answers import Entry, Measure, best
 from experiments.tables import catalogue, check, protocol
 from experiments.tables.judged import Judges
 from experiments.tables.spec import Cell, Row
+from experiments.trainings import to_json, training
+from pyro_priors.data.images import Images
+from pyro_priors.data.loading import ImageData
+from pyro_priors.training import loop
 
 PAGES = sorted(path for path in pages.FOLDER.glob("*.md") if path.name != heads.INDEX)
 
@@ -79,7 +84,7 @@ def test_differences_are_held_against_their_noise(second, said):
 
 def row(title, seeds=(0,), judge=None, parameters=5, **knobs):
     """A row of a VAE with these knobs."""
-    config = {"epochs": 3, "batch_size": 10, "lr": 0.1, "hidden": [8], "latent_dim": 2, **knobs}
+    config = {"epochs": 3, "batch_size": 10, "lr": 0.1, "hidden": [8], "latent_dim": 2, "patience": None, **knobs}
     result = {"config": config, "parameters": {"prior": parameters}, "beside": {"judge": judge}}
     return Row(Cell((title,), "vae", {}, titles=(title,)), dict.fromkeys(seeds, result))
 
@@ -130,3 +135,26 @@ def test_rows_say_who_judged_them_and_a_page_says_when_judges_differ():
     (read,) = several.columns.values()
     assert [read(row("b", judge=two)), read(row("c"))] == ["B 90.00%", ""]
     assert Judges([row("c")]).columns == {}
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        ("vae", {}),
+        ("vae", {"objective": "info"}),
+        ("vae", {"objective": "info", "divergence": "adversarial"}),
+        ("vae", {"objective": "factor"}),
+        ("aae", {}),
+        ("vae-gan", {}),
+        ("gan", {}),
+        ("wgan", {}),
+    ],
+)
+def test_weights_are_those_that_the_objective_keeps(model, values):
+    config = training(model, {"hidden": (4,), "latent_dim": 2, "prior": "normal", "batch_size": 4}, **values)
+    images = Images(torch.zeros(8, 1, 28, 28), binarize=False)
+    images = ImageData("mnist", (1, 28, 28), images, images, images)
+    steps, _ = config.steps(config.start(images), images, 1)
+    kept = "of the epoch that is best on the validation part" if loop.steady(steps) else "of the last epoch"
+    result = {"config": to_json(config)}
+    assert protocol.weights(Row(Cell((model,), model, {}), {0: result})) == kept
