@@ -144,5 +144,5 @@ def _is_too_large(error: Exception) -> bool:
 
 def _stopped(error: BaseException, status: int) -> int:
     """Say so, after the line of a progress bar."""
-    print(f"\n{error or 'stopped by Ctrl-C'}", file=sys.stderr)
+    print(f"\n{str(error) or 'stopped by Ctrl-C'}", file=sys.stderr)
     return status

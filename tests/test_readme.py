@@ -81,7 +81,7 @@ def test_what_it_says_in_short_is_in_the_results():
     wanted = [f"{filled(f'wine-published-30-?-{row}.json', 'nrmse'):.3f}" for row in rows]
     wanted += [f"{100 * filled(f'wine-published-30-?-{row}.json', 'error'):.1f}" for row in rows[:2]]
     wanted += [f"{100 * filled('wine-published-30-?-ours.json', 'coverage'):.1f}"]
-    wanted += [f"{100 * filled(f'adult-published-30-{copy}.json', 'error'):.1f}" for copy in ("?-ours", "1-missforest")]
+    wanted += [f"{100 * filled(f'adult-published-30-{copy}.json', 'error'):.1f}" for copy in ("?-ours", "?-missforest")]
     assert numbers("- with 30 % of its cells hidden") == wanted
     share = mean("cp-vae-mnist/cp-10", lambda result: result["test"]["clusters"]["accuracy"])
     assert numbers("- nobody tells") == [f"{100 * share:.2f}"]

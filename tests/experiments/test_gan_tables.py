@@ -101,8 +101,9 @@ def test_a_training_that_diverged_is_counted(tmp_path, monkeypatch):
             run_or_divergence(train)
     some = {"versions": {"torch": "2"}, "commit": "abc", "uncommitted_changes": False}
     beside = {"judge": {"accuracy": 0.9, "extractor": "e", "weights": "w"}}
-    done = {"conditions": {"mean_accuracy": 0.5, "frechet": 2.0}, "provenance": some, "beside": beside}
-    gone = {"diverged": "loss: expected a finite number", "provenance": some, "beside": beside}
+    of_all = {"config": {"epochs": 1, "batch_size": 2}, "provenance": some, "beside": beside}
+    done = {"conditions": {"mean_accuracy": 0.5, "frechet": 2.0}, **of_all}
+    gone = {"diverged": "loss: expected a finite number", **of_all}
     page = check.page(table, [Row(table.cells[1], {0: done, 1: gone}), Row(cell, {0: gone})])
     assert "| REINFORCE (batch mean) | 50.0 % | 50.0 % | 2.00 | 2 | 1 |" in page
     assert "| REINFORCE (leave-one-out) |  % | nan % |  | 1 | 1 |" in page
