@@ -88,6 +88,7 @@ def test_the_command_stops_cleanly(tmp_path, number, status, line):
     assert said.strip() == f"stopped by {line}"
 
 
+@pytest.mark.slow
 def test_nothing_of_a_server_is_imported_before_it_is_served():
     code = "import sys, pyro_priors.explore; print([m for m in ('starlette', 'uvicorn', 'PIL') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout

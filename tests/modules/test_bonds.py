@@ -25,6 +25,10 @@ FORMS = {
     "factored": {"rank": [2, 4, 3, 1], "cores": "factored"},
 }
 each_form = pytest.mark.parametrize("form", FORMS)
+long_form = pytest.mark.parametrize(
+    "form",
+    ["ring", "factored", *(pytest.param(form, marks=pytest.mark.slow) for form in ("train", "train of ends of one"))],
+)
 each_start = pytest.mark.parametrize("init", ["mixture", "noise"])
 
 
@@ -157,7 +161,7 @@ def test_conditions_marginals_and_moments_are_those_of_true_shapes(form):
 
 
 @pytest.mark.parametrize("given", [False, True])
-@each_form
+@long_form
 def test_draws_are_those_of_true_shapes(form, given):
     """Chi-square of 20,000 draws of all joint states: fails once in a million runs of other seeds."""
     torch.manual_seed(3)
@@ -208,7 +212,7 @@ def answers(prior, value):
 
 
 @pytest.mark.parametrize("init", ["mixture", pytest.param("noise", marks=pytest.mark.slow)])
-@each_form
+@long_form
 def test_what_is_not_there_changes_nothing_and_never_comes_to_be(form, init):
     """Whatever stands beyond a bond's states: answers bit for bit, gradients exactly zero; trained or set anew."""
     prior = small(form, init)

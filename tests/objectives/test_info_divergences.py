@@ -42,6 +42,7 @@ def codes(scale):
     return guide, covariance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["far", "equal"])
 def test_the_critic_s_divergence_is_the_kl_of_all_codes(name):
     """Closed form for Gaussians: 0 of equal laws; the error is that of the critic and of 5,000 codes, about 0.03."""
