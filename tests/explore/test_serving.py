@@ -76,14 +76,17 @@ def test_the_command_stops_cleanly(tmp_path, number, status, line):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     assert running.stdout is not None
-    address = running.stdout.readline().split()[-1]
-    running.stdout.readline()
-    while True:  # its socket listens before it answers
-        served = type("Served", (), {"address": address})()
-        if explored.Client(served).get(f"/{address.split('/')[3]}/").status_code == 200:
-            break
-    running.send_signal(number)
-    _, said = running.communicate(timeout=60)
+    try:
+        address = running.stdout.readline().split()[-1]
+        running.stdout.readline()
+        while True:  # its socket listens before it answers
+            served = type("Served", (), {"address": address})()
+            if explored.Client(served).get(f"/{address.split('/')[3]}/").status_code == 200:
+                break
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+    finally:
+        running.kill()
     assert running.returncode == status
     assert said.strip() == f"stopped by {line}"
 
