@@ -4,6 +4,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from model_of_points import model_under
 from torch.distributions import kl_divergence
 
 from pyro_priors.networks import MLPCritic
@@ -14,15 +15,6 @@ from pyro_priors.objectives import CodeCriticLoss, InfoELBO
 def _seed():
     pyro.clear_param_store()
     pyro.set_rng_seed(0)
-
-
-def model_under(prior):
-    def model(x):
-        with pyro.plate("data", len(x)):
-            z = pyro.sample("z", prior())
-            pyro.sample("x", dist.Normal(z, 1.0).to_event(1), obs=x)
-
-    return model
 
 
 def noisy(x):

@@ -6,6 +6,7 @@ import pyro
 import pyro.distributions as dist
 import pytest
 import torch
+from model_of_points import model_under
 from torch.distributions import kl_divergence
 
 import pyro_priors as pp
@@ -42,15 +43,6 @@ def posterior(x):
 def guide(x):
     with pyro.plate("data", len(x)):
         pyro.sample("z", posterior(x))
-
-
-def model_under(prior):
-    def model(x):
-        with pyro.plate("data", len(x)):
-            z = pyro.sample("z", prior())
-            pyro.sample("x", dist.Normal(z, 1.0).to_event(1), obs=x)
-
-    return model
 
 
 normal = model_under(pp.StandardNormal(2))
