@@ -10,7 +10,7 @@ by themselves a mixture would need a cluster for each combination: then part of 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -127,8 +127,7 @@ def folded_cores(
         before, behind = (held[states] for states in sides[column])
         return bonds.padded(_folded_core(probs, before, behind, mix if places[column] == 0 else None, length), 2)
 
-    groups = zip(log_probs, layout.groups, strict=True)
-    return [torch.stack([core(*own) for own in zip(part, columns, strict=True)]) for part, (_, columns) in groups]
+    return _by_column(core, log_probs, layout)
 
 
 def _folded_core(log_probs: Tensor, before: Tensor, behind: Tensor, log_mix: Tensor | None, length: int) -> Tensor:
@@ -145,6 +144,12 @@ def _folded_core(log_probs: Tensor, before: Tensor, behind: Tensor, log_mix: Ten
     return torch.where(opens.mT @ into > 0, core, between).clamp(min=TINY).log()
 
 
+def _by_column(make: Callable[[Tensor, int], Tensor], log_probs: Sequence[Tensor], layout: Layout) -> list[Tensor]:
+    """Tables that are made of a variable's log-probabilities ``(N_g, G)`` and its column, group by group."""
+    groups = zip(log_probs, layout.groups, strict=True)
+    return [torch.stack([make(*own) for own in zip(part, columns, strict=True)]) for part, (_, columns) in groups]
+
+
 def folded_tables(
     log_probs: Sequence[Tensor], log_mix: Tensor, layout: Layout, order: Tensor | None, bonds: Bonds
 ) -> tuple[Tensor, list[Tensor], Tensor]:
@@ -156,8 +161,7 @@ def folded_tables(
     def emission(probs: Tensor, column: int) -> Tensor:
         return bonds.padded((probs.exp() @ held[places[column]]).clamp(min=TINY).log(), 1)
 
-    groups = zip(log_probs, layout.groups, strict=True)
-    emissions = [torch.stack([emission(*own) for own in zip(part, cs, strict=True)]) for part, (_, cs) in groups]
+    emissions = _by_column(emission, log_probs, layout)
     taken = [(part > 0).to(mix) for part in held]
     usual = [part.mT @ mix.exp() for part in taken]  # how often each state of each bond is taken
     transitions = []
