@@ -1,6 +1,7 @@
 """A law on a chain, explored."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,12 +46,10 @@ class LawSubject(Subject):
     def log_prob(self, given: Given, score: float) -> float:
         return score - self._empty
 
-    @property
+    @cached_property
     def _empty(self) -> float:
         """What the law weighs with nothing more given: 0 unless it was conditioned before."""
-        if not hasattr(self, "_weight"):
-            self._weight = float(self._before.posterior.members[0].log_total.detach()[0])
-        return self._weight
+        return float(self._before.posterior.members[0].log_total.detach()[0])
 
     def lines(self, given: Mapping[str, Any]) -> str:
         return lines_of_law("law", self.rows, self.plain(given), self.places.variables)

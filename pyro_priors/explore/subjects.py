@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from pyro_priors.checks import UserError
@@ -42,7 +43,8 @@ def subject_of(thing: Any, title: str | None = None, categories: Categories | No
     if hasattr(thing, "model") and hasattr(thing, "guide"):
         raise ValueError(f"program: expected one with attributes, such as JointVAE, got {type(thing).__name__}")
     if isinstance(thing, nn.Module):
-        return subject_of(thing(), title or type(thing).__name__, categories)
+        with torch.no_grad():  # nothing learns here
+            return subject_of(thing(), title or type(thing).__name__, categories)
     law = thing.marginal("y") if isinstance(thing, FlowJoint) else thing
     return LawSubject(law, title or type(law).__name__, categories)
 
