@@ -106,11 +106,13 @@ class Table:
         return self.config(cell.model, cell.key[0], **values, **(where or {}))
 
     def needed(self, cell, seed, where=None):
-        """What a cell needs, `{word: configuration}`."""
-        return {
-            word: self.config(model, **values, seed=seed, name=f"{name}-seed{seed}", **(where or {}))
-            for word, (name, model, values) in cell.needs.items()
-        }
+        """What a cell needs, `{word: configuration}`; of the cell's seed where its values name none."""
+
+        def config(name, model, values):
+            values = {"seed": seed, **values}
+            return self.config(model, **values, name=f"{name}-seed{values['seed']}", **(where or {}))
+
+        return {word: config(*training) for word, training in cell.needs.items()}
 
     @property
     def command(self):

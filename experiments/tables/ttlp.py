@@ -188,10 +188,18 @@ HEAD = Head(
 )
 
 
-def table(name, line, made, weight, shared, vector=VECTOR):
-    """A page; `made` are the seeds of results in the checkout, by row and share of hidden labels."""
+def table(name, line, made, weight, shared, vector=VECTOR, judge_seed=None):
+    """A page; `made` are the seeds of results in the checkout, by row and share of hidden labels.
+
+    All seeds have one judge, trained with `judge_seed`; without, each has its own.
+    """
     data = shared.get("data", "mnist")
-    judge, start = ("classifier-missing0", "classifier", {"missing": 0.0}), ("unlabelled", "vae", {"prior": "normal"})
+    judge = (
+        "classifier-missing0",
+        "classifier",
+        {"missing": 0.0} | ({} if judge_seed is None else {"seed": judge_seed}),
+    )
+    start = ("unlabelled", "vae", {"prior": "normal"})
     cells = []
     for row, missing in itertools.product(ROWS, SHARES):
         title, model, values, started = ROWS[row]
@@ -236,14 +244,15 @@ TABLES = [
         {
             "joint": NONE,
             "vector": NONE,
-            "weighted": ALL,
+            "weighted": ALL | {0.0: (0, 1, 2)},
             "weighted-vector": NONE,
-            "weighted-vectors": NONE,
+            "weighted-vectors": {0.0: (0, 1, 2)},
             "classifier": NONE,
         },
         100.0,
         FACES,
         FACES_VECTOR,
+        judge_seed=0,
     ),
     table(
         "ttlp-faces-ring",
