@@ -99,6 +99,8 @@ class Model(Attributes, BoundAutoencoder, StrongNetworks):
         if self.label_weight and self.label_epochs:
             fall = training.LinearWarmup(self.label_epochs * batches, start=self.label_weight, end=0.0)
             callbacks.insert(bool(self.warmup_epochs), training.Anneal(program, "label_weight", fall))
+        elif self.label_weight:
+            callbacks.append(_LabelTerm(program))
         return callbacks
 
     def fit(self, program, images, run_dir, resume=False, callbacks=()):
@@ -118,6 +120,21 @@ class Model(Attributes, BoundAutoencoder, StrongNetworks):
     def draw(self, folder, program, images, probs):
         super().draw(folder, program, images, probs)
         self.draw_attributes(folder, program, images, probs)
+
+
+class _LabelTerm(training.Callback):
+    """The validation loss has the term of the labels, as the training loss has: the best epoch is best at both."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def on_validation_start(self, state):
+        self.program.validates = True
+
+    def on_validation_end(self, state):
+        self.program.validates = False
+
+    on_fit_exit = on_validation_end
 
 
 def _take_networks(program, pretrained, folder):

@@ -20,8 +20,8 @@ VECTOR = {
     "boundary": "train",
 }
 VECTOR |= {"reinit_every": None, "reinit_samples": 50_000}
-# Vectors among the attributes, in an order at random: each attribute has latents beside it.
-VECTORS = VECTOR | {"rank": 64, "local": 8, "block_size": 2, "order": "random", "decay": False}
+# Vectors among the attributes, which are spread: each has latents beside it.
+VECTORS = VECTOR | {"rank": 64, "local": 8, "block_size": 2, "order": "spread", "decay": False}
 # Row -> title, model, what makes it another, whether it starts from a VAE trained without labels.
 ROWS = {
     "joint": ("VAE-TTLP", "joint-vae", {}, False),

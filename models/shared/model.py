@@ -178,7 +178,7 @@ class Model(ChoosesPrior):
         program = self.build(images.image_shape, images.attributes)
         if hasattr(getattr(program, "prior", None), "start_at"):
             try:
-                program.prior.start_at(images.train)
+                program.prior.start_at(images.train, getattr(images.train, "labels", None))
             except ValueError as error:
                 raise UserError(str(error)) from error
         return program

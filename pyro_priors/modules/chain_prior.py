@@ -13,11 +13,11 @@ from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
 from pyro_priors.modules.bonds import Rank
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
-from pyro_priors.modules.dependence import measure_dependence, order_names
+from pyro_priors.modules.dependence import data_order, measure_dependence, order_names, pairwise_mutual_information
 from pyro_priors.modules.em.refining import refined
 from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
 from pyro_priors.modules.latents import component_scale
-from pyro_priors.modules.ordering.orders import Order, first_order
+from pyro_priors.modules.ordering.orders import Order, first_order, spread
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.modules.rescaling import rescale_leaves
@@ -66,9 +66,11 @@ class ChainPrior(Prior):
         init: Init,
         fixed: bool,
         local: int | None,
+        latents: int = 0,
     ):
         super().__init__()
-        chain = first_order(order, len(variables))
+        chain = first_order(order, len(variables), latents)
+        self._spread = latents if order == "spread" else None  # latents among which the others stand, along their path
         self.form = form_of(cores, boundary, variables, rank, init, local)
         self._variables, self._layout = variables, self.form.layout
         self.cores, self.boundary, self.rank = cores, self.form.boundary, self.form.rank
@@ -81,7 +83,7 @@ class ChainPrior(Prior):
         leaves = [VectorLeaf(kind, component_scale(states_of(kind), init), fixed) for kind in vectors]
         self.vectors = cast(Sequence, nn.ModuleList(leaves)) if leaves else leaves
         self.register_buffer("order", chain)
-        self.register_buffer("order_laid", torch.tensor(False) if order == "data" else None)
+        self.register_buffer("order_laid", torch.tensor(False) if order in ("data", "spread") else None)
         refines = bool(leaves) and cores == "factored" and init == "mixture"
         self.register_buffer("started", torch.tensor(False) if refines else None)
         self._notices = [UNLAID] if order == "data" and not fixed else []
@@ -217,9 +219,9 @@ class ChainPrior(Prior):
             warn_if_narrow(value[:, latents], self().marginal(latents).variance)
         variables, order = self._bound(), self.order
         self._notices.clear()
-        seen = _shows_all(value)
+        seen = self._shows_enough(value)
         if self.order_laid is not None and (relay or (seen and not self.order_laid)):
-            order = torch.tensor(measure_dependence(value, variables).order, device=value.device)
+            order = self._order_of(value)
             force = True  # tables of another order cannot be compared: their training has not begun
         if self.init == "noise":
             fitted = self.form.noise_fit(value, variables)
@@ -247,10 +249,22 @@ class ChainPrior(Prior):
     @torch.no_grad()
     def lay(self, value: Tensor) -> None:
         """Let rows ``(n, C)`` decide the order alone, where it is theirs and not decided; `reinitialize` keeps it."""
-        if self.order is not None and self.order_laid is not None and not self.order_laid and _shows_all(value):
-            order = measure_dependence(value, self._variables).order
-            self.order.copy_(torch.tensor(order))
+        if self.order is not None and self.order_laid is not None and not self.order_laid and self._shows_enough(value):
+            self.order.copy_(self._order_of(value))
             self.order_laid.fill_(True)
+
+    def _order_of(self, value: Tensor) -> Tensor:
+        """What rows say of the order: a path through all variables, or of the others, which latents stand between."""
+        if self._spread is None:
+            return torch.tensor(measure_dependence(value, self._variables).order, device=value.device)
+        information = pairwise_mutual_information(value, self._variables)[self._spread :, self._spread :]
+        others = [self._spread + other for other in data_order(information)]
+        return torch.tensor(spread(others, self._spread), device=value.device)
+
+    def _shows_enough(self, value: Tensor) -> bool:
+        """Whether rows may decide the order: what has not been seen would stand anywhere in it."""
+        columns = [c for c, v in enumerate(self._variables.variable_of) if v >= (self._spread or 0)]
+        return len(value) > FEW and not bool(value[:, columns].isnan().all(0).any())
 
     def _refine(self, rows: Tensor, held_out: Tensor) -> float:
         """Go on by EM from what is learned; returns what held-out rows gain by it, in nats a row."""
@@ -283,8 +297,3 @@ class ChainPrior(Prior):
             + f"order={order_text(self.order)}, init={self.init}, fixed={self.fixed}"
             + (f", local={self.local}" if self.local > 1 else "")
         )
-
-
-def _shows_all(value: Tensor) -> bool:
-    """Whether rows may decide an order: what has not been seen would stand anywhere in it."""
-    return len(value) > FEW and not bool(value.isnan().all(0).any())

@@ -71,6 +71,11 @@ class CouplingFlow(Prior):
         if hasattr(self.base, "expect_rows"):
             self.base.expect_rows()
 
+    def start_at(self, images: Any, labels: Any = None) -> None:
+        """As of the base, where it starts at data."""
+        if hasattr(self.base, "start_at"):
+            self.base.start_at(images, labels)
+
     def schema(self) -> dict[str, Any]:
         size = {"layers": len(self.couplings), "hidden": list(self.hidden), "transform": self.transform}
         base = self.base.schema() if isinstance(self.base, Prior) else {"law": type(self.base).__name__}

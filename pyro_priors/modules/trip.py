@@ -1,7 +1,7 @@
 """The tensor-ring induced prior over latent codes."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 from torch.distributions import Distribution
@@ -15,7 +15,7 @@ from pyro_priors.modules.chain_prior import ChainPrior
 from pyro_priors.modules.codes import check_codes
 from pyro_priors.modules.forms import CoreForm, Init, check_boundary
 from pyro_priors.modules.latents import Components, component_counts, latent_kinds, random_leaves
-from pyro_priors.modules.ordering.orders import Order, OrderName
+from pyro_priors.modules.ordering.orders import Order
 from pyro_priors.modules.plugins import PriorKnobs, Setting, Sizes, check_counts
 
 
@@ -144,7 +144,7 @@ class TRIPKnobs(PriorKnobs):
     fixed: bool = False  # Freeze the prior at its random initialisation (columns F of TRIP Table 1).
     local: int = 1  # States of a bond within a cluster, a divisor of the rank.
     cores: CoreForm | None = None  # A matrix for every state (the paper's), or factored; None: of vectors factored.
-    order: OrderName = "declared"  # Of the latents in the chain.
+    order: Literal["data", "random", "declared"] = "declared"  # Of the latents in the chain.
     block_size: int | None = None  # Latents of a vector variable; None: each latent by itself (the paper's).
     covariance: Covariance = "full"  # Of the Gaussians of a vector.
     factors: int | None = None  # Of a low-rank covariance; None: 8.

@@ -49,8 +49,10 @@ class TTLP(ChainPrior):
             d).
         boundary: ``"train"`` or ``"ring"`` (of full cores).
         order: of the variables in the chain: ``"data"``, ``"random"``, ``"declared"`` or a permutation of all of them
-            (a vector is one), see `TRIP`. None: at random where several vectors of latents stand among attributes, so
-            that each of these has latents beside it that can say most of it; from data otherwise.
+            (a vector is one), see `TRIP`; or ``"spread"``: attributes evenly among the latents, along a path through
+            their mutual information from the first rows that tell all of them on (`start_at`, `reinitialize`). None:
+            spread where several vectors of latents stand among attributes, so that each of these has latents beside
+            it that can say most of it; from data otherwise.
         init: ``"mixture"`` or ``"noise"``, see `TRIP`.
         cores: ``"full"`` or ``"factored"``, see `TRIP`.
         fixed: keep everything at its random initialisation, as buffers.
@@ -110,11 +112,22 @@ class TTLP(ChainPrior):
         groups = {"y": tuple(attributes)} if attributes else {}
         variables = Variables(kinds, *random_leaves([*block, *others.values()], init), groups=groups)
         if order is None:
-            order = "random" if among else "data"
+            order = "spread" if among else "data"
         if local is None and latent_dim:
             local = local_of(None, widest(rank), cores, init, most=8) if among else 1
-        super().__init__(variables, rank, cores, boundary or "train", order, init, fixed, local)
+        super().__init__(variables, rank, cores, boundary or "train", order, init, fixed, local, len(block))
         self.latent_dim, self.attributes = latent_dim, dict(attributes)
+
+    def start_at(self, images: Any, labels: Tensor | None = None) -> None:
+        """Let attributes decide the order before training, where it is ``"spread"`` and nothing has decided it.
+
+        Args:
+            images: not used.
+            labels: attributes ``(n, columns)``, NaN = missing.
+        """
+        if self._spread is not None and labels is not None:
+            latents = labels.new_full((len(labels), self.latent_dim), torch.nan, dtype=torch.get_default_dtype())
+            self.lay(torch.cat([latents, labels.to(latents)], 1))
 
     def reinitialize(
         self,

@@ -33,6 +33,9 @@ class JointVAE(AttributeVAE):
         label_weight: in training mode, add so many times log p(y_ob given z) (site "y_given_z"), as Kingma et al.
             (arXiv:1406.5298, eq. 9) do: codes then tell the attributes better, and the loss is no bound any more.
 
+    Attributes:
+        validates: whether that term counts in evaluation mode too, as for the validation of a training.
+
     Raises:
         ValueError: the parts do not fit together, the prior has no attributes, or label_weight is negative.
 
@@ -59,6 +62,7 @@ class JointVAE(AttributeVAE):
             raise ValueError(f"label_weight: expected 0 or more, got {label_weight!r}")
         super().__init__(encoder, decoder, prior, likelihood, name)
         self.label_weight = label_weight
+        self.validates = False
 
     def _check_parts(self, encoder: Any, decoder: Any, prior: Any) -> None:
         if not getattr(prior, "attributes", None):
@@ -78,7 +82,7 @@ class JointVAE(AttributeVAE):
         with pyro.plate("data", self._rows(x, y, n)):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
-            if self.label_weight and self.training and x is not None and y is not None:
+            if self.label_weight and (self.training or self.validates) and x is not None and y is not None:
                 label_score = joint.condition(z=z).marginal("y").log_prob(y)
                 pyro.factor("y_given_z", self.label_weight * label_score)
             if not torch.is_grad_enabled():  # wanted by Predictive; a training step has no use for it

@@ -54,6 +54,8 @@ class Callback:
 
     def on_validation_start(self, state: FitState) -> None: ...
 
+    def on_validation_end(self, state: FitState) -> None: ...
+
     def on_fit_end(self, state: FitState) -> bool:
         """After the last epoch, the model having its best weights. Returns whether it has others now, to be kept."""
         return False

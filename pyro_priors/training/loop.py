@@ -195,6 +195,7 @@ class Loop:
                 batch = self.fabric.to_device(as_tuple(batch))
                 loss, terms = self.updates.validate(batch, number)
                 means.add(len(batch[0]), loss=loss, **terms._asdict())
+        self._call("on_validation_end")
         return dict(means.read(self.fabric, "validation"))
 
     def _write(self, best: bool) -> None:

@@ -203,7 +203,7 @@ CASES = {
     "no variable at all": (lambda: pp.TTLP(0, {}), "attributes: expected at least one"),
     "order of a prior": (
         lambda: joint(order="sorted"),
-        "order: expected 'data', 'random', 'declared' or a permutation, got 'sorted'",
+        "order: expected 'data', 'random', 'declared', 'spread' or a permutation, got 'sorted'",
     ),
     "order that is no permutation": (
         lambda: joint(order=[0, 1, 1]),
