@@ -76,6 +76,9 @@ def test_turns_and_memory():
     assert 3 < timed.ratios["b"] < 7
     assert timed.seconds["a"] < timed.seconds["b"]
 
+    asleep = interleaved({"a": lambda: time.sleep(0.05)}, turns=3, clock=time.process_time)
+    assert asleep.seconds["a"] < 0.02
+
     def of_two_million_bytes():
         first = torch.zeros(250_000)
         second = first + 1
