@@ -68,6 +68,11 @@ COMMANDS = {
         "BenchTrainingStepConfig",
         "what a prior costs in training",
     ),
+    "bench joint-step": (
+        "experiments.bench.joint_step",
+        "BenchJointStepConfig",
+        "what the prior takes of a step of the joint VAE",
+    ),
     "bench training-loop": (
         "experiments.bench.training_loop",
         "BenchTrainingLoopConfig",

@@ -16,22 +16,23 @@ class Timed(NamedTuple):
     ratios: dict[str, float]
 
 
-def interleaved(functions, turns, device="cpu"):
+def interleaved(functions, turns, device="cpu", clock=time.perf_counter):
     """Call every function once a turn, so that what disturbs one disturbs all; one turn more comes first, unmeasured.
 
     Args:
         functions: `{name: function without arguments}`; the first one is what the others are compared with.
         turns: how many.
         device: where they run.
+        clock: what is read before and after; `time.process_time` does not count what other processes take meanwhile.
     """
     times = {name: [] for name in functions}
     for _ in range(turns + 1):
         for name, function in functions.items():
             synchronize(device)
-            began = time.perf_counter()
+            began = clock()
             function()
             synchronize(device)
-            times[name].append(time.perf_counter() - began)
+            times[name].append(clock() - began)
     first, *others = functions
     turn = {name: all_times[1:] for name, all_times in times.items()}
     return Timed(

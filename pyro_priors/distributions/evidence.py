@@ -82,7 +82,9 @@ class Evidence:
             return chosen, None
         vectors = tuple(v for v in chosen if v in self.variables.vectors)
         scalars = tuple(v for v in chosen if v not in vectors)
-        parts = [self.variables.log_vector(self.vector(value, columns, v), v) for v in vectors]
+        parts = []
+        if vectors:
+            parts.append(self.variables.log_vectors([self.vector(value, columns, v) for v in vectors], vectors))
         if scalars:
             places = [columns.index(self.variables.columns_of[v][0]) for v in scalars]
             entries = value if len(places) == len(columns) else value.index_select(-1, self.index(places))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions.gaussians import ENTRIES, LOG_ROOT, Densities, Gaussians, precisely, some_of
-from pyro_priors.ops import full_precision, holds, wide
+from pyro_priors.ops import full_precision, holds, transformed, wide
 from pyro_priors.ops.gaussian_gaps import log_normal_without
 from pyro_priors.ops.gaussians import (
     eye_like,
@@ -176,6 +176,24 @@ class FullGaussians(Gaussians):
         diagonal = self.factor.diagonal(dim1=-2, dim2=-1)
         if holds((diagonal <= 0).any()):
             raise ValueError(f"{name}: expected factors with a positive diagonal, got {diagonal.min().item():g}")
+
+
+def log_densities(several: Sequence[Gaussians], values: Sequence[Tensor]) -> Tensor:
+    """`Gaussians.log_density` of several vectors with as many states each: ``(*, n)`` each ``-> (*, k, N)``
+
+    Those of full covariances and one size go together where nothing is missing.
+    """
+    first, rows = several[0], None
+    alike = (isinstance(each, FullGaussians) and each.loc.shape == first.loc.shape for each in several)
+    if len(several) > 1 and all(alike) and not transformed():
+        rows = full_precision(torch.stack(list(values), -2))
+    if rows is None or holds(rows.isnan().any()):
+        return torch.stack([each.log_density(value) for each, value in zip(several, values, strict=True)], -2)
+    loc, factor = (torch.stack([each.tensors[name] for each in several]) for name in ("loc", "factor"))
+    with torch.autocast(loc.device.type, enabled=False):
+        apart = rows.reshape(-1, *rows.shape[-2:]).transpose(0, 1)
+        density = log_normal_factors(apart, full_precision(loc), full_precision(factor))
+        return density.transpose(0, 1).reshape(*rows.shape[:-1], len(first))
 
 
 def _missing_factors(precision: Tensor, missing: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions.columns import Columns
+from pyro_priors.distributions.full_gaussians import log_densities
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.distributions.kinds import (
     Continuous,
@@ -92,9 +93,9 @@ class Variables(Columns):
         """The columns that have rows of ``loc`` and ``scale``: continuous ones by themselves."""
         return tuple(self.columns_of[v][0] for v in self._row)
 
-    def log_vector(self, value: Tensor, variable: int) -> Tensor:
-        """Log density of a vector under each of its states, missing numbers summed out: ``(*, n) -> (*, 1, N)``"""
-        return self.gaussians[variable].log_density(value).unsqueeze(-2)
+    def log_vectors(self, values: Sequence[Tensor], variables: Sequence[int]) -> Tensor:
+        """Log densities of vectors under each of their N states, missing numbers summed out: ``-> (*, k, N)``"""
+        return log_densities([self.gaussians[variable] for variable in variables], values)
 
     def log_evidence(self, value: Tensor, variables: tuple[int, ...], states: int) -> Tensor:
         """Log density of each entry under each state of its variable, which is no vector; zero where it is NaN.

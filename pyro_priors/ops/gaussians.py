@@ -53,27 +53,33 @@ def log_normal_factors(value: Tensor, loc: Tensor, factor: Tensor) -> Tensor:
     hand, in the room of what it no longer needs: two products of matrices.
 
     Shapes:
-        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``
+        ``value (b, d)``, ``loc (K, d)``, ``factor (K, d, d)`` -> ``(b, K)``; all may have one dimension more in front,
+        of several sets
     """
     dtype = torch.promote_types(value.dtype, factor.dtype)
     loc, factor = loc.to(dtype), factor.to(dtype)
-    centre = loc.detach().mean(0)
+    centre = loc.detach().mean(-2, keepdim=True)
     moved, loc = value.to(dtype) - centre, loc - centre
     constant = factor.diagonal(dim1=-2, dim2=-1).log().sum(-1) - 0.5 * math.log(2 * math.pi) * loc.shape[-1]
     shift = (factor @ loc.unsqueeze(-1)).squeeze(-1)  # (K, d)
-    return constant + half_squares(moved, factor, shift)
+    return constant.unsqueeze(-2) + half_squares(moved, factor, shift)
 
 
 def half_squares(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    """-|L x - shift|^2 / 2: ``(b, d), (K, r, d), (K, r) -> (b, K)``"""
+    """-|L x - shift|^2 / 2: ``(b, d), (K, r, d), (K, r) -> (b, K)``, or several of each in front"""
     if transformed():
         return _half_squares(value, factor, shift)
     return _HalfSquares.apply(value, factor, shift)  # pyright: ignore[reportReturnType]
 
 
 def _half_squares(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
-    whitened = (value @ factor.flatten(0, 1).mT - shift.flatten()).unflatten(-1, shift.shape)
-    return -0.5 * whitened.square().sum(-1)
+    return -0.5 * _whitened(value, factor, shift).unflatten(-1, shift.shape[-2:]).square().sum(-1)
+
+
+def _whitened(value: Tensor, factor: Tensor, shift: Tensor) -> Tensor:
+    """L x - shift: ``(b, K r)``"""
+    add = torch.addmm if value.dim() == 2 else torch.baddbmm
+    return add(shift.flatten(-2).unsqueeze(-2), value, factor.flatten(-3, -2).mT, beta=-1)
 
 
 class _HalfSquares(torch.autograd.Function):
@@ -81,11 +87,11 @@ class _HalfSquares(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, value, factor, shift):
-        whitened = torch.addmm(-shift.flatten(), value, factor.flatten(0, 1).mT)
+        whitened = _whitened(value, factor, shift)
         ctx.save_for_backward(value, factor, shift)
         needed = any(ctx.needs_input_grad)
         ctx.whitened = whitened if needed else None
-        apart = whitened.unflatten(-1, shift.shape)
+        apart = whitened.unflatten(-1, shift.shape[-2:])
         squares = torch.linalg.vector_norm(apart, dim=-1) if needed else apart.square_().sum(-1)
         return squares.square_().mul_(-0.5) if needed else squares.mul_(-0.5)
 
@@ -99,14 +105,14 @@ class _HalfSquares(torch.autograd.Function):
             return tuple(next(given) if needs else None for needs in ctx.needs_input_grad)
         whitened, ctx.whitened = ctx.whitened, None  # once; the graph may have been retained
         if whitened is None:
-            whitened = torch.addmm(-shift.flatten(), value, factor.flatten(0, 1).mT)
+            whitened = _whitened(value, factor, shift)
         to_value, to_factor, to_shift = ctx.needs_input_grad
         with torch.autocast(grad.device.type, enabled=False):
-            pulled = whitened.unflatten(-1, shift.shape).mul_(-grad.unsqueeze(-1)).flatten(1)
+            pulled = whitened.unflatten(-1, shift.shape[-2:]).mul_(-grad.unsqueeze(-1)).flatten(-2)
             return (
-                pulled @ factor.flatten(0, 1) if to_value else None,
+                pulled @ factor.flatten(-3, -2) if to_value else None,
                 (pulled.mT @ value).view_as(factor) if to_factor else None,
-                -pulled.sum(0).view_as(shift) if to_shift else None,
+                -pulled.sum(-2).view_as(shift) if to_shift else None,
             )
 
 

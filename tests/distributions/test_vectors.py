@@ -11,7 +11,7 @@ from torch.func import grad, vmap
 
 from pyro_priors.distributions import Variables, gaussians
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
-from pyro_priors.distributions.full_gaussians import FullGaussians
+from pyro_priors.distributions.full_gaussians import FullGaussians, log_densities
 from pyro_priors.distributions.kinds import Vector
 from pyro_priors.distributions.low_rank_gaussians import LowRankGaussians
 
@@ -61,6 +61,35 @@ def test_densities_with_gaps_equal_dense_marginals(covariance, size, share):
     density = law.log_density(value)
     torch.testing.assert_close(density, oracles.log_vector(*dense(law), value), rtol=1e-10, atol=1e-10)
     assert (density[0] == 0).all()
+
+
+@pytest.mark.parametrize("covariances", ["full full full", "full diagonal low-rank", "full full small", "full"])
+@pytest.mark.parametrize("shape", [(), (1,), (6,), (2, 3)])
+@pytest.mark.parametrize("gap", [False, True])
+def test_densities_of_several_vectors_are_those_of_each(covariances, shape, gap):
+    """Alike or not, with gaps or not: densities and gradients, twice."""
+    each = [(5 if name == "small" else 7, "full" if name == "small" else name) for name in covariances.split()]
+    laws = [random_law(covariance, size, 3, seed=seed) for seed, (size, covariance) in enumerate(each)]
+    leaves = [[x.requires_grad_() for x in law.tensors.values()] for law in laws]
+    laws = [type(law)(*own) for law, own in zip(laws, leaves, strict=True)]
+    generator = torch.Generator().manual_seed(7)
+    values = [torch.randn(*shape, law.size, generator=generator, dtype=torch.float64) for law in laws]
+    if gap:
+        values[-1].view(-1, laws[-1].size)[0, 1] = NAN
+    inputs = [value.requires_grad_() for value in values] + [leaf for own in leaves for leaf in own]
+
+    def scores(density):
+        total = (density * torch.linspace(-1, 1, density.numel(), dtype=torch.float64).view_as(density)).sum()
+        by_hand = torch.autograd.grad(total, inputs, retain_graph=True)
+        first = torch.autograd.grad(total, inputs, create_graph=True)
+        second = torch.autograd.grad(sum(x.sin().sum() for x in first), inputs, allow_unused=True)
+        return [density, *by_hand, *first, *second]
+
+    together = log_densities(laws, values)
+    assert together.shape == (*shape, len(laws), 3)
+    apart = torch.stack([law.log_density(value) for law, value in zip(laws, values, strict=True)], -2)
+    for ours, theirs in zip(scores(together), scores(apart), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
 @every_covariance

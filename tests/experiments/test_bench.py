@@ -1,17 +1,20 @@
 """The benchmarks: the textbook they compare with is right, and the commands leave their files."""
 
+import dataclasses
 import json
 import time
 
 import matplotlib.image
 import pytest
 import torch
+from pyro import poutine
 from torch.utils.flop_counter import FlopCounterMode
 
 import pyro_priors as pp
 from experiments.__main__ import main
-from experiments.bench import factored, floors, plain, tensor_ring
+from experiments.bench import factored, floors, joint_step, plain, tensor_ring
 from experiments.bench.timing import interleaved, peak_memory
+from pyro_priors.data.attributes import Attribute
 
 both_boundaries = pytest.mark.parametrize("boundary", ["ring", "train"])
 
@@ -72,6 +75,9 @@ def test_turns_and_memory():
     assert calls == ["a", "b"] * 4
     assert 3 < timed.ratios["b"] < 7
     assert timed.seconds["a"] < timed.seconds["b"]
+
+    asleep = interleaved({"a": lambda: time.sleep(0.05)}, turns=3, clock=time.process_time)
+    assert asleep.seconds["a"] < 0.02
 
     def of_two_million_bytes():
         first = torch.zeros(250_000)
@@ -144,6 +150,38 @@ def test_bench_training_step(tmp_path, capsys):
     assert len((tmp_path / "bench-training-step-cpu.md").read_text().splitlines()) == 22
 
 
+def test_bench_joint_step(tmp_path, capsys):
+    flags = ["--tables", "ttlp-mnist", "--batch", "4", "--turns", "1", "--threads", "1"]
+    assert main(["bench", "joint-step", *flags, "--results", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "bench-joint-step.json").read_text())["tables"]["ttlp-mnist"]["1"]
+    assert list(rows) == ["N(0, I)", "joint", "vector"]
+    normal, lattice, vector = rows.values()
+    assert lattice["share"] == lattice["alone_share"] == 1
+    assert vector["less"] == vector["step"] - normal["step"]
+    assert vector["share"] == vector["less"] / lattice["less"]
+    assert vector["alone_share"] == pytest.approx(vector["alone"] / lattice["alone"])  # of one turn
+    text = (tmp_path / "bench-joint-step.md").read_text()
+    assert f"| {vector['alone_share']:.2f} |" in text
+    assert f"**Answer.** At the settings of `ttlp-mnist` by itself {vector['alone_share']:.2f} (one vector)" in text
+
+
+def test_a_step_of_the_prior_is_that_of_the_program():
+    """Its gradients are those of the loss of the joint VAE on the same codes, but for those of the codes' own law."""
+    model = joint_step.setting("ttlp-faces", "weighted-vector")
+    attributes = [Attribute(name, ("0", "1")) for name, _ in joint_step.ATTRIBUTES["ttlp-faces"]]
+    program = dataclasses.replace(model, rank=4, local=1).make((3, 64, 64), attributes)
+    program.prior.expect_rows()
+    x, z, y = torch.rand(3, 3, 64, 64), torch.randn(3, 32), torch.randint(2, (3, 10)).float()
+    y[0, 2:] = torch.nan
+    trace = poutine.trace(poutine.condition(program.model, {"z": z})).get_trace(x, y)
+    trace.compute_log_prob()
+    of_prior = [trace.nodes[name]["log_prob_sum"] for name in ("y", "z", "y_given_z")]
+    expected = torch.autograd.grad(-sum(of_prior) / 3, list(program.prior.parameters()))
+    joint_step.prior_step(program, z, y)()
+    for parameter, gradient in zip(program.prior.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-4)
+
+
 def test_bench_training_loop(tmp_path, capsys):
     flags = ["--batch", "4", "--latent-dim", "3", "--rank", "2", "--channels", "2", "--turns", "1", "--threads", "1"]
     assert main(["bench", "training-loop", *flags, "--batches", "3", "--results", str(tmp_path)]) == 0
@@ -167,6 +205,8 @@ def test_bench_training_loop(tmp_path, capsys):
         ("tensor-ring --reference /nowhere", "reference: expected a checkout with core/learnable_priors/trip.py or"),
         ("factored --sizes 1,2", "sizes: expected D,N,m,batch, got '1,2'"),
         ("training-step --rank 0", "rank: expected at least 1, got 0"),
+        ("joint-step --threads 0", "threads: expected numbers of at least 1, got (0,)"),
+        ("joint-step --tables some", "tables: expected some of ttlp-mnist, ttlp-faces, got some"),
         ("training-loop --batches 0", "batches: expected at least 2, between whose ends time is read, got 0"),
         ("training-loop --networks some", "networks: expected some of dense, convolutions, got some"),
     ],
