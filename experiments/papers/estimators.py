@@ -65,11 +65,12 @@ class EstimatorsConfig:
     draws: int = 100  # Of every gradient.
     measure_draws: int = 30  # Of the measure-valued one, each of which is of many evaluations.
     turns: int = 5  # Timed calls of each estimator, in turns.
+    threads: int = 1  # Of the processor.
     seed: int = 0  # Of priors, targets and draws.
     results: Path = pages.FOLDER  # Where results lie.
 
     def __post_init__(self):
-        check_counts(self, "components", "rank", "block_size", "turns")
+        check_counts(self, "components", "rank", "block_size", "turns", "threads")
         check_seed(self.seed)
         if not self.priors or not set(self.priors) <= set(PRIORS):
             raise UserError(f"priors: expected some of {', '.join(PRIORS)}, got {self.priors}")
@@ -87,11 +88,11 @@ class EstimatorsConfig:
 
 def main(config: EstimatorsConfig):
     """Draw, time, print, and write the files."""
-    names = ("init", "components", "rank", "block_size", "draws", "measure_draws", "turns", "seed")
+    torch.set_num_threads(config.threads)
+    names = ("init", "threads", "components", "rank", "block_size", "draws", "measure_draws", "turns", "seed")
     values = {name: getattr(config, name) for name in names}
     values["priors"] = {name: PRIORS[name].title.format_map(values) for name in config.priors}
     values["rows"] = [row for name in config.priors for d in config.latents for row in rows_of(config, name, d)]
-    values["threads"] = torch.get_num_threads()
     path = config.results / ("estimators" if config.init == EstimatorsConfig.init else f"estimators-{config.init}")
     pages.write_page(path, values | {"provenance": runs.provenance()}, page)
     draw_results(path.with_suffix(".png"), values)

@@ -98,7 +98,8 @@ def _columns(by, sizes, cell):
 def _variance(row, base):
     times = "" if row is base else f" ({row['variance'] / base['variance']:.3g} x)"
     drowned = row["bias"] <= 2 * row["bias_noise"]
-    return f"{row['variance']:.3g}{heavy(row)}{times}, bias {'< ' if drowned else ''}{max(row['bias'], 2 * row['bias_noise']):.2g}"
+    bias = f"{'< ' if drowned else ''}{max(row['bias'], 2 * row['bias_noise']):.2g}"
+    return f"{row['variance']:.3g}{heavy(row)}{times}, bias {bias}"
 
 
 def _cost(row, base):

@@ -127,7 +127,7 @@ def paths(chain, uniform):
         the states of the draw before each choice, ``(b, V)``, and the Gaussians of all paths, ``(b, P, V)``: of the
         draw, of each first state, and of each choice at each vector.
     """
-    batch, (count, states, choices) = len(uniform), chain.choices.shape
+    batch, (_, states, choices) = len(uniform), chain.choices.shape
     first = torch.searchsorted(chain.initial.cumsum(0), uniform[:, :1].contiguous()).clamp(max=len(chain.starts) - 1)
     state = torch.cat([chain.starts[first], chain.starts.expand(batch, -1)], 1)
     every, before, along = torch.arange(choices).expand(batch, -1), [], []
@@ -162,7 +162,7 @@ def moved(spread, z, noise, cost):
         z, noise: of the draw, ``(b, V, n)``.
         cost: of draws ``(*, V * n)``.
     """
-    batch, count, size = z.shape
+    _, count, size = z.shape
     weibull = (-2 * torch.rand_like(z).clamp(min=1e-30).log()).sqrt()
     maxwell = torch.randn(*z.shape, 3).norm(dim=-1) * (2 * torch.randint_like(z, 2) - 1)
     instead = torch.stack([weibull, -weibull, maxwell, maxwell * torch.rand_like(z)], -1)
