@@ -62,8 +62,8 @@ class EstimatorsConfig:
     components: int = 5  # Gaussians per dimension of the lattice, or of the mixture.
     rank: int = 5  # Size of the lattice's cores, or states of a chain of vectors.
     block_size: int = 8  # Numbers of each of several vectors; they have a row where there are more latents.
-    draws: int = 100  # Of every gradient.
-    measure_draws: int = 30  # Of the measure-valued one, each of which is of many evaluations.
+    draws: int = 50  # Of every gradient.
+    measure_draws: int = 16  # Of the measure-valued one, each of which is of many evaluations.
     turns: int = 5  # Timed calls of each estimator, in turns.
     threads: int = 1  # Of the processor.
     seed: int = 0  # Of priors, targets and draws.

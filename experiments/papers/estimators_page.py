@@ -48,11 +48,11 @@ def answer(values):
             own = {row["latents"]: row for row in rows if row["estimator"] == name}
             few, many = own[sizes[0]], own[sizes[-1]]
             span = f"{few['variance']:.2g}{heavy(few)} to {many['variance']:.2g}{heavy(many)}"
-            words.append(f"{ESTIMATORS[name]} {span} and {many['milliseconds']:.2g} ms")
+            words.append(f"{ESTIMATORS[name].removeprefix('score function, ')} {span}, {many['milliseconds']:.2g} ms")
         if words:
             called = title.partition(":")[0]
-            said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]} to {sizes[-1]} latents: {', '.join(words)}")
-    return sentence(f"relative variance, and milliseconds with most latents, of {', of '.join(said)}" if said else "")
+            said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]} to {sizes[-1]} latents: {' | '.join(words)}")
+    return sentence("relative variance, and milliseconds with most latents" if said else "", *said)
 
 
 def heavy(row):
