@@ -21,7 +21,7 @@ INTRODUCTION = (
     "pathwise. The mark ~: over the first half of the gradients it is more than twice, or less than half, that of the "
     "second, so that the tail is heavy and the figure no more than an order of magnitude. Bias: the length of the mean "
     "less the true one, as a share of the length of that; < where it drowns in noise. A batch mean that contains the "
-    "example takes 1/n away. Milliseconds of one gradient: median of {turns}, all estimators in turns, {threads} "
+    "example takes 1/n away. Milliseconds of one gradient: the least of {turns}, all estimators in turns, {threads} "
     "thread(s); in brackets variance times milliseconds, what a gradient of variance one costs. Seed {seed}."
 )
 STARTS = {
@@ -48,11 +48,11 @@ def answer(values):
             own = {row["latents"]: row for row in rows if row["estimator"] == name}
             few, many = own[sizes[0]], own[sizes[-1]]
             span = f"{few['variance']:.2g}{heavy(few)} to {many['variance']:.2g}{heavy(many)}"
-            words.append(f"{ESTIMATORS[name].removeprefix('score function, ')} {span}, {many['milliseconds']:.2g} ms")
+            words.append(f"{ESTIMATORS[name].removeprefix('score function, ')} {span} ({many['milliseconds']:.0f} ms)")
         if words:
             called = title.partition(":")[0]
-            said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]} to {sizes[-1]} latents: {' | '.join(words)}")
-    return sentence("relative variance, and milliseconds with most latents" if said else "", *said)
+            said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]} to {sizes[-1]} latents: {', '.join(words)}")
+    return sentence("relative variance (milliseconds with most latents)" if said else "", *said)
 
 
 def heavy(row):
