@@ -1,6 +1,7 @@
 """`figure estimators`: bias, variance and cost of the gradients of a prior that is sampled, against a closed form."""
 
 import dataclasses
+import itertools
 import math
 import time
 from collections.abc import Callable
@@ -53,7 +54,8 @@ PRIORS = {
 class EstimatorsConfig:
     """Draw the gradient of E |z - t|^2 / d, which is known, by every estimator, for several priors and sizes; time it.
 
-    Results land in RESULTS/estimators.json, .md and .png (estimators-mixture with that start).
+    Results land in RESULTS/estimators.json, .md and .png (estimators-mixture with that start). A file of the same
+    settings that lies there is gone on with: delete it to measure anew.
     """
 
     init: Literal["noise", "mixture"] = "noise"  # How chains start: narrow Gaussians (the paper's), or wide ones.
@@ -88,15 +90,28 @@ class EstimatorsConfig:
 
 
 def main(config: EstimatorsConfig):
-    """Draw, time, print, and write the files."""
+    """Draw, time, print, and write the files; what an earlier call of the same settings has measured is taken."""
     torch.set_num_threads(config.threads)
     names = ("init", "threads", "components", "rank", "block_size", "draws", "measure_draws", "turns", "seed")
     values = {name: getattr(config, name) for name in names}
     values["priors"] = {name: PRIORS[name].title.format_map(values) for name in config.priors}
-    values["rows"] = [row for name in config.priors for d in config.latents for row in rows_of(config, name, d)]
     path = config.results / ("estimators" if config.init == EstimatorsConfig.init else f"estimators-{config.init}")
-    pages.write_page(path, values | {"provenance": runs.provenance()}, page)
+    measured = earlier(path.with_suffix(".json"), values)
+    values |= {"rows": [], "provenance": runs.provenance()}
+    for name, d in itertools.product(config.priors, config.latents):
+        rows = [row for row in measured if (row["prior"], row["latents"]) == (name, d)]
+        whole = {row["batch"] for row in rows} >= set(config.batches)
+        values["rows"] += [row for row in rows if row["batch"] in config.batches] if whole else rows_of(config, name, d)
+        others = [row for row in measured if row not in values["rows"]]
+        runs.write_json(path.with_suffix(".json"), values | {"rows": values["rows"] + others})
+    pages.write_page(path, values, page)
     draw_results(path.with_suffix(".png"), values)
+
+
+def earlier(path, values):
+    """Rows in a file of the same settings; none where it is of others, or not there."""
+    known = runs.read_json(path) if path.is_file() else {}
+    return known["rows"] if values.items() <= known.items() else []
 
 
 def rows_of(config, name, d):

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from experiments import pages
 from experiments.answers import sentence
 from experiments.heads import headed
+from experiments.papers import gan_estimators
 from models.shared.figures import save
 
 ESTIMATORS = {
@@ -39,7 +40,7 @@ MEASURE = (
 
 
 def answer(values):
-    """Variance with fewest and most latents and milliseconds with most, smallest batch, of three estimators."""
+    """Variance with fewest and most latents, milliseconds with most, of three estimators; then GANs of kept results."""
     batch, said = min(row["batch"] for row in values["rows"]), []
     for prior, title in values["priors"].items():
         rows = [row for row in values["rows"] if (row["prior"], row["batch"]) == (prior, batch)]
@@ -52,7 +53,8 @@ def answer(values):
         if words:
             called = title.partition(":")[0]
             said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]} to {sizes[-1]} latents: {', '.join(words)}")
-    return sentence("relative variance (milliseconds with most latents)" if said else "", *said)
+    said.append(gan_estimators.said(gan_estimators.groups()) if values["init"] == "noise" else "")
+    return sentence("relative variance (milliseconds with most latents)", *said)
 
 
 def heavy(row):
@@ -84,7 +86,8 @@ def page(values, name):
             parts += [f"Batches of {batch}, milliseconds:", pages.table(_columns(by, asked, _cost), ESTIMATORS)]
         texts = ", ".join(f"{count:,} with {d} latents" for d, count in asked.items())
         parts += [f"Costs of an example asked for by a measure-valued gradient: {texts}." if texts else ""]
-    return [*parts, f"![Variance and its cost by latent size]({name}.png)"]
+    parts.append(f"![Variance and its cost by latent size]({name}.png)")
+    return [*parts, *(gan_estimators.section(gan_estimators.groups()) if values["init"] == "noise" else [])]
 
 
 def _columns(by, sizes, cell):
