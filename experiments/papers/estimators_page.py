@@ -23,7 +23,8 @@ INTRODUCTION = (
     "second, so that the tail is heavy and the figure no more than an order of magnitude. Bias: the length of the mean "
     "less the true one, as a share of the length of that; < where it drowns in noise. A batch mean that contains the "
     "example takes 1/n away. Milliseconds of one gradient: the least of {turns}, all estimators in turns, {threads} "
-    "thread(s); in brackets variance times milliseconds, what a gradient of variance one costs. Seed {seed}."
+    "thread(s), on a machine that may have had other work, so that they compare with each other alone; in brackets "
+    "variance times milliseconds, what a gradient of variance one costs. Seed {seed}."
 )
 STARTS = {
     "noise": "Gaussians of standard deviation 1/N about means in [-1, 1], so that they hardly overlap (`init=noise`)",
@@ -39,22 +40,30 @@ MEASURE = (
 )
 
 
+ANSWERED = ("pathwise", "measure", "rloo")
+
+
 def answer(values):
     """Variance with fewest and most latents, milliseconds with most, of three estimators; then GANs of kept results."""
     batch, said = min(row["batch"] for row in values["rows"]), []
     for prior, title in values["priors"].items():
         rows = [row for row in values["rows"] if (row["prior"], row["batch"]) == (prior, batch)]
         sizes, words = sorted({row["latents"] for row in rows}), []
-        for name in ("pathwise", "measure", "rloo") if rows else ():
+        for name in ANSWERED if rows else ():
             own = {row["latents"]: row for row in rows if row["estimator"] == name}
             few, many = own[sizes[0]], own[sizes[-1]]
-            span = f"{few['variance']:.2g}{heavy(few)} to {many['variance']:.2g}{heavy(many)}"
-            words.append(f"{ESTIMATORS[name].removeprefix('score function, ')} {span} ({many['milliseconds']:.0f} ms)")
+            words.append(f"{_said(few)} to {_said(many)} ({many['milliseconds']:.0f} ms)")
         if words:
             called = title.partition(":")[0]
-            said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]} to {sizes[-1]} latents: {', '.join(words)}")
-    said.append(gan_estimators.said(gan_estimators.groups()) if values["init"] == "noise" else "")
-    return sentence("relative variance (milliseconds with most latents)", *said)
+            said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]}-{sizes[-1]} latents, {', '.join(words)}")
+    names = ", ".join(ESTIMATORS[name].removeprefix("score function, ") for name in ANSWERED)
+    gans = gan_estimators.said(gan_estimators.groups()) if values["init"] == "noise" else ""
+    return sentence(f"relative variance (and cost with most latents) by {names}: {said[0]}", *said[1:], gans)
+
+
+def _said(row):
+    variance = row["variance"]
+    return f"{variance:.2g}{heavy(row)}" if variance < 100 else f"{variance:,.0f}{heavy(row)}"
 
 
 def heavy(row):

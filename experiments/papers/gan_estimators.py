@@ -65,5 +65,5 @@ def said(made):
     clear = [gap(FRECHET, other, first) for first, other in every]
     lower = sum("above" in words and not words.endswith(")") for words in clear)
     higher = sum("below" in words and not words.endswith(")") for words in clear)
-    words = f"of {counted(len(every), 'comparison')} of GANs pathwise has the lower Frechet distance in {lower}, "
-    return f"{words}the higher in {higher}, beyond two standard errors" if every else ""
+    words = f"of {counted(len(every), 'comparison')} of GANs pathwise wins {lower} and loses {higher} clearly"
+    return words if every else ""
