@@ -58,7 +58,7 @@ def answer(values):
             said.append(f"{called[0].lower()}{called[1:]}, {sizes[0]}-{sizes[-1]} latents, {', '.join(words)}")
     names = ", ".join(ESTIMATORS[name].removeprefix("score function, ") for name in ANSWERED)
     gans = gan_estimators.said(gan_estimators.groups()) if values["init"] == "noise" else ""
-    return sentence(f"relative variance (and cost with most latents) by {names}: {said[0]}", *said[1:], gans)
+    return sentence(f"relative variance (and cost) by {names}: {said[0]}", *said[1:], gans)
 
 
 def _said(row):

@@ -8,7 +8,7 @@ from experiments.tables import dpvae, prior_anatomy, protocol, ttlp
 from experiments.tables.spec import Cell, Row
 
 PAGES = sorted(path for path in pages.FOLDER.glob("*.md") if path.name != heads.INDEX)
-WIDEST = 420  # characters that a reader takes in at once
+WIDEST = 450  # characters that a reader takes in at once
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
