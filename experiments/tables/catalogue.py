@@ -38,6 +38,7 @@ PAGES = {
     "density": Page("density.page", "table density"),
     "dpvae-moons": Page("papers.dpvae_moons", "figure dpvae-moons"),
     "estimators": Page("papers.estimators", "figure estimators"),
+    "estimators-mixture": Page("papers.estimators", "figure estimators --init mixture"),
     "tables": Page("imputation.page", "table tables", folder=True),
 }
 

@@ -6,7 +6,7 @@ import statistics
 from matplotlib.figure import Figure
 
 from experiments import pages
-from experiments.answers import counted, sentence
+from experiments.answers import Entry, counted, sentence
 from experiments.heads import Head
 from experiments.tables.judged import Judges
 from experiments.tables.reading import Generation
@@ -136,9 +136,14 @@ def leak(drawn):
 
 def change(pair, read, digits, better):
     """What the flow changes: mean and standard error, and how often that is for the better."""
-    both = zip(*(row.results for row in pair), strict=True)
-    changes = [read(flow["generation"]) - read(normal["generation"]) for normal, flow in both]
+    changes = changes_of(pair, read)
     return f"{pages.mean(changes, digits)}, {sum(better * change > 0 for change in changes)} of {len(changes)}"
+
+
+def changes_of(pair, read):
+    """What the flow changes, by seed."""
+    both = zip(*(row.results for row in pair), strict=True)
+    return [read(flow["generation"]) - read(normal["generation"]) for normal, flow in both]
 
 
 def leakage(path, rows):
@@ -163,18 +168,25 @@ def leakage(path, rows):
 
 
 def answer(rows):
-    """Under how many bounds the flow betters the mean over seeds of each metric."""
+    """Under how many bounds the flow betters each metric, of several seeds by more than the standard error."""
     pairs = paired(rows)
     said, seeds = [], {len(row.results) for pair in pairs for row in pair}
     for metric in [metric for metric in METRICS if pairs and metric in pairs[0][0].results[0]["generation"]]:
         title, _, better = METRICS[metric]
-        means = [[statistics.mean(r["generation"][metric] for r in row.results) for row in pair] for pair in pairs]
-        wins = [pair[0].cell.titles[0] for pair, (n, f) in zip(pairs, means, strict=True) if better * (f - n) > 0]
+        wins = [pair[0].cell.titles[0] for pair in pairs if bettered(pair, metric, better)]
         under = f" ({', '.join(wins)})" if 0 < len(wins) < len(pairs) else ""
         said.append(f"{title.removeprefix('of ')} under {len(wins)}{under}")
     *others, most = sorted(seeds)
     each = " or ".join((*map(str, others), counted(most, "seed")))
+    several = "by more than the standard error of the change" + ("; of one seed, at all" if 1 in seeds else "")
+    each += f": {several}" if most > 1 else ""
     return sentence(f"of {counted(len(pairs), 'bound')} the flow betters {', '.join(said)} ({each})") if said else ""
+
+
+def bettered(pair, metric, better):
+    """Whether the mean change over seeds is for the better, and of several seeds more than its standard error."""
+    changes = Entry("", [better * change for change in changes_of(pair, lambda drawn: drawn[metric])])
+    return changes.mean > (changes.error or 0.0)
 
 
 HEAD = Head(

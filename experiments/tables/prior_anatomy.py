@@ -10,6 +10,7 @@ from experiments.anatomy.figures import WHOLE
 from experiments.anatomy.reading import Anatomy
 from experiments.answers import Measure, best, entries, sentence
 from experiments.heads import Head
+from experiments.tables import protocol
 from experiments.tables.judged import Judges
 from experiments.tables.spec import Cell, Table
 from models.shared import figures
@@ -114,6 +115,7 @@ def figure(row, name, key):
 def sizes(config):
     """What decides the size of a prior, as words."""
     words = {"components": "components", "rank": "rank", "block_size": "vectors of"}
+    config = config | {"components": protocol.components(config)}
     known = [f"{word} {config[knob]}" for knob, word in words.items() if isinstance(config.get(knob), int)]
     return ", ".join(known)
 
@@ -152,18 +154,30 @@ LOST = {"frozen": "bonds frozen", "cut": "bonds cut", "shuffled": "order shuffle
 
 
 def answer(rows):
-    """The best bound, and how much the bound of the chains rises without each part."""
+    """The best bound, and how much the bound of lattices and of vectors rises without each part."""
     whole = measured(WHOLE, "-ELBO", "elbo", 2, " nats")
-    chains, said = [row for row in rows if row.results[0]["information"]], []
-    for name, words in LOST.items():
-        changed = measured(name, "-ELBO", "elbo", 2, " nats")
-        losses = [changed.of(row).mean - whole.of(row).mean for row in chains if changed.of(row).values]
-        if losses:
-            said.append(f"{words} {min(losses):.2f} to {max(losses):.2f}")
     return sentence(
         best(whole, entries(whole, [row for row in rows if row.cell.model == "vae"]), ROWS["normal"][0]),
-        f"of the chains it rises, in nats, by: {', '.join(said)}" if said else "",
+        lost("lattices", [row for row in rows if of_chain(row) and not protocol.of_vectors(protocol.config(row))]),
+        lost("vectors", [row for row in rows if of_chain(row) and protocol.of_vectors(protocol.config(row))]),
     )
+
+
+def of_chain(row):
+    """Whether a row's prior is a chain, of one variable even."""
+    return "rank" in protocol.config(row)
+
+
+def lost(called, rows):
+    """How much the bound of some rows rises without each part, "" where nothing was taken away."""
+    whole, said = measured(WHOLE, "-ELBO", "elbo"), []
+    for name, words in LOST.items():
+        changed = measured(name, "-ELBO", "elbo")
+        losses = [changed.of(row).mean - whole.of(row).mean for row in rows if changed.of(row).values]
+        if losses:
+            least, most = f"{min(losses):.2f}", f"{max(losses):.2f}"
+            said.append(f"{words} {least}{'' if least == most else f' to {most}'}")
+    return f"of {called} it rises, in nats, with {', '.join(said)}" if said else ""
 
 
 HEAD = Head(

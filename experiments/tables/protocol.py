@@ -2,6 +2,7 @@
 
 from experiments.answers import counted
 from experiments.protocol import PROTOCOL, item
+from pyro_priors.modules.latents import COMPONENTS
 
 UNRECORDED = "their number is not recorded, so that equal care is not shown"
 
@@ -108,18 +109,33 @@ def size(row):
         return "none" if count == 0 else ""
     words = {"components": "components", "rank": "rank", "categories": "categories"}
     words |= {"pseudo_inputs": "pseudo-inputs", "layers": "couplings", "block_size": "vectors of"}
-    known = []
+    known, knobs = [], knobs | {"components": components(knobs)}
     for knob, word in words.items():
         if isinstance(value := knobs.get(knob), (int, list, tuple)):
             known.append(f"{word} {value if isinstance(value, int) else ', '.join(map(str, value))}")
-    block = knobs.get("block_size", 1)
-    if block == "auto" and (knobs.get("cores") == "full" or knobs.get("components")):
-        block = None  # a lattice of scalars
-    if block == "auto":
+    if knobs.get("block_size") == "auto" and of_vectors(knobs):
         known.append("vectors of latents")
-    if knobs.get("covariance") == "full" and block is not None:  # a Gaussian of one number has no covariances
+    if knobs.get("covariance") == "full" and ("rank" not in knobs or of_vectors(knobs)):  # one number has none
         known.append("full covariances")
     return ", ".join([*known, *([] if count is None else [f"{count:,} parameters"])])
+
+
+def of_vectors(knobs):
+    """Whether the latents of a chain are vectors, and no lattice of scalars."""
+    block = knobs.get("block_size")
+    return block is not None and not (block == "auto" and (knobs.get("cores") == "full" or knobs.get("components")))
+
+
+def components(knobs):
+    """Gaussians of a variable, also where a configuration leaves their number open; None: a bond's states, or none.
+
+    Example:
+        >>> lattice = {"rank": 20, "components": None, "block_size": None}
+        >>> components(lattice), components(lattice | {"components": 5}), components(lattice | {"block_size": 16})
+        (10, 5, None)
+    """
+    own = "rank" in knobs and "components" in knobs and (not of_vectors(knobs) or knobs.get("cores") == "full")
+    return COMPONENTS if own and knobs["components"] is None else knobs.get("components")
 
 
 def parameters(row):

@@ -42,10 +42,10 @@ ROWS = {
 SHORT = {
     "joint": "VAE-TTLP",
     "vector": "one vector",
-    "weighted": "VAE-TTLP, log p(y given z) added",
-    "weighted-vector": "one vector, log p(y given z) added",
+    "weighted": "VAE-TTLP with log p(y given z)",
+    "weighted-vector": "one vector with log p(y given z)",
     "vectors": "vectors of two",
-    "weighted-vectors": "vectors of two, log p(y given z) added",
+    "weighted-vectors": "vectors of two with log p(y given z)",
     "pretrained": "networks of a VAE, tuned",
     "frozen": "networks of a VAE, left alone",
     "cvae": "CVAE",
@@ -156,28 +156,32 @@ def imputed(result):
 
 
 def answer(rows):
-    """Who shows best what was wanted, by the same judges, and who imputes best, with fewest and most labels hidden."""
+    """Who shows best what was wanted, by the judges of most rows, and who imputes best, least and most hidden."""
     shares = sorted(dict.fromkeys(row.cell.titles[1] for row in rows), key=lambda share: float(share.strip("%")))
     judges, said = Judges(rows), []
     for share in dict.fromkeys((shares[0], shares[-1])):
         own = [row for row in rows if row.cell.titles[1] == share]
-        groups = {}
-        for row in own:
-            groups.setdefault(", ".join(judges.letters_of(row)), []).append(row)
-        shown = [leading(SHOWN, group, f"judge {letters}" * judges.mixed) for letters, group in groups.items()]
         drawing = [row for row in own if row.cell.key[0] != "classifier"]
-        rival = [f"which draws; the classifier {IMPUTED.text(IMPUTED.of(row))}" for row in own if row not in drawing]
-        best = {SHOWN.name: [text for text in shown if text], IMPUTED.name: [leading(IMPUTED, drawing, *rival)]}
-        words = ", ".join(f"the highest {name} is {', '.join(texts)}" for name, texts in best.items() if any(texts))
+        groups = {}
+        for row in drawing:
+            groups.setdefault(", ".join(judges.letters_of(row)), []).append(row)
+        letters, shown = max(groups.items(), key=lambda group: len(group[1]), default=("", []))
+        rival = [f"the classifier {IMPUTED.text(IMPUTED.of(row))}" for row in own if row not in drawing]
+        best = {
+            "condition accuracy": leading(SHOWN, shown, f"judge {letters}" * judges.mixed),
+            "imputation": leading(IMPUTED, drawing, *rival),
+        }
+        words = ", ".join(f"{name} {text}" for name, text in best.items() if text)
         said += [f"with {share} hidden {words}"] if words else []
     few = any(len(row.results) == 1 for row in rows)
-    return sentence(*said, "no +-: one seed" if said and few else "")
+    return sentence(f"the best are, {said[0]}", *said[1:], "no +-: one seed" if few else "") if said else ""
 
 
 def leading(measure, rows, *beside):
     """The best figure of some rows, in brackets which row has it, and what is said beside; "" where none has any."""
     ranked = sorted(entries(measure, rows, lambda row: SHORT[row.cell.key[0]]), key=lambda entry: -entry.mean)
-    return f"{measure.text(ranked[0])} ({', '.join(filter(None, (ranked[0].title, *beside)))})" if ranked else ""
+    words = "; ".join(filter(None, (ranked[0].title, *beside))) if ranked else ""
+    return f"{measure.text(ranked[0])} ({words})" if ranked else ""
 
 
 HEAD = Head(
