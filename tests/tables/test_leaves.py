@@ -14,8 +14,10 @@ from pyro_priors.tables.leaves.leaf_fitting import fit_leaf, forms
 from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf, leaf_from_json
 from pyro_priors.tables.leaves.score_mixtures import Bounds, log_interval
 
+SHARES = [0.1, 0.35, 0.35, 0.15, 0.04, 0.01]
 GAMMA = np.random.default_rng(0).gamma(2.0, 3.0, size=3000)
 HOURS = np.where(np.random.default_rng(1).random(3000) < 0.4, 40.0, np.round(20 + 2 * GAMMA))
+MEMORY = np.array([2.0, 4.0, 8.0, 16.0, 24.0, 32.0])[np.random.default_rng(3).choice(6, 3000, p=SHARES)]
 GAPS = np.random.default_rng(2).random(3000) < 0.1
 
 
@@ -31,6 +33,7 @@ def leaves():
         "number": (fit_leaf(Field("x", "continuous"), column(GAMMA))),
         "grid": (fit_leaf(Field("x", "continuous"), column(np.round(GAMMA, 1)))),
         "hours": (fit_leaf(Field("h", "count"), column(HOURS))),
+        "memory": (fit_leaf(Field("m", "count"), column(MEMORY), form="scores")),
         "date": (fit_leaf(Field("d", "continuous"), column(19000 + np.round(30 * GAMMA)))),
     }
 
@@ -43,6 +46,7 @@ CODES = {
     "number": GAMMA,
     "grid": np.round(GAMMA, 1),
     "hours": HOURS,
+    "memory": MEMORY,
     "date": 19000 + np.round(30 * GAMMA),
 }
 
@@ -137,6 +141,43 @@ def test_masses_of_a_grid_sum_to_one():
         torch.testing.assert_close(aside, own)  # off the grid: the cell that it is in
     with pytest.raises(ValueError, match="continuous"):
         LEAVES["number"].cell(grid)
+
+
+def test_few_values_share_all_of_the_law():
+    """An oracle for cells, ranges, means and what is beneath: scores drawn and decoded; 5 standard errors (1e-5)."""
+    leaf, levels = LEAVES["memory"], torch.tensor([2.0, 4, 8, 16, 24, 32])
+    assert leaf.values == (2, 4, 8, 16, 24, 32)
+    loc, scale, draws = 0.3, 0.8, 400_000
+    score = loc + scale * torch.randn(draws, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    drawn = leaf.decode(score.unsqueeze(-1))
+    assert set(drawn.tolist()) <= set(leaf.values)
+    shares = (drawn.unsqueeze(-1) == levels).double().mean(0)
+    mass = log_interval(*((end - loc) / scale for end in leaf.cell(levels))).exp()
+    assert float(mass.sum()) == pytest.approx(1, abs=1e-12)
+    assert ((mass - shares).abs() < 5 * (mass * (1 - mass) / draws).sqrt() + 1e-9).all()
+
+    def below(score):
+        return torch.special.ndtr((score - loc) / scale)
+
+    for number in (1.0, 2.0, 5.0, 8.0, 12.0, 32.0, 40.0):  # values, and what lies between and beyond them
+        less, upto = (float(below(end)) for end in leaf.beneath(torch.tensor(number)))
+        assert less == pytest.approx(float(mass[levels < number].sum()), abs=1e-12)
+        assert upto == pytest.approx(float(mass[levels <= number].sum()), abs=1e-12)
+    _, bounds = leaf.score_range(torch.tensor([5.0]), torch.tensor([20.0]))
+    assert float(below(bounds.high) - below(bounds.low)) == pytest.approx(float(mass[2:4].sum()), abs=1e-12)
+    _, bounds = leaf.score_range(torch.tensor([17.0]), torch.tensor([18.0]))  # none of the values
+    assert bool(bounds.low < bounds.high)
+    ones = torch.ones(1, 1, dtype=torch.float64)
+    assert float(leaf.mean(ones, loc * ones, scale * ones)) == pytest.approx(float(mass @ levels.double()), rel=2e-3)
+
+
+def test_a_column_with_further_values_to_come_has_any():
+    """By the share of values seen once; few rows say too little."""
+    counted = Field("n", "count")
+    assert fit_leaf(counted, torch.tensor(MEMORY), form="scores").values is not None
+    assert fit_leaf(counted, torch.tensor(np.round(300 * GAMMA))).values is None
+    assert fit_leaf(counted, torch.tensor([1.0, 2.0, 3.0, 7.0])).values is None
+    assert fit_leaf(Field("x", "continuous"), torch.tensor(GAMMA)).values is None
 
 
 def test_a_fine_grid_has_the_mass_of_its_density():

@@ -79,8 +79,9 @@ class Part(NamedTuple):
         return self.wide.decode(self.column, score)
 
     def scores(self, value: Tensor) -> Tensor:
-        """And back."""
-        return self.wide.number_leaf(self.column).scores.encode(value)
+        """And back: those beneath which numbers are at most a value, unless they stand on an even grid."""
+        leaf = self.wide.number_leaf(self.column)
+        return leaf.scores.encode(value) if leaf.values is None else leaf.beneath(value).high
 
     def means(self) -> Tensor:
         """Of every component, in the column's own units: ``(P,)``"""
@@ -147,8 +148,7 @@ class Number:
         result = (self.at * same).sum(-1)
         for part in self.parts:
             leaf, whole = part.wide.number_leaf(part.column), part.mixture.whole(self.count)
-            half = (leaf.resolution or 0.0) / 2
-            below, upto = (part.mixture.cdf(part.scores(value + step)) for step in (-half, half))
+            below, upto = (part.mixture.cdf(score) for score in leaf.beneath(value))
             # what lies beyond the range seen is drawn at its ends
             below = torch.where(value > leaf.high, whole, torch.where(value <= leaf.low, 0.0, below))
             upto = torch.where(value >= leaf.high, whole, torch.where(value < leaf.low, 0.0, upto))

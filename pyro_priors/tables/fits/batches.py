@@ -66,8 +66,11 @@ class Batches:
         rows, codes = self.rows[index], self.codes[index]
         for leaf, places, column in zip(self.law.leaves, self.law.columns, codes.unbind(1), strict=True):
             if isinstance(leaf, NumberLeaf) and leaf.resolution is not None:
-                score, cell = rows[:, places[-1]], leaf.cell(column)
-                between = cell.low + (cell.high - cell.low) * torch.rand_like(score)
+                score, (low, high) = rows[:, places[-1]], leaf.cell(column)  # the outermost of few values are open
+                low, high = (
+                    torch.where(end.isinf(), 2 * score - other, end) for end, other in ((low, high), (high, low))
+                )
+                between = low + (high - low) * torch.rand_like(score)
                 rows[:, places[-1]] = torch.where(score.isnan(), score, between)
         return rows
 

@@ -89,6 +89,13 @@ class Candidates:
             training.start()
         return training
 
+    def continued(self, law: TableLaw, index: Tensor) -> Training:
+        """One that goes on from a law that another left."""
+        training = self.blank(law.rank, index)
+        training.law.load_state_dict(law.state_dict())
+        training.go_on()
+        return training
+
     def blank(self, rank: int, index: Tensor) -> Training:
         """One that has not been started."""
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]

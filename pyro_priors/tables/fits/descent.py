@@ -24,13 +24,19 @@ BETAS = (0.9, 0.99)  # of Adam, whose rate falls along half a cosine
 LAST = 0.02  # of the rate at the end
 NARROWEST = 0.01  # of what a number has left where those before it are given, in all rows: what is left in a state
 WIDER, WIDEST = 1.04, 1.5  # a step of `widened`, and no further than this
-PATIENCE = 6  # looks without a better law after which a training ends
-HIDDEN = 0.25  # share of held-out cells that are predicted from the others
+PATIENCE, FALL, LOWEST = 2, 0.4, 0.05  # looks without a better law after which the rate falls, by what, and how far
+HIDDEN = 0.25  # share of cells that are predicted from the others, held-out ones and those of a step
+PATTERNS = 8  # of gaps in vectors, in the rows of a step
+GUESSED = 2.0  # weight of log p(some cells | the others of their row), beside log p(row)
 JUDGES, FEWER = 2000, 500  # rows that they stand in, at most, and where many have a pattern of gaps of their own
 
 
 class Training:
-    """Adam on the log-likelihood of rows of a table; processes that fit it together share the rows of each step.
+    """Adam on the log-likelihood of rows of a table, and of some cells of each given the others.
+
+    A law of few states cannot be right in all respects: the second part, with masks that are drawn for every step, has
+    it spend its states on what cells say of each other, as a table's gaps ask for. Processes that fit it together share
+    the rows of each step.
 
     Gradients are of float64 until they are added up, so that a step is the same whoever has which rows: differences of
     a last digit would grow from step to step.
@@ -89,7 +95,9 @@ class Training:
         with torch.no_grad():
             for x, precise in zip(parameters, wide, strict=True):
                 precise.copy_(x)
-        loss = -self.wide().log_prob(processes.own(rows).double()).sum() / len(rows)
+        both = torch.stack([rows, self._masked(rows)], 1)
+        whole, known = self.wide().log_prob(processes.own(both).double()).sum(0)
+        loss = -(whole + GUESSED * (whole - known)) / len(rows)
         loss = loss - self.pseudo / processes.count() * self.wide.log_smoothness(*self.usual)
         gradients = torch.autograd.grad(loss, wide)
         processes.add_up(gradients)
@@ -99,6 +107,13 @@ class Training:
         with torch.no_grad():
             for leaf in self.law.prior.vectors:
                 leaf.log_scale.clamp_(min=math.log(NARROWEST))
+
+    def _masked(self, rows: Tensor) -> Tensor:
+        """Rows without some of their cells, in vectors by a few patterns, each of which has its price."""
+        gone = torch.rand(rows.shape) < HIDDEN
+        patterns = torch.rand(PATTERNS, self.batches.scores) < HIDDEN
+        gone[:, : self.batches.scores] = patterns[torch.arange(len(rows)) % PATTERNS]
+        return rows.masked_fill(gone, torch.nan)
 
     def finished(self) -> TableLaw:
         """The law in float64, without gradients."""
@@ -154,7 +169,8 @@ def cosine(done: float) -> float:
 class Descent:
     """A training that goes through its steps, and is left at the best law that the judge saw, the first included.
 
-    It ends where several looks of the judge show nothing better; without a judge after the last step.
+    Where two looks of the judge show nothing better it goes back to the best law, with a smaller rate, and ends after
+    some of these; without a judge after the last step.
 
     Args:
         training: under way.
@@ -177,6 +193,7 @@ class Descent:
     ):
         self.training, self.shares, self.judge, self.every = training, shares, judge, every
         self.done, self.steps, self.score, self.curve = 0, 0, -math.inf, []
+        self.fallen, self.waited = 1.0, 0
         self.best: dict[str, Any] = {}
         if state is not None:
             vars(self).update(state)
@@ -185,8 +202,8 @@ class Descent:
 
     def run(self, after: Callable[[], object] = lambda: None) -> None:
         """Take the steps that are left, and call `after` each of them."""
-        while self.done < len(self.shares) and self.done - self.steps < PATIENCE * self.every:
-            self.training.step(self.shares[self.done])
+        while self.done < len(self.shares) and self.fallen > LOWEST:
+            self.training.step(self.fallen * self.shares[self.done])
             self.done += 1
             if self.judge is None:
                 self.steps = self.done
@@ -201,9 +218,16 @@ class Descent:
         self.curve.append((self.done, score))
         if score > self.score or not self.best:
             self.steps, self.score, self.best = self.done, score, copy.deepcopy(self.training.law.state_dict())
+            self.waited = 0
+            return
+        self.waited += 1
+        if self.waited == PATIENCE:
+            self.training.law.load_state_dict(self.best)
+            self.fallen, self.waited = FALL * self.fallen, 0
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("done", "steps", "score", "curve", "best")}
+        names = ("done", "steps", "score", "curve", "best", "fallen", "waited")
+        return {name: getattr(self, name) for name in names}
 
 
 @torch.no_grad()

@@ -21,12 +21,13 @@ from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine, wi
 from pyro_priors.tables.laws.law import TableLaw
 
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
-LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which all are fitted again in the end
+LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which these are learned too in the end
+AGAIN = 0.25  # steps for that, beside those before
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL, SHORTEST = 48, 8  # steps of each candidate, and where there is little time
 BRIEF = 20.0  # seconds below which there is little
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
-PASSES = 20  # over the rows after which more steps gain nothing
+PASSES = 60  # over the rows after which more steps gain nothing
 
 
 class Fit(NamedTuple):
@@ -59,7 +60,7 @@ def fit_table(
     """Fit the law of a table.
 
     A part of the rows is held out, some of their cells are hidden, and how probable these are given the others decides
-    what is chosen: how many states, and after how many steps to stop. Few rows are then fitted again, all of them.
+    what is chosen: how many states, and after how many steps to stop. Where rows are few the law then learns from all.
 
     Args:
         codes: rows ``(n, C)``, NaN = missing.
@@ -113,7 +114,7 @@ class _Fitting:
         order = torch.randperm(len(codes), generator=generator)
         count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
         held, self.train = order[:count], order[count:]
-        self.again = law is None and count > 0 and len(codes) < SMALL  # all rows are fitted in the end
+        self.again = AGAIN if law is None and count > 0 and len(codes) < SMALL else 0.0
         self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
@@ -123,9 +124,10 @@ class _Fitting:
         if "steps" not in self.record:
             self._follow(plan, training)
             if self.again:
-                training = self.candidates.begun(plan.rank, torch.arange(len(self.codes)))
+                widen(training.law, 1 / self.record["widened"])
+                training = self.candidates.continued(training.law, torch.arange(len(self.codes)))
         if self.again:
-            self._repeat(plan, training)
+            self._go_on(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(training.finished(), self.record)
@@ -137,13 +139,13 @@ class _Fitting:
         trials = [self._tried(size, trial) for size in sizes]
         training, tried, seconds = max(trials, key=lambda each: each[1].score)
         spent = trial * len(sizes)
-        total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(*seconds, trial)))
+        total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(seconds, trial)))
         if trial < TRIAL and self.max_steps is None:
             total = min(total, 2 * spent + 2 * len(sizes) - 1)  # of which the trials are as long again
         self.record["max_steps"] = total
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
-        return Plan(training.law.rank, tried.steps, max(1, (total - spent) // (2 if self.again else 1))), training
+        return Plan(training.law.rank, tried.steps, max(1, int((total - spent) / (1 + self.again)))), training
 
     def _trial(self, count: int) -> int:
         """Steps of each of so many candidates: all together at most half of all steps."""
@@ -151,23 +153,22 @@ class _Fitting:
             return min(TRIAL, self.max_steps // (2 * count))
         return min(TRIAL, max(SHORTEST, int(TRIAL * self.budget / BRIEF)))
 
-    def _tried(self, rank: int, steps: int) -> tuple[Training, Descent, tuple[float, float]]:
-        """A training of a candidate, what came of its first steps, and the seconds of its start and of these."""
-        first = time.perf_counter()
+    def _tried(self, rank: int, steps: int) -> tuple[Training, Descent, float]:
+        """A training of a candidate, what came of its first steps, and the seconds of these."""
         training = self.candidates.begun(rank, self.train)
-        second = time.perf_counter()
+        begun = time.perf_counter()
         descent = Descent(training, [1.0] * steps, self.judge, max(steps, 1))
         descent.run()
-        return training, descent, (second - first, time.perf_counter() - second)
+        return training, descent, time.perf_counter() - begun
 
-    def _affordable(self, start: float, steps: float, count: int) -> int:
-        """Steps that are useful and that what is left of the time is enough for, by what a start and a trial took.
+    def _affordable(self, seconds: float, count: int) -> int:
+        """Steps that are useful and that what is left of the time is enough for, by what a trial took.
 
         A trial looks at the held-out cells twice: once more often than its share of all.
         """
-        left = self.budget - (time.perf_counter() - self.began) - (start if self.again else 0.0)
+        left = self.budget - (time.perf_counter() - self.began)
         useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
-        return int(min(max(left * count / steps, LEAST / 2), useful * (2 if self.again else 1)))
+        return int(min(max(left * count / seconds, LEAST / 2), useful * (1 + self.again)))
 
     def _follow(self, plan: Plan, training: Training) -> None:
         """Go on with the best of the trials, for as long as held-out cells gain by it."""
@@ -178,10 +179,10 @@ class _Fitting:
         if self.record["held_out"]:
             self.record["answers"] = self._answers(training.law)
 
-    def _repeat(self, plan: Plan, training: Training) -> None:
-        """As many steps as the best law of some of the rows took, for a law of all of them."""
-        shares = [cosine(done / plan.steps) for done in range(1, self.record["steps"] + 1)]
-        self._run(plan, training, [1.0] * plan.before + shares)
+    def _go_on(self, plan: Plan, training: Training) -> None:
+        """The best law of some of the rows learns from all of them, at a rate that falls from its half."""
+        count = max(1, round(self.again * (plan.before + self.record["steps"])))
+        self._run(plan, training, [cosine(0.5 + 0.5 * done / count) for done in range(1, count + 1)])
         widen(training.law, self.record["widened"])
 
     def _run(self, plan: Plan, training: Training, shares: list[float], judge: Any = None, every: int = 1) -> Descent:

@@ -12,6 +12,7 @@ from pyro_priors.tables.leaves.score_fitting import fit_scores, tally
 
 Form = Literal["states", "scores", "atoms"]
 MOST_STATES = 64  # different numbers that may be tried as states
+UNSEEN = 0.005  # probability of a number that was never seen, below which there are no others
 
 
 def forms(field: Field, x: Tensor, weight: Tensor | None = None) -> tuple[Form, ...]:
@@ -76,4 +77,10 @@ def _number_leaf(x: Tensor, weight: Tensor | None, form: Form) -> NumberLeaf:
         bool((values == values.round()).all()),
         step,
         float(values[counts.argmax()]) if step else 0.0,
+        tuple(values.tolist()) if step and _all_seen(counts) else None,
     )
+
+
+def _all_seen(counts: Tensor) -> bool:
+    """Whether hardly a further value is to be expected, by the share of those seen once (Good 1953)."""
+    return len(counts) > 1 and float((counts < 2).sum()) <= UNSEEN * float(counts.sum())

@@ -128,6 +128,8 @@ class NumberLeaf:
         whole: whether they are all whole.
         resolution: the step of the grid that they stand on, None of a continuous column.
         origin: a number on that grid.
+        values: the only numbers there are, rising, atoms aside, where they come again and again; None: any within the
+            range. A score stands for that whose own score is nearest.
     """
 
     scores: NormalScores
@@ -137,6 +139,7 @@ class NumberLeaf:
     whole: bool = False
     resolution: float | None = None
     origin: float = 0.0
+    values: tuple[float, ...] | None = None
 
     @property
     def kinds(self) -> tuple[Discrete | Continuous, ...]:
@@ -174,7 +177,17 @@ class NumberLeaf:
         return torch.where(state.isnan(), torch.nan, value)
 
     def _number(self, score: Tensor) -> Tensor:
-        return self.scores.decode(score).clamp(self.low, self.high)
+        if self.values is None:
+            return self.scores.decode(score).clamp(self.low, self.high)
+        place = torch.searchsorted(self._edges[1:-1], score.nan_to_num(0.0).contiguous())
+        return torch.where(score.isnan(), torch.nan, torch.tensor(self.values, dtype=torch.float64)[place])
+
+    @cached_property
+    def _edges(self) -> Tensor:
+        """What lies between the scores of neighbouring values, and beyond the outermost: ``(k + 1,)``"""
+        scores = self.scores.encode(torch.tensor(self.values, dtype=torch.float64))
+        outer = scores.new_tensor([torch.inf])
+        return torch.cat([-outer, (scores[1:] + scores[:-1]) / 2, outer])
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         x = x.double()
@@ -197,20 +210,41 @@ class NumberLeaf:
     def cell(self, x: Tensor) -> Bounds:
         """The scores of the cell of the grid that a number is in: half a step on either side of the grid's number.
 
+        Where the column has few `values`: all scores that stand for the one that is nearest in scores.
+
         Raises:
             ValueError: a column without a grid.
         """
         if self.resolution is None:
             raise ValueError("x: expected a column of numbers on a grid, got a continuous one")
+        if self.values is not None:
+            place = torch.searchsorted(self._edges[1:-1], self.scores.encode(x).contiguous())
+            return Bounds(self._edges[place], self._edges[place + 1])
         centre = self.origin + ((x.double() - self.origin) / self.resolution).round() * self.resolution
         half = self.resolution / 2
         return Bounds(self.scores.encode(centre - half), self.scores.encode(centre + half))
+
+    def beneath(self, x: Tensor) -> Bounds:
+        """The scores beneath which numbers are less than x, and at most x; the same of a continuous column."""
+        if self.values is not None:
+            values = torch.tensor(self.values, dtype=torch.float64)
+            places = (torch.searchsorted(values, x.double().contiguous(), right=right) for right in (False, True))
+            return Bounds(*(self._edges[place] for place in places))
+        if self.resolution is not None:
+            half = self.resolution / 2
+            return Bounds(self.scores.encode(x - half), self.scores.encode(x + half))
+        score = self.scores.encode(x)
+        return Bounds(score, score)
 
     def score_range(self, low: Tensor, high: Tensor) -> ScoreRange:
         """Scores of a closed range of own units; at a grid's column half a step more on both sides."""
         low, high = _checked(low, high)
         half = (self.resolution or 0.0) / 2
         bounds = Bounds(*(torch.where(x.isinf(), x, self.scores.encode(x)) for x in (low - half, high + half)))
+        if self.values is not None:
+            exact = Bounds(self.beneath(low).low, self.beneath(high).high)
+            holds = exact.low < exact.high  # one of the values at least
+            bounds = Bounds(*(torch.where(holds, x, other) for x, other in zip(exact, bounds, strict=True)))
         if not self.atoms:
             return ScoreRange(None, bounds)
         atoms = _within(torch.tensor(self.atoms, dtype=torch.float64), low, high)
@@ -226,6 +260,7 @@ class NumberLeaf:
             "whole": self.whole,
             "resolution": self.resolution,
             "origin": self.origin,
+            "values": self.values and list(self.values),
         }
 
 
@@ -243,7 +278,8 @@ def leaf_from_json(value: dict[str, Any]) -> StateLeaf | NumberLeaf:
         return StateLeaf(value["k"], value["ordered"], None if values is None else tuple(values))
     if kind == "number":
         scores = NormalScores.from_json(value.pop("scores"))
-        return NumberLeaf(scores, tuple(value.pop("atoms")), **value)
+        atoms, values = tuple(value.pop("atoms")), value.pop("values", None)
+        return NumberLeaf(scores, atoms, **value, values=None if values is None else tuple(values))
     raise ValueError(f"leaf: expected 'states' or 'number', got {kind!r}")
 
 
