@@ -16,7 +16,7 @@ author = copyright = "the pyro_priors developers"
 version = release = pyro_priors.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
-extensions += ["sphinx.ext.viewcode", "ext.mathml", "ext.roles", "ext.plain_notebooks"]
+extensions += ["sphinx.ext.viewcode", "ext.mathml", "ext.roles", "ext.sources"]
 exclude_patterns = ["ext"]
 html_theme = "furo"
 html_title = "pyro_priors"

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-from ext import api  # noqa: E402
+from ext import api, measured  # noqa: E402
 
 
 def test_every_room_with_public_names_has_a_page():
@@ -38,6 +38,25 @@ def test_names_in_docstrings_find_what_they_name():
     assert api.documented("TTLP.reinitialize") == "pyro_priors.modules.TTLP.reinitialize"
     assert api.documented("distributions.TensorRing") == "pyro_priors.distributions.TensorRing"
     assert all(api.documented(text) is None for text in ("(n,)", "TTLP.nothing", "NoSuchName", "x.y"))
+
+
+SOURCES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *sorted((DOCS / "tutorials").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_links_to_files_lead_somewhere(path):
+    """On the site Sphinx sees to it; here as the files stand in the repository."""
+    links = re.findall(r"\]\(([^)\s#]*)(?:#[^)]*)?\)", path.read_text())
+    assert [link for link in links if link and ":" not in link and not (path.parent / link).exists()] == []
+
+
+def test_what_is_measured_is_shown_and_what_is_shown_is_measured():
+    shown = {name for path in SOURCES for name in re.findall(r"\{\{ (\w+) \}\}", path.read_text())}
+    assert shown <= set(measured.figures())
+    with pytest.raises(LookupError, match="got 0 rows"):
+        measured.read("trip-elbo", "", ("no such prior",), "-ELBO")
+    with pytest.raises(LookupError, match="got 6 rows"):
+        measured.read("gan-points", "ring", ("GAN",), "modes")
 
 
 @pytest.fixture(scope="module")

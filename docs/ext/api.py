@@ -64,16 +64,25 @@ def page(module):
     names = [name for name in public(module) if NAMES[f"{module}.{name}"] == f"{module}.{name}"]
     things = {name: getattr(importlib.import_module(module), name) for name in names}
     code = [name for name, thing in things.items() if inspect.isclass(thing) or inspect.isroutine(thing)]
-    lines = [title, "=" * len(title), "", sentence, "", f".. currentmodule:: {module}", "", ".. autosummary::", ""]
+    lines = [title, "=" * len(title), "", sentence, "", f".. py:module:: {module}", "", ".. autosummary::", ""]
     lines += [f"   {name}" for name in code]
-    lines += ["", f".. automodule:: {module}", f"   :members: {', '.join(code)}", ""]
-    for name in (name for name in names if name not in code):
-        lines += [f".. py:data:: {module}.{name}", "", f"   {_said_of(module, name)}", ""]
+    for name in names:
+        if name in code:
+            lines += _described(f"{module}.{name}")
+        else:
+            lines += ["", f".. py:data:: {module}.{name}", "", f"   {_said_of(module, name)}"]
     for other, (heading, members) in OTHERS.items():
         if other.startswith(f"{module}."):
-            lines += [heading, "-" * len(heading), "", f".. automodule:: {other}"]
-            lines += [f"   :members: {', '.join(members)}", ""]
-    return "\n".join(lines)
+            lines += ["", heading, "-" * len(heading)]
+            lines += [line for name in members for line in _described(f"{other}.{name}")]
+    return "\n".join([*lines, ""])
+
+
+def _described(full):
+    """The directive that describes a class or a function."""
+    module, _, name = full.rpartition(".")
+    kind = "class" if inspect.isclass(getattr(importlib.import_module(module), name)) else "function"
+    return ["", f".. auto{kind}:: {full}"]
 
 
 def _said_of(module, name):
