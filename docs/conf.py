@@ -34,7 +34,7 @@ myst_substitutions = measured.figures()
 nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_timeout = 900  # a cell, on machines that do much else
 nb_output_stderr = "error"  # a tutorial that warns fails the build, unless the page says what it expects
 nb_merge_streams = True
 
