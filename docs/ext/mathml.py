@@ -14,7 +14,7 @@ def block(self, node):
     if "\\begin" not in text and "\\\\" in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
     number = f'<span class="eqno">({node["number"]})</span>' if node["number"] else ""
-    self.body.append(f'<div class="math">{number}{tex2mathml(text, as_block=True)}</div>')
+    self.body.append(f'<div class="formula">{number}{tex2mathml(text, as_block=True)}</div>')
     raise nodes.SkipNode
 
 
