@@ -53,6 +53,11 @@ COMMANDS = {
         "ChainFormsConfig",
         "cores, order and size of the chain on tables and codes",
     ),
+    "figure front-page": (
+        "experiments.front_page",
+        "FrontPageConfig",
+        "README's picture: digits given any subset of their attributes, and back",
+    ),
     "bench tensor-ring": (
         "experiments.bench.tensor_ring",
         "BenchTensorRingConfig",

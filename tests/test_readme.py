@@ -1,8 +1,9 @@
-"""What the README shows runs as it stands."""
+"""What the README and the guide show runs as it stands, and what the README says is in the results."""
 
 import json
 import re
 import statistics
+import sys
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README, RESULTS = (ROOT / "README.md").read_text(), ROOT / "experiments" / "results"
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+GUIDE = (ROOT / "docs" / "guide.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README + GUIDE, re.DOTALL)
+sys.path.insert(0, str(ROOT / "docs"))
+
+from ext import measured  # noqa: E402
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
@@ -26,7 +31,7 @@ def test_python_block_runs(block, tmp_path, monkeypatch):
 def test_every_command_exists():
     from experiments.__main__ import COMMANDS
 
-    shown = re.findall(r"python -m experiments ([a-z][a-z -]*?)(?= *(?:--|#|runs|$|\n))", README)
+    shown = re.findall(r"python -m experiments ([a-z][a-z -]*?)(?= *(?:--|#|runs|`|$|\n))", README + GUIDE)
     assert shown
     commands = {*COMMANDS, "train"}  # train --resume names no model
     assert all(any(f"{words} ".startswith(f"{command} ") for command in commands) for words in shown)
@@ -51,9 +56,39 @@ def test_what_it_says_of_the_loop_is_in_the_results():
 
 
 def test_the_first_screen_shows_what_a_newcomer_needs():
-    first_screen = README.splitlines()[:48]
+    first_screen = README.splitlines()[:70]
     text = "\n".join(first_screen)
-    assert all(word in text for word in ("```python", "| prior |", "quickstart", "pytest"))
+    wanted = ("](docs/front-page.png)", "```python", "| prior |", "quickstart", "pytest", "](docs/index.md)")
+    assert all(word in text for word in wanted)
+    assert (ROOT / "docs" / "front-page.png").stat().st_size < 150_000
+
+
+def figure(name):
+    """A figure of the site, without its standard error."""
+    return measured.read(*measured.FIGURES[name]).split(" ±")[0]
+
+
+def test_the_figures_of_the_table_of_priors_are_in_the_results():
+    wanted = {
+        "tensor ring": ["elbo_vector", "elbo_trip"],
+        "chain over codes and attributes": ["imputed_vector"],
+        "category, then Gaussian": ["clusters"],
+        "VampPrior": ["vamp", "vamp_normal"],
+        "flow": ["flow_skl", "flow_skl_none"],
+        "chain through a flow": [],
+        "Gaussian mixture": ["elbo_gmm_full", "elbo_gmm"],
+        "standard normal": ["elbo_normal"],
+    }
+    rows = {line.split(" | ")[0][2:]: line.split(" | ")[4] for line in README.splitlines() if "`pp." in line[:60]}
+    said = {prior: re.findall(r"\b\d+\.\d+\b", cell) for prior, cell in rows.items()}
+    assert said == {prior: [figure(name) for name in names] for prior, names in wanted.items()}
+
+
+def test_what_it_says_of_others_is_in_the_results():
+    frechet = [f"{float(figure(name)):.1f}" for name in ("vae_gmm", "vae_trip", "vae_normal")]
+    assert numbers("- **only images count") == [*frechet, figure("flow_none"), figure("flow")]
+    assert numbers("- **all labels are known") == [figure("imputed_cvae"), figure("imputed_vector")]
+    assert numbers("- **one number in each gap") == [figure("nrmse_forest"), figure("nrmse_ours")]
 
 
 def numbers(start):

@@ -1,4 +1,4 @@
-"""What README's Python blocks need: the wheel, the extras that they name, and nothing of a checkout."""
+"""What the Python blocks of README and guide need: the wheel, the extras that they name, nothing of a checkout."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+SHOWN = (ROOT / "README.md").read_text() + (ROOT / "docs" / "guide.md").read_text()
 BASE = ""
 OF_EXTRAS = (
     "arviz",
@@ -33,7 +33,7 @@ exec(compile(open(sys.argv[1]).read(), sys.argv[1], "exec"), {"__name__": "__mai
 def blocks():
     """Every Python block and the extra that the text between it and the one before (or its heading) names."""
     shown, before = [], ""
-    for text, language, block in re.findall(r"(.*?)```(\w*)\n(.*?)```", README, re.DOTALL):
+    for text, language, block in re.findall(r"(.*?)```(\w*)\n(.*?)```", SHOWN, re.DOTALL):
         before = (before + text).rpartition("\n#")[2]
         if language == "python":
             extras = re.findall(r"pip install 'pyro-priors\[(\w+)\]'", before)

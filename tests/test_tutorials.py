@@ -8,7 +8,8 @@ import pytest
 
 from pyro_priors.tables.command import main
 
-TUTORIALS = sorted((Path(__file__).parent.parent / "docs").glob("*.md"))
+DOCS = Path(__file__).parent.parent / "docs"
+TUTORIALS = [DOCS / "tables.md"]  # the others are notebooks, which the site executes: see test_docs.py
 
 
 def run(text, said):

@@ -112,12 +112,12 @@ class FlowJoint(dist.TorchDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """Not implemented: the mean of g^{-1}(z_0) has no closed form."""
+        """Not implemented, since the mean of g^{-1}(z_0) has no closed form."""
         return self._no_moment("mean")
 
     @property
     def variance(self) -> Tensor:
-        """Not implemented: the variance of g^{-1}(z_0) has no closed form."""
+        """Not implemented, since the variance of g^{-1}(z_0) has no closed form."""
         return self._no_moment("variance")
 
     def to_generation(self, z: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ HOST = "127.0.0.1"  # nobody else's machine
 
 
 class Served:
-    """A page that is served until `stop`, or until Ctrl-C or SIGTERM where it `run`s in Python's main thread.
+    """A page that is served until `stop`, or until Ctrl-C or SIGTERM where `run` is called in Python's main thread.
 
     Args:
         subject: what is explored.

@@ -20,7 +20,7 @@ from pyro_priors.modules.trip import TRIPKnobs
 class FlowNormal(CouplingFlow):
     r"""A learned bijection g between the representation z and a generation space, where the law is simple (dpVAE).
 
-    p(z) = p_0(g(z)) |det dg/dz|, with p_0 = N(0, I) or another prior module
+    ``p(z) = p_0(g(z)) |det dg/dz|``, with p_0 = N(0, I) or another prior module
 
     g is a chain of couplings: half of the latents stay as they are and say how the others are scaled and shifted
     (``"affine"``), or bent by a monotone spline within [-5, 5] (``"spline"``). From one coupling to the next the

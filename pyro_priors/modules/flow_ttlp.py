@@ -23,7 +23,7 @@ from pyro_priors.modules.ttlp import TTLP, TTLPKnobs
 class FlowTTLP(CouplingFlow):
     r"""A `TTLP` whose latents are pushed through couplings, as those of `FlowNormal`; attributes stay where they are.
 
-    p(z, y) = p_0(g(z), y) |det dg/dz|, with p_0 the law of a `TTLP`
+    ``p(z, y) = p_0(g(z), y) |det dg/dz|``, with p_0 the law of a `TTLP`
 
     What the Gaussians of a chain cannot bend the couplings do, and all that a TTLP answers stays exact: any attributes
     may be missing, given or asked. The latents of a row are given all or not at all.

@@ -164,8 +164,8 @@ class Recogniser(Recorded):
 class MinibatchDiscrimination(Recorded):
     """Beside the features of an image, how near those of the others of the batch are: a critic that sees collapse.
 
-    o(x_i)_b = sum_{j != i} exp(-|M_ib - M_jb|_1), with M a linear map of the features to `kernels` rows of `size`. It
-    grows with the batch: a critic is to be asked in batches of the size that it was trained on. Memory O(n^2).
+    ``o(x_i)_b = sum_{j != i} exp(-|M_ib - M_jb|_1)``, with M a linear map of the features to `kernels` rows of `size`.
+    It grows with the batch: a critic is to be asked in batches of the size that it was trained on. Memory O(n^2).
 
     Shapes:
         ``(n, features) -> (n, features + kernels)``

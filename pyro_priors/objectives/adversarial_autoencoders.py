@@ -98,8 +98,8 @@ class SimilarityLoss(nn.Module):
     """VAE/GAN: images are alike where a critic's features are; the loss of the encoder, or of the decoder.
 
     Encoder and prior: KL + distance. Decoder: gamma distance + the critic's verdict on what it makes of codes and of
-    draws of the prior, where distance is 1/2 |f(x) - f(x')|^2 for x' the mean of p(x given z), f the features. The two
-    want an optimizer each, the critic a third, with `SimilarityCriticLoss`.
+    draws of the prior, where distance is ``1/2 |f(x) - f(x')|^2`` for x' the mean of p(x given z), f the features. The
+    two want an optimizer each, the critic a third, with `SimilarityCriticLoss`.
 
     References:
         Larsen et al., "Autoencoding beyond pixels using a learned similarity metric", 2016, algorithm 1 and eq. 7-8,

@@ -61,7 +61,7 @@ class Consensus(nn.Module):
 
     @torch.enable_grad()
     def squared_gradients(self, model: Program, real: Tensor, *given: Tensor) -> Tensor:
-        """1/2 |v|^2 for v the critic's gradient of its loss beside the generator's of its own, a scalar."""
+        """``1/2 |v|^2`` for v the critic's gradient of its loss beside the generator's of its own, a scalar."""
         critic, game, noise = self.player.critic, self.player.game, self.player.noise
         fake = noisy(self.detached.draw(model, real, *given).x, noise)
         of_real, of_fake = numbers(critic, noisy(real, noise), *given), numbers(critic, fake, *given)

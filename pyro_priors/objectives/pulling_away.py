@@ -7,7 +7,7 @@ from torch.nn.functional import normalize
 def pull_away(codes: Tensor) -> Tensor:
     """The mean squared cosine between the codes of two different examples of a batch.
 
-    f = 1/(n (n - 1)) sum_i sum_{j != i} (s_i . s_j / |s_i| |s_j|)^2: 1 where all codes lie on one line, 0 where any
+    ``f = 1/(n (n - 1)) sum_i sum_{j != i} (s_i . s_j / |s_i| |s_j|)^2``: 1 where all codes lie on one line, 0 where any
     two are orthogonal, which n > d codes cannot be: uniform directions have 1/d. A code of zeros is orthogonal to all.
 
     Cost: O(n d min(n, d)) time.

@@ -42,7 +42,7 @@ def latents_of(z: Tensor) -> Tensor:
 
 
 class CapacityELBO(ELBO):
-    """beta-VAE-B: reconstruction - gamma |KL - capacity|, KL the mean over the batch.
+    """beta-VAE-B: ``reconstruction - gamma |KL - capacity|``, KL the mean over the batch.
 
     `capacity` is an ordinary attribute, in nats; a schedule raises it from 0.
 

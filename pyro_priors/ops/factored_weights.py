@@ -43,7 +43,7 @@ class Factored(NamedTuple):
 
     @property
     def tensors(self) -> list[Tensor]:
-        """All of them: initial, transitions, emissions group by group."""
+        """Initial, transitions, then emissions group by group."""
         return [self.initial, self.transitions, *(part for part in self.emissions if part is not None)]
 
     @classmethod

@@ -19,7 +19,8 @@ from pyro_priors.ops.layout import Cores
 from pyro_priors.ops.scaling import boundaries, scale_chain, wide
 from pyro_priors.ops.sweeps import rescale, sweep_plain
 
-Leaf = tuple[Tensor, Tensor]  # of a number loc and scale, of a vector loc and factors of its inverse covariances
+#: Of a number: loc and scale; of a vector: loc and factors of its inverse covariances.
+Leaf = tuple[Tensor, Tensor]
 
 
 def pathwise(

@@ -21,7 +21,7 @@ from pyro_priors.training import manifest
 from pyro_priors.training.files import replace_file
 from pyro_priors.training.packing import packed, unpacked
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint.safetensors"  #: the name of the file in the folder of a run
 PREVIOUS = "checkpoint.previous.safetensors"  # the one before it
 FILES = "files"  # in a checkpoint: the hashes of the files that it belongs to
 FORMAT = "1"  # raised when a checkpoint of this version can no longer be read by the next

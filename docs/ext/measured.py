@@ -1,0 +1,115 @@
+"""Figures that pages show, read from the pages of results at every build: `{{ name }}` in a page of the site.
+
+Pages of results are made of their files by the commands that stand in them, which the tests hold.
+"""
+
+import os
+import re
+from importlib.metadata import distributions, version
+from pathlib import Path
+
+RESULTS = Path(__file__).parents[2] / "experiments" / "results"
+
+# Name in our pages -> page of results, heading that it stands under ("": the first table), cells that the row begins
+# with, column.
+FIGURES = {
+    "elbo_normal": ("trip-elbo", "", ("N(0, I)",), "-ELBO"),
+    "elbo_gmm": ("trip-elbo", "", ("GMM of 100, learnable",), "-ELBO"),
+    "elbo_gmm_full": ("trip-elbo", "", ("GMM of 100, full covariances",), "-ELBO"),
+    "elbo_trip": ("trip-elbo", "", ("TRIP, learnable",), "-ELBO"),
+    "elbo_vector": ("trip-elbo", "", ("TRIP of one vector, full covariances, rank 100",), "-ELBO"),
+    "vae_normal": ("trip-mnist", "", ("VAE", "N(0, I)"), "Frechet distance"),
+    "vae_trip": ("trip-mnist", "", ("VAE", "TRIP, learnable"), "Frechet distance"),
+    "vae_gmm": ("trip-mnist", "", ("VAE", "GMM, learnable"), "Frechet distance"),
+    "wgan_normal": ("trip-mnist", "", ("WGAN-GP", "N(0, I)"), "Frechet distance"),
+    "wgan_trip": ("trip-mnist", "", ("WGAN-GP", "TRIP, learnable"), "Frechet distance"),
+    "equal_normal": ("trip-mnist-equal-starts", "", ("WGAN-GP", "N(0, I)"), "Frechet distance"),
+    "equal_vector": ("trip-mnist-equal-starts", "", ("WGAN-GP", "TRIP of one vector, learnable"), "Frechet distance"),
+    "flow_none": ("dpvae-mnist", "", ("VAE", "N(0, I)"), "Frechet distance"),
+    "flow": ("dpvae-mnist", "", ("VAE", "flow"), "Frechet distance"),
+    "flow_skl_none": ("dpvae-mnist", "", ("VAE", "N(0, I)"), "sKL"),
+    "flow_skl": ("dpvae-mnist", "", ("VAE", "flow"), "sKL"),
+    "imputed_vector": (
+        "ttlp-mnist",
+        "",
+        ("VAE-TTLP, latents one vector of full covariance", "70%"),
+        "imputation accuracy, %",
+    ),
+    "obeyed_vector": (
+        "ttlp-mnist",
+        "",
+        ("VAE-TTLP, latents one vector of full covariance", "70%"),
+        "condition accuracy, %",
+    ),
+    "imputed_cvae": ("ttlp-mnist", "", ("CVAE, labels predicted", "70%"), "imputation accuracy, %"),
+    "obeyed_cvae": ("ttlp-mnist", "", ("CVAE, labels predicted", "70%"), "condition accuracy, %"),
+    "nrmse_ours": ("tables", "Mean ranks", ("TableImputer",), "NRMSE"),
+    "nrmse_forest": ("tables", "Mean ranks", ("MissForest",), "NRMSE"),
+    "errors_ours": ("tables", "Mean ranks", ("TableImputer",), "errors"),
+    "errors_forest": ("tables", "Mean ranks", ("MissForest",), "errors"),
+    "crps_ours": ("tables", "Mean ranks", ("TableImputer",), "CRPS"),
+    "crps_miceforest": ("tables", "Mean ranks", ("miceforest",), "CRPS"),
+    "crps_forest": ("tables", "Mean ranks", ("MissForest",), "CRPS"),
+    "plants_chain": ("density", "", ("chain, order and size by default",), "plants"),
+    "plants_mixture": ("density", "", ("mixture of product laws, at most of equal size",), "plants"),
+    "plants_spflow": ("density", "", ("SPFlow",), "plants"),
+    "dna_chain": ("density", "", ("chain, order and size by default",), "dna"),
+    "dna_hclt": ("density", "", ("HCLT, regularised (Liu, Van den Broeck 2021)",), "dna"),
+    "clusters": (
+        "cp-vae-mnist",
+        "",
+        ("CP-VAE, sum over the 2 most probable c, categories from epoch 13 on", "10"),
+        "cluster accuracy, %",
+    ),
+    "vamp": ("cp-vae-mnist", "", ("VAE, VampPrior of K", "10"), "-ELBO"),
+    "vamp_normal": ("cp-vae-mnist", "", ("VAE, N(0, I)",), "-ELBO"),
+    "pathwise_gan": ("conditional-gan-mnist", "", ("pathwise",), "accuracy"),
+    "reinforce_gan": ("conditional-gan-mnist", "", ("REINFORCE (batch mean)",), "accuracy"),
+    "ring_normal": ("gan-points", "ring", ("GAN", "N(0, I)"), "good points"),
+    "ring_trip": ("gan-points", "ring", ("GAN", "TRIP, learnable"), "good points"),
+    "ring_modes_normal": ("gan-points", "ring", ("GAN", "N(0, I)"), "modes"),
+    "ring_modes_trip": ("gan-points", "ring", ("GAN", "TRIP, learnable"), "modes"),
+}
+
+
+def cells(line):
+    """`| a | b |` -> `["a", "b"]`"""
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def read(page, heading, row, column):
+    """One cell of a page's table, with its uncertainty, without what stands in brackets.
+
+    `LookupError` where there is no such cell, or several.
+    """
+    text = (RESULTS / f"{page}.md").read_text()
+    if heading:
+        start = rf"^#+ [^\n]*\b{re.escape(heading)}\b[^\n]*\n"
+        (text,) = re.findall(rf"{start}(.*?)(?=^#|\Z)", text, re.DOTALL | re.MULTILINE)
+    table = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    lines = [cells(line) for line in table[0].splitlines()] if table else []
+    found = [line for line in lines[2:] if line[: len(row)] == list(row)]
+    if len(found) != 1 or lines[0].count(column) != 1:
+        raise LookupError(f"{page}.md: expected one row {row} with one column {column!r}, got {len(found)} rows")
+    return found[0][lines[0].index(column)].partition(" (")[0].replace("+-", "±")
+
+
+def installed(names):
+    """Gigabytes (of 10^9 bytes) that installed packages of such names take, where the site is built."""
+    of_name = {package.metadata["Name"].lower(): package for package in distributions()}  # a name may be found twice
+    files = {
+        path
+        for name, package in of_name.items()
+        if re.fullmatch(names, name)
+        for path in map(package.locate_file, package.files or ())
+    }
+    return sum(os.stat(path).st_size for path in files if os.path.exists(path)) / 1e9
+
+
+def figures():
+    """`{name: text}`, for every page of the site."""
+    sizes = {"torch_size": installed("torch"), "cuda_size": installed("(nvidia|cuda|triton).*")}
+    return {name: read(*place) for name, place in FIGURES.items()} | {
+        "torch_version": version("torch"),
+        **{name: f"{size:.1f}" for name, size in sizes.items()},
+    }
