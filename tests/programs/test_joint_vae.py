@@ -237,6 +237,9 @@ def test_label_weight_adds_the_label_term_in_training_only(form):
     z = vae.encode(x).sample()
     label_score = vae.prior().condition(z=z).marginal("y").log_prob(y)
     torch.testing.assert_close(weighted - elbo(), 7 * label_score.mean())
+    vae.validates = True  # as a training sets it where it looks at the validation part
+    torch.testing.assert_close(elbo(), weighted)
+    vae.validates = False
     assert "y_given_z" not in poutine.trace(vae.train().model).get_trace(n=3).nodes
     with pytest.raises(ValueError, match="label_weight: expected 0 or more, got -1"):
         make(label_weight=-1)
