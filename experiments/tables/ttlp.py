@@ -228,7 +228,7 @@ MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6}
 TEN = ("male", "young", "smiling", "eyeglasses", "wearing_hat", "blond_hair", "black_hair")
 FACES = {"data": "folder", "channels": 24, "epochs": 10, "reinit_every": None, "rank": 30, "joint-vae.local": 3}
 FACES |= {"classifier.epochs": 5, "attributes": (*TEN, "bangs", "mustache_or_beard=mustache|!no_beard", "attractive")}
-FACES_VECTOR = VECTOR | {"rank": 128, "local": 2}
+FACES_VECTOR = VECTOR | {"rank": 128, "local": 2, "block_size": 32}
 RING = (*TEN, "brown_hair", "gray_hair", "bangs", "mustache", "beard=!no_beard", "bald", "attractive")
 ALL, NONE = dict.fromkeys(SHARES, (0,)), {0.0: (0,)}
 SAME = "the same, "
