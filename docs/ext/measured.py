@@ -50,6 +50,8 @@ FIGURES = {
     "crps_ours": ("tables", "Mean ranks", ("TableImputer",), "CRPS"),
     "crps_miceforest": ("tables", "Mean ranks", ("miceforest",), "CRPS"),
     "crps_forest": ("tables", "Mean ranks", ("MissForest",), "CRPS"),
+    "log_ours": ("tables", "Mean ranks", ("TableImputer",), "log score"),
+    "log_forest": ("tables", "Mean ranks", ("MissForest",), "log score"),
     "plants_chain": ("density", "", ("chain, order and size by default",), "plants"),
     "plants_mixture": ("density", "", ("mixture of product laws, at most of equal size",), "plants"),
     "plants_spflow": ("density", "", ("SPFlow",), "plants"),

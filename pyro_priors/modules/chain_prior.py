@@ -1,6 +1,6 @@
 """What TRIP and TTLP share: ownership of the parameters of a chain, its order, and how both are set from data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -107,15 +107,22 @@ class ChainPrior(Prior):
         laid = f"{prefix}order_laid"
         if self.order_laid is None:
             state_dict.pop(laid, None)  # the order itself is there; of load_state_dict's own copy
-        elif f"{prefix}order" in state_dict:
-            state_dict.setdefault(laid, torch.tensor(True))  # learned in an order of another origin
         if self.started is None:
             state_dict.pop(f"{prefix}started", None)
-        elif f"{prefix}initial_logits" in state_dict:
-            state_dict.setdefault(f"{prefix}started", torch.tensor(True))
+        names = {key.removeprefix(prefix) for key in state_dict if key.startswith(prefix)}
+        state_dict |= {prefix + key: flag for key, flag in self.unsaid(names).items()}
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+
+    def unsaid(self, names: Collection[str]) -> dict[str, Tensor]:
+        """That an order of another origin is laid, and tables that were learned are started."""
+        beside = {"order_laid": (self.order_laid, "order"), "started": (self.started, "initial_logits")}
+        return {
+            name: torch.tensor(True)
+            for name, (flag, table) in beside.items()
+            if flag is not None and name not in names and table in names
+        }
 
     @property
     def order_names(self) -> tuple[str, ...]:

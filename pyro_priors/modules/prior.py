@@ -1,7 +1,7 @@
 """What every prior module has: a schema, which travels with its weights, and a law of two latents for pictures."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -75,6 +75,10 @@ class Prior(Recorded):
         """What versions of before kept for a parameter or buffer, as it is kept now; anything else as it is."""
         return tensor
 
+    def unsaid(self, names: Collection[str]) -> dict[str, Tensor]:
+        """Buffers that weights of versions of before, which have these names, leave out, as this one keeps them."""
+        return {}
+
     def get_extra_state(self) -> Tensor:
         """The schema as a tensor of bytes, which safetensors can hold."""
         return torch.frombuffer(bytearray(_text(self.schema()).encode()), dtype=torch.uint8)
@@ -120,6 +124,8 @@ def renewed(module: nn.Module, state_dict: Mapping[str, Any]) -> dict[str, Any]:
             prefix = f"{name}." if name else ""
             own = [key for key in part.state_dict(keep_vars=True) if isinstance(result.get(prefix + key), Tensor)]
             result |= {prefix + key: part.former(key, result[prefix + key]) for key in own}
+            names = {key.removeprefix(prefix) for key in result if key.startswith(prefix)}
+            result |= {prefix + key: flag for key, flag in part.unsaid(names).items()}
     return result
 
 

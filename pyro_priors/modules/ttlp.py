@@ -125,7 +125,7 @@ class TTLP(ChainPrior):
             images: not used.
             labels: attributes ``(n, columns)``, NaN = missing.
         """
-        if self._spread is not None and labels is not None:
+        if self._spread is not None and labels is not None and not self.fixed:
             latents = labels.new_full((len(labels), self.latent_dim), torch.nan, dtype=torch.get_default_dtype())
             self.lay(torch.cat([latents, labels.to(latents)], 1))
 
@@ -148,8 +148,8 @@ class TTLP(ChainPrior):
                 Where there are no latents, the rows of attributes may stand here.
             y: attributes, ``(n, columns)``, NaN = missing; all missing by default.
             force: take the new parameters whatever they score.
-            new_order: lay the chain anew, of ``order="data"``; otherwise its first order stays. Whenever the chain is
-                laid the new parameters are taken: tables belong to an order.
+            new_order: lay the chain anew, of ``order="data"`` or ``"spread"``; otherwise its first order stays.
+                Whenever the chain is laid the new parameters are taken: tables belong to an order.
 
         Returns:
             Whether the parameters changed.

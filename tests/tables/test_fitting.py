@@ -10,7 +10,7 @@ from sklearn.datasets import load_iris
 from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
 from pyro_priors.tables.answers.answers import Answers
-from pyro_priors.tables.fits import fitting
+from pyro_priors.tables.fits import candidates, descent, fitting
 from pyro_priors.tables.fits.descent import WIDEST, Judge, widen, widened
 from pyro_priors.tables.fits.fitting import fit_table
 from pyro_priors.tables.fits.leaf_forms import choose_leaves
@@ -233,3 +233,31 @@ def test_few_rows_have_clusters_enough_for_their_categories():
     law = fit_table(codes, fields, max_steps=60).law
     right = np.mean(Answers([law]).fill(codes)[hidden, 4] == truth)
     assert right > 0.85  # two thirds where all states share a cluster
+
+
+@pytest.mark.parametrize("briefly", [0, 1000])
+def test_the_rows_that_were_held_out_are_learned_in_the_end(monkeypatch, briefly):
+    """The law goes on from what the others taught it or starts anew, with all rows, within its number of steps."""
+    seen, steps = [], []
+
+    class Spied(candidates.Candidates):
+        def continued(self, law, index):
+            seen.append(("continued", len(index)))
+            training = super().continued(law, index)
+            assert same(training.law, law)
+            return training
+
+        def begun(self, rank, index):
+            seen.append(("begun", len(index)))
+            return super().begun(rank, index)
+
+    step = descent.Training.step
+    monkeypatch.setattr(fitting, "Candidates", Spied)
+    monkeypatch.setattr(fitting, "BRIEFLY", briefly)
+    monkeypatch.setattr(descent.Training, "step", lambda self, share: steps.append(share) or step(self, share))
+    record = fit_table(table(200), FIELDS, max_steps=120).record
+    led = max(each["steps"] for each in record["candidates"]) + record["steps"]
+    assert seen[-1] == (("begun", 200) if record["anew"] else ("continued", 200))
+    assert record["anew"] == (0 < led < briefly or led == 0 < briefly)
+    assert all(rows < 200 for _, rows in seen[:-1])
+    assert len(steps) <= 120

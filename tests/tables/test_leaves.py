@@ -165,10 +165,22 @@ def test_few_values_share_all_of_the_law():
         assert upto == pytest.approx(float(mass[levels <= number].sum()), abs=1e-12)
     _, bounds = leaf.score_range(torch.tensor([5.0]), torch.tensor([20.0]))
     assert float(below(bounds.high) - below(bounds.low)) == pytest.approx(float(mass[2:4].sum()), abs=1e-12)
-    _, bounds = leaf.score_range(torch.tensor([17.0]), torch.tensor([18.0]))  # none of the values
-    assert bool(bounds.low < bounds.high)
     ones = torch.ones(1, 1, dtype=torch.float64)
-    assert float(leaf.mean(ones, loc * ones, scale * ones)) == pytest.approx(float(mass @ levels.double()), rel=2e-3)
+    assert float(leaf.mean(ones, loc * ones, scale * ones)) == pytest.approx(float(mass @ levels.double()), rel=1e-12)
+    within = leaf.mean(ones, loc * ones, scale * ones, bounds=bounds)  # 8 or 16
+    assert float(within) == pytest.approx(float(mass[2:4] @ levels[2:4].double() / mass[2:4].sum()), rel=1e-12)
+    _, bounds = leaf.score_range(torch.tensor([4.0]), torch.tensor([4.0]))
+    assert float(leaf.mean(ones, loc * ones, scale * ones, bounds=bounds)) == pytest.approx(4, abs=1e-12)
+    with pytest.raises(ValueError, match="range: expected one with a number in it that the column has, got none"):
+        leaf.score_range(torch.tensor([17.0]), torch.tensor([18.0]))
+
+
+def test_a_number_that_few_values_do_not_have_is_improbable():
+    """It has its own place on the grid, not that of the value which is nearest."""
+    leaf = LEAVES["memory"]
+    seen, aside, far = (log_interval(*leaf.cell(torch.tensor([x]))) for x in (32.0, 34.0, 999.0))
+    assert float(far) < float(aside) - 1 < float(seen) - 2
+    assert float(far) < -30
 
 
 def test_a_column_with_further_values_to_come_has_any():

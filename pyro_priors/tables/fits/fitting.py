@@ -23,6 +23,7 @@ from pyro_priors.tables.laws.law import TableLaw
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
 LEAST_ROWS, SMALL = 20, 10_000  # below which none are held out; below which these are learned too in the end
 AGAIN = 0.25  # steps for that, beside those before
+BRIEFLY = 50  # steps below which a law is hardly more than its start, which is made anew then
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL, SHORTEST = 48, 8  # steps of each candidate, and where there is little time
 BRIEF = 20.0  # seconds below which there is little
@@ -104,7 +105,7 @@ def fit_table(
 
 
 class _Fitting:
-    """The steps of `fit_table`: trials, a descent of the best of them, and where rows are few the same for all rows."""
+    """The steps of `fit_table`: trials, a descent of the best of them, and where rows are few some more on all rows."""
 
     def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law, checkpoint):
         self.checkpoint, self.saved = checkpoint, checkpoint.under_way
@@ -118,16 +119,16 @@ class _Fitting:
         self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
+        self.taken = 0  # steps, all candidates' together
 
     def fit(self) -> Fit:
         plan, training = self._planned() if self.saved is None else self._restored(self.saved)
         if "steps" not in self.record:
             self._follow(plan, training)
             if self.again:
-                widen(training.law, 1 / self.record["widened"])
-                training = self.candidates.continued(training.law, torch.arange(len(self.codes)))
+                training = self._of_all(plan, training.law)
         if self.again:
-            self._go_on(plan, training)
+            self._learn_all(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(training.finished(), self.record)
@@ -139,13 +140,15 @@ class _Fitting:
         trials = [self._tried(size, trial) for size in sizes]
         training, tried, seconds = max(trials, key=lambda each: each[1].score)
         spent = trial * len(sizes)
+        self.taken = spent
         total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(seconds, trial)))
         if trial < TRIAL and self.max_steps is None:
             total = min(total, 2 * spent + 2 * len(sizes) - 1)  # of which the trials are as long again
         self.record["max_steps"] = total
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
-        return Plan(training.law.rank, tried.steps, max(1, int((total - spent) / (1 + self.again)))), training
+        steps = max(1, int((total - spent - self.again * tried.steps) / (1 + self.again)))
+        return Plan(training.law.rank, tried.steps, steps), training
 
     def _trial(self, count: int) -> int:
         """Steps of each of so many candidates: all together at most half of all steps."""
@@ -174,15 +177,30 @@ class _Fitting:
         """Go on with the best of the trials, for as long as held-out cells gain by it."""
         shares = [cosine(done / plan.steps) for done in range(1, plan.steps + 1)]
         descent = self._run(plan, training, shares, self.judge, max(LOOK, plan.steps // LOOKS))
+        self.taken += descent.done
         factor, score = widened(training.law, self.judge)
         self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
         if self.record["held_out"]:
             self.record["answers"] = self._answers(training.law)
 
-    def _go_on(self, plan: Plan, training: Training) -> None:
-        """The best law of some of the rows learns from all of them, at a rate that falls from its half."""
-        count = max(1, round(self.again * (plan.before + self.record["steps"])))
-        self._run(plan, training, [cosine(0.5 + 0.5 * done / count) for done in range(1, count + 1)])
+    def _of_all(self, plan: Plan, law: TableLaw) -> Training:
+        """A training on all rows: it goes on from the law, or starts anew where few steps led to that."""
+        led, every = plan.before + self.record["steps"], torch.arange(len(self.codes))
+        self.record["anew"] = led < BRIEFLY and self.record["max_steps"] - self.taken >= led
+        if self.record["anew"]:
+            return self.candidates.begun(plan.rank, every)
+        widen(law, 1 / self.record["widened"])
+        return self.candidates.continued(law, every)
+
+    def _learn_all(self, plan: Plan, training: Training) -> None:
+        """The same steps once more, or some at a rate that falls from its half."""
+        if self.record["anew"]:
+            falling = [cosine(done / plan.steps) for done in range(1, self.record["steps"] + 1)]
+            shares = [1.0] * plan.before + falling
+        else:
+            count = int(self.again * (plan.before + self.record["steps"]))
+            shares = [cosine(0.5 + 0.5 * done / count) for done in range(1, count + 1)]
+        self._run(plan, training, shares)
         widen(training.law, self.record["widened"])
 
     def _run(self, plan: Plan, training: Training, shares: list[float], judge: Any = None, every: int = 1) -> Descent:
@@ -207,6 +225,7 @@ class _Fitting:
         return {
             "plan": tuple(plan),
             "record": self.record,
+            "taken": self.taken,
             "seconds": time.perf_counter() - self.began,
             "random": torch.get_rng_state(),
             **{name: part.state_dict() for name, part in parts.items()},
@@ -214,7 +233,7 @@ class _Fitting:
 
     def _restored(self, saved: dict[str, Any]) -> tuple[Plan, Training]:
         """The plan and the training of a fit that was interrupted; random numbers are those that it had drawn."""
-        plan, self.record = Plan(*saved["plan"]), saved["record"]
+        plan, self.record, self.taken = Plan(*saved["plan"]), saved["record"], saved["taken"]
         second = "steps" in self.record
         training = self.candidates.blank(plan.rank, torch.arange(len(self.codes)) if second else self.train)
         training.load_state_dict(saved["training"])

@@ -72,12 +72,12 @@ def _number_leaf(x: Tensor, weight: Tensor | None, form: Form) -> NumberLeaf:
     return NumberLeaf(
         fit_scores(rest, weight),
         atoms,
-        float(values[0]),
-        float(values[-1]),
-        bool((values == values.round()).all()),
-        step,
-        float(values[counts.argmax()]) if step else 0.0,
-        tuple(values.tolist()) if step and _all_seen(counts) else None,
+        low=float(values[0]),
+        high=float(values[-1]),
+        whole=bool((values == values.round()).all()),
+        resolution=step,
+        origin=float(values[counts.argmax()]) if step else 0.0,
+        values=tuple(values.tolist()) if step and _all_seen(counts) else None,
     )
 
 

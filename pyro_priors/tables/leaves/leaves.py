@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from pyro_priors.distributions.kinds import Continuous, Discrete
+from pyro_priors.tables.leaves.few_values import SAME, FewValues
 from pyro_priors.tables.leaves.score_means import ScoreMeans
 from pyro_priors.tables.leaves.score_mixtures import Bounds
 from pyro_priors.tables.leaves.scores import NormalScores
-
-SAME = 1e-9  # relative difference of a number and an atom, or a state's value, that are one
 
 
 class ScoreRange(NamedTuple):
@@ -177,17 +176,13 @@ class NumberLeaf:
         return torch.where(state.isnan(), torch.nan, value)
 
     def _number(self, score: Tensor) -> Tensor:
-        if self.values is None:
+        if self._few is None:
             return self.scores.decode(score).clamp(self.low, self.high)
-        place = torch.searchsorted(self._edges[1:-1], score.nan_to_num(0.0).contiguous())
-        return torch.where(score.isnan(), torch.nan, torch.tensor(self.values, dtype=torch.float64)[place])
+        return self._few.decode(score)
 
     @cached_property
-    def _edges(self) -> Tensor:
-        """What lies between the scores of neighbouring values, and beyond the outermost: ``(k + 1,)``"""
-        scores = self.scores.encode(torch.tensor(self.values, dtype=torch.float64))
-        outer = scores.new_tensor([torch.inf])
-        return torch.cat([-outer, (scores[1:] + scores[:-1]) / 2, outer])
+    def _few(self) -> FewValues | None:
+        return None if self.values is None else FewValues(self.values, self.scores)
 
     def log_jacobian(self, x: Tensor) -> Tensor:
         x = x.double()
@@ -205,31 +200,27 @@ class NumberLeaf:
         Shapes:
             ``w, m, s (n, K)``, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
         """
-        return self._means(w, m, s, bounds)
+        return self._means(w, m, s, bounds) if self._few is None else self._few.mean(w, m, s, bounds)
 
     def cell(self, x: Tensor) -> Bounds:
         """The scores of the cell of the grid that a number is in: half a step on either side of the grid's number.
 
-        Where the column has few `values`: all scores that stand for the one that is nearest in scores.
+        Where the column has few `values`, those of one are all scores that stand for it; another number has its grid's.
 
         Raises:
             ValueError: a column without a grid.
         """
         if self.resolution is None:
             raise ValueError("x: expected a column of numbers on a grid, got a continuous one")
-        if self.values is not None:
-            place = torch.searchsorted(self._edges[1:-1], self.scores.encode(x).contiguous())
-            return Bounds(self._edges[place], self._edges[place + 1])
         centre = self.origin + ((x.double() - self.origin) / self.resolution).round() * self.resolution
         half = self.resolution / 2
-        return Bounds(self.scores.encode(centre - half), self.scores.encode(centre + half))
+        cell = Bounds(self.scores.encode(centre - half), self.scores.encode(centre + half))
+        return cell if self._few is None else self._few.cell(x, cell)
 
     def beneath(self, x: Tensor) -> Bounds:
         """The scores beneath which numbers are less than x, and at most x; the same of a continuous column."""
-        if self.values is not None:
-            values = torch.tensor(self.values, dtype=torch.float64)
-            places = (torch.searchsorted(values, x.double().contiguous(), right=right) for right in (False, True))
-            return Bounds(*(self._edges[place] for place in places))
+        if self._few is not None:
+            return self._few.beneath(x)
         if self.resolution is not None:
             half = self.resolution / 2
             return Bounds(self.scores.encode(x - half), self.scores.encode(x + half))
@@ -241,9 +232,15 @@ class NumberLeaf:
         low, high = _checked(low, high)
         half = (self.resolution or 0.0) / 2
         bounds = Bounds(*(torch.where(x.isinf(), x, self.scores.encode(x)) for x in (low - half, high + half)))
-        if self.values is not None:
-            exact = Bounds(self.beneath(low).low, self.beneath(high).high)
-            holds = exact.low < exact.high  # one of the values at least
+        if self._few is not None:
+            exact = self._few.within(low, high)
+            holds = exact.low < exact.high
+            if not self.atoms and not bool(holds.all()):
+                k = int((~holds).nonzero()[0])
+                raise ValueError(
+                    f"range: expected one with a number in it that the column has, got none "
+                    f"from {float(low[k]):g} to {float(high[k]):g}"
+                )
             bounds = Bounds(*(torch.where(holds, x, other) for x, other in zip(exact, bounds, strict=True)))
         if not self.atoms:
             return ScoreRange(None, bounds)

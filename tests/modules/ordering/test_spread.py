@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import pyro_priors as pp
+from pyro_priors.modules.prior import renewed
 
 ATTRIBUTES = {name: pp.Discrete(2) for name in ("a", "b", "c", "d")}
 
@@ -58,3 +59,27 @@ def test_an_attribute_that_no_row_tells_lays_nothing():
 def test_nothing_to_spread_is_refused(make):
     with pytest.raises(ValueError, match="order: expected latents and attributes to spread among them"):
         make()
+
+
+def test_weights_of_before_there_was_a_spread_order_load_as_laid():
+    """In a file too, which is compared shape by shape before it is loaded."""
+    prior, other = (pp.TTLP(12, ATTRIBUTES, rank=8, order=order) for order in ("spread", "random"))
+    before = other.state_dict()
+    assert "order_laid" not in before
+    assert set(renewed(prior, before)) == set(prior.state_dict())
+    prior.load_state_dict(before)
+    assert prior.order_laid
+    assert torch.equal(prior.order, other.order)
+
+
+def test_a_fixed_prior_keeps_its_order():
+    prior = pp.TTLP(12, ATTRIBUTES, rank=8, fixed=True)
+    before = prior.order.clone()
+    prior.start_at(None, labels())
+    assert torch.equal(prior.order, before)
+
+
+def test_attributes_are_spread_beneath_a_flow():
+    prior = pp.FlowTTLP(12, ATTRIBUTES, rank=8, layers=2, hidden=(4,))
+    prior.start_at(None, labels())
+    assert prior.base.order_laid

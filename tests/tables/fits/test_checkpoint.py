@@ -90,14 +90,18 @@ def whole():
         return fit()
 
 
-def test_a_fit_goes_on_to_the_bit(tmp_path, stopped, whole):
-    """From the descent of a part of the rows, twice, and from that of all rows, with the steps of its trial."""
-    again = round(0.25 * (whole.records_[0]["candidates"][0]["steps"] + whole.records_[0]["steps"]))
-    assert again > 3
+def test_a_fit_goes_on_to_the_bit(tmp_path, monkeypatch, stopped, whole):
+    """From the descent of a part of the rows, twice, and from that of all rows."""
+    with monkeypatch.context() as patch:
+        saves = []
+        patch.setattr(checkpoints, "save_checkpoint", lambda state, folder: saves.append(state["step"]))
+        assert same(fit(tmp_path / "other"), whole)
+    first = whole.records_[0]["curve"][-1][0]  # steps of the part
+    assert len(saves) > first + 3
     folder = tmp_path / "state"
-    for writes in (10, 3, 11 + again // 2, again // 4):  # of 24 steps, and a quarter of those that led to the best law
+    for writes in (first // 2, 3, first - first // 2, 2):
         stopped(writes, folder)
-    assert checkpoints.load_checkpoint(folder)["step"] == 24 + again // 2 + again // 4
+    assert checkpoints.load_checkpoint(folder)["step"] == first + 5
     assert same(fit(folder), whole)
     assert not folder.exists()
 
