@@ -100,7 +100,7 @@ class Model(Attributes, BoundAutoencoder, StrongNetworks):
             fall = training.LinearWarmup(self.label_epochs * batches, start=self.label_weight, end=0.0)
             callbacks.insert(bool(self.warmup_epochs), training.Anneal(program, "label_weight", fall))
         elif self.label_weight:
-            callbacks.append(_LabelTerm(program))
+            callbacks.append(LabelTerm(program))
         return callbacks
 
     def fit(self, program, images, run_dir, resume=False, callbacks=()):
@@ -122,7 +122,7 @@ class Model(Attributes, BoundAutoencoder, StrongNetworks):
         self.draw_attributes(folder, program, images, probs)
 
 
-class _LabelTerm(training.Callback):
+class LabelTerm(training.Callback):
     """The validation loss has the term of the labels, as the training loss has: the best epoch is best at both."""
 
     def __init__(self, program):

@@ -29,7 +29,7 @@ class Unchanged:
 class PlainLeaf:
     """A column of numbers whose score is the number itself."""
 
-    resolution, low, high = None, -torch.inf, torch.inf
+    resolution, values, low, high = None, None, -torch.inf, torch.inf
     kinds = (Continuous(1),)
     scores = Unchanged()
 
@@ -38,6 +38,9 @@ class PlainLeaf:
 
     def score_range(self, low: Tensor, high: Tensor) -> ScoreRange:
         return ScoreRange(None, Bounds(low.double(), high.double()))
+
+    def beneath(self, x: Tensor) -> Bounds:
+        return Bounds(x.double(), x.double())
 
     def mean(self, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None = None) -> Tensor:
         """Of mixtures of Gaussians, truncated to bounds: ``(n, K) -> (n,)``"""

@@ -13,11 +13,11 @@ from pyro_priors.distributions.full_chain import Boundary
 from pyro_priors.distributions.kinds import Vector, order_text, states_of, variables_text
 from pyro_priors.modules.bonds import Rank
 from pyro_priors.modules.codes import FEW, inliers, warn_if_narrow
-from pyro_priors.modules.dependence import data_order, measure_dependence, order_names, pairwise_mutual_information
+from pyro_priors.modules.dependence import laid_order, order_names
 from pyro_priors.modules.em.refining import refined
 from pyro_priors.modules.forms import CoreForm, Fitted, FullForm, Init, Tables, form_of
 from pyro_priors.modules.latents import component_scale
-from pyro_priors.modules.ordering.orders import Order, first_order, spread
+from pyro_priors.modules.ordering.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.modules.rescaling import rescale_leaves
@@ -228,7 +228,7 @@ class ChainPrior(Prior):
         self._notices.clear()
         seen = self._shows_enough(value)
         if self.order_laid is not None and (relay or (seen and not self.order_laid)):
-            order = self._order_of(value)
+            order = laid_order(value, variables, self._spread)
             force = True  # tables of another order cannot be compared: their training has not begun
         if self.init == "noise":
             fitted = self.form.noise_fit(value, variables)
@@ -257,16 +257,8 @@ class ChainPrior(Prior):
     def lay(self, value: Tensor) -> None:
         """Let rows ``(n, C)`` decide the order alone, where it is theirs and not decided; `reinitialize` keeps it."""
         if self.order is not None and self.order_laid is not None and not self.order_laid and self._shows_enough(value):
-            self.order.copy_(self._order_of(value))
+            self.order.copy_(laid_order(value, self._variables, self._spread))
             self.order_laid.fill_(True)
-
-    def _order_of(self, value: Tensor) -> Tensor:
-        """What rows say of the order: a path through all variables, or of the others, which latents stand between."""
-        if self._spread is None:
-            return torch.tensor(measure_dependence(value, self._variables).order, device=value.device)
-        information = pairwise_mutual_information(value, self._variables)[self._spread :, self._spread :]
-        others = [self._spread + other for other in data_order(information)]
-        return torch.tensor(spread(others, self._spread), device=value.device)
 
     def _shows_enough(self, value: Tensor) -> bool:
         """Whether rows may decide the order: what has not been seen would stand anywhere in it."""

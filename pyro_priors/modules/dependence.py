@@ -10,6 +10,7 @@ from torch import Tensor
 from pyro_priors.checks import check_permutation
 from pyro_priors.distributions import Variables
 from pyro_priors.distributions.evidence import check_width
+from pyro_priors.modules.ordering.orders import spread
 from pyro_priors.modules.ordering.paths import heaviest_path
 from pyro_priors.modules.ordering.settling import nearness, settled
 from pyro_priors.modules.starting.fitting import fit_clusters
@@ -69,6 +70,17 @@ def measure_dependence(value: Tensor, variables: Variables) -> Dependence:
     """
     information = pairwise_mutual_information(value, variables)
     return Dependence(order_names(variables, range(len(variables))), information, data_order(information))
+
+
+def laid_order(value: Tensor, variables: Variables, latents: int | None) -> Tensor:
+    """The order that rows ``(n, C)`` ask for: a path through all variables, or through those after some latents.
+
+    These then stand evenly among the latents.
+    """
+    if latents is None:
+        return torch.tensor(measure_dependence(value, variables).order, device=value.device)
+    path = data_order(pairwise_mutual_information(value, variables)[latents:, latents:])
+    return torch.tensor(spread([latents + other for other in path], latents), device=value.device)
 
 
 def order_names(variables: Variables, order: Iterable[int] | Tensor) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from torch import nn
 
 import pyro_priors as pp
 from experiments.bench.training_loop import Clock
+from models.joint_vae import LabelTerm
 from pyro_priors import metrics, training
 from pyro_priors.networks import GatedMLPCategoricalEncoder, GatedMLPDecoder
 from pyro_priors.objectives import ELBO
@@ -57,6 +58,7 @@ PARTS = {  # each public callback or schedule, as it is used
     training.ExponentialAverage: lambda w, tmp_path: [training.ExponentialAverage(w.model, 0.8)],
     training.TensorBoard: lambda w, tmp_path: [training.TensorBoard(tmp_path / "curves")],
     training.Draw: draw,
+    LabelTerm: lambda w, tmp_path: [LabelTerm(w.model)],
     metrics.CategoryMetrics: lambda w, tmp_path: [metrics.CategoryMetrics(w.model, w.images, torch.arange(20) % 3)],
     Clock: lambda w, tmp_path: [Clock()],
 }
