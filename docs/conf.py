@@ -1,5 +1,6 @@
 """How the site is built: `sphinx-build -W --keep-going docs SITE`, offline, from an environment with `[docs]`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -30,6 +31,9 @@ papers.copy(HERE / "made" / "papers")
 myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath", "substitution"]
 myst_heading_anchors = 3
 myst_substitutions = measured.figures()
+
+# Pyro imports tqdm's bars for notebooks, which warn in a kernel without ipywidgets; no page shows a bar.
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"
 
 nb_execution_mode = "force"
 nb_execution_in_temp = True

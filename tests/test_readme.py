@@ -130,8 +130,6 @@ def test_what_it_says_in_short_is_in_the_results():
     assert frechet["wgan-gp", "trip"] < frechet["wgan-gp", "trip-fixed"]
     others = (frechet["wgan-gp", row] for row in ("trip", "gmm", "trip-fixed"))
     assert frechet["wgan-gp", "normal"] < min(others)
-        frechet["wgan-gp", row] for row in ("trip", "gmm", "trip-fixed", "normal")
-    )
     starts = [mean(f"trip-mnist-equal-starts/wgan-gp-{row}", lambda r: r["frechet"]) for row in ("vector", "normal")]
     starts.append(frechet["wgan-gp", "normal"])
     assert numbers("- on MNIST a VAE's images") == [f"{distance:.1f}" for distance in starts]
