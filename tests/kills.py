@@ -178,7 +178,8 @@ class Trial:
             while self._life(root, last=self.killed == count):
                 self.early += not self.training.folders(root)
                 now = readable(self.training, root)
-                gone = isinstance(self.training, Table) and not self.training.folders(root)  # it was through
+                there = [path for folder in self.training.folders(root) for path in folder.glob("*checkpoint*")]
+                gone = isinstance(self.training, Table) and not there  # it was through: none is left, nor one before
                 assert gone or now >= steps, f"{self.training}: {steps} steps were done, {now} are left"
                 steps = now
             left = [path for folder in self.training.folders(root) for path in folder.rglob(".*")]
