@@ -70,7 +70,7 @@ def page(module):
         if name in code:
             lines += _described(f"{module}.{name}")
         else:
-            lines += ["", f".. py:data:: {module}.{name}", "", f"   {_said_of(module, name)}"]
+            lines += ["", f".. py:data:: {name}", "", f"   {_said_of(module, name)}"]  # within the module
     for other, (heading, members) in OTHERS.items():
         if other.startswith(f"{module}."):
             lines += ["", heading, "-" * len(heading)]
