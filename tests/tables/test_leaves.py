@@ -10,6 +10,7 @@ from scipy import stats
 
 from pyro_priors.data.schema import Field
 from pyro_priors.distributions.kinds import Continuous, Discrete
+from pyro_priors.tables.leaves import few_values
 from pyro_priors.tables.leaves.leaf_fitting import fit_leaf, forms
 from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf, leaf_from_json
 from pyro_priors.tables.leaves.score_mixtures import Bounds, log_interval
@@ -173,6 +174,22 @@ def test_few_values_share_all_of_the_law():
     assert float(leaf.mean(ones, loc * ones, scale * ones, bounds=bounds)) == pytest.approx(4, abs=1e-12)
     with pytest.raises(ValueError, match="range: expected one with a number in it that the column has, got none"):
         leaf.score_range(torch.tensor([17.0]), torch.tensor([18.0]))
+
+
+def test_means_of_values_in_pieces_and_of_many_values(monkeypatch):
+    """Few are exact whatever goes together; a thousand are a table of pieces, to a thousandth of their deviation."""
+    leaf, (w, m, s) = LEAVES["memory"], some_law(50)
+    _, bounds = leaf.score_range(torch.linspace(0, 15, 50), torch.full((50,), 32.0))
+    for given in (None, bounds):
+        whole = leaf.mean(w, m, s, bounds=given)
+        with monkeypatch.context() as patch:
+            patch.setattr(few_values, "CHUNK", 40)
+            torch.testing.assert_close(leaf.mean(w, m, s, bounds=given), whole, rtol=1e-12, atol=0)
+    x = torch.arange(1000.0, dtype=torch.float64).repeat(3)
+    many = fit_leaf(Field("n", "count"), x)
+    assert len(many.values) == 1000
+    exact = few_values.FewValues(many.values, many.scores).mean(w, m, s)
+    torch.testing.assert_close(many.mean(w, m, s), exact, rtol=0, atol=1e-3 * float(x.std()))
 
 
 def test_a_number_that_few_values_do_not_have_is_improbable():

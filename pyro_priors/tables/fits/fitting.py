@@ -77,8 +77,8 @@ def fit_table(
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
-        `widened` (a factor of all standard deviations), `score`, `answers` for the cells that were hidden (as
-        `calibration.to_record` has them), `curve` on the way, `seconds`.
+        `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
+        `answers` for the cells that were hidden (as `calibration.to_record` has them), `curve` on the way, `seconds`.
 
     Raises:
         ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.

@@ -9,6 +9,7 @@ from pyro_priors.tables.leaves.score_mixtures import Bounds, log_interval
 from pyro_priors.tables.leaves.scores import NormalScores
 
 SAME = 1e-9  # relative difference of two numbers that are one
+CHUNK = 2**20  # intervals of values under Gaussians at a time
 
 
 class FewValues:
@@ -60,6 +61,12 @@ class FewValues:
         Shapes:
             ``w, m, s (n, K)``, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
         """
+        size = max(1, CHUNK // (w.shape[1] * len(self.values)))
+        chunks = zip(*(x.split(size) for x in (w, m, s, *(bounds or ()))), strict=True)
+        parts = [self._mean(w, m, s, Bounds(*ends) if ends else None) for w, m, s, *ends in chunks]
+        return torch.cat(parts)
+
+    def _mean(self, w: Tensor, m: Tensor, s: Tensor, bounds: Bounds | None) -> Tensor:
         w, m, s = (x.double().unsqueeze(-1) for x in (w, m, s))
         low, high = self.edges[:-1], self.edges[1:]
         if bounds is not None:

@@ -14,6 +14,8 @@ from pyro_priors.tables.leaves.score_means import ScoreMeans
 from pyro_priors.tables.leaves.score_mixtures import Bounds
 from pyro_priors.tables.leaves.scores import NormalScores
 
+FINE = 256  # values from which on their steps are too small for a mean to tell
+
 
 class ScoreRange(NamedTuple):
     """What a range of own units means in the law.
@@ -200,7 +202,8 @@ class NumberLeaf:
         Shapes:
             ``w, m, s (n, K)``, ``bounds`` of ``(n,)``: of the score -> ``(n,)``
         """
-        return self._means(w, m, s, bounds) if self._few is None else self._few.mean(w, m, s, bounds)
+        exact = self._few if self._few is not None and len(self._few.values) <= FINE else None
+        return self._means(w, m, s, bounds) if exact is None else exact.mean(w, m, s, bounds)
 
     def cell(self, x: Tensor) -> Bounds:
         """The scores of the cell of the grid that a number is in: half a step on either side of the grid's number.
