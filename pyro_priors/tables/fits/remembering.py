@@ -64,9 +64,10 @@ class Memory:
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
         exemplars = remembered(law, law.rows(codes), weight)
         learn_kernels(law, exemplars, codes, self.generator)
-        nats = gain(law, exemplars.requires_grad_(False), judge.codes, judge.hidden)
-        record = {"gain": nats, "kernels": Kernels.of(exemplars)._asdict() if nats > GAIN else None}
-        return with_exemplars(law, exemplars if nats > GAIN else None), record
+        nats, error = gain(law, exemplars.requires_grad_(False), judge.codes, judge.hidden)
+        kept = nats > GAIN + error
+        record = {"gain": nats, "error": error, "kernels": Kernels.of(exemplars)._asdict() if kept else None}
+        return with_exemplars(law, exemplars if kept else None), record
 
     def joined(self, law: TableLaw, record: dict[str, Any] | None) -> TableLaw:
         """The law with all rows as exemplars, by the kernels of a record or of before."""
@@ -137,14 +138,20 @@ def _log_chain(wide: WideLaw, codes: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def gain(law: TableLaw, exemplars: Exemplars, codes: Tensor, hidden: Tensor) -> float:
-    """Nats by which hidden cells of rows ``(n, C)`` are more probable, given the others, than by the chain alone."""
+def gain(law: TableLaw, exemplars: Exemplars, codes: Tensor, hidden: Tensor) -> tuple[float, float]:
+    """Nats by which a hidden cell of rows ``(n, C)`` is more probable, given the others, than by the chain alone.
+
+    Returns:
+        the mean, and its standard error
+    """
     found = []
     for each in (None, exemplars):
         wide = WideLaw(with_exemplars(law, each))
-        scores = [_log_score(wide, part) for part in (codes, codes.masked_fill(hidden, torch.nan))]
-        found.append(float((scores[0] - scores[1]).sum() / hidden.sum().clamp(min=1)))
-    return found[1] - found[0]
+        whole, known = (_log_score(wide, part) for part in (codes, codes.masked_fill(hidden, torch.nan)))
+        found.append(whole - known)
+    count, more = hidden.sum(1), found[1] - found[0]
+    mean = more.sum() / count.sum().clamp(min=1)
+    return float(mean), float((more - mean * count).square().sum().sqrt() / count.sum().clamp(min=1))
 
 
 def _log_score(wide: WideLaw, codes: Tensor) -> Tensor:
