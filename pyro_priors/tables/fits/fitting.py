@@ -82,8 +82,8 @@ def fit_table(
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
         `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
-        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept), `answers` for the
-        cells that were hidden (as `calibration.to_record` has them), `curve` on the way, `seconds`.
+        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept), `answers` for
+        the cells that were hidden (as `calibration.to_record` has them), `curve` on the way, `seconds`.
 
     Raises:
         ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.

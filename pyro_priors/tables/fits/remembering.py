@@ -31,9 +31,11 @@ class Kernels(NamedTuple):
 
     @classmethod
     def of(cls, exemplars: Exemplars) -> "Kernels":
+        """Those of some exemplars."""
         return cls(exemplars.log_width.tolist(), exemplars.copied.tolist(), float(exemplars.share))
 
     def put(self, exemplars: Exemplars) -> None:
+        """Give exemplars these."""
         with torch.no_grad():
             for parameter, values in zip((exemplars.log_width, exemplars.copied, exemplars.share), self, strict=True):
                 parameter.copy_(torch.tensor(values, dtype=torch.float64))
@@ -54,39 +56,47 @@ class Memory:
         self, codes: Tensor, weight: Tensor | None, train: Tensor, earlier: Exemplars | None, most: int, seed: int
     ):
         self.codes, self.weight, self.train, self.earlier, self.most = codes, weight, train, earlier, most
-        self.generator = torch.Generator().manual_seed(seed)
+        self.seed = seed
 
     def tried(self, law: TableLaw, judge: Judge) -> tuple[TableLaw, dict[str, Any] | None]:
         """A law with exemplars if held-out cells gain by them, else without, and a record; None: there may be none."""
         if not self.most:
             return law, None
-        index = self.train[torch.randperm(len(self.train), generator=self.generator)[: self.most]]
+        generator = torch.Generator().manual_seed(self.seed)
+        index = self.train[_some(len(self.train), self.most, generator)]
         codes, weight = self.codes[index], None if self.weight is None else self.weight[index]
         exemplars = remembered(law, law.rows(codes), weight)
-        learn_kernels(law, exemplars, codes, self.generator)
+        learn_kernels(law, exemplars, codes, generator)
         nats, error = gain(law, exemplars.requires_grad_(False), judge.codes, judge.hidden)
         kept = nats > GAIN + error
         record = {"gain": nats, "error": error, "kernels": Kernels.of(exemplars)._asdict() if kept else None}
         return with_exemplars(law, exemplars if kept else None), record
 
     def joined(self, law: TableLaw, record: dict[str, Any] | None) -> TableLaw:
-        """The law with all rows as exemplars, by the kernels of a record or of before."""
+        """The law with all rows as exemplars, by the kernels of a record, or without one by those of before."""
         kernels = record and record["kernels"]
         if record is None and self.earlier is not None:
             kernels = Kernels.of(self.earlier)._asdict()
         if not kernels or not self.most:
             return law
-        rows, weight = law.rows(self.codes), self.weight
-        if self.earlier is not None:
-            old = self.earlier.rows[find(self.earlier.rows, rows) < 0]
-            rows, weight = (
-                torch.cat([rows, old]),
-                weight if weight is None else torch.cat([weight, weight.new_ones(len(old))]),
-            )
-        index = torch.randperm(len(rows), generator=self.generator)[: self.most]
+        rows, weight = self._with_earlier(law.rows(self.codes))
+        index = _some(len(rows), self.most, torch.Generator().manual_seed(self.seed))
         exemplars = remembered(law, rows[index], None if weight is None else weight[index])
         Kernels(**kernels).put(exemplars)
         return with_exemplars(law, exemplars.requires_grad_(False))
+
+    def _with_earlier(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """All rows of the law and what they weigh, with those that were remembered before and are not given again."""
+        if self.earlier is None:
+            return rows, self.weight
+        old = self.earlier.rows[find(self.earlier.rows, rows) < 0]
+        weight = None if self.weight is None else torch.cat([self.weight, self.weight.new_ones(len(old))])
+        return torch.cat([rows, old]), weight
+
+
+def _some(count: int, most: int, generator: torch.Generator) -> Tensor:
+    """Indices of all, or of some that are drawn where there are more."""
+    return torch.arange(count) if count <= most else torch.randperm(count, generator=generator)[:most].sort().values
 
 
 @torch.no_grad()

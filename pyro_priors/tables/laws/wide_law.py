@@ -56,7 +56,8 @@ class WideLaw:
         self.variables, self.width = variables, variables.width
         self.places = [self._place(leaf, places) for leaf, places in zip(self.leaves, table_law.columns, strict=True)]
         self.states = max(variables.num_states)
-        self.exemplars = copy.deepcopy(table_law.exemplars)
+        if table_law.exemplars is not None:
+            self.exemplars = copy.deepcopy(table_law.exemplars).requires_grad_(False)
         self._gaussians: dict[int, Gaussians] = {}
 
     def _place(self, leaf: StateLeaf | NumberLeaf, columns: Sequence[int]) -> Place:
