@@ -51,12 +51,39 @@ def test_links_to_files_lead_somewhere(path):
 
 
 def test_what_is_measured_is_shown_and_what_is_shown_is_measured():
-    shown = {name for path in SOURCES for name in re.findall(r"\{\{ (\w+) \}\}", path.read_text())}
-    assert shown <= set(measured.figures())
+    ends = (DOCS / "ext" / "contents.md").read_text()
+    assert set(re.findall(r"\{\{ (\w+) \}\}", ends)) == set(measured.figures())
     with pytest.raises(LookupError, match="got 0 rows"):
         measured.read("trip-elbo", "", ("no such prior",), "-ELBO")
     with pytest.raises(LookupError, match="got 6 rows"):
         measured.read("gan-points", "ring", ("GAN",), "modes")
+
+
+@pytest.mark.parametrize("page", measured.ORDER)
+def test_figures_of_a_page_are_those_of_the_results(page):
+    text = (DOCS / f"{page}.md").read_text()
+    assert measured.renewed(page, text) == text
+    stale = measured.FIGURE.sub("0.5", text)
+    assert stale != text
+    assert measured.renewed(page, stale) == text
+    with pytest.raises(ValueError, match=f"{page}: expected {len(measured.ORDER[page])} figures"):
+        measured.renewed(page, f"{text} 0.5")
+
+
+INCLUDED = {"scaling", "changelog", "contributing", "security", "api"}  # pages of the site alone
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem not in INCLUDED], ids=lambda path: path.stem)
+def test_pages_read_well_where_no_site_is(path):
+    """Plain Markdown: nothing that Sphinx alone understands."""
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert not re.search(r"^(```|:::)\{|\{\{ |\{[\w:]+\}`", text, re.MULTILINE)
+
+
+def test_pages_link_to_no_page_that_only_a_site_has():
+    alone = re.compile(rf"\]\((?:\.\./)*(?:docs/)?(?:{'|'.join(sorted(INCLUDED))})\.md")
+    assert [path.name for path in SOURCES if alone.search(path.read_text())] == []
 
 
 @pytest.fixture(scope="module")
