@@ -51,7 +51,7 @@ def test_links_to_files_lead_somewhere(path):
 
 
 def test_what_is_measured_is_shown_and_what_is_shown_is_measured():
-    ends = (DOCS / "ext" / "contents.md").read_text()
+    ends = (DOCS / "ext" / "contents.txt").read_text()
     assert set(re.findall(r"\{\{ (\w+) \}\}", ends)) == set(measured.figures())
     with pytest.raises(LookupError, match="got 0 rows"):
         measured.read("trip-elbo", "", ("no such prior",), "-ELBO")

@@ -10,7 +10,7 @@ from pathlib import Path
 from ext import api
 
 EXECUTED = {"tables", "scaling", "theory"}  # and all tutorials
-ENDS = {"index": Path(__file__).parent / "contents.md"}
+ENDS = {"index": Path(__file__).parent / "contents.txt"}
 WHOLE = {"scaling": Path(__file__).parents[2] / "SCALING.md"}  # pages that are documents of the root
 HEADER = """---
 file_format: mystnb
