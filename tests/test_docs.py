@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-from ext import api, measured  # noqa: E402
+from ext import api, measured, sources  # noqa: E402
 
 
 def test_every_room_with_public_names_has_a_page():
@@ -84,6 +84,23 @@ def test_pages_read_well_where_no_site_is(path):
 def test_pages_link_to_no_page_that_only_a_site_has():
     alone = re.compile(rf"\]\((?:\.\./)*(?:docs/)?(?:{'|'.join(sorted(INCLUDED))})\.md")
     assert [path.name for path in SOURCES if alone.search(path.read_text())] == []
+
+
+def test_names_in_prose_become_links_and_code_stays():
+    text = "`pyro_priors.TTLP` and `pyro_priors.nothing`\n\n```python\nx = '`pyro_priors.TTLP`'\n```\n\n`pyro_priors.explore.ask`"
+    assert sources.named(text) == text.replace("`pyro_priors.TTLP` and", "{py:obj}`pyro_priors.TTLP` and").replace(
+        "`pyro_priors.explore.ask`", "{py:obj}`pyro_priors.explore.ask`"
+    )
+
+
+def test_blocks_of_code_become_cells():
+    made = sources.executed("# Title\n\n```python\na\n```\n\n```bash\nb\n```\n\n```text\nc\n```\n")
+    assert made.startswith("---\nfile_format: mystnb\n")
+    assert made.endswith(
+        "```{code-cell} python3\na\n```\n\n```{code-cell} python3\n%%shell\nb\n```\n\n```text\nc\n```\n"
+    )
+    assert made.index("# Title\n") < made.index("def shell(") < made.index("\na\n")
+    assert "def shell(" not in sources.executed("# Title\n\n```python\na\n```\n")
 
 
 @pytest.fixture(scope="module")
