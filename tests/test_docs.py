@@ -87,10 +87,10 @@ def test_pages_link_to_no_page_that_only_a_site_has():
 
 
 def test_names_in_prose_become_links_and_code_stays():
-    text = "`pyro_priors.TTLP` and `pyro_priors.nothing`\n\n```python\nx = '`pyro_priors.TTLP`'\n```\n\n`pyro_priors.explore.ask`"
-    assert sources.named(text) == text.replace("`pyro_priors.TTLP` and", "{py:obj}`pyro_priors.TTLP` and").replace(
-        "`pyro_priors.explore.ask`", "{py:obj}`pyro_priors.explore.ask`"
-    )
+    name, code = "`pyro_priors.TTLP`", "```python\nx = '`pyro_priors.TTLP`'\n```"
+    text = f"{name} and `pyro_priors.nothing`\n\n{code}\n\nor {name}"
+    linked = f"{{py:obj}}{name} and `pyro_priors.nothing`\n\n{code}\n\nor {{py:obj}}{name}"
+    assert sources.named(text) == linked
 
 
 def test_blocks_of_code_become_cells():
