@@ -96,13 +96,14 @@ def answers(vae, ink, images, attributes):
     """The two test digits that it is least sure of and the one that it is surest of.
 
     Returns:
-        images `(3, 1, 8, 8)`, probabilities of the ten digits `(3, 10)`, the inks expected and true, `(3,)` each
+        images `(3, 1, 8, 8)`, probabilities of the ten digits `(3, 10)`, the inks expected, `(3,)`, and the true
+        attributes, `(3, 2)`
     """
     probs = queries.classify(vae, images)["digit"]
     order = probs.amax(-1).argsort()
     some = torch.cat([order[-1:], order[:2]])
     told = queries.posterior_mean(vae, images[some], torch.full((3, 2), torch.nan))[:, 1]
-    return images[some], probs[some], told * ink.scale + ink.mean, attributes[some, 1]
+    return images[some], probs[some], told * ink.scale + ink.mean, attributes[some]
 
 
 def picture(path, drawn, told):
@@ -126,7 +127,8 @@ def picture(path, drawn, told):
         line[1].bar(range(10), row.tolist(), color="tab:blue")
         line[1].set(ylim=(0, 1), xticks=range(10), yticks=[])
         line[1].tick_params(labelsize=7, length=0)
-        line[1].set_title(f"ink {said:.2f} (true {true:.2f})", fontsize=8, pad=2)
+        digit, amount = true.tolist()
+        line[1].set_title(f"true {digit:.0f}, ink {amount:.2f} (told {said:.2f})", fontsize=8, pad=2)
     right.subplots_adjust(left=0.02, right=0.97, top=0.84, bottom=0.08, hspace=0.5, wspace=0.05)
     figure.savefig(path, dpi=110, metadata={"Software": None})
     plt.close(figure)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-from ext import api, measured  # noqa: E402
+from ext import api, measured, sources  # noqa: E402
 
 
 def test_every_room_with_public_names_has_a_page():
@@ -51,12 +51,56 @@ def test_links_to_files_lead_somewhere(path):
 
 
 def test_what_is_measured_is_shown_and_what_is_shown_is_measured():
-    shown = {name for path in SOURCES for name in re.findall(r"\{\{ (\w+) \}\}", path.read_text())}
-    assert shown <= set(measured.figures())
+    ends = (DOCS / "ext" / "contents.txt").read_text()
+    assert set(re.findall(r"\{\{ (\w+) \}\}", ends)) == set(measured.figures())
     with pytest.raises(LookupError, match="got 0 rows"):
         measured.read("trip-elbo", "", ("no such prior",), "-ELBO")
     with pytest.raises(LookupError, match="got 6 rows"):
         measured.read("gan-points", "ring", ("GAN",), "modes")
+
+
+@pytest.mark.parametrize("page", measured.ORDER)
+def test_figures_of_a_page_are_those_of_the_results(page):
+    text = (DOCS / f"{page}.md").read_text()
+    assert measured.renewed(page, text) == text
+    stale = measured.FIGURE.sub("0.5", text)
+    assert stale != text
+    assert measured.renewed(page, stale) == text
+    with pytest.raises(ValueError, match=f"{page}: expected {len(measured.ORDER[page])} figures"):
+        measured.renewed(page, f"{text} 0.5")
+
+
+INCLUDED = {"scaling", "changelog", "contributing", "security", "api"}  # pages of the site alone
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem not in INCLUDED], ids=lambda path: path.stem)
+def test_pages_read_well_where_no_site_is(path):
+    """Plain Markdown: nothing that Sphinx alone understands."""
+    text = path.read_text()
+    assert text.startswith("# ")
+    assert not re.search(r"^(```|:::)\{|\{\{ |\{[\w:]+\}`", text, re.MULTILINE)
+
+
+def test_pages_link_to_no_page_that_only_a_site_has():
+    alone = re.compile(rf"\]\((?:\.\./)*(?:docs/)?(?:{'|'.join(sorted(INCLUDED))})\.md")
+    assert [path.name for path in SOURCES if alone.search(path.read_text())] == []
+
+
+def test_names_in_prose_become_links_and_code_stays():
+    name, code = "`pyro_priors.TTLP`", "```python\nx = '`pyro_priors.TTLP`'\n```"
+    text = f"{name} and `pyro_priors.nothing`\n\n{code}\n\nor {name}"
+    linked = f"{{py:obj}}{name} and `pyro_priors.nothing`\n\n{code}\n\nor {{py:obj}}{name}"
+    assert sources.named(text) == linked
+
+
+def test_blocks_of_code_become_cells():
+    made = sources.executed("# Title\n\n```python\na\n```\n\n```bash\nb\n```\n\n```text\nc\n```\n")
+    assert made.startswith("---\nfile_format: mystnb\n")
+    assert made.endswith(
+        "```{code-cell} python3\na\n```\n\n```{code-cell} python3\n%%shell\nb\n```\n\n```text\nc\n```\n"
+    )
+    assert made.index("# Title\n") < made.index("def shell(") < made.index("\na\n")
+    assert "def shell(" not in sources.executed("# Title\n\n```python\na\n```\n")
 
 
 @pytest.fixture(scope="module")

@@ -36,7 +36,7 @@ def blocks():
     for text, language, block in re.findall(r"(.*?)```(\w*)\n(.*?)```", SHOWN, re.DOTALL):
         before = (before + text).rpartition("\n#")[2]
         if language == "python":
-            extras = re.findall(r"pip install 'pyro-priors\[(\w+)\]'", before)
+            extras = re.findall(r"pip install -e '\.\[(\w+)\]'", before)
             assert len(extras) <= 1, before
             shown.append((block, extras[0] if extras else BASE))
             before = ""

@@ -9,11 +9,12 @@ import pytest
 from pyro_priors.tables.command import main
 
 DOCS = Path(__file__).parent.parent / "docs"
-TUTORIALS = [DOCS / "tables.md"]  # the others are notebooks, which the site executes: see test_docs.py
+TUTORIALS = [DOCS / "tables.md"]  # the others the site alone executes: see test_docs.py
 
 
 def run(text, said):
     """Blocks of Python as one program, lines of the shell as the commands that they name."""
+    plt = pytest.importorskip("matplotlib.pyplot", reason="the extra `tables` is not installed")
     program = {}
     for language, block in re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL):
         if language == "python":
@@ -23,6 +24,7 @@ def run(text, said):
                 command, *words = shlex.split(line, comments=True)
                 assert command == "pyro-priors"
                 assert main(words) == 0, said().err
+    plt.close("all")
 
 
 @pytest.mark.parametrize("path", TUTORIALS, ids=lambda path: path.stem)

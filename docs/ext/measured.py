@@ -1,6 +1,7 @@
-"""Figures that pages show, read from the pages of results at every build: `{{ name }}` in a page of the site.
+"""Figures that pages show, read from the pages of results: `python docs/ext/measured.py` writes them anew into `PAGES`.
 
-Pages of results are made of their files by the commands that stand in them, which the tests hold.
+Pages of results are made of their files by the commands that stand in them, which the tests hold. What is known only
+where the site is built stands as `{{ name }}` in its pages.
 """
 
 import os
@@ -73,6 +74,23 @@ FIGURES = {
     "ring_modes_trip": ("gan-points", "ring", ("GAN", "TRIP, learnable"), "modes"),
 }
 
+# Page -> names of its figures, in the order in which they stand there.
+# fmt: off
+ORDER = {
+    "which_prior": [
+        "elbo_gmm_full", "elbo_gmm", "elbo_normal", "elbo_vector", "elbo_trip", "imputed_vector",
+        "obeyed_vector", "nrmse_ours", "errors_ours", "crps_ours", "plants_chain", "plants_mixture",
+        "plants_spflow", "clusters", "flow_skl", "flow_skl_none", "flow", "flow_none", "ring_trip",
+        "ring_normal", "ring_modes_trip", "ring_modes_normal", "pathwise_gan", "vae_gmm", "vae_trip",
+        "vae_normal", "flow_none", "flow", "wgan_normal", "wgan_trip", "equal_vector", "equal_normal",
+        "imputed_cvae", "imputed_vector", "obeyed_vector", "obeyed_cvae", "nrmse_forest", "nrmse_ours",
+        "errors_forest", "errors_ours", "crps_miceforest", "crps_ours", "crps_forest", "log_ours",
+        "log_forest", "dna_hclt", "dna_chain",
+    ],
+}
+# fmt: on
+FIGURE = re.compile(r"-?\b\d+\.\d+(?: ± \d+\.\d+)?")
+
 
 def cells(line):
     """`| a | b |` -> `["a", "b"]`"""
@@ -108,10 +126,25 @@ def installed(names):
     return sum(os.stat(path).st_size for path in files if os.path.exists(path)) / 1e9
 
 
+def renewed(page, text):
+    """The text of a page with its figures as they are in the results.
+
+    `ValueError` where the page has another number of them than `ORDER` names.
+    """
+    shown, names = FIGURE.findall(text), ORDER[page]
+    if len(shown) != len(names):
+        raise ValueError(f"{page}: expected {len(names)} figures, one for each name in ORDER, got {len(shown)}")
+    values = iter([read(*FIGURES[name]).removesuffix(" %") for name in names])
+    return FIGURE.sub(lambda _: next(values), text)
+
+
 def figures():
-    """`{name: text}`, for every page of the site."""
+    """`{name: text}` of what is measured where the site is built."""
     sizes = {"torch_size": installed("torch"), "cuda_size": installed("(nvidia|cuda|triton).*")}
-    return {name: read(*place) for name, place in FIGURES.items()} | {
-        "torch_version": version("torch"),
-        **{name: f"{size:.1f}" for name, size in sizes.items()},
-    }
+    return {"torch_version": version("torch"), **{name: f"{size:.1f}" for name, size in sizes.items()}}
+
+
+if __name__ == "__main__":
+    for name in ORDER:
+        path = Path(__file__).parents[1] / f"{name}.md"
+        path.write_text(renewed(name, path.read_text()))

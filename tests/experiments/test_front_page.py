@@ -1,6 +1,7 @@
 """README's picture: a command makes it anew, of answers that agree with what was asked."""
 
 import matplotlib.image
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
@@ -14,6 +15,18 @@ def test_the_command_writes_a_small_picture(tmp_path):
     height, width, _ = matplotlib.image.imread(path).shape
     assert width > 2 * height
     assert path.stat().st_size < 150_000
+
+
+def test_a_title_says_what_is_true(tmp_path, monkeypatch):
+    monkeypatch.setattr(plt, "close", lambda _: None)
+    images, probs = torch.rand(3, 1, 8, 8), torch.full((3, 10), 0.1)
+    true = torch.tensor([[7.0, 0.25], [0.0, 0.3], [4.0, 0.35]])
+    drawn = [torch.rand(2, 1, 8, 8)] * len(front_page.ASKED)
+    front_page.picture(tmp_path / "picture.png", drawn, (images, probs, torch.tensor([0.11, 0.12, 0.13]), true))
+    titles = [axis.get_title() for axis in plt.gcf().axes if axis.get_title()]
+    monkeypatch.undo()
+    plt.close("all")
+    assert titles == ["true 7, ink 0.25 (told 0.11)", "true 0, ink 0.30 (told 0.12)", "true 4, ink 0.35 (told 0.13)"]
 
 
 def test_attributes_are_what_they_say():

@@ -186,6 +186,14 @@ def test_an_image_is_sent(visit, images):
     )
 
 
+@pytest.mark.parametrize("width", [360, 750, 1000, 1190])
+def test_bars_have_room(visit, served, width):
+    page = visit(served.address, viewport={"width": width, "height": 900})
+    boxes = [track.bounding_box() for track in page.locator("#variables .bar .track").all()]
+    assert len(boxes) == 5 + 3
+    assert min(box["width"] for box in boxes) >= 40
+
+
 @pytest.mark.parametrize("width", [360, 800])
 def test_a_narrow_screen_needs_no_scrolling_sideways(visit, served, width):
     page = visit(
