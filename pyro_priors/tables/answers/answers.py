@@ -22,6 +22,8 @@ ENTRIES = 2**22  # states of all variables of the rows that are worked on at onc
 class Answers:
     """Answers of a law, or of several in equal parts, each as far as a row's known cells speak for it.
 
+    A row that is one of a law's exemplars is answered by the others.
+
     Codes are float64 arrays: a number in its own units, or the index of a category; NaN = missing. A row's answers do
     not depend on the rows beside it, and memory does not grow with them.
 
