@@ -52,6 +52,7 @@ def _expected(wide: WideLaw, rows: Tensor) -> Slabs:
             probs[place.states] = _state_probs(wide, rows, vectors, column)
         if place.score is None:
             continue
+        assert place.vector is not None
         own = vectors[place.vector]
         mean[:, place.score], square[:, place.score] = own.mean[:, place.number], own.square[:, place.number]
         missing = rows[:, place.score].isnan().nonzero()[:, 0]
