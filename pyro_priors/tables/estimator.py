@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from pyro_priors.checks import check_count
 from pyro_priors.tables import processes, saving
 from pyro_priors.tables.fits.learning import learn
+from pyro_priors.tables.fits.remembering import EXEMPLARS
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
 from pyro_priors.tables.inputs import check_pieces, first_frame, next_frame
@@ -35,6 +36,7 @@ class TableEstimator(BaseEstimator):
         max_steps: int | None = None,
         ensemble: int = 1,
         *,
+        exemplars: int = EXEMPLARS,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = None,
         progress: bool = False,
@@ -45,6 +47,7 @@ class TableEstimator(BaseEstimator):
         self.budget = budget
         self.max_steps = max_steps
         self.ensemble = ensemble
+        self.exemplars = exemplars
         self.warm_start = warm_start
         self.random_state = random_state
         self.progress = progress
@@ -84,7 +87,7 @@ class TableEstimator(BaseEstimator):
     def partial_fit(self, X: Any, y: Any = None, sample_weight: ArrayLike | None = None) -> Self:
         """Go on from the law with new rows; the columns are those of the first fit, which this is where none was.
 
-        What the law knew lives on as its start only: give old rows again where they shall count.
+        What the law knew lives on as its start, and in its exemplars: give old rows again where they shall count.
         """
         if not hasattr(self, "laws_"):
             return self.fit(X, y, sample_weight)
@@ -136,6 +139,8 @@ class TableEstimator(BaseEstimator):
     @processes.together()
     def _check_settings(self) -> None:
         check_count("ensemble", self.ensemble)
+        if self.exemplars != 0:
+            check_count("exemplars", self.exemplars)
         if self.max_steps is not None:
             check_count("max_steps", self.max_steps)
         if not (isinstance(self.budget, Real) and 0 < self.budget < np.inf):
@@ -159,6 +164,7 @@ class TableEstimator(BaseEstimator):
             ensemble=self.ensemble if start is None else len(start),
             budget=self.budget,
             max_steps=self.max_steps,
+            exemplars=self.exemplars,
             seed=seed_of(self.random_state),
             progress=self.progress,
             start=start,

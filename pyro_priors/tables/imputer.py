@@ -48,7 +48,8 @@ class Outliers(NamedTuple):
 class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
     """Learn the joint law of a table with gaps, fill it, and say how sure that is: a scikit-learn estimator.
 
-    p(row) = sum_j p(j) N(scores of numbers; m_j, S_j) prod_c p(category c given j): gaps are summed out exactly
+    p(row) = sum_j p(j) N(scores of numbers; m_j, S_j) prod_c p(category c given j), in a mixture with kernels about
+    rows that were seen (`exemplars`): gaps are summed out exactly
 
     A table is a pandas, polars or pyarrow one, an array with NaN, rows of objects, or the path of a CSV file; answers
     are of its kind. Texts and identifiers take no part and come back as they are. The columns of every later table are
@@ -62,6 +63,9 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         max_steps: of each law's fit, instead of a time: that of a record repeats its fit.
         ensemble: laws, each learned from rows weighed at random (a Bayesian bootstrap), that answer together: the
             uncertainty of the parameters is then part of every answer.
+        exemplars: rows that the law remembers, at most, where held-out cells show that it gains by them: near-equal
+            rows (persons over years, parts of a household) tell more than a model. 0: none, and a saved estimator
+            holds no row of the table.
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
         random_state: seed of fits and draws.
         progress: show a bar.

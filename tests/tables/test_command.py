@@ -115,6 +115,7 @@ def test_a_law_that_is_there_is_used_and_repeats_itself(here, capsys):
     assert (here / "again-1.csv").read_bytes() == (here / "filled-1.csv").read_bytes()
     assert "kind: expected nothing beside a law that is fitted" in error(capsys, *words, "--kind", "born=text")
     assert "budget: expected nothing beside a law" in error(capsys, *words, "--budget", "5")
+    assert "exemplars: expected nothing beside a law" in error(capsys, *words, "--exemplars", "0")
     assert "seed: expected draws or a report" in error(capsys, *words, "--seed", "5")
     (here / "others.csv").write_text("name;height\nA;180\n")
     message = error(capsys, "impute", "others.csv", "--out", "x.csv", "--model", "law")

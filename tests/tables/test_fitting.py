@@ -126,7 +126,7 @@ def test_a_law_goes_on_from_an_earlier_one(fitted):
     assert density(second, moved) > density(first, moved) + 0.3
     assert all(torch.equal(x, first.state_dict()[name]) for name, x in before.items())
     assert torch.equal(second.prior.order, first.prior.order)
-    assert second.to_json() == first.to_json()
+    assert {**second.to_json(), "exemplars": None} == {**first.to_json(), "exemplars": None}
 
 
 ROWS = 60

@@ -22,6 +22,8 @@ ENTRIES = 2**22  # states of all variables of the rows that are worked on at onc
 class Answers:
     """Answers of a law, or of several in equal parts, each as far as a row's known cells speak for it.
 
+    A row that is one of a law's exemplars is answered by the others.
+
     Codes are float64 arrays: a number in its own units, or the index of a category; NaN = missing. A row's answers do
     not depend on the rows beside it, and memory does not grow with them.
 
@@ -117,12 +119,13 @@ class Answers:
         """
         if not 0 <= column < self.columns or not self.is_states(column):
             raise ValueError(f"column: expected the index of a column of categories, got {column}")
-        codes = self._checked(codes).copy()
+        whole = self._checked(codes)
+        codes = whole.copy()
         codes[:, column] = np.nan
         variable = self.wides[0].places[column].variable
         assert variable is not None
         result = np.empty((len(codes), self.wides[0].variables.num_states[variable]))
-        for rows, posterior in self._posteriors(codes, ranges):
+        for rows, posterior in self._posteriors(codes, ranges, whole=whole):
             result[rows] = posterior.states(column).numpy()
         return result
 
@@ -192,13 +195,13 @@ class Answers:
         return ((column, missing[:, column].nonzero()[:, 0]) for column in missing.any(0).nonzero()[:, 0].tolist())
 
     def _posteriors(
-        self, codes: np.ndarray, ranges: Ranges | None, copies: int = 1
+        self, codes: np.ndarray, ranges: Ranges | None, copies: int = 1, whole: np.ndarray | None = None
     ) -> Iterator[tuple[np.ndarray, Posterior]]:
         """Rows with gaps, some at a time, and what is believed of them."""
         allowed = Allowed(self.wides[0], ranges, len(codes))
         rows, inexact = np.flatnonzero(np.isnan(codes).any(1)), []
         for some in self._chunks(rows, copies if ranges else 1):
-            posterior = Posterior(self.wides, codes[some], allowed.at(some))
+            posterior = Posterior(self.wides, codes[some], allowed.at(some), None if whole is None else whole[some])
             yield some, posterior
             if ranges:
                 draws = torch.stack([belief.effective_draws() for belief in posterior.members]).amin(0)

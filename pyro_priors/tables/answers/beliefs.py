@@ -44,6 +44,14 @@ class Belief:
     def __len__(self) -> int:
         return len(self.evidence.rows)
 
+    def at(self, index: Tensor) -> "Belief":
+        """Of some of the rows."""
+        return Belief(self.wide, self.evidence.at(index))
+
+    def given(self, columns: tuple[int, ...], value: Tensor | float) -> "Belief":
+        """Where some columns of the law have other values."""
+        return Belief(self.wide, self.evidence.given(columns, value))
+
     @cached_property
     def law(self) -> ChainLaw:
         """The law under the weights of states and the probabilities of bounds."""
@@ -176,6 +184,23 @@ class Belief:
         drawn = torch.where(bounded[row], torch.where(alone, exact, drawn), value[row])
         result[:, rows] = drawn.view(count, len(rows), -1)
         return result
+
+    def draws(self, count: int, generator: torch.Generator) -> Tensor:
+        """Rows of the law whose missing cells are drawn together: ``(count, n, W)``
+
+        Numbers with bounds are drawn first; then they are as good as known.
+        """
+        wide, evidence = self.wide, self.evidence
+        if not evidence.cuts:
+            return self.law.impute(evidence.rows, (count,))
+        copies = count  # drawn from one evidence; afterwards each has its own
+        for variable in evidence.cuts:
+            drawn = Belief(wide, evidence).draw_bounded(variable, copies, generator).flatten(0, 1)
+            cuts = {v: cut for v, cut in evidence.cuts.items() if v != variable}
+            evidence = evidence._replace(cuts=cuts).at(torch.arange(len(evidence.rows)).repeat(copies))
+            evidence, copies = evidence.given(wide.vector_columns(variable), drawn), 1
+        drawn = Belief(wide, evidence).law.impute(evidence.rows)
+        return drawn.view(count, -1, drawn.shape[-1])
 
     @cached_property
     def _known_moments(self) -> dict[int, tuple[Tensor, Tensor, Tensor, Tensor]]:

@@ -54,6 +54,17 @@ class Mixture(NamedTuple):
         """Sums over the components of each row, weighted: ``(P,) -> (count,)``"""
         return x.new_zeros(count).index_add(0, self.row, self.weight * x)
 
+    def distinct(self) -> tuple["Mixture", Tensor]:
+        """Components none of which are alike, of any row and weight, and which of them each is."""
+        which = torch.zeros(len(self.row), dtype=torch.long)
+        for part in (self.mean, self.scale, self.low, self.high):
+            values, place = part.unique(return_inverse=True)
+            if len(values) > 1:
+                which = (which * len(values) + place).unique(return_inverse=True)[1]
+        first = torch.empty(int(which.max()) + 1 if len(which) else 0, dtype=torch.long)
+        first[which] = torch.arange(len(which))
+        return Mixture(*(x[first] for x in self)), which
+
     def whole(self, count: int) -> Tensor:
         """The weight of each row: ``-> (count,)``"""
         return self.total(torch.ones_like(self.weight), count)
@@ -90,14 +101,19 @@ class Mixture(NamedTuple):
         """
         count, whole = len(level), self.whole(len(level))
         share = level[self.row].clamp(TINY, 1 - 1e-16)
-        ends = truncated_quantile(share, self.mean, self.scale, self.low, self.high)
+        cut = holds(self.is_cut.any())
+        ends = self.mean + self.scale * ndtri(share)
+        if cut:
+            ends = truncated_quantile(share, self.mean, self.scale, self.low, self.high)
         low, high = (_extreme(ends, self.row, count, how) for how in ("amin", "amax"))
         centre = self.total(self.mean, count) / whole  # where a single Gaussian of the same moments has it
         spread = self.total(self.scale.square() + (self.mean - centre[self.row]).square(), count) / whole
         result = centre + spread.sqrt() * ndtri(level.clamp(TINY, 1 - 1e-16))
         low, goal = low - STEP * (1 + low.abs()), level * whole
         result = torch.minimum(torch.maximum(result, low), high)
-        inside = log_interval(*((x - self.mean) / self.scale for x in (self.low, self.high)))
+        inside = torch.zeros_like(self.mean)
+        if cut:
+            inside = log_interval(*((x - self.mean) / self.scale for x in (self.low, self.high)))
         some, left = self, torch.arange(count)  # components and rows that are not settled
         for step in range(LONGEST):
             z = result[left]

@@ -10,8 +10,11 @@ import torch
 from torch import Tensor
 
 from pyro_priors.tables.answers.beliefs import LEAST, Belief
+from pyro_priors.tables.answers.exemplar_beliefs import ExemplarBelief
 from pyro_priors.tables.answers.mixtures import Mixture
 from pyro_priors.tables.answers.ranges import Allowed, evidence_of
+from pyro_priors.tables.answers.scoring import log_chain, log_slopes
+from pyro_priors.tables.laws.exemplars import find
 from pyro_priors.tables.laws.wide_law import WideLaw
 from pyro_priors.tables.leaves.score_mixtures import Bounds
 
@@ -21,22 +24,34 @@ STEPS = 80  # halvings of an interval of values
 class Posterior:
     """What laws believe of a few rows, each as much as its rows make it likely.
 
+    A law that has exemplars is two, they and its chain. A row that is one of the exemplars learns nothing from itself.
+
     Args:
         wides: the laws, equally likely by themselves.
         codes: ``(n, C)``.
         allowed: ranges of these rows.
+        whole: all that these rows know, where some of it is asked and not in `codes`.
     """
 
-    def __init__(self, wides: Sequence[WideLaw], codes: np.ndarray, allowed: Allowed):
-        self.members: list[Belief] = []
-        scores = []
+    def __init__(self, wides: Sequence[WideLaw], codes: np.ndarray, allowed: Allowed, whole: np.ndarray | None = None):
+        self.members: list[Belief | ExemplarBelief] = []
+        scores, remember = [], any(wide.exemplars is not None for wide in wides)
         for wide in wides:
             rows = wide.rows(codes)
-            branches = [Belief(wide, part) for part in evidence_of(wide, rows, allowed)]
-            self.members += branches
-            if len(wides) * len(branches) > 1:
-                own = log_jacobians(wide, codes).sum(-1) if len(wides) > 1 else 0.0
-                scores += [belief.log_total + own for belief in branches]
+            branches = evidence_of(wide, rows, allowed)
+            chain = [Belief(wide, part) for part in branches]
+            self.members += chain
+            if remember:  # copies of a number on a grid have a probability, and so must the chain's numbers
+                scores += [belief.log_total + log_chain(wide, codes) - wide.law.log_joint(rows) for belief in chain]
+            elif len(wides) * len(branches) > 1:
+                own = wide.log_jacobians(codes).sum(-1) if len(wides) > 1 else 0.0
+                scores += [belief.log_total + own for belief in chain]
+            if wide.exemplars is not None:
+                own = find(rows if whole is None else wide.rows(whole), wide.exemplars.rows)
+                likes = [ExemplarBelief(wide, part, own) for part in branches]
+                self.members += likes
+                moved = log_slopes(wide, codes) + wide.exemplars.log_shares[0]
+                scores += [belief.log_total + moved for belief in likes]
         count = len(codes)
         self.shares = torch.stack(scores).softmax(0) if scores else torch.ones(1, count, dtype=torch.float64)
 
@@ -60,8 +75,8 @@ class Posterior:
                 continue
             some = (probs[:, -1] > LEAST).nonzero()[:, 0]
             if len(some):
-                given = belief.evidence.at(rows[some]).given((place.states,), float(place.atoms))
-                score = Belief(wide, given).score(column, torch.arange(len(some))).times(probs[some, -1])
+                given = belief.at(rows[some]).given((place.states,), float(place.atoms))
+                score = given.score(column, torch.arange(len(some))).times(probs[some, -1])
                 parts.append(Part(wide, column, score._replace(row=some[score.row])))
         none = torch.zeros(len(rows), 0, dtype=torch.float64)
         return Number(len(rows), torch.cat([none[0], *values]), torch.cat([none, *at], -1), _joined(parts))
@@ -85,7 +100,8 @@ class Part(NamedTuple):
 
     def means(self) -> Tensor:
         """Of every component, in the column's own units: ``(P,)``"""
-        mixture, leaf = self.mixture, self.wide.number_leaf(self.column)
+        leaf = self.wide.number_leaf(self.column)
+        mixture, which = self.mixture.distinct()
         result, point, cut = torch.empty_like(mixture.mean), mixture.scale == 0, mixture.is_cut
         result[point] = self.values(mixture.mean[point])
         for some, bounded in ((~point & ~cut, False), (~point & cut, True)):
@@ -93,7 +109,7 @@ class Part(NamedTuple):
                 mean, scale = (x[some].unsqueeze(-1) for x in (mixture.mean, mixture.scale))
                 bounds = Bounds(mixture.low[some], mixture.high[some]) if bounded else None
                 result[some] = leaf.mean(torch.ones_like(mean), mean, scale, bounds=bounds)
-        return result
+        return result[which]
 
 
 def _joined(parts: list[Part]) -> list[Part]:
@@ -181,14 +197,3 @@ class Number:
 
 def _finite(score: Tensor) -> Tensor:
     return score.clamp(-40.0, 40.0)
-
-
-def log_jacobians(wide: WideLaw, codes: np.ndarray) -> Tensor:
-    """log |d score / d value| of what is known, 0 elsewhere: ``(n, C) -> (n, C)``"""
-    result = torch.zeros(codes.shape, dtype=torch.float64)
-    for column, leaf in enumerate(wide.leaves):
-        x = torch.from_numpy(codes[:, column])
-        known = ~x.isnan()
-        if wide.places[column].score is not None and bool(known.any()):
-            result[known, column] = leaf.log_jacobian(x[known])
-    return result

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.ops.gaussians import gap_patterns
-from pyro_priors.tables.answers.posterior import log_jacobians
+from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernel, log_kernels
+from pyro_priors.tables.laws.exemplars import find
 from pyro_priors.tables.laws.wide_law import WideLaw
 from pyro_priors.tables.leaves.score_mixtures import log_interval
 
@@ -51,13 +52,30 @@ class Cells(NamedTuple):
 @torch.no_grad()
 def log_scores(wides: Sequence[WideLaw], codes: np.ndarray) -> Tensor:
     """log p(known cells) in the columns' own units, ``(n, C) -> (n,)``: see `Answers.log_score`."""
-    scores = _mixed([_log_score(wide, codes) for wide in wides]) - math.log(len(wides))
+    parts = [log_chain(wide, codes) for wide in wides]
+    parts += [_log_exemplars(wide, codes) for wide in wides if wide.exemplars is not None]
+    scores = _mixed(parts) - math.log(len(wides))
     return scores.masked_fill(torch.from_numpy(np.isnan(codes).all(1)), 0.0)
 
 
-def _log_score(wide: WideLaw, codes: np.ndarray) -> Tensor:
-    rows, slopes = wide.rows(codes), log_jacobians(wide, codes)
-    slopes[:, [bool(leaf.resolution) for leaf in wide.leaves]] = 0.0
+def log_slopes(wide: WideLaw, codes: np.ndarray) -> Tensor:
+    """What densities of scores gain in the columns' own units: ``(n, C) -> (n,)``; probabilities gain nothing."""
+    slopes = wide.log_jacobians(codes)
+    return slopes[:, [not leaf.resolution for leaf in wide.leaves]].sum(-1)
+
+
+def _log_exemplars(wide: WideLaw, codes: np.ndarray) -> Tensor:
+    """log p(known cells, and that the exemplars have it)."""
+    assert wide.exemplars is not None
+    rows = wide.rows(codes)
+    joint = left_out(wide.exemplars, log_kernels(wide, rows), find(rows, wide.exemplars.rows))
+    return joint.logsumexp(-1) + log_slopes(wide, codes) + wide.exemplars.log_shares[0]
+
+
+def log_chain(wide: WideLaw, codes: np.ndarray) -> Tensor:
+    """log p(known cells), and that the chain has it where there are exemplars: ``(n, C) -> (n,)``"""
+    share = 0.0 if wide.exemplars is None else wide.exemplars.log_shares[1]
+    rows = wide.rows(codes)
     law, weights = wide.law, None
     for variable in wide.vectors:
         if any(wide.leaves[column].resolution for _, column in wide.numbers_of(variable)):
@@ -66,7 +84,7 @@ def _log_score(wide: WideLaw, codes: np.ndarray) -> Tensor:
             weights[:, variable, : likelihood.shape[-1]] = likelihood
             rows = wide.without(rows, wide.vector_columns(variable))
     law = law if weights is None else law.weigh(weights)
-    return law.log_joint(rows) + slopes.sum(-1)
+    return law.log_joint(rows) + log_slopes(wide, codes) + share
 
 
 def _log_likelihood(gaussians: Gaussians, cells: Cells) -> Tensor:
@@ -94,13 +112,40 @@ def _log_cells(cells: Cells, white: Tensor, slope: Tensor) -> Tensor:
 @torch.no_grad()
 def cell_scores(wides: Sequence[WideLaw], codes: np.ndarray) -> Tensor:
     """log p(cell | the other known cells of its row), ``(n, C) -> (n, C)``: see `Answers.cell_scores`."""
-    both, rest = zip(*(_log_cells_and_rest(wide, codes) for wide in wides), strict=True)
-    return (_mixed(both) - _mixed(rest)).masked_fill(torch.from_numpy(np.isnan(codes)), torch.nan)
+    parts, remember = [], any(wide.exemplars is not None for wide in wides)
+    for wide in wides:
+        both, rest = _log_cells_and_rest(wide, codes)
+        if remember:  # by probabilities of all numbers on a grid, as copies of these have them
+            whole = log_chain(wide, codes).unsqueeze(-1)
+            both, rest = whole, whole - (both - rest)
+        parts.append((both, rest))
+        if wide.exemplars is not None:
+            parts.append(_exemplars_cells_and_rest(wide, codes))
+    both, rest = (_mixed(part) for part in zip(*parts, strict=True))
+    return (both - rest).masked_fill(torch.from_numpy(np.isnan(codes)), torch.nan)
+
+
+def _exemplars_cells_and_rest(wide: WideLaw, codes: np.ndarray) -> tuple[Tensor, Tensor]:
+    """As `_log_cells_and_rest`, and that the exemplars have it: ``(n, 1), (n, C)``"""
+    assert wide.exemplars is not None
+    rows, slopes = wide.rows(codes), wide.log_jacobians(codes)
+    joint = left_out(wide.exemplars, log_kernels(wide, rows), find(rows, wide.exemplars.rows))
+    total = joint.logsumexp(-1)
+    given = torch.zeros_like(slopes)
+    for column, place in enumerate(wide.places):
+        rest = joint
+        for part in place.columns:
+            rest = rest - log_kernel(wide, wide.exemplars, part, rows[:, part])
+        given[:, column] = total - rest.logsumexp(-1)
+        if not wide.leaves[column].resolution:
+            given[:, column] += slopes[:, column]
+    whole = (total + log_slopes(wide, codes) + wide.exemplars.log_shares[0]).unsqueeze(-1)
+    return whole, whole - given
 
 
 def _log_cells_and_rest(wide: WideLaw, codes: np.ndarray) -> tuple[Tensor, Tensor]:
     """log p(the cell and the rest of its row) and log p(the rest), for every cell: ``(n, C)`` twice."""
-    rows, slopes = wide.rows(codes), log_jacobians(wide, codes)
+    rows, slopes = wide.rows(codes), wide.log_jacobians(codes)
     both, rest = torch.zeros_like(slopes), torch.zeros_like(slopes)
     whole = wide.law.log_joint(rows)
     for column, place in enumerate(wide.places):
@@ -118,10 +163,10 @@ def _log_cells_and_rest(wide: WideLaw, codes: np.ndarray) -> tuple[Tensor, Tenso
 def _number_cells(wide: WideLaw, codes: np.ndarray, rows: Tensor, variable: int, both: Tensor, rest: Tensor) -> None:
     """Fill in the numbers of a vector, in scores."""
     gaussians, others = wide.gaussians(variable), wide.without(rows, wide.vector_columns(variable))
-    reach = _log_reach(wide, others, variable)
+    reach = log_reach(wide, others, variable)
     columns = dict(wide.numbers_of(variable))
     free = {  # the states as they are reached where nobody knows that a number is no atom
-        column: _log_reach(wide, wide.without(others, (states,)), variable)
+        column: log_reach(wide, wide.without(others, (states,)), variable)
         for column in columns.values()
         if (states := wide.places[column].states) is not None
     }
@@ -134,7 +179,7 @@ def _number_cells(wide: WideLaw, codes: np.ndarray, rows: Tensor, variable: int,
             rest[some, column] = outside.logsumexp(-1)
 
 
-def _log_reach(wide: WideLaw, rows: Tensor, variable: int) -> Tensor:
+def log_reach(wide: WideLaw, rows: Tensor, variable: int) -> Tensor:
     """log p(what rows know, and a state of a vector of which they know nothing): ``(n, N)``"""
     probs = wide.law.state_probs(rows)[:, variable, : wide.variables.num_states[variable]]
     return probs.log() + wide.law.log_joint(rows).unsqueeze(-1)

@@ -17,6 +17,7 @@ from pyro_priors.tables.commands import piecewise
 from pyro_priors.tables.commands.files import check_outputs, copies_of, write
 from pyro_priors.tables.commands.reading import checked, load, look, of_user
 from pyro_priors.tables.fits.calibration import from_record
+from pyro_priors.tables.fits.remembering import EXEMPLARS
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.imputer import TableImputer
@@ -30,7 +31,7 @@ FILE = tyro.conf.arg(metavar="FILE")
 BUDGET = 60.0
 SHOWN = 5  # draws for each gap in the pictures of a report
 # Flags that say nothing to a law that is there.
-OF_FITS = ("kind", "missing_as", "budget", "max_steps", "ensemble", "checkpoint")
+OF_FITS = ("kind", "missing_as", "budget", "max_steps", "ensemble", "exemplars", "checkpoint")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Impute:
     budget: float | None = None  # Seconds of the fit, about; default 60.
     max_steps: int | None = None  # Steps of the fit, instead of a time.
     ensemble: int | None = None  # Laws that answer together, of which each is less sure; default 1.
+    exemplars: int | None = None  # Rows that the law remembers, at most; 0: none, nor does the saved law; default 5000.
     seed: int | None = None  # Seed of fit and draws; default 0.
     # Folder for the state of a long fit, now and then: the same command goes on from it. It is removed in the end.
     checkpoint: Path | None = None
@@ -117,6 +119,7 @@ def _check(config: Impute) -> None:
         raise UserError("budget: expected no --max-steps beside it, which says how long a fit is, got both")
     checked("max_steps", 1 if config.max_steps is None else config.max_steps)
     checked("ensemble", 1 if config.ensemble is None else config.ensemble)
+    checked("exemplars", config.exemplars or 0, 0)
     if config.report is not None:
         importlib.import_module("matplotlib")  # if it is not there, this is the time to say so
         check_folder("report", config.report)
@@ -165,6 +168,7 @@ def _fit(config: Impute, X: Any) -> TableImputer:
         config.budget or BUDGET,
         config.max_steps,
         config.ensemble or 1,
+        exemplars=EXEMPLARS if config.exemplars is None else config.exemplars,
         random_state=config.seed or 0,
         progress=True,
         checkpoint=config.checkpoint,

@@ -13,7 +13,7 @@ from pyro_priors.tables.fits.completing import ROUGHLY, Moments, joint_moments, 
 from pyro_priors.tables.fits.descent import Training
 from pyro_priors.tables.fits.leaf_forms import choose_leaves
 from pyro_priors.tables.laws.groups import number_groups
-from pyro_priors.tables.laws.law import TableLaw
+from pyro_priors.tables.laws.law import TableLaw, with_exemplars
 from pyro_priors.tables.leaves.leaves import leaf_from_json
 
 SIZES = (  # see `Candidates.sizes`
@@ -50,7 +50,7 @@ class Candidates:
         before: TableLaw | None,
         state: dict[str, Any] | None = None,
     ):
-        self.codes, self.weight, self.before = codes, weight, before
+        self.codes, self.weight, self.before = codes, weight, before and with_exemplars(before, None)
         if before is not None:
             self.leaves, self.groups, self.forms = before.leaves, before.groups, {}
             self.moments = law_moments(before.prior)

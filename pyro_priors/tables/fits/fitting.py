@@ -18,6 +18,7 @@ from pyro_priors.tables.fits.calibration import hold_out, to_record
 from pyro_priors.tables.fits.candidates import Candidates
 from pyro_priors.tables.fits.checkpoint import Checkpoint
 from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine, widen, widened
+from pyro_priors.tables.fits.remembering import EXEMPLARS, Memory
 from pyro_priors.tables.laws.law import TableLaw
 
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
@@ -26,6 +27,7 @@ AGAIN = 0.25  # steps for that, beside those before
 BRIEFLY = 50  # steps below which a law is hardly more than its start, which is made anew then
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL, SHORTEST = 48, 8  # steps of each candidate, and where there is little time
+EARLIEST = 100  # steps of a fit from which on it is worth while to learn exemplars
 BRIEF = 20.0  # seconds below which there is little
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
 PASSES = 60  # over the rows after which more steps gain nothing
@@ -56,6 +58,7 @@ def fit_table(
     seed: int = 0,
     progress: bool = False,
     law: TableLaw | None = None,
+    exemplars: int = EXEMPLARS,
     checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """Fit the law of a table.
@@ -71,14 +74,16 @@ def fit_table(
         max_steps: that number, from ``record["max_steps"]`` of another fit: the same law, however long it takes.
         seed: of all that is drawn.
         progress: show a progress bar.
-        law: an earlier one to go on from, with its leaves and its order.
+        law: an earlier one to go on from, with its leaves and its order; its exemplars join the rows.
+        exemplars: rows that the law may remember, where this predicts cells better.
         checkpoint: to which the fit offers its state, and from which it goes on.
 
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
         `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
-        `answers` for the cells that were hidden (as `calibration.to_record` has them), `curve` on the way, `seconds`.
+        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept), `answers` for
+        the cells that were hidden (as `calibration.to_record` has them), `curve` on the way, `seconds`.
 
     Raises:
         ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.
@@ -101,13 +106,14 @@ def fit_table(
         codes, weight = codes[weight > 0], weight[weight > 0]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return _Fitting(codes, fields, weight, budget, max_steps, seed, progress, law, checkpoint or Checkpoint()).fit()
+        checkpoint = checkpoint or Checkpoint()
+        return _Fitting(codes, fields, weight, budget, max_steps, seed, progress, law, exemplars, checkpoint).fit()
 
 
 class _Fitting:
     """The steps of `fit_table`: trials, a descent of the best of them, and where rows are few some more on all rows."""
 
-    def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law, checkpoint):
+    def __init__(self, codes, fields, weight, budget, max_steps, seed, progress, law, exemplars, checkpoint):
         self.checkpoint, self.saved = checkpoint, checkpoint.under_way
         self.began = time.perf_counter() - (self.saved["seconds"] if self.saved else 0.0)
         self.codes, self.fields, self.budget, self.max_steps, self.progress = codes, fields, budget, max_steps, progress
@@ -117,6 +123,7 @@ class _Fitting:
         held, self.train = order[:count], order[count:]
         self.again = AGAIN if law is None and count > 0 and len(codes) < SMALL else 0.0
         self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
+        self.memory = Memory(codes, weight, self.train, law and law.exemplars, exemplars, seed)
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
         self.taken = 0  # steps, all candidates' together
@@ -130,8 +137,9 @@ class _Fitting:
         if self.again:
             self._learn_all(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
+        law = self.memory.joined(training.finished(), self.record["exemplars"])
         self.record["seconds"] = time.perf_counter() - self.began
-        return Fit(training.finished(), self.record)
+        return Fit(law, self.record)
 
     def _planned(self) -> tuple[Plan, Training]:
         """What the trials of all candidates lead to, and the best of them."""
@@ -180,8 +188,11 @@ class _Fitting:
         self.taken += descent.done
         factor, score = widened(training.law, self.judge)
         self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
+        law, self.record["exemplars"] = training.law, None
         if self.record["held_out"]:
-            self.record["answers"] = self._answers(training.law)
+            if self.record["max_steps"] >= EARLIEST:
+                law, self.record["exemplars"] = self.memory.tried(law, self.judge)
+            self.record["answers"] = self._answers(law)
 
     def _of_all(self, plan: Plan, law: TableLaw) -> Training:
         """A training on all rows: it goes on from the law, or starts anew where few steps led to that."""

@@ -25,6 +25,7 @@ def learn(
     ensemble: int,
     budget: float,
     max_steps: int | None,
+    exemplars: int,
     seed: int,
     progress: bool,
     start: Sequence[TableLaw] | None = None,
@@ -38,7 +39,7 @@ def learn(
 
     Args:
         schema, codes, sample_weight: columns, rows ``(n, C)``, and what these weigh.
-        ensemble, budget, max_steps, seed, progress: as in `TableImputer`.
+        ensemble, budget, max_steps, exemplars, seed, progress: as in `TableImputer`.
         start: laws that the members go on from.
         checkpoint: folder of what interrupted fits go on from.
         any_seed: whether that of a checkpoint, or of the first process, is as good.
@@ -49,7 +50,7 @@ def learn(
     References:
         Rubin, "The Bayesian bootstrap", Annals of Statistics 9(1), 1981.
     """
-    settings = {"budget": budget, "max_steps": max_steps, "ensemble": ensemble}
+    settings = {"budget": budget, "max_steps": max_steps, "ensemble": ensemble, "exemplars": exemplars}
     with processes.together():
         codes, weights = ordered_rows(codes, check_weights(sample_weight, len(codes)))
         if schema.active and not len(codes):
@@ -80,6 +81,7 @@ def learn(
                 seed=(seed + member) % 2**31,
                 progress=progress,
                 law=None if start is None else start[member],
+                exemplars=exemplars,
                 checkpoint=saved,
             )
             fits.append(processes.of_first(fit))

@@ -1,5 +1,6 @@
 """The joint law of a table: leaves between columns of codes and columns of a chain, and the chain."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.kinds import Continuous, Discrete, Kind, Vector
 from pyro_priors.modules.ttlp import TTLP
+from pyro_priors.tables.laws.exemplars import Exemplars
 from pyro_priors.tables.leaves.leaves import Leaf, leaf_from_json
 
 
@@ -23,6 +25,9 @@ class TableLaw(nn.Module):
         groups: columns of numbers that share a vector, every one that has a score in one of them; None: one vector.
         rank: states of a bond of the chain.
         local: of these, how many belong to a cluster at the start, see `pyro_priors.TRIP`.
+
+    Attributes:
+        exemplars: rows that the law remembers beside the chain, in a mixture with it; None: the law is the chain.
 
     Shapes:
         `columns[c]` are the places of column c among the W of the law, in the order of ``leaf.kinds``; `vectors[i]`
@@ -73,10 +78,22 @@ class TableLaw(nn.Module):
         self.columns, self.width = tuple(columns), width
         self.prior = TTLP(0, kinds, rank=rank, local=local).double()
         self.prior.expect_rows()  # `fit_table` lays the chain along the data
+        self.exemplars: Exemplars | None = None
 
     @property
     def rank(self) -> int:
         return self.prior.rank
+
+    @property
+    def scores(self) -> int:
+        """How many of the W columns are scores: the first ones."""
+        return sum(len(group) for group in self.groups)
+
+    @property
+    def states(self) -> list[int]:
+        """Of each of the other columns."""
+        kinds = [kind for leaf in self.leaves for kind in leaf.kinds if isinstance(kind, Discrete)]
+        return [kind.categories for kind in kinds]
 
     def law(self) -> ChainLaw:
         """Of the W columns, at the present parameters."""
@@ -101,14 +118,26 @@ class TableLaw(nn.Module):
         """All but the parameters, which are `state_dict`."""
         leaves = [leaf.to_json() for leaf in self.leaves]
         groups = [list(group) for group in self.groups]
-        return {"leaves": leaves, "groups": groups, "rank": self.rank, "local": self.prior.local}
+        made = {"leaves": leaves, "groups": groups, "rank": self.rank, "local": self.prior.local}
+        return made if self.exemplars is None else {**made, "exemplars": len(self.exemplars)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "TableLaw":
         """A law such as the one that wrote it, to load parameters into; nothing is drawn from the global generator."""
         leaves = [leaf_from_json(leaf) for leaf in value["leaves"]]
         with torch.random.fork_rng(devices=[]):
-            return cls(leaves, value["groups"], value["rank"], value["local"])
+            law = cls(leaves, value["groups"], value["rank"], value["local"])
+        if count := value.get("exemplars"):
+            law.exemplars = Exemplars.empty(count, law.scores, law.states)
+        return law
 
     def extra_repr(self) -> str:
         return f"{len(self.leaves)} columns, {len(self.groups)} vectors"
+
+
+def with_exemplars(law: TableLaw, exemplars: Exemplars | None) -> TableLaw:
+    """A law with the same chain in float64, which nothing trains, and other exemplars."""
+    made = copy.copy(law)
+    made._modules = {**law._modules, "prior": copy.deepcopy(law.prior).double().requires_grad_(False)}
+    made.exemplars = exemplars
+    return made

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,9 @@ from pyro_priors.distributions import Discrete
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.gaussians import Gaussians
+from pyro_priors.tables.laws.exemplars import Exemplars
 from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf
+from pyro_priors.tables.leaves.score_mixtures import Bounds
 
 Measure = Literal["mass", "density", "mixed"]
 
@@ -39,8 +42,10 @@ class WideLaw:
     A copy: that the law is trained on changes no answers of before.
 
     Args:
-        table_law: `leaves`, `columns`, `prior` and `rows(codes)` are used.
+        table_law: `leaves`, `columns`, `prior`, `exemplars` and `rows(codes)` are used.
     """
+
+    exemplars: Exemplars | None = None
 
     def __init__(self, table_law: Any):
         self.table_law = table_law
@@ -51,6 +56,8 @@ class WideLaw:
         self.variables, self.width = variables, variables.width
         self.places = [self._place(leaf, places) for leaf, places in zip(self.leaves, table_law.columns, strict=True)]
         self.states = max(variables.num_states)
+        if table_law.exemplars is not None:
+            self.exemplars = copy.deepcopy(table_law.exemplars).requires_grad_(False)
         self._gaussians: dict[int, Gaussians] = {}
 
     def _place(self, leaf: StateLeaf | NumberLeaf, columns: Sequence[int]) -> Place:
@@ -91,8 +98,31 @@ class WideLaw:
 
     @property
     def entries(self) -> int:
-        """How many numbers a row takes in a contraction, about."""
-        return len(self.variables) * self.states
+        """How many numbers a row takes in a contraction, or beside the exemplars, about."""
+        return max(len(self.variables) * self.states, 0 if self.exemplars is None else len(self.exemplars) // 4)
+
+    def log_jacobians(self, codes: np.ndarray) -> Tensor:
+        """log |d score / d value| of what is known, 0 elsewhere: ``(n, C) -> (n, C)``"""
+        result = torch.zeros(codes.shape, dtype=torch.float64)
+        for column, leaf in enumerate(self.leaves):
+            x = torch.from_numpy(codes[:, column])
+            known = ~x.isnan()
+            if self.places[column].score is not None and bool(known.any()):
+                result[known, column] = leaf.log_jacobian(x[known])
+        return result
+
+    def cell(self, column: int, score: Tensor) -> Bounds | None:
+        """The scores of the cells in which those of a column of the law are, ``(n,)``; None where it has densities."""
+        leaf = self.leaves[self.codes_of[column]]
+        if not leaf.resolution:
+            return None
+        assert isinstance(leaf, NumberLeaf)
+        return leaf.cell(leaf.scores.decode(score))
+
+    @cached_property
+    def codes_of(self) -> dict[int, int]:
+        """Which column of codes a column of the law belongs to."""
+        return {column: c for c, place in enumerate(self.places) for column in place.columns}
 
     def measure(self, column: int) -> Measure:
         """Whether a column's scores are probabilities or densities."""
