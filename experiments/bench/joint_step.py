@@ -122,11 +122,10 @@ def prior_step(program, z, y):
     def step():
         with pyro.validation_enabled(False):
             optimizer.zero_grad()
-            joint = prior()
+            joint = prior().sharing()
+            y_given_z = joint.condition(z=z).marginal("y").log_prob(y) if weight else 0.0
             score = joint.marginal("y").log_prob(y) + joint.condition(y=y).marginal("z").log_prob(z)
-            if weight:
-                score = score + weight * joint.condition(z=z).marginal("y").log_prob(y)
-            (-score.mean()).backward()
+            (-(score + weight * y_given_z).mean()).backward()
             optimizer.step()
 
     return step

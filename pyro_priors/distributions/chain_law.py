@@ -63,9 +63,9 @@ class ChainLaw(WeightedChain):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density of the entries that are not NaN; a row without any scores exactly 0. ``(*, D) -> (*)``"""
         value = self._checked(value)
-        evidence = self._evidence.given(value)
+        evidence = self._evidence.knowing(value)
         total, log_normalizer = self._contract(evidence)
-        score = (total - log_normalizer).to(self._dtype(evidence))
+        score = (total - log_normalizer).to(self._dtype(evidence.log_weights))
         # The two contractions of a row without entries may round differently.
         score = score.masked_fill(value.isnan().all(-1), 0.0)
         return score.expand(torch.broadcast_shapes(score.shape, self.batch_shape))
@@ -76,7 +76,7 @@ class ChainLaw(WeightedChain):
         Shapes:
             ``(*, D) -> (*)``
         """
-        total = self._contract(self._evidence.given(self._checked(value)))
+        total = self._contract(self._evidence.knowing(self._checked(value)))
         return total[0].expand(torch.broadcast_shapes(total[0].shape, self.batch_shape))
 
     @torch.no_grad()
@@ -165,9 +165,12 @@ class ChainLaw(WeightedChain):
         if not given:
             return self
         lead = check_broadcast("given values", *(value.shape[:-1] for value in values), self.batch_shape)
-        value = torch.cat([value.expand(*lead, value.shape[-1]) for value in values], -1)
-        value = self._checked(value, tuple(columns))
-        return self._derive(columns=left, log_weights=self._possible(value, tuple(columns)))
+        values = [value if value.shape[:-1] == lead else value.expand(*lead, value.shape[-1]) for value in values]
+        value = self._checked(values[0] if len(values) == 1 else torch.cat(values, -1), tuple(columns))
+        self._versions.check()
+        evidence = self._evidence.knowing(value, tuple(columns))
+        self._not_excluded(evidence.log_weights)
+        return self._derive(columns=left, evidence=evidence)
 
     def weigh(self, log_weights: Tensor) -> Self:
         """Soft evidence: each state of each visible variable multiplied by ``exp(log_weights)``.
@@ -190,7 +193,21 @@ class ChainLaw(WeightedChain):
         wrong = [holds((part.isnan() | (part == torch.inf)).any()) for _, part in parts] if self._validate_args else []
         if any(wrong):
             raise ValueError("log_weights: expected finite values or -inf, got NaN or inf")
-        return self._derive(log_weights=self._not_excluded(self._evidence.plus(parts)))
+        evidence = self._evidence.weighed(self._not_excluded(self._evidence.plus(parts)))
+        return self._derive(evidence=evidence)
+
+    def sharing(self) -> Self:
+        """The same law for one step, in which it and all laws that are made of it walk the chain once for a question.
+
+        The densities of one y and z under ``marginal("y")``, ``condition(y=y).marginal("z")`` and
+        ``condition(z=z).marginal("y")`` need three contractions instead of five. Values are known by their tensors:
+        the same tensor, not written to since, is the same question.
+
+        Note:
+            What is shared has one graph: call backward once, for all together. Where parameters are written to through
+            ``.data``, which no law sees, make the law afresh first.
+        """
+        return self._derive(evidence=self._evidence.sharing())
 
     def impute(self, value: Tensor, sample_shape: Sequence[int] = ()) -> Tensor:
         """``value`` with its NaNs filled by a joint draw from p(missing given observed); the rest bit for bit.

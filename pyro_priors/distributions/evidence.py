@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.variables import Variables
+from pyro_priors.distributions.walks import Known, Walks
 from pyro_priors.ops import full_precision, holds
 from pyro_priors.ops.layout import Layout
 
@@ -30,6 +31,8 @@ class Evidence:
         self.open = tuple(range(len(variables)))  # variables that have open columns
         self.log_weights = full_precision(like.new_zeros(layout.total))  # (*, S), as the layout has them
         self.is_weighed = False
+        self.known: Known = ()  # all that was given so far
+        self.walks = Walks(shared=False)
 
     def select(self, columns: tuple[int, ...]) -> "Evidence":
         """The same evidence with these columns open."""
@@ -37,7 +40,17 @@ class Evidence:
 
     def weighed(self, log_weights: Tensor) -> "Evidence":
         """The same open columns under these weights."""
-        return self._replace(log_weights=log_weights, is_weighed=True)
+        return self._replace(log_weights=log_weights, is_weighed=True, known=(("weights", log_weights),))
+
+    def knowing(self, value: Tensor, columns: tuple[int, ...] | None = None) -> "Evidence":
+        """The same open columns, a value of columns (the open ones) known too: ``(*, k)``"""
+        columns = self.columns if columns is None else columns
+        known = (*self.known, (columns, value))
+        return self._replace(log_weights=self.given(value, columns), is_weighed=True, known=known)
+
+    def sharing(self) -> "Evidence":
+        """The same evidence, of which laws share what they compute from here on."""
+        return self._replace(walks=Walks(shared=True))
 
     def _replace(self, **changes) -> "Evidence":
         new = copy.copy(self)
@@ -65,13 +78,19 @@ class Evidence:
     def given(self, value: Tensor, columns: tuple[int, ...] | None = None) -> Tensor:
         """The weights so far times the densities of ``value``: ``(*, k) -> (*, S)``"""
         columns = self.columns if columns is None else columns
-        parts, every = [], columns == tuple(range(self.variables.width))
-        for states, members in self.layout.groups:
-            chosen, density = self._densities(value, columns, states, members)
-            parts.append(([members.index(variable) for variable in chosen], density))
+        every = columns == tuple(range(self.variables.width))
+        (parts,) = self.walks.once("densities", [((columns, value),)], lambda _: [self._parts(value, columns)])
         if not self.is_weighed and every:
             return self.layout.join([density for _, density in parts])
         return self.plus(parts)
+
+    def _parts(self, value: Tensor, columns: tuple[int, ...]) -> list[tuple[list[int], Tensor | None]]:
+        """Log densities of a value, group by group, as `plus` takes them."""
+        parts = []
+        for states, members in self.layout.groups:
+            chosen, density = self._densities(value, columns, states, members)
+            parts.append(([members.index(variable) for variable in chosen], density))
+        return parts
 
     def _densities(
         self, value: Tensor, columns: tuple[int, ...], states: int, members: tuple[int, ...]

@@ -160,6 +160,10 @@ class FlowJoint(dist.TorchDistribution):
             return self._over(self.base.condition(**given))
         return self.base.condition(**{**given, "z": self._generation(given["z"])})
 
+    def sharing(self) -> Self:
+        """The same law for one step, as `ChainLaw.sharing`: latents are moved once, too."""
+        return self._over(self.base.sharing())
+
     def weigh(self, log_weights: Tensor) -> Self:
         """Soft evidence on the states of attributes and of the base's latents, as `ChainLaw.weigh` takes it."""
         return self._over(self.base.weigh(log_weights))
@@ -230,11 +234,17 @@ class FlowJoint(dist.TorchDistribution):
         """A value, checked, as the base knows it, and the log volume of the move: ``(*, D) -> (*, D), (*)``"""
         self.base._validate_sample(value)
         value = full_precision(as_floats(value, torch.float32))
+        if value.shape[-1] == self.latent_dim:
+            return self._mapped(value)
         z0, log_volume = self._mapped(value[..., : self.latent_dim])
         return torch.cat([z0, value[..., self.latent_dim :]], -1), log_volume
 
     def _mapped(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """g(z) and log abs det dg/dz: NaN and 0 where the latents of a row are missing. ``(*, d) -> (*, d), (*)``"""
+        (moved,) = self.base._evidence.walks.once("moved", [(("z", z),)], lambda _: [self._map(z)])
+        return moved
+
+    def _map(self, z: Tensor) -> tuple[Tensor, Tensor]:
         nan = z.isnan()
         missing = nan.all(-1, keepdim=True)
         if self._validate_args:

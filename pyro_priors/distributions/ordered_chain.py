@@ -41,11 +41,12 @@ class OrderedChain(ABC):
         """Log of the closed chain: ``(*, S) -> (*)``"""
         return self._log_contract(self._rows(evidence)).reshape(evidence.shape[:-1])
 
-    def contract_both(self, evidence: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-        """`contract` of both in one walk: rows cost little beside the steps that follow each other."""
-        rows, more = self._rows(evidence), self._rows(other)
-        first, second = self._log_contract(torch.cat([rows, more.to(rows)])).split([len(rows), len(more)])
-        return first.reshape(evidence.shape[:-1]), second.reshape(other.shape[:-1])
+    def contract_all(self, several: Sequence[Tensor]) -> list[Tensor]:
+        """`contract` of each in one walk: rows cost little beside the steps that follow each other."""
+        rows = [self._rows(evidence) for evidence in several]
+        together = torch.cat([part.to(rows[0]) for part in rows]) if len(rows) > 1 else rows[0]
+        totals = self._log_contract(together).split([len(part) for part in rows])
+        return [total.reshape(evidence.shape[:-1]) for total, evidence in zip(totals, several, strict=True)]
 
     def posterior(self, evidence: Tensor) -> Tensor:
         """Probabilities of the states: ``(*, S) -> (*, S)``"""

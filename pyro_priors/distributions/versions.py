@@ -1,14 +1,14 @@
 """Whether the tensors that a law reads at every call are still those that it was built from."""
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from torch.utils.weak import WeakTensorKeyDictionary
 
-_steps = WeakTensorKeyDictionary()  # parameters of laws -> steps that optimizers have taken with them
+_steps = WeakTensorKeyDictionary()  # parameters of laws -> [steps that optimizers have taken with them]
 
 
 class Versions:
@@ -32,8 +32,7 @@ load_state_dict since?); build the law afresh: call the prior again
 
     def __init__(self, law: str, **tensors: Any) -> None:
         self.law, self.tensors = law, {name: x for name, x in tensors.items() if isinstance(x, Tensor)}
-        for x in self.tensors.values():
-            _watch(x)
+        self._taken = [_watch(x) for x in self.tensors.values()]
         self._seen = self._now()
 
     def check(self) -> None:
@@ -47,7 +46,7 @@ load_state_dict since?); build the law afresh: call the prior again
             )
 
     def _now(self) -> list[int]:
-        return [_version(x) for x in self.tensors.values()]
+        return [_version(x) + steps for x, (steps,) in zip(self.tensors.values(), self._taken, strict=True)]
 
     def __getstate__(self) -> dict[str, Any]:
         behind = [new - old for old, new in zip(self._seen, self._now(), strict=True)]
@@ -56,8 +55,7 @@ load_state_dict since?); build the law afresh: call the prior again
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Copies count for themselves: one of a law that was out of date stays so."""
         self.law, self.tensors = state["law"], state["tensors"]
-        for x in self.tensors.values():
-            _watch(x)
+        self._taken = [_watch(x) for x in self.tensors.values()]
         self._seen = [new - behind for new, behind in zip(self._now(), state["behind"], strict=True)]
 
 
@@ -65,15 +63,17 @@ def _version(x: Tensor) -> int:
     if torch.compiler.is_compiling():
         return 0
     try:
-        return x._version + (_steps.get(x) or 0)
+        return x._version
     except RuntimeError:  # a tensor of inference mode
         return 0
 
 
-def _watch(x: Tensor) -> None:
+def _watch(x: Tensor) -> list[int]:
+    """Where the steps that optimizers take with a tensor are counted."""
     if x.requires_grad and x.is_leaf and not torch.compiler.is_compiling():
         _count_steps()
-        _steps.setdefault(x, 0)
+        return cast("list[int]", _steps.setdefault(x, [0]))
+    return [0]
 
 
 @functools.cache
@@ -84,6 +84,6 @@ def _count_steps() -> None:
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and parameter in _steps:
-                    _steps[parameter] += 1
+                    _steps[parameter][0] += 1
 
     register_optimizer_step_post_hook(count)

@@ -1,6 +1,7 @@
 """How the queries of a law on a chain reach its contraction: each is that contraction under other weights."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -52,17 +53,17 @@ class WeightedChain(TorchDistribution):
     def _check_tables(self, tables: dict[str, Tensor]) -> None:
         """`ValueError` where the values of the tables cannot be."""
 
-    def _derive(self, *, columns=None, log_weights=None, batch_shape=None) -> Self:
+    def _derive(self, *, columns=None, evidence=None, batch_shape=None) -> Self:
         new = type(self).__new__(type(self))
         new.__dict__.update(self.__dict__)
+        if evidence is not None:
+            new._evidence = evidence
+            batch_shape = torch.broadcast_shapes(self.batch_shape, evidence.log_weights.shape[:-1])
         if columns is not None:
             new._evidence = new._evidence.select(columns)
             new._event_shape = torch.Size((len(columns),))
             switched_off = self._evidence.all_continuous and not self.has_rsample
             new.has_rsample = new._evidence.all_continuous and not switched_off
-        if log_weights is not None:
-            new._evidence = new._evidence.weighed(log_weights)
-            batch_shape = torch.broadcast_shapes(self.batch_shape, log_weights.shape[:-1])
         if batch_shape is not None:
             new._batch_shape = torch.Size(batch_shape)
         return new
@@ -92,22 +93,33 @@ class WeightedChain(TorchDistribution):
     def _validate_sample(self, value: Tensor):
         self._checked(value)
 
-    def _contract(self, evidence: Tensor) -> tuple[Tensor, Tensor]:
+    def _contract(self, evidence: Evidence) -> tuple[Tensor, Tensor]:
         """Log of the closed chain under ``evidence``, and the log normaliser: in one walk, where that costs less.
 
-        The normaliser is never kept: one row more costs little, and tables can change where nobody sees it.
+        The normaliser is never kept but by a law that shares: one row more costs little, and tables can change where
+        nobody sees it.
         """
         self._versions.check()
         if self.notices and torch.is_grad_enabled() and self._learns():
             warnings.warn(self.notices.pop(), stacklevel=3)
-        own = self._evidence.log_weights
-        if self._chain.normalised and not self._evidence.is_weighed:
-            return self._chain.contract(evidence), own.new_zeros(())
-        if torch.is_grad_enabled() and not self._learns() and evidence.requires_grad and own.dim() > 1:
+        own = self._evidence
+        if self._chain.normalised and not own.is_weighed:
+            return self._totals(evidence)[0], own.log_weights.new_zeros(())
+        rows = evidence.log_weights.requires_grad and own.log_weights.dim() > 1
+        if torch.is_grad_enabled() and not self._learns() and rows:
             with torch.no_grad():  # rows need not be walked back
-                log_normalizer = self._chain.contract(own)
-            return self._chain.contract(evidence), log_normalizer
-        return self._chain.contract_both(evidence, own)
+                (log_normalizer,) = self._totals(own)
+            return self._totals(evidence)[0], log_normalizer
+        total, log_normalizer = self._totals(evidence, own)
+        return total, log_normalizer
+
+    def _totals(self, *several: Evidence) -> Sequence[Tensor]:
+        """Log of the closed chain under each evidence, in one walk."""
+
+        def walk(places: Sequence[int]) -> list[Tensor]:
+            return self._chain.contract_all([several[place].log_weights for place in places])
+
+        return self._evidence.walks.once("totals", [evidence.known for evidence in several], walk)
 
     def _learns(self) -> bool:
         return self._chain.learns or self._evidence.log_weights.requires_grad

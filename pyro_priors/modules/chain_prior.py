@@ -21,7 +21,7 @@ from pyro_priors.modules.ordering.orders import Order, first_order
 from pyro_priors.modules.ownership import improves, own, split_rows
 from pyro_priors.modules.prior import Fitting, Prior, check_dims
 from pyro_priors.modules.rescaling import rescale_leaves
-from pyro_priors.modules.vector_leaves import VectorLeaf
+from pyro_priors.modules.vector_leaves import VectorLeaf, gaussians_by_leaf
 from pyro_priors.ops import Cores, full_precision
 
 VECTOR_ROWS = 20_000  # that `reinitialize` needs where states have covariances
@@ -156,7 +156,7 @@ class ChainPrior(Prior):
         return Cores.from_padded(tensor, sizes).flat()
 
     def _bound(self) -> Variables:
-        vectors = [leaf() for leaf in self.vectors] if self.vectors else None
+        vectors = gaussians_by_leaf(self.vectors) if self.vectors else None
         if self.loc is None or self.log_scale is None:
             return self._variables if vectors is None else self._variables.bind(None, None, vectors)
         return self._variables.bind(self.loc, full_precision(self.log_scale).exp(), vectors)

@@ -142,6 +142,15 @@ class VectorLeaf(nn.Module):
         return f"{self.kind}"
 
 
+def gaussians_by_leaf(leaves: Sequence[VectorLeaf]) -> list[Gaussians]:
+    """What each leaf returns; the factors of full covariances of one size are made together."""
+    couplings = [leaf.coupling for leaf in leaves if leaf.coupling is not None and leaf.basis is None]
+    if len(leaves) == 1 or len(couplings) < len(leaves) or len({leaf.loc.shape for leaf in leaves}) > 1:
+        return [leaf() for leaf in leaves]
+    factors = factor_of(torch.stack([leaf.log_scale for leaf in leaves]), torch.stack(couplings))
+    return [FullGaussians(leaf.loc, factor) for leaf, factor in zip(leaves, factors.unbind(), strict=True)]
+
+
 def vector_rows(value: Tensor, variables: Variables, variable: int) -> VectorRows:
     """What rows ``(n, C)`` know of a vector."""
     kind = variables.kinds[variable]

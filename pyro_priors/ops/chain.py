@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.ops.compiled import compiled
-from pyro_priors.ops.layout import Cores, transformed
+from pyro_priors.ops.layout import Cores, transformed, unused
 from pyro_priors.ops.scaling import boundaries, by_rows, scale_chain, wide
 from pyro_priors.ops.sweeps import sweep_plain
 from pyro_priors.ops.two_sided import gradients, meet
@@ -105,6 +105,9 @@ class _LogContract(torch.autograd.Function):
         with torch.autocast(grad.device.type, enabled=False):
             if torch.is_grad_enabled():
                 return None, *_LogContract.differentiable(ctx, grad)
+            if unused(grad):
+                ctx.way = None
+                return None, *map(torch.zeros_like, ctx.saved_tensors)
             layout, ring, order = ctx.chain
             log_weights, *log_cores = ctx.saved_tensors
             if ctx.way is None:  # a second time along a graph that was retained

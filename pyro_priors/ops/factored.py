@@ -23,7 +23,7 @@ from pyro_priors.ops.factored_weights import (
     leaf_usage,
     scale_leaves,
 )
-from pyro_priors.ops.layout import inverse, take, transformed
+from pyro_priors.ops.layout import inverse, take, transformed, unused
 from pyro_priors.ops.scaling import by_rows, wide
 
 __all__ = [
@@ -113,6 +113,9 @@ class _LogContract(torch.autograd.Function):
         with torch.autocast(grad.device.type, enabled=False):
             if torch.is_grad_enabled() or transformed():
                 return None, *_LogContract.differentiable(ctx, grad)
+            if unused(grad):
+                ctx.way = None
+                return None, *map(torch.zeros_like, ctx.saved_tensors)
             (layout, _), order = ctx.where, ctx.meeting
             log_weights, *tensors = ctx.saved_tensors
             # The largest tensors of a training step are not kept beyond it; the graph may have been retained.

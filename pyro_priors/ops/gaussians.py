@@ -8,6 +8,8 @@ from torch import Tensor
 from pyro_priors.ops.layout import transformed
 from pyro_priors.ops.scaling import wide
 
+FEW = 4  # numbers of a vector whose squares are summed faster by a product of matrices than in one sweep
+
 
 def log_normal_pairs(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
     r"""Log-densities of K Gaussians with diagonal covariance at every row: ``(*, d), (K, d), (K, d) -> (*, K)``.
@@ -92,8 +94,9 @@ class _HalfSquares(torch.autograd.Function):
         needed = any(ctx.needs_input_grad)
         ctx.whitened = whitened if needed else None
         apart = whitened.unflatten(-1, shift.shape[-2:])
-        squares = torch.linalg.vector_norm(apart, dim=-1) if needed else apart.square_().sum(-1)
-        return squares.square_().mul_(-0.5) if needed else squares.mul_(-0.5)
+        if needed and shift.shape[-1] > FEW:
+            return torch.linalg.vector_norm(apart, dim=-1).square_().mul_(-0.5)
+        return (apart.square() if needed else apart.square_()) @ apart.new_full(shift.shape[-1:], -0.5)
 
     @staticmethod
     def backward(ctx, grad):  # pyright: ignore[reportIncompatibleMethodOverride] (torch's takes any number)

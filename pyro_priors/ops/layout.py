@@ -244,6 +244,14 @@ def rows_first(x: Tensor) -> Tensor:
     return x.transpose(0, 1).contiguous()
 
 
+def unused(grad: Tensor) -> bool:
+    """Whether a gradient is zero, as that of what cancels in a sum; looked at where nothing has to be waited for."""
+    try:
+        return grad.device.type == "cpu" and not grad.any()
+    except RuntimeError:  # a batch of gradients: there is no single answer
+        return False
+
+
 def holds(condition: Tensor) -> bool:
     """Whether a condition holds; no where its value is hidden, under a transform (`transformed`)."""
     if tracing() or torch.compiler.is_compiling():

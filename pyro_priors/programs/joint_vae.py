@@ -78,7 +78,7 @@ class JointVAE(AttributeVAE):
             n: how many images, where neither x nor y is given.
         """
         pyro.module(self.name, self)
-        joint = self.prior()
+        joint = self.prior().sharing()  # its sites ask for densities of the same y and z
         with pyro.plate("data", self._rows(x, y, n)):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))

@@ -4,7 +4,7 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import SVI, Predictive, Trace_ELBO
+from pyro.infer import SVI, Predictive, Trace_ELBO, TraceEnum_ELBO
 from pyro.optim import ClippedAdam
 
 import pyro_priors as pp
@@ -69,6 +69,29 @@ def test_the_bound_is_that_of_both_papers(form):
     with torch.no_grad():
         imputed = poutine.trace(vae.model).get_trace(x, y).nodes["y_imputed"]["fn"]
     assert (imputed.batch_shape, imputed.event_shape) == ((4,), (3,))
+
+
+@pytest.mark.parametrize("form", ["ring", "train", "factored", "flow"])
+@pytest.mark.parametrize("loss", ["Trace_ELBO", "TraceEnum_ELBO", "ELBO", "particles"])
+def test_sites_that_share_walks_have_the_densities_of_laws_by_themselves(monkeypatch, form, loss):
+    """The loss with the label term, and its gradients, with every label missing in some row."""
+    vae = make(form, label_weight=2.0).double().train()
+    arguments = vae.model, vae.guide, *(part.double() for part in batch())
+    enumerating = TraceEnum_ELBO(max_plate_nesting=1, strict_enumeration_warning=False)
+    losses = {
+        "Trace_ELBO": lambda: Trace_ELBO().differentiable_loss(*arguments),
+        "TraceEnum_ELBO": lambda: enumerating.differentiable_loss(*arguments),
+        "ELBO": lambda: objectives.ELBO(kl_weight=0.5)(*arguments)[0],
+        "particles": lambda: objectives.ImportanceWeightedELBO(3)(*arguments)[0],
+    }
+    law, results = type(vae.prior()), []
+    for _ in range(2):
+        pyro.set_rng_seed(0)
+        total = losses[loss]()
+        results.append([total, *torch.autograd.grad(total, list(vae.parameters()), materialize_grads=True)])
+        monkeypatch.setattr(law, "sharing", lambda self: self)
+    for shared, plain in zip(*results, strict=True):
+        torch.testing.assert_close(shared, plain, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("form", ["ring", "train", "factored", "flow"])
