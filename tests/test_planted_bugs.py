@@ -43,7 +43,7 @@ def forgetful_draw(law, evidence, shape, value=None):
 
 
 def without_normalizer(law, evidence):
-    return law._chain.contract(evidence), torch.zeros(())
+    return law._chain.contract(evidence.log_weights), torch.zeros(())
 
 
 def as_declared(log_weights, cores, order):

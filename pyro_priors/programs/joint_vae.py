@@ -78,7 +78,9 @@ class JointVAE(AttributeVAE):
             n: how many images, where neither x nor y is given.
         """
         pyro.module(self.name, self)
-        joint = self.prior().sharing()  # its sites ask for densities of the same y and z
+        joint = self.prior()
+        if hasattr(joint, "sharing"):  # its sites ask for densities of the same y and z
+            joint = joint.sharing()
         with pyro.plate("data", self._rows(x, y, n)):
             y_seen = pyro.sample("y", joint.marginal("y"), obs=y)
             z = pyro.sample("z", joint.condition(y=y_seen).marginal("z"))
