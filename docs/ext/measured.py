@@ -45,6 +45,7 @@ FIGURES = {
     "imputed_cvae": ("ttlp-mnist", "", ("CVAE, labels predicted", "70%"), "imputation accuracy, %"),
     "obeyed_cvae": ("ttlp-mnist", "", ("CVAE, labels predicted", "70%"), "condition accuracy, %"),
     "nrmse_ours": ("tables", "Mean ranks", ("TableImputer",), "NRMSE"),
+    "nrmse_ridge": ("tables", "Mean ranks", ("IterativeImputer, BayesianRidge",), "NRMSE"),
     "nrmse_forest": ("tables", "Mean ranks", ("MissForest",), "NRMSE"),
     "errors_ours": ("tables", "Mean ranks", ("TableImputer",), "errors"),
     "errors_forest": ("tables", "Mean ranks", ("MissForest",), "errors"),
@@ -83,8 +84,8 @@ ORDER = {
         "plants_spflow", "clusters", "flow_skl", "flow_skl_none", "flow", "flow_none", "ring_trip",
         "ring_normal", "ring_modes_trip", "ring_modes_normal", "pathwise_gan", "vae_gmm", "vae_trip",
         "vae_normal", "flow_none", "flow", "wgan_normal", "wgan_trip", "equal_vector", "equal_normal",
-        "imputed_cvae", "imputed_vector", "obeyed_vector", "obeyed_cvae", "nrmse_forest", "nrmse_ours",
-        "errors_forest", "errors_ours", "crps_miceforest", "crps_ours", "crps_forest", "log_ours",
+        "imputed_cvae", "imputed_vector", "obeyed_vector", "obeyed_cvae", "nrmse_ridge", "nrmse_ours",
+        "nrmse_forest", "errors_forest", "errors_ours", "crps_miceforest", "crps_ours", "crps_forest", "log_ours",
         "log_forest", "dna_hclt", "dna_chain",
     ],
 }

@@ -25,7 +25,7 @@ def mutual_information(wides: Sequence[WideLaw], draws: int = 2000, seed: int = 
 
     I(x, y) = E[log p(y | x) / p(y)], with the law's own densities at draws of it; where y is a category the mean over y
     is taken exactly. Numbers are taken as they are before their column's resolution rounds them. An estimate is at
-    least 0. Of a law that has exemplars it is that of its chain: as each exemplar is a row of its own, under them any two
+    least 0. Of a law that has exemplars it is that of its chain: each exemplar is one row, so that under them any two
     columns of many values seem to determine each other.
 
     Args:
