@@ -75,6 +75,10 @@ def _record_lines(record: dict[str, Any]) -> list[str]:
     ]
     if table := record.get("table"):
         lines.insert(0, f"  {table['drawn']:,} of the {table['rows']:,} rows of the table were drawn evenly")
+    if (count := record.get("remembered")) is not None:
+        tried = record["exemplars"]
+        gained = "" if tried is None else f"; a hidden cell gains {tried['gain']:.3f} nats by that"
+        lines += [f"  {count or 'no'} rows are remembered{gained}"]
     answers = record.get("answers", {"numbers": {}, "categories": {}})
     for name, each in answers["numbers"].items():
         lines += [

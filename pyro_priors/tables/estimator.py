@@ -139,8 +139,7 @@ class TableEstimator(BaseEstimator):
     @processes.together()
     def _check_settings(self) -> None:
         check_count("ensemble", self.ensemble)
-        if self.exemplars != 0:
-            check_count("exemplars", self.exemplars)
+        check_count("exemplars", self.exemplars, 0)
         if self.max_steps is not None:
             check_count("max_steps", self.max_steps)
         if not (isinstance(self.budget, Real) and 0 < self.budget < np.inf):

@@ -64,8 +64,9 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         ensemble: laws, each learned from rows weighed at random (a Bayesian bootstrap), that answer together: the
             uncertainty of the parameters is then part of every answer.
         exemplars: rows that the law remembers, at most, where held-out cells show that it gains by them: near-equal
-            rows (persons over years, parts of a household) tell more than a model. 0: none, and a saved estimator
-            holds no row of the table.
+            rows (persons over years, parts of a household) tell more than a model. A row is answered by the others, as
+            long as it is as it was in the fit: hide cells before it, to see how good the answers are. Fits of fewer
+            than 100 steps have none. 0: none, and a saved estimator holds no row of the table.
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
         random_state: seed of fits and draws.
         progress: show a bar.

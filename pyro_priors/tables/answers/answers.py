@@ -22,7 +22,8 @@ ENTRIES = 2**22  # states of all variables of the rows that are worked on at onc
 class Answers:
     """Answers of a law, or of several in equal parts, each as far as a row's known cells speak for it.
 
-    A row that is one of a law's exemplars is answered by the others.
+    A row that a law remembers is answered and scored by the others, as long as it is as it was in the fit: cells that
+    were hidden since are known to its exemplar.
 
     Codes are float64 arrays: a number in its own units, or the index of a category; NaN = missing. A row's answers do
     not depend on the rows beside it, and memory does not grow with them.
@@ -149,7 +150,8 @@ class Answers:
         A category, an atom, and a number of a column with a resolution has a probability, that of its interval; any
         other number has a density: `measures` says which. The probability of an interval is that given the values that
         stand before it in its vector under each state (those with densities first): exact for one number with a
-        resolution in a vector, and for several the probabilities of all combinations still sum to one.
+        resolution in a vector, and for several the probabilities of all combinations still sum to one, but of rows
+        that are remembered, each of which is scored by the others.
         """
         return self._scores(codes, log_scores)
 

@@ -10,7 +10,7 @@ from pyro_priors.tables.answers.mixtures import Mixture, truncated_quantile
 from pyro_priors.tables.laws.exemplars import Exemplars
 from pyro_priors.tables.laws.wide_law import WideLaw
 
-LEAST = 1e-5  # exemplars that weigh less are left out of means and quantiles of numbers
+LEAST = 1e-5  # exemplars that weigh less, where some weigh a hundredth, are left out of means and quantiles of numbers
 
 
 class ExemplarBelief:
@@ -103,7 +103,8 @@ class ExemplarBelief:
         place = self.wide.places[column].score
         assert place is not None
         weights, law, limits = self.weights[rows], self.exemplars, self._limits(place)
-        row, which = (weights >= LEAST).nonzero().unbind(-1)
+        least = LEAST * (100 * weights.amax(-1, keepdim=True)).clamp_max(1.0)
+        row, which = (weights >= least).nonzero().unbind(-1)
         weight = weights[row, which]
         copied, anew = (part.exp()[which] for part in law.log_copied(place))
         infinite = torch.full_like(weight, torch.inf)
@@ -126,7 +127,7 @@ class ExemplarBelief:
         return both._replace(weight=both.weight / total[both.row])
 
     def effective_draws(self) -> Tensor:
-        """Infinite: all answers are exact."""
+        """Infinite: no answer comes from draws."""
         return torch.full((len(self),), torch.inf, dtype=torch.float64)
 
     def draws(self, count: int, generator: torch.Generator) -> Tensor:

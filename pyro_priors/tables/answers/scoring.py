@@ -53,7 +53,7 @@ class Cells(NamedTuple):
 def log_scores(wides: Sequence[WideLaw], codes: np.ndarray) -> Tensor:
     """log p(known cells) in the columns' own units, ``(n, C) -> (n,)``: see `Answers.log_score`."""
     parts = [log_chain(wide, codes) for wide in wides]
-    parts += [_log_exemplars(wide, codes) for wide in wides if wide.exemplars is not None]
+    parts += [log_exemplars(wide, codes) for wide in wides if wide.exemplars is not None]
     scores = _mixed(parts) - math.log(len(wides))
     return scores.masked_fill(torch.from_numpy(np.isnan(codes).all(1)), 0.0)
 
@@ -64,11 +64,16 @@ def log_slopes(wide: WideLaw, codes: np.ndarray) -> Tensor:
     return slopes[:, [not leaf.resolution for leaf in wide.leaves]].sum(-1)
 
 
-def _log_exemplars(wide: WideLaw, codes: np.ndarray) -> Tensor:
-    """log p(known cells, and that the exemplars have it)."""
+def log_exemplars(wide: WideLaw, codes: np.ndarray, *, new: bool = False) -> Tensor:
+    """log p(known cells, and that the exemplars have it): ``(n, C) -> (n,)``
+
+    Args:
+        new: the rows are known to be none of the exemplars, even where they are equal to one.
+    """
     assert wide.exemplars is not None
     rows = wide.rows(codes)
-    joint = left_out(wide.exemplars, log_kernels(wide, rows), find(rows, wide.exemplars.rows))
+    own = torch.full((len(rows),), -1) if new else find(rows, wide.exemplars.rows)
+    joint = left_out(wide.exemplars, log_kernels(wide, rows), own)
     return joint.logsumexp(-1) + log_slopes(wide, codes) + wide.exemplars.log_shares[0]
 
 
@@ -136,7 +141,7 @@ def _exemplars_cells_and_rest(wide: WideLaw, codes: np.ndarray) -> tuple[Tensor,
         rest = joint
         for part in place.columns:
             rest = rest - log_kernel(wide, wide.exemplars, part, rows[:, part])
-        given[:, column] = total - rest.logsumexp(-1)
+        given[:, column] = (total - rest.logsumexp(-1)).nan_to_num(0.0)  # where no other exemplar is left
         if not wide.leaves[column].resolution:
             given[:, column] += slopes[:, column]
     whole = (total + log_slopes(wide, codes) + wide.exemplars.log_shares[0]).unsqueeze(-1)

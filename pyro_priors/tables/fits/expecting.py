@@ -10,7 +10,7 @@ from pyro_priors.tables.answers.scoring import LOG_ROOT, Cells, log_reach
 from pyro_priors.tables.laws.exemplars import Slabs
 from pyro_priors.tables.laws.wide_law import WideLaw
 
-CHUNK = 8192  # rows at a time: the more of them share a pattern of gaps, the less each costs
+ENTRIES = 2**22  # states of all variables of the rows at a time: the more share a pattern of gaps, the less each costs
 SMALLEST = 1e-8  # variance of a score
 
 
@@ -37,7 +37,7 @@ def expected(wide: WideLaw, rows: Tensor) -> Slabs:
         wide: a law; of its chain alone.
         rows: ``(n, W)``, NaN = missing.
     """
-    parts = [_expected(wide, part) for part in rows.split(CHUNK)]
+    parts = [_expected(wide, part) for part in rows.split(max(1, ENTRIES // wide.entries))]
     probs = {column: torch.cat([part.probs[column] for part in parts]) for column in parts[0].probs}
     return Slabs(torch.cat([part.mean for part in parts]), torch.cat([part.scale for part in parts]), probs)
 
@@ -105,4 +105,4 @@ def _state_probs(wide: WideLaw, rows: Tensor, vectors: dict[int, Vector], column
         weights[:, variable, : said.shape[-1]] = said
         bare = wide.without(bare, wide.vector_columns(variable))
     probs = wide.law.weigh(weights).state_probs(bare)
-    return probs[:, place.variable, : wide.variables.num_states[place.variable]]
+    return probs[:, place.variable, : wide.variables.num_states[place.variable]].clone()  # not all of it stays

@@ -82,8 +82,9 @@ def fit_table(
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
         `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
-        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept), `answers` for
-        the cells that were hidden (as `calibration.to_record` has them), `curve` on the way, `seconds`.
+        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept; None: not tried),
+        `remembered`, how many there are, `answers` for the cells that were hidden (as `calibration.to_record` has
+        them), `curve` on the way, `seconds`.
 
     Raises:
         ValueError: shapes that do not fit, no rows, weights that are none, a law of other columns.
@@ -138,6 +139,7 @@ class _Fitting:
             self._learn_all(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
         law = self.memory.joined(training.finished(), self.record["exemplars"])
+        self.record["remembered"] = 0 if law.exemplars is None else len(law.exemplars)
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law, self.record)
 

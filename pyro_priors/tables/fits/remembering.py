@@ -7,19 +7,20 @@ import torch
 from torch import Tensor
 
 from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernels
-from pyro_priors.tables.answers.scoring import log_chain, log_scores, log_slopes
+from pyro_priors.tables.answers.scoring import log_chain, log_exemplars, log_slopes
 from pyro_priors.tables.fits.descent import Judge
 from pyro_priors.tables.fits.expecting import expected
-from pyro_priors.tables.laws.exemplars import Exemplars, find
+from pyro_priors.tables.laws.exemplars import NARROWEST, Exemplars, find
 from pyro_priors.tables.laws.law import TableLaw, with_exemplars
 from pyro_priors.tables.laws.wide_law import WideLaw
 
 EXEMPLARS = 5000  # rows that are remembered, of more some at random
 ASKED, HIDDEN = 2000, 0.25  # rows whose cells are predicted, and the share of these cells
 STEPS, BATCH, BESIDE = 80, 128, 1000  # of Adam, rows of a step, and exemplars that it looks at
+CELLS = 40_000  # of these exemplars at most
 RATE, LAST = 0.2, 0.05  # its rate at first, and what is left of it at the end
 CHUNK = 2048  # rows at a time
-GAIN = 0.003  # nats that a hidden cell must gain by exemplars, which cost time and room
+GAIN = 0.01  # nats that a hidden cell must gain by exemplars, which cost time and room
 
 
 class Kernels(NamedTuple):
@@ -31,8 +32,12 @@ class Kernels(NamedTuple):
 
     @classmethod
     def of(cls, exemplars: Exemplars) -> "Kernels":
-        """Those of some exemplars."""
-        return cls(exemplars.log_width.tolist(), exemplars.copied.tolist(), float(exemplars.share))
+        """Those of some exemplars, widths as they are used."""
+        return cls(
+            exemplars.log_width.clamp_min(math.log(NARROWEST)).tolist(),
+            exemplars.copied.tolist(),
+            float(exemplars.share),
+        )
 
     def put(self, exemplars: Exemplars) -> None:
         """Give exemplars these."""
@@ -73,9 +78,9 @@ class Memory:
         return with_exemplars(law, exemplars if kept else None), record
 
     def joined(self, law: TableLaw, record: dict[str, Any] | None) -> TableLaw:
-        """The law with all rows as exemplars, by the kernels of a record, or without one by those of before."""
+        """The law with all rows as exemplars, by the kernels of a record, or without any by those of before."""
         kernels = record and record["kernels"]
-        if record is None and self.earlier is not None:
+        if kernels is None and self.earlier is not None:
             kernels = Kernels.of(self.earlier)._asdict()
         if not kernels or not self.most:
             return law
@@ -89,9 +94,10 @@ class Memory:
         """All rows of the law and what they weigh, with those that were remembered before and are not given again."""
         if self.earlier is None:
             return rows, self.weight
-        old = self.earlier.rows[find(self.earlier.rows, rows) < 0]
-        weight = None if self.weight is None else torch.cat([self.weight, self.weight.new_ones(len(old))])
-        return torch.cat([rows, old]), weight
+        old = find(self.earlier.rows, rows) < 0
+        weight = rows.new_ones(len(rows)) if self.weight is None else self.weight
+        before = self.earlier.log_weight.exp() * len(self.earlier) * weight.mean()
+        return torch.cat([rows, self.earlier.rows[old]]), torch.cat([weight, before[old]])
 
 
 def _some(count: int, most: int, generator: torch.Generator) -> Tensor:
@@ -123,12 +129,12 @@ def learn_kernels(law: TableLaw, exemplars: Exemplars, codes: Tensor, generator:
     with torch.no_grad():
         chains = torch.stack([_log_chain(wide, part) for part in (whole, known)], -1)  # in scores
         pairs = torch.stack([wide.rows(part.numpy()) for part in (whole, known)], 1)
-    adam = torch.optim.Adam(exemplars.parameters(), lr=RATE)
+    adam, most = torch.optim.Adam(exemplars.parameters(), lr=RATE), max(1, min(BESIDE, CELLS // wide.width))
     for step in range(STEPS):
         for group in adam.param_groups:
             group["lr"] = RATE * (LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * step / STEPS)))
         some = torch.randperm(len(asked), generator=generator)[:BATCH]
-        beside = torch.randperm(len(codes), generator=generator)[:BESIDE]
+        beside = torch.randperm(len(codes), generator=generator)[:most]
         wide.exemplars = exemplars.at(beside)
         own = (asked[some].unsqueeze(-1) == beside).double()
         own = torch.where(own.any(-1), own.argmax(-1), -1)
@@ -165,4 +171,9 @@ def gain(law: TableLaw, exemplars: Exemplars, codes: Tensor, hidden: Tensor) -> 
 
 
 def _log_score(wide: WideLaw, codes: Tensor) -> Tensor:
-    return torch.cat([log_scores([wide], part.numpy()) for part in codes.split(CHUNK)])
+    """Of rows that are none of the exemplars, whatever they are equal to."""
+    parts = [part.numpy() for part in codes.split(CHUNK)]
+    chain = torch.cat([log_chain(wide, part) for part in parts])
+    if wide.exemplars is None:
+        return chain
+    return torch.logaddexp(chain, torch.cat([log_exemplars(wide, part, new=True) for part in parts]))

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.special import ndtr
+from torch.special import erfc
 
 NARROWEST = 0.02  # standard deviation of a copied score
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
-FAR = 1e3  # scores beyond all
+FAR, SAME = 1e3, 1e-4  # a score beyond all, and how near one is the same
 SMALLEST, LEAST = 1e-300, 1e-12  # probability of an interval, and of a state, under an exemplar
 
 
@@ -166,12 +166,16 @@ def find(rows: Tensor, among: Tensor) -> Tensor:
 
 
 def _keys(rows: Tensor) -> list[bytes]:
-    """Equal for equal rows, ``(n, W)``."""
-    cells = np.ascontiguousarray(rows.double().nan_to_num(nan=torch.inf).numpy()) + 0.0  # no -0
+    """Equal for equal rows, ``(n, W)``: scores to `SAME`, as another machine or float32 may have them."""
+    cells = np.ascontiguousarray((rows.double() / SAME).round().nan_to_num(nan=torch.inf).numpy()) + 0.0  # no -0
     return [row.tobytes() for row in cells]
 
 
 def _interval(low: Tensor, high: Tensor) -> Tensor:
     """Of a standard Gaussian, with the digits of its tails."""
     flip = low > 0
-    return ndtr(torch.where(flip, -low, high)) - ndtr(torch.where(flip, -high, low))
+    return _below(torch.where(flip, -low, high)) - _below(torch.where(flip, -high, low))
+
+
+def _below(z: Tensor) -> Tensor:
+    return 0.5 * erfc(-math.sqrt(0.5) * z)  # `torch.special.ndtr` has no digits in the lower tail

@@ -99,7 +99,7 @@ class WideLaw:
     @property
     def entries(self) -> int:
         """How many numbers a row takes in a contraction, or beside the exemplars, about."""
-        return max(len(self.variables) * self.states, 0 if self.exemplars is None else len(self.exemplars) // 4)
+        return max(len(self.variables) * self.states, 0 if self.exemplars is None else len(self.exemplars) // 2)
 
     def log_jacobians(self, codes: np.ndarray) -> Tensor:
         """log |d score / d value| of what is known, 0 elsewhere: ``(n, C) -> (n, C)``"""

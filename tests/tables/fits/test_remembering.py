@@ -86,8 +86,19 @@ def test_rows_that_come_again_are_remembered(table, given, fitted):
 def test_there_are_no_more_than_asked_for(given):
     few = TableImputer(max_steps=100, random_state=0, exemplars=150).fit(given)
     assert len(few.laws_[0].exemplars) == 150
-    with pytest.raises(ValueError, match="exemplars: expected an integer of at least 1, got -1"):
+    with pytest.raises(ValueError, match="exemplars: expected an integer of at least 0, got -1"):
         TableImputer(exemplars=-1).fit(given)
+
+
+def test_exact_twins_of_held_out_rows_count():
+    """They are of the table like any other row, while a row that is remembered is no twin of itself."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(150, 4)).round(3), 2, 0)[rng.permutation(300)]
+    imputer = TableImputer(max_steps=100, random_state=0).fit(x)
+    record = imputer.records_[0]["exemplars"]
+    assert record["gain"] > 1
+    assert len(imputer.laws_[0].exemplars) == imputer.records_[0]["remembered"] == 300
+    assert "300 rows are remembered; a hidden cell gains" in str(imputer.describe())
 
 
 def test_rows_without_likeness_are_forgotten():
@@ -117,5 +128,7 @@ def test_a_further_fit_remembers_the_rows_of_before(given, fitted):
     law, before = more.laws_[0], fitted.laws_[0].exemplars
     assert len(law.exemplars) == 460
     assert (find(before.rows, law.exemplars.rows) >= 0).all()
+    law = pickle.loads(pickle.dumps(fitted)).partial_fit(new).laws_[0]  # at 100 steps, of which new rows gain nothing
+    assert len(law.exemplars) == 460
     twice = pickle.loads(pickle.dumps(fitted)).set_params(max_steps=30).partial_fit(given)
     assert len(twice.laws_[0].exemplars) == 400
