@@ -17,6 +17,7 @@ from pyro_priors.explore.laws import LawSubject
 from pyro_priors.explore.places import LawPlaces
 from pyro_priors.explore.png import address_of
 from pyro_priors.explore.subject import Given
+from pyro_priors.tables.answers.beliefs import Belief
 from pyro_priors.tables.answers.posterior import Posterior
 from pyro_priors.tables.answers.ranges import Allowed
 
@@ -70,6 +71,7 @@ class ImageSubject(LawSubject):
         """Exact draws of z given attributes: ``(count, d)``"""
         given = what_if.spread(given, self.attributes, len(self.joint.places))
         belief = Posterior([self.joint], given.codes, Allowed(self.joint, given.ranges, 1)).members[0]
+        assert isinstance(belief, Belief)  # of a law without exemplars
         rows = belief.law.impute(belief.evidence.rows.expand(count, -1))
         return rows[:, self.latents]
 
