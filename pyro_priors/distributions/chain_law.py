@@ -77,7 +77,7 @@ class ChainLaw(WeightedChain):
             ``(*, D) -> (*)``
         """
         total = self._contract(self._evidence.knowing(self._checked(value)))
-        return total[0].expand(torch.broadcast_shapes(total[0].shape, self.batch_shape))
+        return total[0].clone().expand(torch.broadcast_shapes(total[0].shape, self.batch_shape))
 
     @torch.no_grad()
     def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
@@ -204,8 +204,9 @@ class ChainLaw(WeightedChain):
         the same tensor, not written to since, is the same question.
 
         Note:
-            What is shared has one graph: call backward once, for all together. Where parameters are written to through
-            ``.data``, which no law sees, make the law afresh first.
+            What is shared has one graph: call backward once, for all together. The law keeps what it was asked until it
+            goes, and its copies share nothing. Where parameters or values are written to through ``.data`` or numpy,
+            which no law sees, make the law afresh first.
         """
         return self._derive(evidence=self._evidence.sharing())
 

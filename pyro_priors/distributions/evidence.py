@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pyro_priors.checks import check_broadcast
 from pyro_priors.distributions.variables import Variables
-from pyro_priors.distributions.walks import Known, Walks
+from pyro_priors.distributions.walks import Known, Walks, known_as
 from pyro_priors.ops import full_precision, holds
 from pyro_priors.ops.layout import Layout
 
@@ -40,12 +40,12 @@ class Evidence:
 
     def weighed(self, log_weights: Tensor) -> "Evidence":
         """The same open columns under these weights."""
-        return self._replace(log_weights=log_weights, is_weighed=True, known=(("weights", log_weights),))
+        return self._replace(log_weights=log_weights, is_weighed=True, known=(known_as("weights", log_weights),))
 
     def knowing(self, value: Tensor, columns: tuple[int, ...] | None = None) -> "Evidence":
         """The same open columns, a value of columns (the open ones) known too: ``(*, k)``"""
         columns = self.columns if columns is None else columns
-        known = (*self.known, (columns, value))
+        known = (*self.known, known_as(columns, value))
         return self._replace(log_weights=self.given(value, columns), is_weighed=True, known=known)
 
     def sharing(self) -> "Evidence":
@@ -79,7 +79,7 @@ class Evidence:
         """The weights so far times the densities of ``value``: ``(*, k) -> (*, S)``"""
         columns = self.columns if columns is None else columns
         every = columns == tuple(range(self.variables.width))
-        (parts,) = self.walks.once("densities", [((columns, value),)], lambda _: [self._parts(value, columns)])
+        (parts,) = self.walks.once("densities", [(known_as(columns, value),)], lambda _: [self._parts(value, columns)])
         if not self.is_weighed and every:
             return self.layout.join([density for _, density in parts])
         return self.plus(parts)

@@ -12,6 +12,7 @@ from torch.distributions import constraints
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.evidence import as_floats, as_tensor
 from pyro_priors.distributions.flow_normal import FlowNormal
+from pyro_priors.distributions.walks import known_as
 from pyro_priors.ops import full_precision, holds
 
 WHY = "a part of them would have to be integrated out through the flow, which has no closed form"
@@ -241,7 +242,7 @@ class FlowJoint(dist.TorchDistribution):
 
     def _mapped(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """g(z) and log abs det dg/dz: NaN and 0 where the latents of a row are missing. ``(*, d) -> (*, d), (*)``"""
-        (moved,) = self.base._evidence.walks.once("moved", [(("z", z),)], lambda _: [self._map(z)])
+        (moved,) = self.base._evidence.walks.once("moved", [(known_as("z", z),)], lambda _: [self._map(z)])
         return moved
 
     def _map(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -70,7 +70,7 @@ def _version(x: Tensor) -> int:
 
 def _watch(x: Tensor) -> list[int]:
     """Where the steps that optimizers take with a tensor are counted."""
-    if x.requires_grad and x.is_leaf and not torch.compiler.is_compiling():
+    if x.is_leaf and not torch.compiler.is_compiling():  # also one that is frozen now
         _count_steps()
         return cast("list[int]", _steps.setdefault(x, [0]))
     return [0]

@@ -8,14 +8,14 @@ from torch import Tensor
 
 from pyro_priors.ops import transformed
 
-Known = tuple[tuple[Hashable, Tensor], ...]  # what values were given for, and these
+Known = tuple[tuple[Hashable, Tensor, Hashable], ...]  # what values were given for, and these
 
 
 class Walks:
     """What laws made of each other compute for what they know: each by itself, or where `shared` once for all.
 
-    A shared result is known by what it is and by the tensors that it was made of, as they stand, with gradients or
-    without. Copies and pickles begin anew.
+    A shared result is known by what it is and by the tensors that it was made of, as they stood then, with gradients or
+    without. Copies and pickles share nothing.
     """
 
     def __init__(self, shared: bool) -> None:
@@ -23,7 +23,8 @@ class Walks:
 
     def once(self, what: str, several: Sequence[Known], make: Callable[[Sequence[int]], Sequence[Any]]) -> Sequence:
         """A result for each of several; `make` is given the places of those that are not there, and makes these."""
-        if not self.shared or transformed():  # whose tensors are none that stand for themselves
+        unstamped = any(value.is_inference() for known in several for _, value, _ in known)
+        if not self.shared or unstamped or transformed():  # whose tensors are none that stand for themselves
             return make(range(len(several)))
         keys = [(what, torch.is_grad_enabled(), frozenset(map(_identity, known))) for known in several]
         new = [place for place, key in enumerate(keys) if key not in self._results]
@@ -32,9 +33,14 @@ class Walks:
         return [self._results[key][1] for key in keys]
 
     def __reduce__(self) -> tuple[type, tuple[bool]]:
-        return Walks, (self.shared,)
+        return Walks, (False,)
 
 
-def _identity(known: tuple[Hashable, Tensor]) -> Hashable:
-    what, value = known
-    return what, id(value), 0 if value.is_inference() else value._version
+def known_as(what: Hashable, value: Tensor) -> tuple[Hashable, Tensor, Hashable]:
+    """A value as it stands now: what is written to it later makes no difference to what was made of it."""
+    version = 0 if value.is_inference() else value._version
+    return what, value, (id(value), version, value.requires_grad, torch.is_grad_enabled())
+
+
+def _identity(known: tuple[Hashable, Tensor, Hashable]) -> Hashable:
+    return known[0], known[2]

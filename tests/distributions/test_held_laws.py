@@ -97,6 +97,16 @@ OPTIMIZERS = {
 }
 
 
+def test_a_law_of_frozen_parameters_sees_a_step_after_the_thaw():
+    module = prior().requires_grad_(False)
+    law = module()
+    module.requires_grad_()
+    module().log_prob(torch.zeros(3)).backward()
+    OPTIMIZERS["fused"](module.parameters()).step()
+    with pytest.raises(ValueError, match=MESSAGE):
+        law.log_prob(torch.zeros(3))
+
+
 @pytest.mark.parametrize("make", [prior, Tables])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_is_seen(optimizer, make):

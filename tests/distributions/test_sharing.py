@@ -92,6 +92,53 @@ def test_another_tensor_and_one_that_was_written_to_are_other_questions():
     close(joint.marginal("z").log_prob(z), prior().marginal("z").log_prob(z))
 
 
+@pytest.mark.parametrize("first", ["given", "joint"])
+def test_what_was_made_of_a_tensor_is_of_it_as_it_stood(first):
+    """Written to after a condition, in either order of the questions."""
+    prior, (z, y) = made("vectors"), batch()
+    y = y.nan_to_num(1.0)
+    expected = prior().condition(y=y.clone()).marginal("z").log_prob(z)
+    joint = prior().sharing()
+    given = joint.condition(y=y).marginal("z")
+    y[:, 0] = 1 - y[:, 0]
+    if first == "given":
+        close(given.log_prob(z), expected)
+    close(joint.marginal("y").log_prob(y), prior().marginal("y").log_prob(y))
+    close(given.log_prob(z), expected)
+
+
+def test_gradients_are_those_of_each_question():
+    """Where a condition was made without them, and where a value wants them only from then on."""
+    prior, (z, y) = made("vectors"), batch()
+    joint, z = prior().sharing(), z.detach()
+    with torch.no_grad():
+        given = joint.condition(z=z).marginal("y")
+    given.log_prob(y)
+    gradients = [
+        torch.autograd.grad(law.marginal("z").log_prob(z).sum(), prior.parameters(), allow_unused=True)
+        for law in (joint, prior())
+    ]
+    for shared, plain in zip(*gradients, strict=True):
+        close(shared, plain) if plain is not None else None
+    z.requires_grad_()
+    assert torch.autograd.grad(joint.marginal("z").log_prob(z).sum(), z)[0].abs().max() > 0.1
+
+
+def test_answers_may_be_written_to():
+    prior, (z, y) = made("vectors"), batch()
+    joint = prior().sharing()
+    with torch.no_grad():
+        score = joint.log_joint(torch.cat([z, y], -1))
+        before = score.clone()
+        score += 5
+        close(joint.log_joint(torch.cat([z, y], -1)), before)
+    with torch.inference_mode():
+        value = z.detach().clone()
+        joint.marginal("z").log_prob(value)
+        value += 1
+        close(joint.marginal("z").log_prob(value), prior().marginal("z").log_prob(value))
+
+
 def test_columns_tell_questions_of_one_tensor_apart():
     """The same numbers as a value of one vector and of another, of an attribute and of another."""
     case = make_case("vvbb", form="factored")
@@ -132,12 +179,12 @@ def test_a_law_that_shares_refuses_after_a_step():
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda law: pickle.loads(pickle.dumps(law))])
-def test_copies_begin_anew(copied):
+def test_copies_share_nothing(copied):
     prior, (z, y) = made("vectors").requires_grad_(False), batch()
     joint, z = prior().sharing(), z.detach()
     expected = densities(joint, z, y)
     again = copied(joint)
-    assert again._evidence.walks.shared
+    assert not again._evidence.walks.shared
     assert not again._evidence.walks._results
     for plain, score in zip(expected, densities(again, z, y), strict=True):
         close(score, plain)
