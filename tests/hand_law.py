@@ -12,6 +12,17 @@ from pyro_priors.tables.leaves.scores import NormalScores
 
 NAN = float("nan")
 SCORES = [-6.0, -1.0, 0.0, 1.0, 6.0]
+CODES = np.array(  # rows of a table with the columns of `hand_leaves`
+    [
+        [5.3, 1, NAN, 20, NAN],
+        [NAN, 1, 0, NAN, 0],
+        [4.0, NAN, 2.5, NAN, 1],
+        [NAN, NAN, NAN, NAN, NAN],
+        [NAN, 0, 1.2, 14, 1],
+        [1.0, 2, 0, 26, 0],
+        [5.3, 1, 1.5, 20, 0],
+    ]
+)
 
 
 KNOTS = [[-20.0, 2.0, 5.0, 9.0, 40.0], [-3.0, 0.5, 1.0, 2.0, 20.0], [-40.0, 15.0, 20.0, 26.0, 90.0]]

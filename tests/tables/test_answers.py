@@ -5,23 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hand_law import NAN, OTHERS, Paths, hand_law, hand_leaves
+from hand_law import CODES, NAN, OTHERS, Paths, hand_law, hand_leaves
 from scipy.integrate import trapezoid
 
 from pyro_priors.tables.answers.answers import Answers
 
 GRID = np.linspace(-20, 20, 8001)
-CODES = np.array(
-    [
-        [5.3, 1, NAN, 20, NAN],
-        [NAN, 1, 0, NAN, 0],
-        [4.0, NAN, 2.5, NAN, 1],
-        [NAN, NAN, NAN, NAN, NAN],
-        [NAN, 0, 1.2, 14, 1],
-        [1.0, 2, 0, 26, 0],
-        [5.3, 1, 1.5, 20, 0],
-    ]
-)
 NUMBERS, STATES, FLAG = {0: 0, 2: 1, 3: 2}, {1: 3, 4: 5}, 4  # columns of codes, and of the law
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hand_law import NAN, Paths, hand_law, hand_leaves
+from hand_law import CODES, NAN, Paths, hand_law, hand_leaves
 from scipy.integrate import trapezoid
 from scipy.stats import norm
 
@@ -16,16 +16,7 @@ from pyro_priors.tables.laws.law import with_exemplars
 
 GRID = np.linspace(-12, 12, 24_001)
 ROWS = [[5.3, 1, 1.0, 20, 0], [5.3, NAN, 0, 20, NAN], [NAN, 2, 3.0, 14, 1], [1.0, 0, NAN, NAN, 1]]
-CODES = np.array(
-    [
-        [5.3, 1, NAN, 20, NAN],
-        [NAN, 1, 0, NAN, 0],
-        [4.0, NAN, 2.5, NAN, 1],
-        [NAN, NAN, NAN, NAN, NAN],
-        [NAN, 0, 1.2, 14, 1],
-        [1.0, 2, 0, 26, 0],
-    ]
-)
+CODES = CODES[:6]  # none of which is an exemplar
 SCORES, FLAG = {0: 0, 2: 1, 3: 2}, 4  # columns of codes, and of the law; whether b is its atom
 STATES = {1: (3, 3), 4: (5, 2)}
 

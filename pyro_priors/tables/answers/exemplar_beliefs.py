@@ -148,7 +148,7 @@ class ExemplarBelief:
             probs = law.state_probs(column)[which]
             probs = probs if limits is None else probs * limits[rows]  # pyright: ignore[reportOperatorIssue, reportArgumentType]
             before = probs.cumsum(-1)
-            return (uniform[:1].squeeze(0).unsqueeze(-1) * before[..., -1:] > before).sum(-1).double()
+            return (uniform[0].unsqueeze(-1) * before[..., -1:] > before).sum(-1).double()
         infinite = torch.full_like(uniform[0], torch.inf)
         low, high = -infinite, infinite
         copied, anew = (part.exp()[which] for part in law.log_copied(column))

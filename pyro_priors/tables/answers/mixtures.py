@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.special import erfc, ndtri
+from torch.special import ndtri
 
 from pyro_priors.ops import holds
-from pyro_priors.tables.leaves.score_mixtures import log_interval
+from pyro_priors.tables.leaves.score_mixtures import below_of, log_interval
 
 NODES = 40  # of the quadrature over a truncated Gaussian
 STEP, LONGEST, TINY = 1e-9, 200, 1e-300  # of the search of quantiles: how near, how many steps, the smallest share
@@ -170,11 +170,6 @@ def truncated_quantile(level: Tensor, mean: Tensor, scale: Tensor, low: Tensor, 
     z = torch.where(above > 0, ndtri(below + share * (above - below)), b)  # at its end where floats see no more
     z = torch.minimum(torch.maximum(z, a), b)
     return torch.where(point, mean, mean + width * torch.where(flip, -z, z))
-
-
-def below_of(z: Tensor) -> Tensor:
-    """P(Z <= z) of a standard Gaussian, with all digits in the lower tail, where `torch.special.ndtr` has none."""
-    return 0.5 * erfc(-math.sqrt(0.5) * z)
 
 
 def reach_of(low: Tensor, high: Tensor, drop: float = 74.0) -> tuple[Tensor, Tensor]:

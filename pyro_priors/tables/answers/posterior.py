@@ -14,7 +14,6 @@ from pyro_priors.tables.answers.exemplar_beliefs import ExemplarBelief
 from pyro_priors.tables.answers.mixtures import Mixture
 from pyro_priors.tables.answers.ranges import Allowed, evidence_of
 from pyro_priors.tables.answers.scoring import log_chain, log_slopes
-from pyro_priors.tables.laws.exemplars import find
 from pyro_priors.tables.laws.wide_law import WideLaw
 from pyro_priors.tables.leaves.score_mixtures import Bounds
 
@@ -47,7 +46,7 @@ class Posterior:
                 own = wide.log_jacobians(codes).sum(-1) if len(wides) > 1 else 0.0
                 scores += [belief.log_total + own for belief in chain]
             if wide.exemplars is not None:
-                own = find(rows if whole is None else wide.rows(whole), wide.exemplars.rows)
+                own = wide.own(rows if whole is None else wide.rows(whole))
                 likes = [ExemplarBelief(wide, part, own) for part in branches]
                 self.members += likes
                 moved = log_slopes(wide, codes) + wide.exemplars.log_shares[0]

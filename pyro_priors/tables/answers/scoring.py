@@ -11,7 +11,6 @@ from torch import Tensor
 from pyro_priors.distributions.gaussians import Gaussians
 from pyro_priors.ops.gaussians import gap_patterns
 from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernel, log_kernels
-from pyro_priors.tables.laws.exemplars import find
 from pyro_priors.tables.laws.wide_law import WideLaw
 from pyro_priors.tables.leaves.score_mixtures import log_interval
 
@@ -72,7 +71,7 @@ def log_exemplars(wide: WideLaw, codes: np.ndarray, *, new: bool = False) -> Ten
     """
     assert wide.exemplars is not None
     rows = wide.rows(codes)
-    own = torch.full((len(rows),), -1) if new else find(rows, wide.exemplars.rows)
+    own = torch.full((len(rows),), -1) if new else wide.own(rows)
     joint = left_out(wide.exemplars, log_kernels(wide, rows), own)
     return joint.logsumexp(-1) + log_slopes(wide, codes) + wide.exemplars.log_shares[0]
 
@@ -134,7 +133,7 @@ def _exemplars_cells_and_rest(wide: WideLaw, codes: np.ndarray) -> tuple[Tensor,
     """As `_log_cells_and_rest`, and that the exemplars have it: ``(n, 1), (n, C)``"""
     assert wide.exemplars is not None
     rows, slopes = wide.rows(codes), wide.log_jacobians(codes)
-    joint = left_out(wide.exemplars, log_kernels(wide, rows), find(rows, wide.exemplars.rows))
+    joint = left_out(wide.exemplars, log_kernels(wide, rows), wide.own(rows))
     total = joint.logsumexp(-1)
     given = torch.zeros_like(slopes)
     for column, place in enumerate(wide.places):

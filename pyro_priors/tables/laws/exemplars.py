@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.special import erfc
+
+from pyro_priors.tables.leaves.score_mixtures import LOG_ROOT, below_of
 
 NARROWEST = 0.02  # standard deviation of a copied score
-LOG_ROOT = 0.5 * math.log(2 * math.pi)
 FAR, SAME = 1e3, 1e-4  # a score beyond all, and how near one is the same
 SMALLEST, LEAST = 1e-300, 1e-12  # probability of an interval, and of a state, under an exemplar
 
@@ -161,7 +161,16 @@ def find(rows: Tensor, among: Tensor) -> Tensor:
         >>> find(torch.tensor([[1.0, nan], [1.0, 2.0]]), torch.tensor([[0.0, 0.0], [1.0, nan]])).tolist()
         [1, -1]
     """
-    places = {key: place for place, key in enumerate(_keys(among))}
+    return looked_up(rows, places_of(among))
+
+
+def places_of(rows: Tensor) -> dict[bytes, int]:
+    """Where each of some rows stands, ``(M, W)``, for `looked_up`."""
+    return {key: place for place, key in enumerate(_keys(rows))}
+
+
+def looked_up(rows: Tensor, places: dict[bytes, int]) -> Tensor:
+    """As `find`, among rows whose places are known."""
     return torch.tensor([places.get(key, -1) for key in _keys(rows)], dtype=torch.long)
 
 
@@ -174,8 +183,4 @@ def _keys(rows: Tensor) -> list[bytes]:
 def _interval(low: Tensor, high: Tensor) -> Tensor:
     """Of a standard Gaussian, with the digits of its tails."""
     flip = low > 0
-    return _below(torch.where(flip, -low, high)) - _below(torch.where(flip, -high, low))
-
-
-def _below(z: Tensor) -> Tensor:
-    return 0.5 * erfc(-math.sqrt(0.5) * z)  # `torch.special.ndtr` has no digits in the lower tail
+    return below_of(torch.where(flip, -low, high)) - below_of(torch.where(flip, -high, low))

@@ -13,7 +13,7 @@ from pyro_priors.distributions import Discrete
 from pyro_priors.distributions.chain_law import ChainLaw
 from pyro_priors.distributions.diagonal_gaussians import DiagonalGaussians
 from pyro_priors.distributions.gaussians import Gaussians
-from pyro_priors.tables.laws.exemplars import Exemplars
+from pyro_priors.tables.laws.exemplars import Exemplars, looked_up, places_of
 from pyro_priors.tables.leaves.leaves import NumberLeaf, StateLeaf
 from pyro_priors.tables.leaves.score_mixtures import Bounds
 
@@ -118,6 +118,14 @@ class WideLaw:
             return None
         assert isinstance(leaf, NumberLeaf)
         return leaf.cell(leaf.scores.decode(score))
+
+    def own(self, rows: Tensor) -> Tensor:
+        """Which exemplar each row is itself, -1 for none: ``(n, W) -> (n,)``"""
+        return looked_up(rows, self._exemplar_places)
+
+    @cached_property
+    def _exemplar_places(self) -> dict[bytes, int]:
+        return {} if self.exemplars is None else places_of(self.exemplars.rows)
 
     @cached_property
     def codes_of(self) -> dict[int, int]:

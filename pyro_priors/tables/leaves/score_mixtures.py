@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.special import log_ndtr
+from torch.special import erfc, log_ndtr
 
 NARROW = 1e-4  # half-width, in scales, from which on the density times the width is more exact than a difference
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
@@ -16,6 +16,11 @@ class Bounds(NamedTuple):
 
     low: Tensor
     high: Tensor
+
+
+def below_of(z: Tensor) -> Tensor:
+    """P(Z <= z) of a standard Gaussian, with all digits in the lower tail, where `torch.special.ndtr` has none."""
+    return 0.5 * erfc(-math.sqrt(0.5) * z)
 
 
 def log_interval(low: Tensor, high: Tensor) -> Tensor:
