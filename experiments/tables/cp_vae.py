@@ -135,7 +135,7 @@ def once(rows, counts):
     return {((row, count) if ROWS[row][3] else (row,)): (0,) for row in rows for count in counts}
 
 
-SUMMED = {"epochs": 25, "warmup_epochs": 3, "cp-vae.blind_epochs": 12, "cp-vae.top": 2, "cp-vae.top_epochs": 0}
+SUMMED = {"epochs": 120, "warmup_epochs": 10, "cp-vae.blind_epochs": 30, "cp-vae.top": 2, "cp-vae.top_epochs": 0}
 MANY = once(("cp", "mg"), (150, 500)) | once(["vp"], [150])
 SAME = "the same, "
 TABLES = [
