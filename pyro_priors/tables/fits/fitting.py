@@ -17,8 +17,9 @@ from pyro_priors.tables.fits.batches import BATCH
 from pyro_priors.tables.fits.calibration import hold_out, to_record
 from pyro_priors.tables.fits.candidates import Candidates
 from pyro_priors.tables.fits.checkpoint import Checkpoint
-from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine, widen, widened
+from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine
 from pyro_priors.tables.fits.remembering import EXEMPLARS, Memory
+from pyro_priors.tables.fits.widening import expected_widening, widen, widened
 from pyro_priors.tables.laws.law import TableLaw
 
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
@@ -188,7 +189,8 @@ class _Fitting:
         shares = [cosine(done / plan.steps) for done in range(1, plan.steps + 1)]
         descent = self._run(plan, training, shares, self.judge, max(LOOK, plan.steps // LOOKS))
         self.taken += descent.done
-        factor, score = widened(training.law, self.judge)
+        expected = expected_widening(training.law, self.codes[self.train])
+        factor, score = widened(training.law, self.judge, expected)
         self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
         law, self.record["exemplars"] = training.law, None
         if self.record["held_out"]:
