@@ -28,11 +28,11 @@ class SemiSupervisedVAE(CVAE):
     x, y). Where labels are missing, all of their configurations are gone through: with `ELBO(enumerate=True)`, or
     Pyro's `TraceEnum_ELBO(max_plate_nesting=1)`, the bound of every row is exact in y,
 
-        L(x, y_ob) = sum over y_un of q(y_un given x, y_ob) [ E_q log p(x given z, y) - KL(q(z given x, y), p(z))
-                     - log q(y_un given x, y_ob) + log p(y) ]
+        L(x, y_ob) = sum over y_un of q(y_un given x, y_ob) [ log p(y) - log q(y_un given x, y_ob) +
+        E_q log p(x given z, y) - KL(q(z given x, y), p(z)) ]
 
-    which of a row whose labels are all known is one term. The predictor stands in it only where labels are missing, and
-    would never learn from one: in training mode `label_weight` log q(y_ob given x) is added (eq. 9).
+    which is a single term where all labels are known. In it the predictor infers what is missing and would never learn
+    from a label: in training mode `label_weight` log q(y_ob given x) is added (eq. 9).
 
     Cost: encoder and decoder run once for each configuration of what is missing of an image: 10 times for a digit that
     is missing, once for a known one.
