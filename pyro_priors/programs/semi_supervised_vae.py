@@ -39,7 +39,9 @@ class SemiSupervisedVAE(CVAE):
 
     Note:
         Under a plain ELBO the missing attributes are drawn, and their gradient is that of the score function. In
-        evaluation mode what is scored is a bound on log p(x, y_ob).
+        evaluation mode what is scored is a bound on log p(x, y_ob). What images without labels say of the predictor is
+        whatever groups them well, and it grows sure of that: where labels are few, or epochs, a larger `label_weight`
+        lets labels say first what the groups are. Choose it on the validation part.
 
     References:
         Kingma, Rezende, Mohamed, Welling, "Semi-supervised learning with deep generative models", NIPS 2014,
