@@ -233,9 +233,6 @@ COMMON |= {"classifier.lr": 1e-3, "classifier.decay": True, "reinit_samples": 16
 MNIST = {"epochs": 12, "latent_dim": 16, "likelihood": "bernoulli", "prior_epochs": 4, "rank": 48}
 MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6}
 TEN = ("male", "young", "smiling", "eyeglasses", "wearing_hat", "blond_hair", "black_hair")
-FEW = MNIST | {"network": "mlp", "joint-vae.hidden": (300, 300), "cvae.hidden": (300, 300), "m2.hidden": (300, 300)}
-FEW |= {"epochs": 6, "cvae.epochs": 6, "classifier.epochs": 6, "prior_epochs": 0, "classifier.channels": 8}
-FEW |= {"cvae.channels": 8, "m2.channels": 8, "cvae.decay": True, "m2.decay": True, "m2.alpha": 10.0}
 FACES = {"data": "folder", "channels": 24, "epochs": 10, "reinit_every": None, "rank": 30, "joint-vae.local": 3}
 FACES |= {"classifier.epochs": 5, "attributes": (*TEN, "bangs", "mustache_or_beard=mustache|!no_beard", "attractive")}
 FACES_VECTOR = VECTOR | {"rank": 128, "local": 2, "block_size": 32}
@@ -253,15 +250,6 @@ TABLES = [
         50.0,
         MNIST,
         shares=MANY,
-    ),
-    table(
-        "ttlp-mnist-few",
-        SAME + "with few labels and dense networks",
-        {row: dict.fromkeys(MANY[2:], (0,)) for row in ("vector", "cvae", "m2", "classifier")},
-        50.0,
-        FEW,
-        shares=(0.0, *MANY[2:]),
-        judge_seed=0,
     ),
     table(
         "ttlp-faces",
