@@ -1,6 +1,6 @@
 """A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
 
-import copy
+import bisect
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,12 +13,13 @@ from pyro_priors.checks import check_count
 from pyro_priors.data.schema import Field
 from pyro_priors.tables import processes
 from pyro_priors.tables.answers.answers import Answers
+from pyro_priors.tables.fits.accounting import EXEMPLARS, Effort, prices
 from pyro_priors.tables.fits.batches import BATCH
 from pyro_priors.tables.fits.calibration import hold_out, to_record
 from pyro_priors.tables.fits.candidates import Candidates
 from pyro_priors.tables.fits.checkpoint import Checkpoint
 from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine, widen, widened
-from pyro_priors.tables.fits.remembering import EXEMPLARS, Memory
+from pyro_priors.tables.fits.remembering import Memory
 from pyro_priors.tables.laws.law import TableLaw
 
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
@@ -28,6 +29,7 @@ BRIEFLY = 50  # steps below which a law is hardly more than its start, which is 
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL, SHORTEST = 48, 8  # steps of each candidate, and where there is little time
 EARLIEST = 100  # steps of a fit from which on it is worth while to learn exemplars
+SLACK = 0.25  # of the budget that a fit may take longer, lest it learns no exemplars
 BRIEF = 20.0  # seconds below which there is little
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
 PASSES = 60  # over the rows after which more steps gain nothing
@@ -70,19 +72,21 @@ def fit_table(
         codes: rows ``(n, C)``, NaN = missing.
         fields: what the columns are.
         sample_weight: how much each row counts, ``(n,)``.
-        budget: seconds to take, about; they become a number of steps.
+        budget: seconds to take, about; they become a number of steps, which leaves time for all that follows these.
         max_steps: that number, from ``record["max_steps"]`` of another fit: the same law, however long it takes.
         seed: of all that is drawn.
         progress: show a progress bar.
         law: an earlier one to go on from, with its leaves and its order; its exemplars join the rows.
-        exemplars: rows that the law may remember, where this predicts cells better.
+        exemplars: rows that the law may remember, where this predicts cells better: a part of these in fits of few
+            steps, as `accounting.Effort` has it, none in those of fewer than 100.
         checkpoint: to which the fit offers its state, and from which it goes on.
 
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
         `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
-        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept; None: not tried),
+        `exemplars` (nats that a hidden cell gains by them, their error, kernels if they are kept, and how many rows and
+        steps were spent on that, which follows from `max_steps`; None: not tried),
         `remembered`, how many there are, `answers` for the cells that were hidden (as `calibration.to_record` has
         them), `curve` on the way, `seconds`.
 
@@ -124,7 +128,7 @@ class _Fitting:
         held, self.train = order[:count], order[count:]
         self.again = AGAIN if law is None and count > 0 and len(codes) < SMALL else 0.0
         self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
-        self.memory = Memory(codes, weight, self.train, law and law.exemplars, exemplars, seed)
+        self.memory, self.exemplars = Memory(codes, weight, self.train, law and law.exemplars, seed), exemplars
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
         self.taken = 0  # steps, all candidates' together
@@ -138,7 +142,7 @@ class _Fitting:
         if self.again:
             self._learn_all(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
-        law = self.memory.joined(training.finished(), self.record["exemplars"])
+        law = self.memory.joined(training.finished(), self.record["exemplars"], self._effort())
         self.record["remembered"] = 0 if law.exemplars is None else len(law.exemplars)
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law, self.record)
@@ -151,9 +155,10 @@ class _Fitting:
         training, tried, seconds = max(trials, key=lambda each: each[1].score)
         spent = trial * len(sizes)
         self.taken = spent
-        total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(seconds, trial)))
-        if trial < TRIAL and self.max_steps is None:
-            total = min(total, 2 * spent + 2 * len(sizes) - 1)  # of which the trials are as long again
+        most = None if trial == TRIAL else 2 * spent + 2 * len(sizes) - 1  # of which the trials are as long again
+        total = self.max_steps
+        if total is None:
+            total = processes.of_first(self._affordable(training.law, seconds / max(trial, 1), spent, most))
         self.record["max_steps"] = total
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
@@ -174,14 +179,32 @@ class _Fitting:
         descent.run()
         return training, descent, time.perf_counter() - begun
 
-    def _affordable(self, seconds: float, count: int) -> int:
-        """Steps that are useful and that what is left of the time is enough for, by what a trial took.
+    def _affordable(self, law: TableLaw, seconds: float, spent: int, most: int | None) -> int:
+        """All steps, of which some are spent: those are useful, and there is time for them and for what follows.
 
-        A trial looks at the held-out cells twice: once more often than its share of all.
+        A step's seconds are those of a trial, which looks at the held-out cells twice: once more often than its share.
         """
-        left = self.budget - (time.perf_counter() - self.began)
-        useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
-        return int(min(max(left * count / seconds, LEAST / 2), useful * (1 + self.again)))
+        useful = int(min(MOST, max(LEAST, PASSES * len(self.train) // BATCH)) * (1 + self.again))
+        least, useful = (spent + max(spent, steps) for steps in (min(LEAST // 2, useful), useful))
+        if most is not None:
+            least, useful = min(least, most), min(useful, most)
+        count, judged = len(self.codes), len(self.judge.codes) if self.record["held_out"] else 0
+        remember = bool(self.exemplars and judged and useful >= EARLIEST)
+        price = prices(law, self.judge, self.fields, remember)
+        left = self.budget - (time.perf_counter() - self.began) - price.always(judged)
+
+        def fits(total: int, slack: float = 0.0) -> bool:
+            beside = 0.0
+            if remember and total >= EARLIEST:
+                beside = price.exemplars(Effort.of(total, self.exemplars), count, len(self.train), judged)
+            return (total - spent) * seconds + beside <= left + slack
+
+        if remember and 2 * spent < EARLIEST <= least and not fits(least := EARLIEST, SLACK * self.budget):
+            return EARLIEST - 1
+        return max(least, bisect.bisect_left(range(useful + 1), True, key=lambda total: not fits(total)) - 1)
+
+    def _effort(self) -> Effort:
+        return Effort.of(self.record["max_steps"], self.exemplars)
 
     def _follow(self, plan: Plan, training: Training) -> None:
         """Go on with the best of the trials, for as long as held-out cells gain by it."""
@@ -193,7 +216,7 @@ class _Fitting:
         law, self.record["exemplars"] = training.law, None
         if self.record["held_out"]:
             if self.record["max_steps"] >= EARLIEST:
-                law, self.record["exemplars"] = self.memory.tried(law, self.judge)
+                law, self.record["exemplars"] = self.memory.tried(law, self.judge, self._effort())
             self.record["answers"] = self._answers(law)
 
     def _of_all(self, plan: Plan, law: TableLaw) -> Training:
@@ -255,9 +278,9 @@ class _Fitting:
 
     def _answers(self, law: TableLaw) -> dict[str, Any]:
         """How well hidden cells of rows that a law has not seen are answered."""
-        gone = self.judge.hidden.numpy()
-        answers = Answers([copy.deepcopy(law).double().requires_grad_(False)])
-        return to_record(hold_out(answers, self.fields, self.judge.codes.numpy(), gone))
+        codes, gone = self.judge.codes, self.judge.hidden
+        count = len(codes) if law.exemplars is None else self._effort().answered(len(codes))
+        return to_record(hold_out(Answers([law]), self.fields, codes[:count].numpy(), gone[:count].numpy()))
 
 
 def _checked(codes: Any, fields: Sequence[Field], weight: Any) -> tuple[Tensor, Tensor | None]:

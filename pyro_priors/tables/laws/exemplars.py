@@ -96,10 +96,10 @@ class Exemplars(nn.Module):
         return sigmoid(self.share), sigmoid(-self.share)
 
     def at(self, index: Tensor) -> "Exemplars":
-        """The same kernels about some of the rows, alike in weight."""
+        """The same kernels about some of the rows."""
         part = copy.copy(self)
         part._buffers = {name: buffer[index] for name, buffer in self._buffers.items() if buffer is not None}
-        part.log_weight = torch.full_like(part.log_weight, -math.log(len(index)))
+        part.log_weight = part.log_weight - part.log_weight.logsumexp(0)
         return part
 
     # ---- kernels
