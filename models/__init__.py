@@ -11,8 +11,8 @@ def names():
 
     Example:
         >>> names()
-        ('aae', 'classifier', 'cp-vae', 'cvae', 'eb-gan', 'gan', 'hierarchical-vae', 'info-gan', 'joint-vae', 'sn-gan',
-         'vae', 'vae-gan', 'wgan', 'wgan-gp')
+        ('aae', 'classifier', 'cp-vae', 'cvae', 'eb-gan', 'gan', 'hierarchical-vae', 'info-gan', 'joint-vae', 'm2',
+         'sn-gan', 'vae', 'vae-gan', 'wgan', 'wgan-gp')
     """
     return tuple(sorted(part.name.replace("_", "-") for part in pkgutil.iter_modules(__path__) if not part.ispkg))
 

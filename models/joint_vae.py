@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import pyro
 
-from models.shared.attributes import Attributes
+from models.shared.attributes import Attributes, LabelTerm
 from models.shared.autoencoder import BoundAutoencoder
 from models.shared.network import StrongNetworks
 from models.shared.runs import trained
@@ -120,21 +120,6 @@ class Model(Attributes, BoundAutoencoder, StrongNetworks):
     def draw(self, folder, program, images, probs):
         super().draw(folder, program, images, probs)
         self.draw_attributes(folder, program, images, probs)
-
-
-class LabelTerm(training.Callback):
-    """The validation loss has the term of the labels, as the training loss has: the best epoch is best at both."""
-
-    def __init__(self, program):
-        self.program = program
-
-    def on_validation_start(self, state):
-        self.program.validates = True
-
-    def on_validation_end(self, state):
-        self.program.validates = False
-
-    on_fit_exit = on_validation_end
 
 
 def _take_networks(program, pretrained, folder):

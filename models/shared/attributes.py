@@ -7,6 +7,7 @@ import torch
 
 from models.shared import answers
 from models.shared.model import Model
+from pyro_priors import training
 from pyro_priors.checks import UserError
 from pyro_priors.data import schema
 from pyro_priors.data.images import Images
@@ -79,3 +80,18 @@ class Attributes(Model):
 
             pyro.set_rng_seed(self.seed)
             figures_attributes.draw(folder, program, images.test, images.attributes, probs)
+
+
+class LabelTerm(training.Callback):
+    """The validation loss has the term of the labels, as the training loss has: the best epoch is best at both."""
+
+    def __init__(self, program):
+        self.program = program
+
+    def on_validation_start(self, state):
+        self.program.validates = True
+
+    def on_validation_end(self, state):
+        self.program.validates = False
+
+    on_fit_exit = on_validation_end

@@ -13,6 +13,7 @@ from pyro_priors.programs.likelihoods import (
     SquaredErrorLikelihood,
     make_likelihood,
 )
+from pyro_priors.programs.semi_supervised_vae import SemiSupervisedVAE
 from pyro_priors.programs.vae import VAE
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "HierarchicalVAE",
     "InfoGAN",
     "JointVAE",
+    "SemiSupervisedVAE",
     "SquaredErrorLikelihood",
     "make_likelihood",
 ]

@@ -8,10 +8,10 @@ from pyro_priors.programs.vae import VAE
 
 
 class AttributeVAE(WithAttributes, VAE):
-    """Base of `JointVAE` and `CVAE`: programs `model(x, y, n)` and `guide(x, y, n)` with attributes y, NaN = missing.
+    """Base of `JointVAE`, `CVAE` and `SemiSupervisedVAE`: programs of images x and attributes y, NaN = missing.
 
-    Besides them each answers `generate(n, **given)` and `attribute_law(x, draws)`, from which `queries.generate`,
-    `queries.impute` and `queries.classify` are made.
+    Besides `model(x, y, n)` and `guide(x, y, n)` each answers `generate(n, **given)` and `attribute_law(x, draws)`,
+    from which `queries.generate`, `queries.impute` and `queries.classify` are made.
     """
 
     def attribute_law(self, x: Tensor, draws: int = 1) -> ChainLaw:

@@ -8,17 +8,29 @@ import torch
 from torch import Tensor
 
 
-def pixel_law(decoder: Any, likelihood: Any, inputs: Tensor) -> dist.TorchDistribution:
+def pixel_law(decoder: Any, likelihood: Any, inputs: Tensor, *, where: Tensor | None = None) -> dist.TorchDistribution:
     """p(x given z): of independent pixels, or where the decoder says `autoregressive` of pixels in turn.
 
     Args:
         decoder: from `inputs` to a raw tensor, or as `networks.PixelCNNDecoder`.
         likelihood: from a raw tensor to the law of independent pixels.
         inputs: latents, and what else the decoder takes, `(*, n)`.
+        where: `(*)`, on which of them the decoder runs; the others' raw numbers are 0. None: all.
     """
+    raw = decoder(inputs) if where is None else spread(decoder(inputs[where]), where)
     if getattr(decoder, "autoregressive", False):
-        return AutoregressivePixels(decoder, decoder(inputs), likelihood)
-    return likelihood(decoder(inputs))
+        return AutoregressivePixels(decoder, raw, likelihood)
+    return likelihood(raw)
+
+
+def spread(values: Tensor, where: Tensor, other: float = 0.0) -> Tensor:
+    """Rows `(count, ...)` at the `count` places where `where` `(*)` holds, `other` elsewhere: `(*, ...)`.
+
+    Example:
+        >>> spread(torch.tensor([[3.0], [4.0]]), torch.tensor([True, False, True])).flatten()
+        tensor([3., 0., 4.])
+    """
+    return values.new_full((*where.shape, *values.shape[1:]), other).index_put((where,), values)
 
 
 class AutoregressivePixels(dist.TorchDistribution):

@@ -147,8 +147,12 @@ class CVAE(AttributeVAE):
     def encode(self, x: Tensor, y: Tensor | None = None) -> dist.TorchDistribution:
         """q(z given x, y): batch `(batch,)`, event `(latent_dim,)`; missing attributes are predicted."""
         self._check_images(x)
-        planes = attribute_numbers(self._filled(x, y), self.attributes)[..., None, None].expand(-1, -1, *x.shape[-2:])
-        return self.encoder(torch.cat([x, planes], -3))
+        return self._encode_beside(x, self._filled(x, y))
+
+    def _encode_beside(self, x: Tensor, full: Tensor) -> dist.TorchDistribution:
+        """q(z given x, y) for y without NaN."""
+        planes = attribute_numbers(full, self.attributes)[..., None, None].expand(-1, -1, *x.shape[-2:])
+        return self.encoder(torch.cat([x, planes.to(x.dtype)], -3))
 
     def decode(self, z: Tensor, y: Tensor) -> dist.TorchDistribution:  # pyright: ignore[reportIncompatibleMethodOverride]
         """p(x given z, y) for z `(*, latent_dim)` and y `(*, n_attributes)` without NaN."""

@@ -1,8 +1,9 @@
 """Questions to a trained model over images and attributes, each thin over the queries of its prior.
 
 A model here is anything with `attributes`, `generate(n, **given)` and `attribute_law(x, draws)`, such as
-`programs.JointVAE` and `programs.CVAE`. The same answers come from Pyro itself: `Predictive` on the program conditioned
-with `poutine.condition(model, {"y": y})` generates, and its deterministic site "y_imputed" under the guide imputes.
+`programs.JointVAE`, `CVAE` and `SemiSupervisedVAE`. The same answers come from Pyro itself: `Predictive` on the program
+conditioned with `poutine.condition(model, {"y": y})` generates, and its deterministic site "y_imputed" under the guide
+imputes.
 """
 
 from collections.abc import Mapping

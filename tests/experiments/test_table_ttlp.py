@@ -8,7 +8,7 @@ import pytest
 from fake_runs import parsed, replace_processes
 
 from experiments.__main__ import main
-from experiments.tables import catalogue, results
+from experiments.tables import catalogue, results, ttlp
 from experiments.tables.runner import Plan, TableConfig
 from experiments.trainings import identity, training
 from models.shared import runs
@@ -136,6 +136,20 @@ def test_the_classifier_is_a_row_of_its_own(tmp_path, processes, capsys):
     assert main(flags(tmp_path, "--rows", "classifier-missing0.3")) == 0
     assert processes == ["classifier classifier-missing0.3-seed0"]
     assert "| classifier trained on the same labels | 30% | 1 |  |  |  | 83.50 |  |" in capsys.readouterr().out
+
+
+def test_m2_is_a_row_and_many_labels_may_be_hidden(tmp_path, processes, capsys):
+    assert main(flags(tmp_path, "--rows", "m2-missing0.95", "m2-missing0.99", "classifier-missing0.99")) == 0
+    assert {name for name in processes if name.startswith("m2")} == {f"m2 m2-missing{s}-seed0" for s in (0.95, 0.99)}
+    text = capsys.readouterr().out
+    assert "| M2, labels predicted and summed out | 95% | 1 | 50.00 |" in text
+    assert "| M2, labels predicted and summed out | 99% | 1 | 50.00 |" in text
+    assert "with 99% hidden condition accuracy 50.00 % (M2), imputation" in text
+
+
+def test_no_sum_goes_over_the_labels_of_many_attributes():
+    for name in ("ttlp-faces", "ttlp-faces-ring"):
+        assert {cell.key[0] for cell in catalogue.table(name).cells} == set(ttlp.ROWS) - {"m2"}
 
 
 def test_a_training_that_fails_is_named(tmp_path, processes, capsys):

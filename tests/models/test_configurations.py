@@ -22,6 +22,7 @@ CONFIGS = {
     "never set from codes": configure("vae", reinit_first=None),
     "joint-vae": configure("joint-vae", data="folder", image_size=28, missing=0.4, attributes=("a", "b=c|!d")),
     "cvae": configure("cvae", data="folder", decay=True),
+    "m2": configure("m2", data="folder", missing=0.95, alpha=0.2),
     "classifier": configure("classifier", epochs=2),
     "cp-vae": configure("cp-vae", reads="category", blind_epochs=2, top=3),
     "sizes": configure("vae", prior="trip", latent_dim=3, components=(4, 2, 3), rank=(2, 5, 3), order="random"),

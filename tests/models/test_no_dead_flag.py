@@ -21,6 +21,9 @@ SMALL |= {"components": 2, "rank": 2, "pseudo_inputs": 3, "layers": 2, "flow_hid
 SMALL |= {"categories": 3, "discriminator_hidden": (8,), "reinit_first": 1, "code": 2, "prior_epochs": 1}
 POINTS = {"data": "ring", "batch_size": 5000}
 
+# What a model needs to take the data: of their attributes one is a number, which M2 cannot sum over.
+NEEDS = {"m2": {"attributes": ("side", "bright")}}
+
 PAIRS = [(name, prior) for name in models.names() for prior in priors_of(models.model_of(name)) or [None]]
 CASES = [  # further values of choices, each of which wakes knobs or lets others sleep
     *(("vae", {"prior": "normal", "objective": word}) for word in ("beta-h", "beta-b", "beta-tc", "factor", "info")),
@@ -48,6 +51,7 @@ CASES = [  # further values of choices, each of which wakes knobs or lets others
     ("joint-vae", {"pretrained": "RUN"}),
     ("joint-vae", {"pretrained": "RUN", "frozen": True}),
     ("cvae", {"missing": 0.3, "likelihood": "gaussian"}),
+    ("m2", {"missing": 0.3, "network": "mlp", "warmup_epochs": 1}),
     *(("gan", {"prior": "trip", "estimator": word}) for word in ("reinforce", "rloo")),
     ("gan", {"prior": "trip", "fixed": True}),
     ("gan", {"prior": "normal", "network": "conv"}),
@@ -139,7 +143,9 @@ def small(name, values):
     """The model with these values, and the small sizes that act beside them."""
     kind = with_prior(models.model_of(name), values.get("prior"))
     fields = {field.name for field in dataclasses.fields(kind)}
-    values = {knob: value for knob, value in {**SIZES, **SMALL, **values}.items() if knob in fields}
+    values = {
+        knob: value for knob, value in {**SIZES, **SMALL, **NEEDS.get(name, {}), **values}.items() if knob in fields
+    }
     for _ in range(3):  # a size that does not act may wake another
         acts = acting(draft(kind, values))
         values = {knob: value for knob, value in values.items() if knob in acts}

@@ -53,6 +53,18 @@ def cvae():
     return programs.CVAE(encoder, decoder, pp.StandardNormal(2), pp.TTLP(0, KINDS, rank=2), classifier())
 
 
+def semi_supervised():
+    shape, kinds = (1, 28, 28), {"a": pp.Discrete(3), "b": pp.Discrete(2)}
+    more = programs.SemiSupervisedVAE.attribute_features(kinds)
+    return programs.SemiSupervisedVAE(
+        networks.GatedMLPEncoder((1 + more, 28, 28), 2, (8,)),
+        networks.GatedMLPDecoder(2 + more, shape, (8,)),
+        pp.StandardNormal(2),
+        pp.TTLP(0, kinds, rank=2),
+        programs.ConvClassifier(shape, kinds, 2, 4),
+    )
+
+
 def gan():
     generator, critic = networks.MLPGenerator(2, SHAPE, (8,)), networks.MLPCritic(SHAPE, (8,))
     return programs.GAN(generator, pp.TRIP(2, components=3, rank=2), critic)
@@ -77,6 +89,7 @@ PROGRAMS = {  # each, as it is made
     programs.HierarchicalVAE: hierarchical,
     programs.ConvClassifier: classifier,
     programs.CVAE: cvae,
+    programs.SemiSupervisedVAE: semi_supervised,
     programs.GAN: gan,
     programs.InfoGAN: info_gan,
     programs.ConditionalGAN: conditional_gan,
@@ -98,6 +111,7 @@ OBJECTIVES = {  # each with its choices, a program, and the fewest examples that
         (objectives.ELBO, hierarchical, 1),
         (objectives.ELBO, cvae, 1),
         (lambda: objectives.ELBO(enumerate=True), categorical, 1),
+        (lambda: objectives.ELBO(enumerate=True), semi_supervised, 1),
     ],
     objectives.ImportanceWeightedELBO: [(lambda: objectives.ImportanceWeightedELBO(3), vae, 1)],
     objectives.LogLikelihood: [(objectives.LogLikelihood, classifier, 1)],
@@ -157,7 +171,9 @@ def batch_for(program, count):
     images = torch.rand(count, *getattr(program, "image_shape", None) or (1, 28, 28))
     if not hasattr(program, "attributes"):
         return (images,)
-    return images, torch.stack([torch.arange(count) % 3.0, torch.randn(count)], -1)
+    discrete = isinstance(program.attributes["b"], pp.Discrete)
+    second = torch.where(torch.arange(count) % 2 == 0, torch.nan, 1.0) if discrete else torch.randn(count)
+    return images, torch.stack([torch.arange(count) % 3.0, second], -1)
 
 
 @pytest.fixture(autouse=True)

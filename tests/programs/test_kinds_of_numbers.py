@@ -5,13 +5,21 @@ import pyro
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import Predictive, Trace_ELBO
+from pyro.infer import Predictive, Trace_ELBO, TraceEnum_ELBO
 
 import pyro_priors as pp
 from pyro_priors import metrics, queries
 from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.networks import ConditionalCritic, GatedMLPDecoder, GatedMLPEncoder, MLPCritic, MLPGenerator
-from pyro_priors.programs import CVAE, CategoricalVAE, ConditionalGAN, ConvClassifier, InfoGAN, JointVAE
+from pyro_priors.programs import (
+    CVAE,
+    CategoricalVAE,
+    ConditionalGAN,
+    ConvClassifier,
+    InfoGAN,
+    JointVAE,
+    SemiSupervisedVAE,
+)
 from pyro_priors.training import fit_prior
 
 SHAPE = (1, 28, 28)
@@ -26,10 +34,14 @@ def joint():
     return JointVAE(GatedMLPEncoder(SHAPE, 2, (4,)), GatedMLPDecoder(2, SHAPE, (4,)), prior)
 
 
-def cvae():
+def cvae(kind=CVAE):
     size, classifier = CVAE.attribute_features(ATTRIBUTES), ConvClassifier(SHAPE, ATTRIBUTES, channels=2, hidden=4)
     encoder, decoder = GatedMLPEncoder((1 + size, 28, 28), 2, (4,)), GatedMLPDecoder(2 + size, SHAPE, (4,))
-    return CVAE(encoder, decoder, pp.StandardNormal(2), pp.TTLP(0, ATTRIBUTES, rank=2), classifier)
+    return kind(encoder, decoder, pp.StandardNormal(2), pp.TTLP(0, ATTRIBUTES, rank=2), classifier)
+
+
+def m2():
+    return cvae(SemiSupervisedVAE)
 
 
 def gan():
@@ -41,7 +53,7 @@ def classifier():
     return ConvClassifier(SHAPE, ATTRIBUTES, channels=2, hidden=4)
 
 
-MODELS = {"joint": joint, "cvae": cvae, "gan": gan, "classifier": classifier}
+MODELS = {"joint": joint, "cvae": cvae, "m2": m2, "gan": gan, "classifier": classifier}
 
 
 def built(name):
@@ -57,12 +69,13 @@ def test_a_loss_is_the_same_whatever_the_labels_are(name):
         pyro.set_rng_seed(1)
         if name == "gan":  # whose guide infers nothing
             return poutine.trace(model.model).get_trace(X, y).log_prob_sum().item()
-        return float(Trace_ELBO().loss(model.model, model.guide, X, y))
+        bound = TraceEnum_ELBO if name == "m2" else Trace_ELBO  # M2 sums over labels
+        return float(bound(max_plate_nesting=1).loss(model.model, model.guide, X, y))
 
     assert len({loss(Y.to(kind)) for kind in (torch.float32, *KINDS)}) == 1
 
 
-@pytest.mark.parametrize("name", ["joint", "cvae", "gan"])
+@pytest.mark.parametrize("name", ["joint", "cvae", "m2", "gan"])
 @pytest.mark.parametrize("yes", [True, 1, 1.0, np.bool_(True), np.int64(1), torch.tensor(True), torch.ones(3).bool()])
 def test_images_are_generated_given_any_number(name, yes):
     model = built(name)
@@ -80,7 +93,7 @@ def test_a_critic_reads_any_number():
         assert torch.equal(model.critic(X, Y.to(kind)), model.critic(X, Y.float()))
 
 
-@pytest.mark.parametrize("name", ["joint", "cvae", "classifier"])
+@pytest.mark.parametrize("name", ["joint", "cvae", "m2", "classifier"])
 def test_queries_take_any_number(name):
     model = built(name).eval()
     for kind in KINDS:

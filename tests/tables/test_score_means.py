@@ -112,3 +112,11 @@ def test_means_far_out_within_bounds(low, high):
     a, b = max(a, top - 9), min(b, top + 9)
     expected = integrate.quad(lambda t: t * weight(t), a, b)[0] / integrate.quad(weight, a, b)[0] * 0.5 + 0.25
     assert float(got) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_function_that_is_constant_has_that_mean():
+    """Such as of a column whose values are all one: its two ends are the same score."""
+    w, m, s = some_mixtures()
+    for low, high in ((0.5, 0.5), (-1.0, 2.0)):
+        means = ScoreMeans(lambda z: torch.full_like(z, 7.0), low, high)
+        assert torch.equal(means(w, m, s), torch.full((len(w),), 7.0, dtype=torch.float64))

@@ -115,7 +115,14 @@ def test_scores_are_standard_normal(name):
 def test_ties_have_their_mid_rank():
     x = torch.tensor([3.0] * 30 + [4.0] * 50 + [7.0] * 20)
     z = fit_scores(x).encode(torch.tensor([3.0, 4.0, 7.0]))
-    np.testing.assert_allclose(z, stats.norm.ppf([0.15, 0.55, 0.9]), rtol=1e-12)
+    np.testing.assert_allclose(z, stats.norm.ppf(np.array([15.5, 55.5, 90.5]) / 101), rtol=1e-12)
+
+
+def test_a_further_value_lies_below_the_kth_of_n_with_its_probability():
+    """k / (n + 1), for whatever law."""
+    x = torch.tensor([-3.0, 1.0, 2.0, 9.0])
+    z = fit_scores(x).encode(x)
+    np.testing.assert_allclose(z[[0, -1]], stats.norm.ppf([1 / 5, 4 / 5]), rtol=1e-12)
 
 
 def test_weights_are_repeated_rows():

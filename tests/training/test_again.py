@@ -13,7 +13,7 @@ from torch import nn
 
 import pyro_priors as pp
 from experiments.bench.training_loop import Clock
-from models.joint_vae import LabelTerm
+from models.shared.attributes import LabelTerm
 from pyro_priors import metrics, training
 from pyro_priors.networks import GatedMLPCategoricalEncoder, GatedMLPDecoder
 from pyro_priors.objectives import ELBO

@@ -59,6 +59,20 @@ def cvae():
     )
 
 
+def semi_supervised():
+    attributes = {"digit": pp.Discrete(3), "sex": pp.Discrete(2)}
+    features = programs.SemiSupervisedVAE.attribute_features(attributes)
+    program = programs.SemiSupervisedVAE(
+        networks.ConvEncoder((1 + features, 28, 28), D, 2),
+        networks.ConvDecoder(D + features, CONV, 2),
+        pp.GaussianMixture(D, 2),
+        pp.TTLP(0, attributes, rank=2),
+        programs.ConvClassifier(CONV, attributes, channels=2, hidden=4),
+    )
+    program.label_weight = 2.0  # as a training sets it
+    return program
+
+
 def categorical():
     both = networks.GatedMLPCategoricalEncoder(SHAPE, 4, D, (8,), reads="category")
     program = programs.CategoricalVAE(both, decoder(D + 4), pp.CategoricalGaussian(4, D), "gaussian", blind=True)
@@ -100,6 +114,7 @@ MAKE = {
     "squared error": lambda: vae(pp.StandardNormal(D), programs.SquaredErrorLikelihood(3.0)),
     "PixelCNN": pixel_by_pixel,
     "CVAE": cvae,
+    "SemiSupervisedVAE": semi_supervised,
     "CategoricalVAE": categorical,
     "HierarchicalVAE": hierarchical,
     "InfoGAN": info_gan,

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,6 @@ from pyro_priors.tables.laws.law import TableLaw
 BETAS = (0.9, 0.99)  # of Adam, whose rate falls along half a cosine
 LAST = 0.02  # of the rate at the end
 NARROWEST = 0.01  # of what a number has left where those before it are given, in all rows: what is left in a state
-WIDER, WIDEST = 1.04, 1.5  # a step of `widened`, and no further than this
 PATIENCE, FALL, LOWEST = 2, 0.4, 0.05  # looks without a better law after which the rate falls, by what, and how far
 HIDDEN = 0.25  # share of cells that are predicted from the others, held-out ones and those of a step
 PATTERNS = 8  # of gaps in vectors, in the rows of a step
@@ -151,14 +150,28 @@ class Judge:
 
     def __call__(self, law: TableLaw) -> float:
         """Mean log-probability of a hidden cell, in nats, up to what is the same for all laws with these leaves."""
+        total = self._of_own(law).sum()
+        processes.add_up([total])
+        return float(total / self.hidden.sum().clamp(min=1))
+
+    def surely(self, law: TableLaw, state: Mapping[str, Tensor]) -> bool:
+        """Whether the law is better than one with this state by more than the standard error of their difference."""
+        before = copy.deepcopy(law)
+        before.load_state_dict(state)
+        gain = self._of_own(law) - self._of_own(before)
+        sums = [gain.sum(), gain.square().sum()]
+        processes.add_up(sums)
+        total, squares = map(float, sums)
+        return total > math.sqrt(max(squares - total**2 / len(self.codes), 0.0))
+
+    def _of_own(self, law: TableLaw) -> Tensor:
+        """Log-probability of the hidden cells of each row that this process has."""
         codes, gone = processes.own(self.codes), processes.own(self.hidden)
         masked = torch.where(gone, torch.nan, codes)
         dtype = next(law.parameters()).dtype
         both = torch.cat([law.rows(codes), law.rows(masked)]).to(dtype)
         whole, known = log_density(law.prior, both).double().chunk(2)
-        total = (whole - known).sum()
-        processes.add_up([total])
-        return float(total / self.hidden.sum().clamp(min=1))
+        return whole - known
 
 
 def cosine(done: float) -> float:
@@ -169,8 +182,9 @@ def cosine(done: float) -> float:
 class Descent:
     """A training that goes through its steps, and is left at the best law that the judge saw, the first included.
 
-    Where two looks of the judge show nothing better it goes back to the best law, with a smaller rate, and ends after
-    some of these; without a judge after the last step.
+    The first is left only for one that is surely better: where few cells are hidden, the best of many looks would be
+    chance. Where two looks of the judge show nothing better it goes back to the best law, with a smaller rate, and
+    ends after some of these; without a judge after the last step.
 
     Args:
         training: under way.
@@ -195,10 +209,12 @@ class Descent:
         self.done, self.steps, self.score, self.curve = 0, 0, -math.inf, []
         self.fallen, self.waited = 1.0, 0
         self.best: dict[str, Any] = {}
+        self.first: dict[str, Any] = {}
         if state is not None:
             vars(self).update(state)
         elif judge is not None:
             self._look(judge)
+            self.first = {"law": self.best, "score": self.score}
 
     def run(self, after: Callable[[], object] = lambda: None) -> None:
         """Take the steps that are left, and call `after` each of them."""
@@ -212,6 +228,9 @@ class Descent:
             after()
         if self.best:
             self.training.law.load_state_dict(self.best)
+        if self.steps and self.judge is not None and not self.judge.surely(self.training.law, self.first["law"]):
+            self.training.law.load_state_dict(self.first["law"])
+            self.steps, self.score = 0, self.first["score"]
 
     def _look(self, judge: Judge) -> None:
         score = judge(self.training.law)
@@ -226,30 +245,5 @@ class Descent:
             self.fallen, self.waited = FALL * self.fallen, 0
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("done", "steps", "score", "curve", "best", "fallen", "waited")
+        names = ("done", "steps", "score", "curve", "first", "best", "fallen", "waited")
         return {name: getattr(self, name) for name in names}
-
-
-@torch.no_grad()
-def widened(law: TableLaw, judge: Judge) -> tuple[float, float]:
-    """Widen the Gaussians of all states while that explains the hidden cells better: they were chosen to fit others.
-
-    Returns:
-        by what factor, and what the judge says of the law that is left
-    """
-    factor, score = 1.0, judge(law)
-    while law.vectors and factor < WIDEST:
-        widen(law, WIDER)
-        now = judge(law)
-        if not now > score:
-            widen(law, 1 / WIDER)
-            break
-        factor, score = factor * WIDER, now
-    return factor, score
-
-
-@torch.no_grad()
-def widen(law: TableLaw, factor: float) -> None:
-    """Multiply the standard deviations of the Gaussians of all states."""
-    for leaf in law.prior.vectors:
-        leaf.log_scale.add_(math.log(factor))

@@ -1,6 +1,5 @@
 """A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
 
-import bisect
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,13 +12,14 @@ from pyro_priors.checks import check_count
 from pyro_priors.data.schema import Field
 from pyro_priors.tables import processes
 from pyro_priors.tables.answers.answers import Answers
-from pyro_priors.tables.fits.accounting import EXEMPLARS, Effort, prices
 from pyro_priors.tables.fits.batches import BATCH
 from pyro_priors.tables.fits.calibration import hold_out, to_record
 from pyro_priors.tables.fits.candidates import Candidates
 from pyro_priors.tables.fits.checkpoint import Checkpoint
-from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine, widen, widened
+from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine
+from pyro_priors.tables.fits.effort import EXEMPLARS, SHARE, Effort
 from pyro_priors.tables.fits.remembering import Memory
+from pyro_priors.tables.fits.widening import expected_widening, widen, widened
 from pyro_priors.tables.laws.law import TableLaw
 
 HELD, FEW = 0.1, 2000  # of the rows are held out, or twice as much of so few
@@ -29,7 +29,6 @@ BRIEFLY = 50  # steps below which a law is hardly more than its start, which is 
 LOOKS, LOOK = 20, 20  # at held-out cells on the way, and steps between two at least
 TRIAL, SHORTEST = 48, 8  # steps of each candidate, and where there is little time
 EARLIEST = 100  # steps of a fit from which on it is worth while to learn exemplars
-SLACK = 0.25  # of the budget that a fit may take longer, lest it learns no exemplars
 BRIEF = 20.0  # seconds below which there is little
 LEAST, MOST = 200, 3000  # steps of the last training that are useful
 PASSES = 60  # over the rows after which more steps gain nothing
@@ -78,7 +77,7 @@ def fit_table(
         progress: show a progress bar.
         law: an earlier one to go on from, with its leaves and its order; its exemplars join the rows.
         exemplars: rows that the law may remember, where this predicts cells better: a part of these in fits of few
-            steps, as `accounting.Effort` has it, none in those of fewer than 100.
+            steps, as `effort.Effort` has it, none in those of fewer than 100.
         checkpoint: to which the fit offers its state, and from which it goes on.
 
     Returns:
@@ -155,10 +154,9 @@ class _Fitting:
         training, tried, seconds = max(trials, key=lambda each: each[1].score)
         spent = trial * len(sizes)
         self.taken = spent
-        most = None if trial == TRIAL else 2 * spent + 2 * len(sizes) - 1  # of which the trials are as long again
-        total = self.max_steps
-        if total is None:
-            total = processes.of_first(self._affordable(training.law, seconds / max(trial, 1), spent, most))
+        total = self.max_steps or spent + max(spent, processes.of_first(self._affordable(seconds, trial)))
+        if trial < TRIAL and self.max_steps is None:
+            total = min(total, 2 * spent + 2 * len(sizes) - 1)  # of which the trials are as long again
         self.record["max_steps"] = total
         self.record["candidates"] = [{"rank": t.law.rank, "steps": d.steps, "score": d.score} for t, d, _ in trials]
         self.record["forms"] = {str(column): scores for column, scores in self.candidates.forms.items()}
@@ -179,29 +177,14 @@ class _Fitting:
         descent.run()
         return training, descent, time.perf_counter() - begun
 
-    def _affordable(self, law: TableLaw, seconds: float, spent: int, most: int | None) -> int:
-        """All steps, of which some are spent: those are useful, and there is time for them and for what follows.
+    def _affordable(self, seconds: float, count: int) -> int:
+        """Steps that are useful and that what is left of the time is enough for, by what a trial took.
 
-        A step's seconds are those of a trial, which looks at the held-out cells twice: once more often than its share.
+        A trial looks at the held-out cells twice: once more often than its share of all.
         """
-        useful = int(min(MOST, max(LEAST, PASSES * len(self.train) // BATCH)) * (1 + self.again))
-        least, useful = (spent + max(spent, steps) for steps in (min(LEAST // 2, useful), useful))
-        if most is not None:
-            least, useful = min(least, most), min(useful, most)
-        count, judged = len(self.codes), len(self.judge.codes) if self.record["held_out"] else 0
-        remember = bool(self.exemplars and judged and useful >= EARLIEST)
-        price = prices(law, self.judge, self.fields, remember)
-        left = self.budget - (time.perf_counter() - self.began) - price.always(judged)
-
-        def fits(total: int, slack: float = 0.0) -> bool:
-            beside = 0.0
-            if remember and total >= EARLIEST:
-                beside = price.exemplars(Effort.of(total, self.exemplars), count, len(self.train), judged)
-            return (total - spent) * seconds + beside <= left + slack
-
-        if remember and 2 * spent < EARLIEST <= least and not fits(least := EARLIEST, SLACK * self.budget):
-            return EARLIEST - 1
-        return max(least, bisect.bisect_left(range(useful + 1), True, key=lambda total: not fits(total)) - 1)
+        left = self.budget * (1 - SHARE * bool(self.exemplars)) - (time.perf_counter() - self.began)
+        useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
+        return int(min(max(left * count / seconds, LEAST / 2), useful * (1 + self.again)))
 
     def _effort(self) -> Effort:
         return Effort.of(self.record["max_steps"], self.exemplars)
@@ -211,7 +194,8 @@ class _Fitting:
         shares = [cosine(done / plan.steps) for done in range(1, plan.steps + 1)]
         descent = self._run(plan, training, shares, self.judge, max(LOOK, plan.steps // LOOKS))
         self.taken += descent.done
-        factor, score = widened(training.law, self.judge)
+        expected = expected_widening(training.law, self.codes[self.train])
+        factor, score = widened(training.law, self.judge, expected)
         self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
         law, self.record["exemplars"] = training.law, None
         if self.record["held_out"]:

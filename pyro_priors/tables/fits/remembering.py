@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.fits.accounting import Effort
 from pyro_priors.tables.fits.descent import Judge
+from pyro_priors.tables.fits.effort import Effort
 from pyro_priors.tables.fits.expecting import expected
 from pyro_priors.tables.fits.kernel_learning import gain, learn_kernels
 from pyro_priors.tables.laws.exemplars import NARROWEST, Exemplars, find

@@ -63,8 +63,9 @@ def fit_scores(x: Tensor, weight: Tensor | None = None) -> NormalScores:
         return NormalScores([float(values) - half, float(values) + half], [-1.0, 1.0])
     total = counts.sum()
     below = counts.cumsum(0) - counts / 2
-    above = (total - below).clamp_min(0) / total
-    below = below / total
+    # A further value lies below the kth of n with probability k / (n + 1).
+    above = (total - below + 0.5).clamp_min(0) / (total + 1)
+    below = (below + 0.5) / (total + 1)
     share = below.minimum(above).clamp_min(FURTHEST)
     scores = torch.where(below < above, 1, -1) * torch.special.ndtri(share)
     chosen = _spread(scores, below, float(total))

@@ -53,6 +53,8 @@ class ScoreMeans:
         Shapes:
             ``w, m, s (n, K)``, ``bounds`` of ``(n,)`` -> ``(n,)``
         """
+        if self.least == self.most:  # such as of a column whose values are all one
+            return torch.full((len(w),), self.least, dtype=torch.float64, device=w.device)
         w, m, s = w.double(), m.double(), s.double()
         share = _shares(w, m, s, bounds)
         rows, columns = (share > LEAST_WEIGHT).nonzero(as_tuple=True)

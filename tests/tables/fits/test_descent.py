@@ -8,7 +8,8 @@ from torch import nn
 
 from pyro_priors.data.schema import Field
 from pyro_priors.tables.fits import descent
-from pyro_priors.tables.fits.descent import Descent, Training
+from pyro_priors.tables.fits.descent import Descent, Judge, Training
+from pyro_priors.tables.fits.widening import widen
 from pyro_priors.tables.laws.law import TableLaw
 from pyro_priors.tables.leaves.leaf_fitting import fit_leaf
 from pyro_priors.tables.leaves.leaves import StateLeaf
@@ -66,21 +67,57 @@ class Counting:
             self.law.weight += 1
 
 
+class Six:
+    """A judge that likes the law of six steps best; `sure` of every difference, or of none."""
+
+    def __init__(self, sure=True):
+        self.sure = sure
+
+    def __call__(self, law):
+        return -abs(law.weight.item() - 6)
+
+    def surely(self, law, state):
+        return self.sure and self(law) > -abs(state["weight"].item() - 6)
+
+
 def test_the_rate_falls_where_held_out_cells_gain_no_more():
     """The judge likes the law of six steps best; from there on every way leads down."""
     counting = Counting()
-    fall = Descent(counting, [1.0] * 1000, lambda law: -abs(law.weight.item() - 6), every=2)
+    fall = Descent(counting, [1.0] * 1000, Six(), every=2)
     fall.run()
     assert (fall.steps, fall.score, counting.law.weight.item()) == (6, 0.0, 6.0)
     expected = [1.0] * 10 + [0.4] * 4 + [0.4**2] * 4 + [0.4**3] * 4  # two looks of two steps each, then less
     assert counting.rates == pytest.approx(expected)
 
 
-def test_an_interrupted_descent_falls_on():
-    def judge(law):
-        return -abs(law.weight.item() - 6)
+def test_the_first_law_is_left_for_none_that_is_better_by_chance():
+    counting = Counting()
+    fall = Descent(counting, [1.0] * 1000, Six(sure=False), every=2)
+    fall.run()
+    assert (fall.steps, fall.score, counting.law.weight.item()) == (0, -6.0, 0.0)
 
-    whole, part = Counting(), Counting()
+
+def test_a_judge_is_sure_of_what_is_more_than_its_error():
+    """Against the gain of each row, by the density of the law itself; of few rows the same gain is none."""
+    started = training(rows=400)
+    law, codes = started.law, started.batches.rows[:, :4].double()
+    worse = copy.deepcopy(law)
+    widen(worse, 1.5)
+    judge = Judge(codes, [0, 1], torch.Generator().manual_seed(0))
+    masked = judge.codes.masked_fill(judge.hidden, torch.nan)
+    gains = 0.0
+    for sign, each in ((1, law), (-1, worse)):
+        whole, known = (each.double().law().log_prob(each.rows(x)) for x in (judge.codes, masked))
+        gains = gains + sign * (whole - known)
+    error = float(gains.detach().std(correction=0)) * len(gains) ** 0.5
+    assert float(gains.detach().sum()) > error
+    assert judge.surely(law, worse.state_dict())
+    assert not judge.surely(worse, law.state_dict())
+    assert not judge.surely(law, law.state_dict())
+
+
+def test_an_interrupted_descent_falls_on():
+    whole, part, judge = Counting(), Counting(), Six()
     Descent(whole, [1.0] * 1000, judge, every=2).run()
 
     class Stopped(Exception):
