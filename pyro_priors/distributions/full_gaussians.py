@@ -170,6 +170,12 @@ class FullGaussians(Gaussians):
         part = self._marginal(coordinates)
         return part.loc, part.factor
 
+    @precisely
+    def triangulars(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        rows, columns = coordinates.unsqueeze(-1), coordinates.unsqueeze(-2)
+        part = self._covariance()[:, rows, columns].transpose(0, 1)  # (p, N, k, k)
+        return self.loc[:, coordinates].transpose(0, 1), inverse_factors(part).to(self.dtype)
+
     def _check_scales(self, name: str) -> None:
         if holds((self.factor.triu(1) != 0).any()):
             raise ValueError(f"{name}: expected factors with zeros above the diagonal, got others")

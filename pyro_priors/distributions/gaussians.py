@@ -133,6 +133,12 @@ class Gaussians(ABC):
         The inverse covariance is L^T L with L lower triangular, of which row i gives x_i from those before it.
         """
 
+    def triangulars(self, coordinates: Tensor) -> tuple[Tensor, Tensor]:
+        """As `triangular`, of several choices of k numbers: ``(p, k) -> (p, N, k), (p, N, k, k)``"""
+        parts = [self.triangular(some) for some in coordinates.tolist()]
+        loc, factor = (torch.stack(part) for part in zip(*parts, strict=True))
+        return loc, factor
+
     def check(self, name: str) -> None:
         """`ValueError` where a parameter is not finite, or a scale not positive."""
         for parameter, x in self.tensors.items():

@@ -14,8 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from pyro_priors.checks import check_count
 from pyro_priors.tables import processes, saving
+from pyro_priors.tables.fits.effort import EXEMPLARS
 from pyro_priors.tables.fits.learning import learn
-from pyro_priors.tables.fits.remembering import EXEMPLARS
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.frames.templates import template
 from pyro_priors.tables.inputs import check_pieces, first_frame, next_frame

@@ -57,6 +57,7 @@ class Answers:
         self.wides = [WideLaw(law) for law in laws]
         self.columns = len(self.wides[0].leaves)
         self.names = tuple(names) or tuple(map(str, range(self.columns)))
+        self._last: tuple[bytes, Posterior] | None = None  # means, quantiles and draws of the same rows share it
 
     # ---- missing cells
 
@@ -203,7 +204,9 @@ class Answers:
         allowed = Allowed(self.wides[0], ranges, len(codes))
         rows, inexact = np.flatnonzero(np.isnan(codes).any(1)), []
         for some in self._chunks(rows, copies if ranges else 1):
-            posterior = Posterior(self.wides, codes[some], allowed.at(some), None if whole is None else whole[some])
+            posterior = self._posterior(
+                codes[some], None if whole is None else whole[some], allowed.at(some) if ranges else None
+            )
             yield some, posterior
             if ranges:
                 draws = torch.stack([belief.effective_draws() for belief in posterior.members]).amin(0)
@@ -216,6 +219,16 @@ class Answers:
                 WeightedDrawsWarning,
                 stacklevel=3,
             )
+
+    def _posterior(self, codes: np.ndarray, whole: np.ndarray | None, allowed: Allowed | None) -> Posterior:
+        if allowed is not None:
+            return Posterior(self.wides, codes, allowed, whole)
+        key, last = codes.tobytes() + (b"" if whole is None else whole.tobytes()), self._last
+        if last is None or last[0] != key:
+            self._last = None  # lest there are two at a time
+            last = key, Posterior(self.wides, codes, Allowed(self.wides[0], None, len(codes)), whole)
+            self._last = last
+        return last[1]
 
     def _chunks(self, rows: np.ndarray, copies: int = 1) -> Iterator[np.ndarray]:
         size = max(wide.entries for wide in self.wides) * copies

@@ -177,12 +177,14 @@ def log_kernel(wide: WideLaw, exemplars: Exemplars, column: int, value: Tensor) 
     value, which = value[known].unique(return_inverse=True)  # columns of few values are many
     place = torch.full((len(known),), len(value)).index_copy(0, known.nonzero()[:, 0], which)
     if column in exemplars.columns:
-        table = exemplars.state_probs(column).log().T[value.long()]
+        table = torch.nn.functional.embedding(value.long(), exemplars.state_probs(column).log().T)
     elif (cell := wide.cell(column, value)) is None:
         table = exemplars.log_density(column, value)
     else:
         table = exemplars.log_mass(column, *cell)
-    return torch.cat([table, table.new_zeros(1, len(exemplars))])[place]
+    if bool(known.all()):
+        return torch.nn.functional.embedding(place, table)  # whose adjoint is faster than that of an index
+    return torch.nn.functional.embedding(place, torch.cat([table, table.new_zeros(1, len(exemplars))]))
 
 
 def left_out(exemplars: Exemplars, log_joint: Tensor, own: Tensor) -> Tensor:

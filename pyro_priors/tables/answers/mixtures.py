@@ -14,6 +14,7 @@ from pyro_priors.tables.leaves.score_mixtures import below_of, log_interval
 
 NODES = 40  # of the quadrature over a truncated Gaussian
 STEP, LONGEST, TINY = 1e-9, 200, 1e-300  # of the search of quantiles: how near, how many steps, the smallest share
+PART = 500  # components of a row, of very many, by which the search begins
 LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
@@ -52,6 +53,8 @@ class Mixture(NamedTuple):
 
     def total(self, x: Tensor, count: int) -> Tensor:
         """Sums over the components of each row, weighted: ``(P,) -> (count,)``"""
+        if count == 1:
+            return (self.weight @ x).unsqueeze(0)
         return x.new_zeros(count).index_add(0, self.row, self.weight * x)
 
     def distinct(self) -> tuple["Mixture", Tensor]:
@@ -93,11 +96,29 @@ class Mixture(NamedTuple):
         slope = (-0.5 * standard.square() - LOG_ROOT - log_inside).exp() / self.scale
         return torch.where((self.scale > 0) & (z >= self.low) & (z <= self.high), slope, 0.0)
 
+    def _plain(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """As `_below` and `_slope`, where no component is truncated or a point."""
+        standard = z.sub(self.mean).div_(self.scale)
+        return below_of(standard), standard.square_().mul_(-0.5).exp_().div_(self.scale).mul_(math.exp(-LOG_ROOT))
+
+    def _roughly(self, level: Tensor, start: Tensor) -> Tensor:
+        """Quantiles of a part of very many components, for a search to begin at; of a row that has none the start."""
+        step = len(self.row) // (PART * len(level))
+        if step < 2:
+            return start
+        part = Mixture(*(x[::step] for x in self))
+        there = torch.zeros(len(level), dtype=torch.bool).index_fill(0, part.row, True)
+        if bool(there.all()):
+            return part.quantile(level)
+        result = start.clone()
+        result[there] = part.among(there).quantile(level[there])
+        return result
+
     def quantile(self, level: Tensor) -> Tensor:
         """The score of each row below which a share of its whole weight lies, ``(n,) -> (n,)``; each has components.
 
-        Newton's steps, and a halving of the bracket where they lead out of it or a point stands in their way; rows that
-        are settled take no more.
+        Newton's steps, and a halving of the bracket where they lead out of it or are not half as long as the last one;
+        rows that are settled take no more.
         """
         count, whole = len(level), self.whole(len(level))
         share = level[self.row].clamp(TINY, 1 - 1e-16)
@@ -110,30 +131,33 @@ class Mixture(NamedTuple):
         spread = self.total(self.scale.square() + (self.mean - centre[self.row]).square(), count) / whole
         result = centre + spread.sqrt() * ndtri(level.clamp(TINY, 1 - 1e-16))
         low, goal = low - STEP * (1 + low.abs()), level * whole
-        result = torch.minimum(torch.maximum(result, low), high)
-        inside = torch.zeros_like(self.mean)
+        result = torch.minimum(torch.maximum(self._roughly(level, result), low), high)
+        plain, inside = not cut and not holds((self.scale == 0).any()), torch.zeros_like(self.mean)
         if cut:
             inside = log_interval(*((x - self.mean) / self.scale for x in (self.low, self.high)))
         some, left = self, torch.arange(count)  # components and rows that are not settled
-        for step in range(LONGEST):
+        moved, exact = torch.full_like(result, torch.inf), torch.zeros(count, dtype=torch.bool)
+        for _ in range(LONGEST):
             z = result[left]
-            below, slope = (
-                some.total(x, len(left)) for x in (some._below(z[some.row]), some._slope(z[some.row], inside))
-            )
+            at = z[some.row]
+            parts = some._plain(at) if plain else (some._below(at), some._slope(at, inside))
+            below, slope = (some.total(x, len(left)) for x in parts)
             above = below >= goal[left]
             low[left], high[left] = torch.where(above, low[left], z), torch.where(above, z, high[left])
             newton, small = z - (below - goal[left]) / slope, STEP * (1 + z.abs())
             good = (newton >= low[left]) & (newton <= high[left])
             near = good & ((newton - z).abs() <= small)
-            if step % 4 == 3:  # lest the bracket shrinks from one side alone, ever slower
-                good = near
+            good &= 2 * (newton - z).abs() <= moved[left]  # else a halving is as fast, and sure
+            good |= near
             result[left] = torch.where(good, newton, 0.5 * (low[left] + high[left]))
-            open_rows = (high[left] - low[left] > small) & ~near
+            moved[left], exact[left] = (result[left] - z).abs(), near
+            open_rows = (high[left] - low[left] > 1e-3 * small) & ~near
             if not bool(open_rows.any()):
                 break
-            if 2 * int(open_rows.sum()) < len(left):
-                some, inside, left = some.among(open_rows), inside[open_rows[some.row]], left[open_rows]
-        return torch.where(high - result < 2 * STEP * (1 + high.abs()), high, result)
+            if 4 * int(open_rows.sum()) < len(left):
+                inside, some = inside if plain else inside[open_rows[some.row]], some.among(open_rows)
+                left = left[open_rows]
+        return torch.where(~exact & (high - result < 2 * STEP * (1 + high.abs())), high, result)  # a point
 
 
 def pick(row: Tensor, weight: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -1,51 +1,16 @@
 """Log scores of what is known: of whole rows, and of each cell given the rest of its row."""
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyro_priors.distributions.gaussians import Gaussians
-from pyro_priors.ops.gaussians import gap_patterns
 from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernel, log_kernels
+from pyro_priors.tables.answers.vector_cells import Cells
 from pyro_priors.tables.laws.wide_law import WideLaw
-from pyro_priors.tables.leaves.score_mixtures import log_interval
-
-LOG_ROOT = 0.5 * math.log(2 * math.pi)
-
-
-class Cells(NamedTuple):
-    """The numbers of a vector in n rows, and the intervals of those whose columns have a resolution."""
-
-    value: Tensor  # (n, k) scores
-    low: Tensor  # (n, k), NaN where a number has a density
-    high: Tensor  # (n, k)
-
-    @classmethod
-    def of(cls, wide: WideLaw, codes: np.ndarray, rows: Tensor, variable: int) -> "Cells":
-        value = wide.value(rows, variable)
-        ends = torch.full_like(value, torch.nan), torch.full_like(value, torch.nan)
-        for number, column in wide.numbers_of(variable):
-            if wide.leaves[column].resolution:
-                x, known = torch.from_numpy(codes[:, column]), ~value[:, number].isnan()
-                bounds = wide.number_leaf(column).cell(x[known])
-                for end, bound in zip(ends, bounds, strict=True):
-                    end[known, number] = bound
-        return cls(value, *ends)
-
-    def patterns(self) -> Iterator[tuple[Tensor, list[int], "Cells"]]:
-        """Rows that know the same numbers, which these are (densities first), and what they know of them."""
-        patterns, which = gap_patterns(self.value.isnan())
-        for number, gaps in enumerate(patterns.tolist()):
-            rows = (which == number).nonzero()[:, 0]
-            known = [k for k, missing in enumerate(gaps) if not missing]
-            slim = (~self.low[rows].isnan()).any(0).tolist()
-            known.sort(key=lambda k: slim[k])
-            if known:
-                yield rows, known, Cells(*(part[rows][:, known] for part in self))
 
 
 @torch.no_grad()
@@ -94,23 +59,9 @@ def log_chain(wide: WideLaw, codes: np.ndarray) -> Tensor:
 def _log_likelihood(gaussians: Gaussians, cells: Cells) -> Tensor:
     """Of a vector's numbers under every state, each given the values before it: ``(n, N)``"""
     result = cells.value.new_zeros(len(cells.value), len(gaussians))
-    for rows, known, part in cells.patterns():
-        loc, factor = (x.to(part.value) for x in gaussians.triangular(known))
-        white = torch.einsum("bsj,sij->bsi", part.value.unsqueeze(1) - loc, factor)  # (b, N, k)
-        slope = factor.diagonal(dim1=-2, dim2=-1)
-        result[rows] = _log_cells(part, white, slope).sum(-1)
+    for part in cells.whitened(gaussians):
+        result[part.rows] = part.log_cells(part.white, part.diagonal).sum(-1)
     return result
-
-
-def _log_cells(cells: Cells, white: Tensor, slope: Tensor) -> Tensor:
-    """log density, or probability of the interval, of whitened numbers ``(b, N, k)``, of slopes ``(*, N, k)``."""
-    density = slope.log() - LOG_ROOT - 0.5 * white.square()
-    slim = ~cells.low.isnan()
-    if not bool(slim.any()):
-        return density
-    low, high = (white + slope * (end - cells.value).unsqueeze(1) for end in (cells.low, cells.high))
-    mass = log_interval(torch.nan_to_num(low), torch.nan_to_num(high, 1.0))
-    return torch.where(slim.unsqueeze(1), mass, density)
 
 
 @torch.no_grad()
@@ -174,34 +125,21 @@ def _number_cells(wide: WideLaw, codes: np.ndarray, rows: Tensor, variable: int,
         for column in columns.values()
         if (states := wide.places[column].states) is not None
     }
-    for some, known, cells in Cells.of(wide, codes, rows, variable).patterns():
-        alone, without = _leave_one_out(gaussians, known, cells)
-        for place, number in enumerate(known):
-            column = columns[number]
-            outside = free.get(column, reach)[some] + without[:, :, place]
-            both[some, column] = (reach[some] + without[:, :, place] + alone[:, :, place]).logsumexp(-1)
-            rest[some, column] = outside.logsumexp(-1)
+    for part in Cells.of(wide, codes, rows, variable).whitened(gaussians):
+        left = part.left_out()
+        alone = part.log_cells(left.alone, left.slope)
+        for number, column in columns.items():
+            some, place = (part.known.expand(len(part.rows), -1) == number).nonzero().unbind(-1)
+            at = part.rows[some]
+            without = left.without[some, :, place]
+            both[at, column] = (reach[at] + without + alone[some, :, place]).logsumexp(-1)
+            rest[at, column] = (free.get(column, reach)[at] + without).logsumexp(-1)
 
 
 def log_reach(wide: WideLaw, rows: Tensor, variable: int) -> Tensor:
     """log p(what rows know, and a state of a vector of which they know nothing): ``(n, N)``"""
     probs = wide.law.state_probs(rows)[:, variable, : wide.variables.num_states[variable]]
     return probs.log() + wide.law.log_joint(rows).unsqueeze(-1)
-
-
-def _leave_one_out(gaussians: Gaussians, known: list[int], cells: Cells) -> tuple[Tensor, Tensor]:
-    """Of each known number under every state: log p(it | the others), log p(the others), ``(b, N, k)`` both.
-
-    Its precision and mean given the others stand in a row of the joint precision.
-    """
-    loc, factor = (x.to(cells.value) for x in gaussians.triangular(known))
-    white = torch.einsum("bsj,sij->bsi", cells.value.unsqueeze(1) - loc, factor)
-    whole = (factor.diagonal(dim1=-2, dim2=-1).log() - LOG_ROOT).sum(-1) - 0.5 * white.square().sum(-1)
-    pull = torch.einsum("bsi,sij->bsj", white, factor)  # the precision times the distance from the mean
-    slope = factor.square().sum(-2).sqrt()  # (N, k) roots of the precisions
-    alone = pull / slope
-    density = slope.log() - LOG_ROOT - 0.5 * alone.square()
-    return _log_cells(cells, alone, slope), whole.unsqueeze(-1) - density
 
 
 def _mixed(parts: Sequence[Tensor]) -> Tensor:

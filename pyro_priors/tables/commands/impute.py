@@ -17,7 +17,7 @@ from pyro_priors.tables.commands import piecewise
 from pyro_priors.tables.commands.files import check_outputs, copies_of, write
 from pyro_priors.tables.commands.reading import checked, load, look, of_user
 from pyro_priors.tables.fits.calibration import from_record
-from pyro_priors.tables.fits.remembering import EXEMPLARS
+from pyro_priors.tables.fits.effort import EXEMPLARS
 from pyro_priors.tables.frames.frames import Frame
 from pyro_priors.tables.frames.schema import Schema
 from pyro_priors.tables.imputer import TableImputer

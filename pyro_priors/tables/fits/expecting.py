@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from pyro_priors.tables.answers.beliefs import Belief, Evidence
-from pyro_priors.tables.answers.scoring import LOG_ROOT, Cells, log_reach
+from pyro_priors.tables.answers.scoring import log_reach
+from pyro_priors.tables.answers.vector_cells import Cells
 from pyro_priors.tables.laws.exemplars import Slabs
 from pyro_priors.tables.laws.wide_law import WideLaw
 
@@ -79,19 +80,14 @@ def _vector(wide: WideLaw, rows: Tensor, variable: int) -> Vector:
     without = value.new_zeros(*density.shape, value.shape[-1])
     mean, square = torch.zeros_like(value), torch.zeros_like(value)
     none = torch.full_like(value, torch.nan)
-    for some, known, part in Cells(value, none, none).patterns():
-        loc, factor = (x.to(value) for x in gaussians.triangular(known))
-        white = torch.einsum("bsj,sij->bsi", part.value.unsqueeze(1) - loc, factor)  # (b, N, k)
-        whole = (factor.diagonal(dim1=-2, dim2=-1).log() - LOG_ROOT).sum(-1) - 0.5 * white.square().sum(-1)
-        precision = factor.square().sum(-2)  # (N, k) of each number given the others
-        pull = torch.einsum("bsi,sij->bsj", white, factor) / precision
-        rest = whole.unsqueeze(-1) - 0.5 * precision.log() + LOG_ROOT + 0.5 * pull.square() * precision
-        density[some], without[some] = whole, whole.unsqueeze(-1)
-        without[some.unsqueeze(-1), :, torch.tensor(known)] = rest.mT
-        weight = (reach[some].unsqueeze(-1) + rest).softmax(1)
-        given = part.value.unsqueeze(1) - pull
-        at = some.unsqueeze(-1), torch.tensor(known)
-        mean[at], square[at] = (weight * given).sum(1), (weight * (given.square() + precision.reciprocal())).sum(1)
+    for part in Cells(value, none, none).whitened(gaussians):
+        left = part.left_out()
+        density[part.rows], without[part.rows] = left.whole, left.whole.unsqueeze(-1)
+        without.mT[part.at] = left.without.mT
+        weight = (reach[part.rows].unsqueeze(-1) + left.without).softmax(1)
+        given = part.cells.value.unsqueeze(1) - left.alone / left.slope
+        mean[part.at] = (weight * given).sum(1)
+        square[part.at] = (weight * (given.square() + left.slope.square().reciprocal())).sum(1)
     return Vector(density, without, mean, square)
 
 

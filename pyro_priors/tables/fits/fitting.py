@@ -1,6 +1,5 @@
 """A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
 
-import copy
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -18,7 +17,8 @@ from pyro_priors.tables.fits.calibration import hold_out, to_record
 from pyro_priors.tables.fits.candidates import Candidates
 from pyro_priors.tables.fits.checkpoint import Checkpoint
 from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine
-from pyro_priors.tables.fits.remembering import EXEMPLARS, Memory
+from pyro_priors.tables.fits.effort import EXEMPLARS, SHARE, Effort
+from pyro_priors.tables.fits.remembering import Memory
 from pyro_priors.tables.fits.widening import expected_widening, widen, widened
 from pyro_priors.tables.laws.law import TableLaw
 
@@ -71,19 +71,21 @@ def fit_table(
         codes: rows ``(n, C)``, NaN = missing.
         fields: what the columns are.
         sample_weight: how much each row counts, ``(n,)``.
-        budget: seconds to take, about; they become a number of steps.
+        budget: seconds to take, about; they become a number of steps, which leaves time for all that follows these.
         max_steps: that number, from ``record["max_steps"]`` of another fit: the same law, however long it takes.
         seed: of all that is drawn.
         progress: show a progress bar.
         law: an earlier one to go on from, with its leaves and its order; its exemplars join the rows.
-        exemplars: rows that the law may remember, where this predicts cells better.
+        exemplars: rows that the law may remember, where this predicts cells better: a part of these in fits of few
+            steps, as `effort.Effort` has it, none in those of fewer than 100.
         checkpoint: to which the fit offers its state, and from which it goes on.
 
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
         `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
-        `exemplars` (nats that a hidden cell gains by them, their error, and kernels if they are kept; None: not tried),
+        `exemplars` (nats that a hidden cell gains by them, their error, kernels if they are kept, and how many rows and
+        steps were spent on that, which follows from `max_steps`; None: not tried),
         `remembered`, how many there are, `answers` for the cells that were hidden (as `calibration.to_record` has
         them), `curve` on the way, `seconds`.
 
@@ -125,7 +127,7 @@ class _Fitting:
         held, self.train = order[:count], order[count:]
         self.again = AGAIN if law is None and count > 0 and len(codes) < SMALL else 0.0
         self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
-        self.memory = Memory(codes, weight, self.train, law and law.exemplars, exemplars, seed)
+        self.memory, self.exemplars = Memory(codes, weight, self.train, law and law.exemplars, seed), exemplars
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
         self.record: dict[str, Any] = {"rows": len(codes), "held_out": count, "seed": seed}
         self.taken = 0  # steps, all candidates' together
@@ -139,7 +141,7 @@ class _Fitting:
         if self.again:
             self._learn_all(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
-        law = self.memory.joined(training.finished(), self.record["exemplars"])
+        law = self.memory.joined(training.finished(), self.record["exemplars"], self._effort())
         self.record["remembered"] = 0 if law.exemplars is None else len(law.exemplars)
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law, self.record)
@@ -180,9 +182,12 @@ class _Fitting:
 
         A trial looks at the held-out cells twice: once more often than its share of all.
         """
-        left = self.budget - (time.perf_counter() - self.began)
+        left = self.budget * (1 - SHARE * bool(self.exemplars)) - (time.perf_counter() - self.began)
         useful = min(MOST, max(LEAST, PASSES * len(self.train) // BATCH))
         return int(min(max(left * count / seconds, LEAST / 2), useful * (1 + self.again)))
+
+    def _effort(self) -> Effort:
+        return Effort.of(self.record["max_steps"], self.exemplars)
 
     def _follow(self, plan: Plan, training: Training) -> None:
         """Go on with the best of the trials, for as long as held-out cells gain by it."""
@@ -195,7 +200,7 @@ class _Fitting:
         law, self.record["exemplars"] = training.law, None
         if self.record["held_out"]:
             if self.record["max_steps"] >= EARLIEST:
-                law, self.record["exemplars"] = self.memory.tried(law, self.judge)
+                law, self.record["exemplars"] = self.memory.tried(law, self.judge, self._effort())
             self.record["answers"] = self._answers(law)
 
     def _of_all(self, plan: Plan, law: TableLaw) -> Training:
@@ -257,9 +262,9 @@ class _Fitting:
 
     def _answers(self, law: TableLaw) -> dict[str, Any]:
         """How well hidden cells of rows that a law has not seen are answered."""
-        gone = self.judge.hidden.numpy()
-        answers = Answers([copy.deepcopy(law).double().requires_grad_(False)])
-        return to_record(hold_out(answers, self.fields, self.judge.codes.numpy(), gone))
+        codes, gone = self.judge.codes, self.judge.hidden
+        count = len(codes) if law.exemplars is None else self._effort().answered(len(codes))
+        return to_record(hold_out(Answers([law]), self.fields, codes[:count].numpy(), gone[:count].numpy()))
 
 
 def _checked(codes: Any, fields: Sequence[Field], weight: Any) -> tuple[Tensor, Tensor | None]:

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pyro_priors.tables.leaves.score_mixtures import LOG_ROOT, below_of
+from pyro_priors.tables.laws.kernel_densities import copies, interval_masses, log_density, log_mass
 
 NARROWEST = 0.02  # standard deviation of a copied score
 FAR, SAME = 1e3, 1e-4  # a score beyond all, and how near one is the same
-SMALLEST, LEAST = 1e-300, 1e-12  # probability of an interval, and of a state, under an exemplar
+LEAST = 1e-12  # probability of a state under an exemplar
 
 
 class Slabs(NamedTuple):
@@ -96,10 +96,10 @@ class Exemplars(nn.Module):
         return sigmoid(self.share), sigmoid(-self.share)
 
     def at(self, index: Tensor) -> "Exemplars":
-        """The same kernels about some of the rows, alike in weight."""
+        """The same kernels about some of the rows."""
         part = copy.copy(self)
         part._buffers = {name: buffer[index] for name, buffer in self._buffers.items() if buffer is not None}
-        part.log_weight = torch.full_like(part.log_weight, -math.log(len(index)))
+        part.log_weight = part.log_weight - part.log_weight.logsumexp(0)
         return part
 
     # ---- kernels
@@ -130,27 +130,26 @@ class Exemplars(nn.Module):
 
     def log_density(self, column: int, score: Tensor) -> Tensor:
         """Of scores of a column under each exemplar: ``(n,) -> (n, M)``"""
-        copy_, anew = self.log_copied(column)
-        width, centre = self.width(column), self.rows[:, column].nan_to_num(0.0)
-        near = (score.unsqueeze(-1) - centre) / width
-        far = (score.unsqueeze(-1) - self.mean[:, column]) / self.scale[:, column]
-        spike = copy_ - 0.5 * near.square() - width.log()
-        slab = anew - 0.5 * far.square() - self.scale[:, column].log()
-        return torch.logaddexp(spike, slab) - LOG_ROOT
+        mean, scale = self.mean[:, column], self.scale[:, column]
+        return log_density(score, self._centre(column), self.width(column), mean, scale, self._log_parts(column))
 
     def log_mass(self, column: int, low: Tensor, high: Tensor) -> Tensor:
         """Of intervals of a column's score under each exemplar: ``(n,) x 2 -> (n, M)``"""
-        spike, slab = self.masses(column, low, high)
-        return (spike + slab).clamp_min(SMALLEST).log()
+        ends = _finite(low, high)
+        slab = interval_masses(ends, self.mean[:, column], self.scale[:, column])
+        return log_mass(ends, self._centre(column), self.width(column), slab, self._log_parts(column))
 
     def masses(self, column: int, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Of intervals, the copies' part and the chain's: ``(n,) x 2 -> (n, M)`` twice"""
-        copy_, anew = (x.exp() for x in self.log_copied(column))
-        width, centre = self.width(column), self.rows[:, column].nan_to_num(0.0)
-        low, high = (end.clamp(-FAR, FAR).unsqueeze(-1) for end in (low, high))  # gradients at infinity are none
-        spike = copy_ * _interval((low - centre) / width, (high - centre) / width)
-        slab = anew * _interval(*((end - self.mean[:, column]) / self.scale[:, column] for end in (low, high)))
-        return spike, slab
+        ends, (copied, anew) = _finite(low, high), self._log_parts(column).exp()
+        slab = interval_masses(ends, self.mean[:, column], self.scale[:, column])
+        return copies(ends, self._centre(column), self.width(column)) * copied, slab * anew
+
+    def _centre(self, column: int) -> Tensor:
+        return self.rows[:, column].nan_to_num(0.0)
+
+    def _log_parts(self, column: int) -> Tensor:
+        return torch.stack(self.log_copied(column))  # (2, M)
 
 
 def find(rows: Tensor, among: Tensor) -> Tensor:
@@ -180,7 +179,5 @@ def _keys(rows: Tensor) -> list[bytes]:
     return [row.tobytes() for row in cells]
 
 
-def _interval(low: Tensor, high: Tensor) -> Tensor:
-    """Of a standard Gaussian, with the digits of its tails."""
-    flip = low > 0
-    return below_of(torch.where(flip, -low, high)) - below_of(torch.where(flip, -high, low))
+def _finite(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+    return low.clamp(-FAR, FAR), high.clamp(-FAR, FAR)  # gradients at infinity are none

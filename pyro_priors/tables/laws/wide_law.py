@@ -119,6 +119,13 @@ class WideLaw:
         assert isinstance(leaf, NumberLeaf)
         return leaf.cell(leaf.scores.decode(score))
 
+    def remembering(self, exemplars: Exemplars) -> "WideLaw":
+        """The same law with other exemplars, which are not copied."""
+        made = copy.copy(self)
+        made.exemplars = exemplars
+        vars(made).pop("_exemplar_places", None)
+        return made
+
     def own(self, rows: Tensor) -> Tensor:
         """Which exemplar each row is itself, -1 for none: ``(n, W) -> (n,)``"""
         return looked_up(rows, self._exemplar_places)

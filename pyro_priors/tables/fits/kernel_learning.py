@@ -1,0 +1,110 @@
+"""Kernels of exemplars fitted to cells of rows, predicted from their others by the exemplars but for the row itself."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernels
+from pyro_priors.tables.answers.scoring import log_chain, log_exemplars, log_slopes
+from pyro_priors.tables.laws.exemplars import Exemplars
+from pyro_priors.tables.laws.wide_law import WideLaw
+
+ASKED, HIDDEN = 2000, 0.25  # rows whose cells are predicted, and the share of these cells
+STEPS, BATCH, BESIDE = 80, 128, 1000  # of Adam, rows of a step, and exemplars that it looks at
+CELLS = 40_000  # of these exemplars at most
+RATE, LAST = 0.2, 0.05  # its rate at first, and what is left of it at the end
+CHUNK = 2048  # rows at a time
+
+
+class KernelTraining:
+    """Adam on widths, shares of copies, and the part in the mixture with the chain: no row can be its own pattern.
+
+    Args:
+        wide: the law of the chain alone.
+        exemplars: learned in place.
+        codes, weight: of their rows, ``(M, C)``, and how much the cells of each count, None: all alike.
+        generator: draws rows and cells.
+        asked: how many rows are predicted at most.
+    """
+
+    def __init__(
+        self,
+        wide: WideLaw,
+        exemplars: Exemplars,
+        codes: Tensor,
+        weight: Tensor | None,
+        generator: torch.Generator,
+        asked: int = ASKED,
+    ):
+        self.wide, self.exemplars, self.generator, self.rows = wide, exemplars, generator, len(codes)
+        self.asked = torch.randperm(len(codes), generator=generator)[:asked]
+        some = codes[self.asked]
+        gone = (torch.rand(some.shape, generator=generator) < HIDDEN) & ~some.isnan()
+        self.weight = torch.ones(len(some)).double() if weight is None else weight[self.asked].double()
+        self.hidden = gone.sum(1)
+        parts = some, some.masked_fill(gone, torch.nan)
+        with torch.no_grad():
+            self.chains = torch.stack([_log_chain(wide, part) for part in parts], -1)  # in scores
+            self.pairs = torch.stack([wide.rows(part.numpy()) for part in parts], 1)
+        self.adam = torch.optim.Adam(exemplars.parameters(), lr=RATE)
+
+    def step(self, rate: float) -> None:
+        """One at this rate."""
+        for group in self.adam.param_groups:
+            group["lr"] = rate
+        some = torch.randperm(len(self.asked), generator=self.generator)[:BATCH]
+        most = max(1, min(BESIDE, CELLS // self.wide.width))
+        beside = torch.randperm(self.rows, generator=self.generator)[:most]
+        wide = self.wide.remembering(self.exemplars.at(beside))
+        assert wide.exemplars is not None
+        own = (self.asked[some].unsqueeze(-1) == beside).double()
+        own = torch.where(own.any(-1), own.argmax(-1), -1)
+        joint = log_kernels(wide, self.pairs[some].flatten(0, 1))
+        joint = left_out(wide.exemplars, joint, own.repeat_interleave(2)).logsumexp(-1).view(-1, 2)
+        shares, weight = self.exemplars.log_shares, self.weight[some]
+        both = torch.logaddexp(joint + shares[0], self.chains[some] + shares[1])
+        loss = -(weight * (both[:, 0] - both[:, 1])).sum() / (weight * self.hidden[some]).sum().clamp(min=1e-9)
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+
+
+def learn_kernels(
+    wide: WideLaw,
+    exemplars: Exemplars,
+    codes: Tensor,
+    weight: Tensor | None,
+    generator: torch.Generator,
+    steps: int = STEPS,
+) -> None:
+    """So many steps of a `KernelTraining`, at a rate that falls along half a cosine."""
+    training = KernelTraining(wide, exemplars, codes, weight, generator)
+    for step in range(steps):
+        training.step(RATE * (LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * step / steps))))
+
+
+def _log_chain(wide: WideLaw, codes: Tensor) -> Tensor:
+    parts = [part.numpy() for part in codes.split(CHUNK)]
+    return torch.cat([log_chain(wide, part) - log_slopes(wide, part) for part in parts])
+
+
+@torch.no_grad()
+def gain(wide: WideLaw, exemplars: Exemplars, codes: Tensor, hidden: Tensor) -> tuple[float, float]:
+    """Nats by which a hidden cell of rows ``(n, C)`` is more probable, given the others, than by the chain alone.
+
+    The rows are none of the exemplars, whatever they are equal to.
+
+    Returns:
+        the mean, and its standard error
+    """
+    both = wide.remembering(exemplars)
+    chain, mixed = [], []
+    for codes_of in (codes, codes.masked_fill(hidden, torch.nan)):
+        parts = [part.numpy() for part in codes_of.split(CHUNK)]
+        chain.append(torch.cat([log_chain(wide, part) for part in parts]))
+        alike = torch.cat([log_exemplars(both, part, new=True) for part in parts])
+        mixed.append(torch.logaddexp(chain[-1] + exemplars.log_shares[1], alike))
+    count, more = hidden.sum(1), (mixed[0] - mixed[1]) - (chain[0] - chain[1])
+    mean = more.sum() / count.sum().clamp(min=1)
+    return float(mean), float((more - mean * count).square().sum().sqrt() / count.sum().clamp(min=1))
