@@ -53,6 +53,7 @@ class Form(ABC):
     fitting: ClassVar[Fitting] = Fitting()
     fit_mixture = staticmethod(fit_product_mixture)
     boundary: Boundary
+    emphasis = 1.0  # of columns outside vectors where a start tells clusters apart, see `fit_vector_mixture`
 
     def __init__(self, layout: Layout, rank: int, init: Init, local: int, bonds: Bonds | None = None):
         check_rank(rank, local, init)
@@ -222,7 +223,9 @@ class FactoredForm(Form):
         rows = [vector_rows(value, variables, v) for v in variables.vectors]
         others = variables.apart(v for v in range(len(variables)) if v not in variables.vectors)
         columns = [variables.columns_of[v][0] for v in range(len(variables)) if v not in variables.vectors]
-        fit = fit_vector_mixture(rows, self.clusters, value[:, columns] if columns else None, others)
+        fit = fit_vector_mixture(
+            rows, self.clusters, value[:, columns] if columns else None, others, emphasis=self.emphasis
+        )
         vectors = []
         for parameters, of_vector in zip(fit.vectors, rows, strict=True):
             repeated = tuple(x.repeat_interleave(self.local, 0) for x in parameters)

@@ -48,6 +48,7 @@ def fit_vector_mixture(
     others: Tensor | None = None,
     variables: Variables | None = None,
     shrinkage: float | None = None,
+    emphasis: float = 1.0,
 ) -> VectorMixture:
     """Fit a mixture to rows of vectors and of other columns, any of them with gaps, in a few passes.
 
@@ -71,7 +72,9 @@ def fit_vector_mixture(
     rows = affordable(vectors)
     others = None if others is None else others[rows]
     tables = ClusteredTables(others, variables) if others is not None and variables is not None else None
-    mixture = Clusters([ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables)
+    mixture = Clusters(
+        [ClusteredVector(v.value[rows], v.covariance, v.factors, shrinkage) for v in vectors], tables, emphasis
+    )
     mixture.start(_seeds(others, len(rows), clusters))
     patterns = max((len(v.patterns) for v in mixture.vectors if v.patterns is not None), default=1)
     epochs = max(EPOCHS, min(math.ceil(STEPS * min(1.0, BATCH / len(rows))), EPOCHS * PATTERNS // patterns))
@@ -92,9 +95,10 @@ def fit_full_mixture(rows: Tensor, components: int, covariance: Covariance = "fu
 class Clusters:
     """The mixture while it is fitted."""
 
-    def __init__(self, vectors: list[ClusteredVector], tables: ClusteredTables | None = None):
+    def __init__(self, vectors: list[ClusteredVector], tables: ClusteredTables | None = None, emphasis: float = 1.0):
         self.vectors, self.tables, self.rows = vectors, tables, len(vectors[0].x)
         self.parts = [*vectors, *([tables] if tables else [])]
+        self.weights = [*(1.0 for _ in vectors), *([emphasis] if tables else [])]
 
     def start(self, seeds: Tensor) -> None:
         """Each cluster at a row, ``(G,)``."""
@@ -109,7 +113,8 @@ class Clusters:
         total, counts = self.sizes.new_zeros(()), torch.zeros_like(self.sizes)
         sums: list[list[Tensor]] = [[] for _ in self.parts]
         for chunk in rows.to(total.device).split(self.chunk):
-            score = self.log_mix + sum(part.score(chunk) for part in self.parts)
+            scores = (part.score(chunk) for part in self.parts)
+            score = self.log_mix + sum(w * x for w, x in zip(self.weights, scores, strict=True))
             shares = score.softmax(-1)
             total, counts = total + score.logsumexp(-1).sum(), counts + shares.sum(0)
             for i, part in enumerate(self.parts):

@@ -13,6 +13,8 @@ from pyro_priors.modules.ttlp import TTLP
 from pyro_priors.tables.laws.exemplars import Exemplars
 from pyro_priors.tables.leaves.leaves import Leaf, leaf_from_json
 
+EMPHASIS = 4.0  # as often do categories count in a start as are there: weak ones would drown in densities of numbers
+
 
 class TableLaw(nn.Module):
     """Law of the rows of a table, in codes: a chain over states and normal scores, and a leaf for each column.
@@ -78,6 +80,7 @@ class TableLaw(nn.Module):
         self.columns, self.width = tuple(columns), width
         self.prior = TTLP(0, kinds, rank=rank, local=local).double()
         self.prior.expect_rows()  # `fit_table` lays the chain along the data
+        self.prior.form.emphasis = EMPHASIS
         self.exemplars: Exemplars | None = None
 
     @property

@@ -55,8 +55,11 @@ def right_labels(fit, value, label):
     return (probs.argmax(1) == label[:, 0]).float().mean(), probs.gather(1, label.long()).log().mean()
 
 
-def dense_step(x, loc, covariance, log_mix, table, label):
-    """A step of EM, row by row and cluster by cluster: mean, covariance and weight of each, table of the labels."""
+def dense_step(x, loc, covariance, log_mix, table, label, emphasis=1.0):
+    """A step of EM, row by row and cluster by cluster: mean, covariance and weight of each, table of the labels.
+
+    Which clusters a row belongs to follows its label as if it stood there `emphasis` times.
+    """
     clusters, size = loc.shape
     score, firsts, seconds = x.new_zeros(len(x), clusters), x.new_zeros(len(x), clusters, size), None
     seconds = x.new_zeros(len(x), clusters, size, size)
@@ -72,7 +75,7 @@ def dense_step(x, loc, covariance, log_mix, table, label):
             if len(o):
                 score[b, g] += MultivariateNormal(loc[g, o], covariance[g][o][:, o]).log_prob(row[o])
             if not label[b].isnan():
-                score[b, g] += table[int(label[b]), g].log()
+                score[b, g] += emphasis * table[int(label[b]), g].log()
     shares = score.softmax(-1)
     counts = shares.sum(0)
     mean = torch.einsum("bg,bgn->gn", shares, firsts) / counts[:, None]
@@ -81,21 +84,22 @@ def dense_step(x, loc, covariance, log_mix, table, label):
     return mean, second - mean[:, :, None] * mean[:, None], counts, states / states.sum(0), score.logsumexp(-1).sum()
 
 
+@pytest.mark.parametrize("emphasis", [1.0, 4.0])
 @pytest.mark.parametrize("gaps", [0.0, 0.3])
-def test_a_step_is_that_of_dense_normals(gaps):
+def test_a_step_is_that_of_dense_normals(gaps, emphasis):
     value, label = (x.double() for x in rows_of(40, size=3))
     value, label = some_missing(value, gaps), some_missing(label, 0.4)
     value[0] = torch.nan
     vector = ClusteredVector(value, shrinkage=0.0, floor=0.0)
     torch.manual_seed(0)
     tables = ClusteredTables(label, LABEL, pseudo=0.0)
-    mixture = Clusters([vector], tables)
+    mixture = Clusters([vector], tables, emphasis)
     mixture.start(torch.tensor([1, 2, 3, 4]))
     everything = torch.arange(40)
     x = vector.x.masked_fill(value.isnan(), torch.nan)
     for _ in range(2):
         before = vector.law.loc, vector.law.covariance, mixture.log_mix, tables.probs
-        mean, covariance, counts, table, total = dense_step(x, *before, label)
+        mean, covariance, counts, table, total = dense_step(x, *before, label, emphasis)
         torch.testing.assert_close(mixture.step(everything, 1.0), total, rtol=1e-10, atol=0)
         torch.testing.assert_close(vector.law.loc, mean, rtol=1e-8, atol=1e-10)
         torch.testing.assert_close(vector.law.covariance, covariance, rtol=1e-8, atol=1e-10)
