@@ -259,7 +259,7 @@ TABLES = [
             "vector": NONE,
             "weighted": ALL | {0.0: (0, 1, 2)},
             "weighted-vector": NONE,
-            "weighted-vectors": {0.0: (0, 1, 2)},
+            "weighted-vectors": ALL | {0.0: (0, 1, 2)},
             "classifier": NONE,
         },
         100.0,
