@@ -118,6 +118,22 @@ def test_what_it_says_of_categories_is_in_the_results():
     assert fifty < normal
 
 
+def test_what_it_says_of_120_epochs_is_in_the_results():
+    papers = {"cp-10": 84.76, "vae": 88.75, "mg-10": 89.43, "vp-10": 87.94, "hvae": 86.7, "hvp-10": 85.90}
+    runs = {row: json.loads((RESULTS / f"cp-vae-mnist-long/{row}-seed0.json").read_text()) for row in papers}
+    bounds = {row: -run["test"]["elbo"] for row, run in runs.items()}
+    gaps = {row: bounds[row] - paper for row, paper in papers.items()}
+    (text,) = re.findall(r"After \[120 epochs.*?\n\n", PAGE, re.DOTALL)
+    shown = [*bounds.values(), -gaps["mg-10"], gaps["vp-10"], gaps["cp-10"]]
+    assert re.findall(r"\b\d+\.\d\d\b", text) == [f"{number:.2f}" for number in shown]
+    assert max(gaps["hvae"], gaps["hvp-10"]) < 1 < gaps["vae"] < 1.02
+    assert all(run["best_epoch"] >= 119 for run in runs.values())
+    for row, bound in bounds.items():
+        short = json.loads((RESULTS / f"cp-vae-mnist/{row}-seed0.json").read_text())["test"]["elbo"]
+        assert 1.8 < -short - bound < 5
+    assert bounds["cp-10"] < min(bounds[row] for row in ("vae", "mg-10", "vp-10"))
+
+
 def flows(table, objective, prior, seeds="?"):
     """What the draws of the runs of `table dpvae` are worth, in the order of their seeds."""
     paths = (RESULTS / f"dpvae-{table}").glob(f"{objective}-{prior}-seed{seeds}.json")
