@@ -141,7 +141,7 @@ MANY = once(("cp", "mg"), (150, 500)) | once(["vp"], [150])
 SAME = "the same, "
 TABLES = [
     table("cp-vae-mnist", "two-level priors, CP-VAE Table 1", once(ROWS, [10]) | {("cp", 10): (0, 1, 2)}, SUMMED),
-    table("cp-vae-mnist-long", SAME + "after 120 epochs", once(ROWS, [10]), LONG),
+    table("cp-vae-mnist-long", SAME + "after 120 epochs, ten of warm-up", once(ROWS, [10]), LONG),
     table("cp-vae-mnist-many", SAME + "with 150 and 500 categories", MANY, drawn(25, 3, 12, 24)),
     table(
         "cp-vae-mnist-many-9", SAME + "after 9 epochs", once(("cp", "mg", "vp", "hvp"), (150, 500)), drawn(9, 2, 4, 8)

@@ -66,7 +66,8 @@ class TableImputer(OneToOneFeatureMixin, TransformerMixin, TableEstimator):
         exemplars: rows that the law remembers, at most, where held-out cells show that it gains by them: near-equal
             rows (persons over years, parts of a household) tell more than a model. A row is answered by the others, as
             long as it is as it was in the fit: hide cells before it, to see how good the answers are. Fits of fewer
-            than 100 steps have none. 0: none, and a saved estimator holds no row of the table.
+            than 100 steps have none, those of fewer than 400 try them on a part of the rows. 0: none, and a saved
+            estimator holds no row of the table.
         warm_start: a further `fit` goes on from the law of the one before, and keeps its schema.
         random_state: seed of fits and draws.
         progress: show a bar.

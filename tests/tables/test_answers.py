@@ -8,6 +8,7 @@ import torch
 from hand_law import CODES, NAN, OTHERS, Paths, hand_law, hand_leaves
 from scipy.integrate import trapezoid
 
+from pyro_priors.tables.answers import vector_cells
 from pyro_priors.tables.answers.answers import Answers
 
 GRID = np.linspace(-20, 20, 8001)
@@ -126,6 +127,24 @@ def test_a_row_alone_and_among_others(laws):
             np.testing.assert_allclose(some[0], every[n], rtol=1e-9, atol=1e-9)
         np.testing.assert_allclose(answers.log_score(row)[0], scores[0][n], rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(answers.cell_scores(row)[0], scores[1][n], rtol=1e-9)
+
+
+def test_the_same_numbers_in_another_shape_are_other_rows(laws):
+    """Work that answers to the same rows share is told apart by more than its bytes."""
+    answers = Answers(laws)
+    hidden = np.full_like(CODES, np.nan)
+    answers.fill(np.vstack([hidden, CODES]))
+    expected = Answers(laws).probs(CODES, 1)
+    np.testing.assert_array_equal(answers.probs(CODES, 1), expected)
+
+
+@pytest.mark.parametrize("shared", [0, 10**9])
+def test_rows_by_patterns_and_many_patterns_at_a_time_are_alike(laws, monkeypatch, shared):
+    answers = Answers(laws)
+    expected = answers.log_score(CODES), answers.cell_scores(CODES)
+    monkeypatch.setattr(vector_cells, "SHARED", shared)
+    np.testing.assert_allclose(answers.log_score(CODES), expected[0], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(answers.cell_scores(CODES), expected[1], rtol=1e-10, atol=1e-12)
 
 
 def test_pieces_of_a_table_answer_as_the_whole(laws, monkeypatch):

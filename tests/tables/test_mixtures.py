@@ -1,8 +1,9 @@
 """Mixtures of Gaussians over scores, truncated or not, against scipy."""
 
 import numpy as np
+import pytest
 import torch
-from scipy.stats import truncnorm
+from scipy.stats import norm, truncnorm
 
 from pyro_priors.tables.answers.mixtures import Mixture, pick, truncated_cdf, truncated_nodes, truncated_quantile
 
@@ -49,6 +50,20 @@ def test_quantiles_invert_the_distribution():
             z = mixture.quantile(torch.full((50,), level, dtype=torch.float64))
             share = mixture.cdf(z) / mixture.whole(50)
             assert (share - level).abs().max() < 1e-6 * max(level, 1e-3)
+
+
+def test_quantiles_of_very_many_components_are_found_from_few_of_them():
+    """The search begins at every eighth component: in one row none of these has weight, in another none stands."""
+    every = torch.arange(20_000)
+    mixture = Mixture.of(
+        (every % 7 == 3).long(), torch.rand(20_000).double() + 0.1, every.double() / 2e4, torch.ones(20_000).double()
+    )
+    weight = torch.where(mixture.row == 0, torch.where(every == 9, 1.0, 0.0), mixture.weight)
+    mixture = mixture._replace(weight=weight.double())
+    for level in (0.1, 0.7):
+        z = mixture.quantile(torch.full((2,), level).double())
+        assert float(z[0]) == pytest.approx(9 / 2e4 + norm.ppf(level), abs=1e-7)
+        np.testing.assert_allclose(mixture.cdf(z) / mixture.whole(2), level, atol=1e-7)
 
 
 def test_quantiles_of_points_are_points():

@@ -57,7 +57,7 @@ class Answers:
         self.wides = [WideLaw(law) for law in laws]
         self.columns = len(self.wides[0].leaves)
         self.names = tuple(names) or tuple(map(str, range(self.columns)))
-        self._last: tuple[bytes, Posterior] | None = None  # means, quantiles and draws of the same rows share it
+        self._last: tuple[Any, Posterior] | None = None  # means, quantiles and draws of the same rows share it
 
     # ---- missing cells
 
@@ -223,7 +223,7 @@ class Answers:
     def _posterior(self, codes: np.ndarray, whole: np.ndarray | None, allowed: Allowed | None) -> Posterior:
         if allowed is not None:
             return Posterior(self.wides, codes, allowed, whole)
-        key, last = codes.tobytes() + (b"" if whole is None else whole.tobytes()), self._last
+        key, last = (codes.tobytes(), None if whole is None else whole.tobytes()), self._last
         if last is None or last[0] != key:
             self._last = None  # lest there are two at a time
             last = key, Posterior(self.wides, codes, Allowed(self.wides[0], None, len(codes)), whole)

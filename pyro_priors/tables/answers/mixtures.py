@@ -107,7 +107,7 @@ class Mixture(NamedTuple):
         if step < 2:
             return start
         part = Mixture(*(x[::step] for x in self))
-        there = torch.zeros(len(level), dtype=torch.bool).index_fill(0, part.row, True)
+        there = part.whole(len(level)) > 0
         if bool(there.all()):
             return part.quantile(level)
         result = start.clone()

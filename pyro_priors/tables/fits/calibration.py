@@ -13,6 +13,7 @@ from pyro_priors.tables.answers.answers import Answers
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)  # of the intervals
 BINS = 10
+PIECE = 500  # rows at a time
 
 
 class Numbers(NamedTuple):
@@ -62,7 +63,11 @@ def hold_out(answers: Answers, fields: Sequence[Field], codes: np.ndarray, hidde
     given = np.where(hidden, np.nan, codes)
     # Both ends of each interval, the lower ones first.
     ends = [(1 - level) / 2 for level in LEVELS] + [(1 + level) / 2 for level in LEVELS]
-    means, quantiles, cumulative = answers.fill(given), answers.quantiles(given, ends), answers.cumulative(given, codes)
+    parts = []
+    for start in range(0, max(len(given), 1), PIECE):  # answers for the same few rows share their work
+        some, truth = given[start : start + PIECE], codes[start : start + PIECE]
+        parts.append((answers.fill(some), answers.quantiles(some, ends), answers.cumulative(some, truth)))
+    means, quantiles, cumulative = (np.concatenate(part, -2) for part in zip(*parts, strict=True))
     numbers, categories, probs, truths = [], [], [], []
     for column, field in enumerate(fields):
         some = hidden[:, column]

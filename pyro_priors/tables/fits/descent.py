@@ -228,9 +228,10 @@ class Descent:
             after()
         if self.best:
             self.training.law.load_state_dict(self.best)
-        if self.steps and self.judge is not None and not self.judge.surely(self.training.law, self.first["law"]):
-            self.training.law.load_state_dict(self.first["law"])
-            self.steps, self.score = 0, self.first["score"]
+        first, judge = self.first, self.judge  # versions of before saved no first
+        if self.steps and judge is not None and first and not judge.surely(self.training.law, first["law"]):
+            self.training.law.load_state_dict(first["law"])
+            self.steps, self.score = 0, first["score"]
 
     def _look(self, judge: Judge) -> None:
         score = judge(self.training.law)

@@ -12,7 +12,7 @@ SHARE = 0.15  # of a budget that exemplars are given, and what their law is aske
 
 
 class Effort(NamedTuple):
-    """How many rows may become exemplars, and steps of learning their kernels."""
+    """How many rows may become exemplars while kernels are learned and judged, and steps of learning these."""
 
     rows: int
     steps: int
@@ -26,7 +26,7 @@ class Effort(NamedTuple):
             (Effort(rows=2500, steps=40), Effort(rows=150, steps=80))
         """
         share = min(1.0, steps / FULL)
-        return cls(min(most, max(LEAST_ROWS, int(EXEMPLARS * share))), max(LEAST_STEPS, int(STEPS * share)))
+        return cls(min(most, max(LEAST_ROWS, int(most * share))), max(LEAST_STEPS, int(STEPS * share)))
 
     def answered(self, judged: int) -> int:
         """Of so many rows those for whose hidden cells a law with exemplars is asked all answers."""

@@ -68,15 +68,18 @@ class Memory:
         record = {"gain": nats, "error": error, "kernels": Kernels.of(exemplars)._asdict() if kept else None}
         return with_exemplars(law, exemplars) if kept else law, {**record, "rows": len(index), "steps": effort.steps}
 
-    def joined(self, law: TableLaw, record: dict[str, Any] | None, effort: Effort) -> TableLaw:
-        """The law with all rows as exemplars, by the kernels of a record, or without any by those of before."""
+    def joined(self, law: TableLaw, record: dict[str, Any] | None, most: int) -> TableLaw:
+        """The law with all rows as exemplars, some of more than `most`.
+
+        By the kernels of a record, or without any by those of before.
+        """
         kernels = record and record["kernels"]
         if kernels is None and self.earlier is not None:
             kernels = Kernels.of(self.earlier)._asdict()
-        if not kernels or not effort.rows:
+        if not kernels or not most:
             return law
         rows, weight = self._with_earlier(law.rows(self.codes))
-        index = _some(len(rows), effort.rows, torch.Generator().manual_seed(self.seed))
+        index = _some(len(rows), most, torch.Generator().manual_seed(self.seed))
         exemplars = remembered(law, rows[index], None if weight is None else weight[index])
         Kernels(**kernels).put(exemplars)
         return with_exemplars(law, exemplars.requires_grad_(False))

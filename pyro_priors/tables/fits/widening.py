@@ -14,13 +14,13 @@ MOST = 3.0  # that it expects
 
 
 @torch.no_grad()
-def widened(law: TableLaw, judge: Judge, expected: float = 1.0) -> tuple[float, float]:
+def widened(law: TableLaw, judge: Judge, expected: float | None = None) -> tuple[float, float]:
     """Widen the Gaussians of all states while that explains the hidden cells better.
 
     What theory expects counts as some hidden cells beside them: of few rows these say little.
 
     Args:
-        expected: factor of the standard deviations, see `expected_widening`.
+        expected: factor of the standard deviations, see `expected_widening`; None: theory expects nothing.
 
     Returns:
         by what factor, and what the judge says of the law that is left
@@ -28,6 +28,8 @@ def widened(law: TableLaw, judge: Judge, expected: float = 1.0) -> tuple[float, 
     cells = float(judge.hidden.sum())
 
     def worth(factor: float, score: float) -> float:
+        if expected is None:
+            return score
         return cells * score - EXPECTED * (math.log(factor) + (expected / factor) ** 2 / 2)
 
     factor, score = 1.0, judge(law)

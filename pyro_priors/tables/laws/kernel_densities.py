@@ -13,6 +13,7 @@ from pyro_priors.tables.leaves.score_mixtures import LOG_ROOT, below_of
 
 SMALLEST = 1e-300  # probability of an interval under an exemplar
 CACHED = 2**16  # pairs at a time, which stay in a cache
+FAR = 1e6  # standard deviations, where no density is left
 ALIKE = 1e-12  # ends of intervals that are no further apart are one
 
 
@@ -89,14 +90,15 @@ class _LogMass(torch.autograd.Function):
         copied, anew = logs.exp()
         grad = torch.where(total > SMALLEST, grad / total, 0.0)
         low, high = ((end.unsqueeze(-1) - apart) / width for end in (low, high))
-        slope = (low * _standard(low) - high * _standard(high)) / width  # of the copies by their width, (n, U)
+        slope = (_moment(low) - _moment(high)) / width  # of the copies by their width, (n, U)
         to_copied = (grad * unit.index_select(1, which)).sum(0) * copied
         to_width = ((grad * slope.index_select(1, which)).sum(0) * copied).sum()
         return None, None, None, to_width, None, torch.stack([to_copied, (grad * slab).sum(0) * anew])
 
 
-def _standard(z: Tensor) -> Tensor:
-    return (-0.5 * z.square() - LOG_ROOT).exp()
+def _moment(z: Tensor) -> Tensor:
+    """z times the standard normal density there: nothing at infinite ends."""
+    return z.clamp(-FAR, FAR) * (-0.5 * z.square() - LOG_ROOT).exp()
 
 
 def interval_masses(ends: tuple[Tensor, Tensor], mean: Tensor, scale: Tensor) -> Tensor:

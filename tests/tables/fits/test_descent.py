@@ -98,7 +98,7 @@ def test_the_first_law_is_left_for_none_that_is_better_by_chance():
 
 
 def test_a_judge_is_sure_of_what_is_more_than_its_error():
-    """Against the gain of each row, by the density of the law itself; of few rows the same gain is none."""
+    """Against the gain of each row, by the density of the law itself; what twelve rows gain by little may be chance."""
     started = training(rows=400)
     law, codes = started.law, started.batches.rows[:, :4].double()
     worse = copy.deepcopy(law)
@@ -114,6 +114,21 @@ def test_a_judge_is_sure_of_what_is_more_than_its_error():
     assert judge.surely(law, worse.state_dict())
     assert not judge.surely(worse, law.state_dict())
     assert not judge.surely(law, law.state_dict())
+    few = Judge(codes[:12], [0, 1], torch.Generator().manual_seed(1))
+    slightly = copy.deepcopy(law)
+    widen(slightly, 1.02)
+    better, other = sorted((law, slightly), key=few, reverse=True)
+    assert few(better) > few(other)
+    assert not few.surely(better, other.state_dict())
+
+
+def test_a_descent_that_an_earlier_version_interrupted_goes_on():
+    part = Counting()
+    state = Descent(part, [1.0] * 20, Six(), every=2).state_dict()
+    del state["first"]
+    fall = Descent(part, [1.0] * 20, Six(), every=2, state=state)
+    fall.run()
+    assert fall.steps == 6
 
 
 def test_an_interrupted_descent_falls_on():

@@ -77,5 +77,6 @@ def test_what_is_spent_on_exemplars_grows_with_the_steps():
     assert efforts[-1] == efforts[-2] == Effort(5000, 80)
     assert efforts[-3] < efforts[-2]
     assert Effort.of(100, 300).rows == 300
+    assert [Effort.of(steps, 20_000).rows for steps in (200, 3000)] == [10_000, 20_000]
     assert [Effort(5000, steps).answered(900) for steps in (80, 40)] == [900, 450]
     assert Effort(1000, 40).answered(150) == 150

@@ -9,6 +9,7 @@ from hand_law import NAN, hand_law, hand_leaves
 
 from pyro_priors.tables import TableImputer
 from pyro_priors.tables.answers.beliefs import Belief, Evidence
+from pyro_priors.tables.fits import effort
 from pyro_priors.tables.fits.expecting import expected
 from pyro_priors.tables.laws.exemplars import find
 from pyro_priors.tables.laws.wide_law import WideLaw
@@ -88,6 +89,14 @@ def test_there_are_no_more_than_asked_for(given):
     assert len(few.laws_[0].exemplars) == 150
     with pytest.raises(ValueError, match="exemplars: expected an integer of at least 0, got -1"):
         TableImputer(exemplars=-1).fit(given)
+
+
+def test_a_short_further_fit_forgets_no_row(given, fitted, monkeypatch):
+    """Fewer steps learn kernels from fewer rows, but as many may be remembered."""
+    monkeypatch.setattr(effort, "LEAST_ROWS", 100)
+    again = pickle.loads(pickle.dumps(fitted)).set_params(max_steps=20, exemplars=500)
+    again.partial_fit(given[:30])
+    assert len(again.laws_[0].exemplars) > 380  # of 400, less those that are given again
 
 
 def test_exact_twins_of_held_out_rows_count():

@@ -87,6 +87,15 @@ def test_theory_has_a_limit_where_rows_are_fewer_than_numbers():
     assert expected_widening(states, torch.tensor([[0.0], [1.0]], dtype=torch.float64)) == 1.0
 
 
+def test_a_law_that_goes_on_with_few_rows_is_not_widened_again_and_again():
+    rows, law = numbers(1000), None
+    widths = []
+    for part in (rows[:850], *rows[850:].split(30)):
+        law = fitting.fit_table(part, NUMBERS, max_steps=12, exemplars=0, law=law).law
+        widths.append(float(law.prior.vectors[0].log_scale.detach().mean().exp()))
+    assert widths[-1] < 2 * widths[0]  # 2.3 times where theory widens each
+
+
 def coverage(seed, rows=60):
     """Of intervals of 90 % of five numbers that depend on each other, in rows that the law has not seen."""
     rng = np.random.default_rng(seed)
