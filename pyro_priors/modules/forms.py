@@ -223,9 +223,8 @@ class FactoredForm(Form):
         rows = [vector_rows(value, variables, v) for v in variables.vectors]
         others = variables.apart(v for v in range(len(variables)) if v not in variables.vectors)
         columns = [variables.columns_of[v][0] for v in range(len(variables)) if v not in variables.vectors]
-        fit = fit_vector_mixture(
-            rows, self.clusters, value[:, columns] if columns else None, others, emphasis=self.emphasis
-        )
+        given = value[:, columns] if columns else None
+        fit = fit_vector_mixture(rows, self.clusters, given, others, emphasis=self.emphasis)
         vectors = []
         for parameters, of_vector in zip(fit.vectors, rows, strict=True):
             repeated = tuple(x.repeat_interleave(self.local, 0) for x in parameters)

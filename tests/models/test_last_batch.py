@@ -18,6 +18,7 @@ TRAIN = 31  # images of the folder that its hashes put there
 SMALL = {"hidden": (8,), "channels": 2, "latent_dim": 2, "lower_dim": 2, "critic_steps": 1, "categories": 3}
 SMALL |= {"components": 2, "rank": 2, "pseudo_inputs": 3, "layers": 2, "flow_hidden": (4,), "critic_hidden": (8,)}
 SMALL |= {"discriminator_hidden": (8,), "reinit_first": 1}
+DISCRETE = {"m2": {"attributes": ("side", "bright")}}  # what is summed over
 SAME = {"epochs": 1, "progress": False, "image_size": 28, "data": "folder"}
 
 
@@ -39,7 +40,7 @@ def folder(tmp_path_factory):
 def configured(name, **values):
     """The model with these values, and the small sizes that act beside them."""
     kind = with_prior(models.model_of(name), values.get("prior"))
-    values = {**SAME, **SMALL, **values}
+    values = {**SAME, **SMALL, **DISCRETE.get(name, {}), **values}
     values = {
         knob: value for knob, value in values.items() if knob in {field.name for field in dataclasses.fields(kind)}
     }

@@ -17,13 +17,13 @@ def fitted():
 
 
 def test_new_rows_move_the_law(fitted):
-    imputer = pickle.loads(pickle.dumps(fitted))
+    imputer = pickle.loads(pickle.dumps(fitted)).set_params(max_steps=120)
     new = as_pandas()
     new["weight"] += 10
     imputer.partial_fit(new)
     row = as_pandas(np.array([[180.0, None, "male", "x"]], dtype=object))
     moved = imputer.transform(row)["weight"].iloc[0] - fitted.transform(row)["weight"].iloc[0]
-    assert moved > 0.1
+    assert moved > 1
     assert imputer.score(new) > fitted.score(new) + 1  # nats a row
     assert [field.kind for field in imputer.schema_.fields] == [field.kind for field in fitted.schema_.fields]
     with pytest.raises(ValueError, match="unknown"):

@@ -182,15 +182,16 @@ def cosine(done: float) -> float:
 class Descent:
     """A training that goes through its steps, and is left at the best law that the judge saw, the first included.
 
-    The first is left only for one that is surely better: where few cells are hidden, the best of many looks would be
-    chance. Where two looks of the judge show nothing better it goes back to the best law, with a smaller rate, and
-    ends after some of these; without a judge after the last step.
+    Where two looks of the judge show nothing better it goes back to the best law, with a smaller rate, and ends after
+    some of these; without a judge after the last step.
 
     Args:
         training: under way.
         shares: of the rate, one a step.
         judge: looks at the law before the first step, after `every` so many, and after the last.
         state: of a descent that was interrupted, as `state_dict` has it; the training is as it was then.
+        wary: whether the first is left only for one that is surely better: where few cells are hidden, the best of many
+            looks would be chance.
 
     Attributes:
         done: number of steps; `steps` of them led to the best law, of which the judge said `score`.
@@ -204,6 +205,8 @@ class Descent:
         judge: Judge | None = None,
         every: int = 1,
         state: dict[str, Any] | None = None,
+        *,
+        wary: bool = True,
     ):
         self.training, self.shares, self.judge, self.every = training, shares, judge, every
         self.done, self.steps, self.score, self.curve = 0, 0, -math.inf, []
@@ -214,7 +217,7 @@ class Descent:
             vars(self).update(state)
         elif judge is not None:
             self._look(judge)
-            self.first = {"law": self.best, "score": self.score}
+            self.first = {"law": self.best, "score": self.score} if wary else {}
 
     def run(self, after: Callable[[], object] = lambda: None) -> None:
         """Take the steps that are left, and call `after` each of them."""
@@ -228,7 +231,7 @@ class Descent:
             after()
         if self.best:
             self.training.law.load_state_dict(self.best)
-        first, judge = self.first, self.judge  # versions of before saved no first
+        first, judge = self.first, self.judge
         if self.steps and judge is not None and first and not judge.surely(self.training.law, first["law"]):
             self.training.law.load_state_dict(first["law"])
             self.steps, self.score = 0, first["score"]

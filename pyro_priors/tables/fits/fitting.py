@@ -125,7 +125,8 @@ class _Fitting:
         order = torch.randperm(len(codes), generator=generator)
         count = 0 if len(codes) < LEAST_ROWS else int(len(codes) * HELD * (2 if len(codes) < FEW else 1))
         held, self.train = order[:count], order[count:]
-        self.again = AGAIN if law is None and count > 0 and len(codes) < SMALL else 0.0
+        self.fresh = law is None  # an earlier one is of rows whose number nothing says: wide enough, and to be moved
+        self.again = AGAIN if self.fresh and count > 0 and len(codes) < SMALL else 0.0
         self.candidates = Candidates(codes, fields, weight, law, self.saved and self.saved["candidates"])
         self.memory, self.exemplars = Memory(codes, weight, self.train, law and law.exemplars, seed), exemplars
         self.judge = Judge(codes[held if count else self.train], self.candidates.numbers, generator)
@@ -173,7 +174,7 @@ class _Fitting:
         """A training of a candidate, what came of its first steps, and the seconds of these."""
         training = self.candidates.begun(rank, self.train)
         begun = time.perf_counter()
-        descent = Descent(training, [1.0] * steps, self.judge, max(steps, 1))
+        descent = Descent(training, [1.0] * steps, self.judge, max(steps, 1), wary=self.fresh)
         descent.run()
         return training, descent, time.perf_counter() - begun
 
@@ -194,8 +195,7 @@ class _Fitting:
         shares = [cosine(done / plan.steps) for done in range(1, plan.steps + 1)]
         descent = self._run(plan, training, shares, self.judge, max(LOOK, plan.steps // LOOKS))
         self.taken += descent.done
-        known = self.candidates.before is not None  # a law of earlier rows, whose number nothing says, is wide enough
-        expected = None if known else expected_widening(training.law, self.codes[self.train])
+        expected = expected_widening(training.law, self.codes[self.train]) if self.fresh else None
         factor, score = widened(training.law, self.judge, expected)
         self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
         law, self.record["exemplars"] = training.law, None
@@ -228,7 +228,7 @@ class _Fitting:
         """Let a training go through the shares of its rate, from where it was interrupted if it was."""
         from tqdm import tqdm
 
-        descent = Descent(training, shares, judge, every, self.saved and self.saved["descent"])
+        descent = Descent(training, shares, judge, every, self.saved and self.saved["descent"], wary=self.fresh)
         self.saved = None
 
         def after() -> None:

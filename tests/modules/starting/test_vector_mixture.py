@@ -56,10 +56,7 @@ def right_labels(fit, value, label):
 
 
 def dense_step(x, loc, covariance, log_mix, table, label, emphasis=1.0):
-    """A step of EM, row by row and cluster by cluster: mean, covariance and weight of each, table of the labels.
-
-    Which clusters a row belongs to follows its label as if it stood there `emphasis` times.
-    """
+    """A step of EM, row by row and cluster by cluster: mean, covariance and weight of each, table of the labels."""
     clusters, size = loc.shape
     score, firsts, seconds = x.new_zeros(len(x), clusters), x.new_zeros(len(x), clusters, size), None
     seconds = x.new_zeros(len(x), clusters, size, size)
