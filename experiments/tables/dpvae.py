@@ -198,14 +198,18 @@ def answer(rows):
 
 
 def beaten(pairs, rows):
-    """Under how many bounds each rival of the flow draws better than it, by the means over the seeds."""
+    """Under how many bounds each rival of the flow is better than it by two metrics, by the means over the seeds."""
+
+    def less(flow, own, metric):
+        values = [[result["generation"][metric] for result in row.results] for row in (own, flow)]
+        return statistics.mean(values[0]) < statistics.mean(values[1])
+
     said = []
     for prior, title in RIVALS.items():
         both = [(pair[1], row) for pair in pairs for row in rivals(pair, rows) if row.cell.key[1] == prior]
-        distances = [[[result["generation"].get("frechet") for result in row.results] for row in rows] for rows in both]
-        if distances and None not in distances[0][0]:
-            lower = sum(statistics.mean(own) < statistics.mean(flow) for flow, own in distances)
-            said.append(f"{title} has a lower Frechet distance than the flow under {lower} of {len(distances)}")
+        if both and all("frechet" in row.results[0]["generation"] for row in both[0]):
+            frechet, skl = (sum(less(*pair, metric) for pair in both) for metric in ("frechet", "skl"))
+            said.append(f"{title} has a lower Frechet distance than it under {frechet}, a lower sKL under {skl}")
     return said
 
 

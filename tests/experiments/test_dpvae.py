@@ -16,7 +16,9 @@ import pyro_priors as pp
 from experiments import generation
 from experiments.__main__ import main
 from experiments.papers import dpvae, dpvae_moons
-from experiments.tables import results
+from experiments.tables import catalogue, results
+from experiments.tables.dpvae import beaten, paired
+from experiments.tables.spec import Row
 from inference import judges
 from pyro_priors.data.images import Images
 from pyro_priors.programs import VAE, SquaredErrorLikelihood
@@ -111,6 +113,20 @@ def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, small
 
 
 @pytest.mark.slow
+def test_a_rival_is_compared_with_the_flow_on_the_seeds_of_its_pair():
+    cells = {cell.key: cell for cell in catalogue.table("dpvae-mnist-vector").cells}
+
+    def row(prior, *numbers):
+        results = {seed: {"generation": {"frechet": x, "skl": y}} for seed, (x, y) in enumerate(numbers)}
+        return Row(cells["elbo", prior], results)
+
+    pair = [row("normal", (9, 9), (9, 9)), row("flow", (2, 2), (4, 4), (100, 100))]
+    rows = [*pair, row("trip", (1, 3), (4, 4), (0, 0))]
+    said = "TRIP of one vector, 50 states has a lower Frechet distance than it under 1, a lower sKL under 0"
+    assert beaten(paired(rows), rows) == [said]
+    assert beaten(paired(pair), [*pair, row("trip", (1, 1))]) == []  # it lacks a seed
+
+
 def test_a_judge_of_other_images(tmp_path, capsys, small):
     flags = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(tmp_path)]
     assert main(["train", "classifier", *flags, "--binarize", "dynamic"]) == 0
