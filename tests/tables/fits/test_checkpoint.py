@@ -111,7 +111,7 @@ def test_an_ensemble_goes_on_with_the_member_that_was_under_way(tmp_path, stoppe
     """Members that are finished are not fitted again; the time of a budget was turned into steps once."""
     weight = np.random.default_rng(0).random(250)
     whole = fit(weight=weight, ensemble=3)
-    stopped(50, tmp_path, weight=weight, ensemble=3)
+    stopped(30, tmp_path, weight=weight, ensemble=3)
     saved = checkpoints.load_checkpoint(tmp_path)
     assert (len(saved["finished"]), saved["under_way"] is not None) == (1, True)
     assert same(fit(tmp_path, weight=weight, ensemble=3), whole)
