@@ -25,7 +25,6 @@ class KernelTraining:
         exemplars: learned in place.
         codes, weight: of their rows, ``(M, C)``, and how much the cells of each count, None: all alike.
         generator: draws rows and cells.
-        asked: how many rows are predicted at most.
     """
 
     def __init__(
@@ -35,10 +34,9 @@ class KernelTraining:
         codes: Tensor,
         weight: Tensor | None,
         generator: torch.Generator,
-        asked: int = ASKED,
     ):
         self.wide, self.exemplars, self.generator, self.rows = wide, exemplars, generator, len(codes)
-        self.asked = torch.randperm(len(codes), generator=generator)[:asked]
+        self.asked = torch.randperm(len(codes), generator=generator)[:ASKED]
         some = codes[self.asked]
         gone = (torch.rand(some.shape, generator=generator) < HIDDEN) & ~some.isnan()
         self.weight = torch.ones(len(some)).double() if weight is None else weight[self.asked].double()
