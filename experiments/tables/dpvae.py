@@ -250,16 +250,16 @@ def table(name, line, seeds, counts=None, compared=False, **shared):
         for objective, (place, prior) in itertools.product(OBJECTIVES, enumerate(PRIORS))
     ]
     counts, shared = COUNTS | (counts or {}), SHARED | shared
-    vector = {"block_size": shared["latent_dim"], "rank": 50, "reinit_samples": 20_000}
-    cells += [
-        Cell(
-            *((objective, prior), "vae", {"objective": objective, "prior": prior, **vector}),
-            seeds=seeds.get(objective, ()) if compared else (),
-            titles=(OBJECTIVES[objective], RIVALS[prior]),
-            reading=Generation,
-        )
-        for objective, prior in itertools.product(OBJECTIVES, RIVALS)
-    ]
+    if compared:
+        shared |= {"trip.block_size": shared["latent_dim"], "trip.rank": 50, "trip.reinit_samples": 20_000}
+        cells += [
+            Cell(
+                *((objective, prior), "vae", {"objective": objective, "prior": prior}, seeds.get(objective, ())),
+                titles=(OBJECTIVES[objective], RIVALS[prior]),
+                reading=Generation,
+            )
+            for objective, prior in itertools.product(OBJECTIVES, RIVALS)
+        ]
     return Table(
         name,
         line,

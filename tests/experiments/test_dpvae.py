@@ -112,7 +112,6 @@ def test_the_table_judges_every_pair_and_repeats_nothing(tmp_path, capsys, small
     assert "results: expected a result of this configuration" in capsys.readouterr().err
 
 
-@pytest.mark.slow
 def test_a_rival_is_compared_with_the_flow_on_the_seeds_of_its_pair():
     cells = {cell.key: cell for cell in catalogue.table("dpvae-mnist-vector").cells}
 
@@ -127,6 +126,7 @@ def test_a_rival_is_compared_with_the_flow_on_the_seeds_of_its_pair():
     assert beaten(paired(pair), [*pair, row("trip", (1, 1))]) == []  # it lacks a seed
 
 
+@pytest.mark.slow
 def test_a_judge_of_other_images(tmp_path, capsys, small):
     flags = ["--data", "shapes", "--channels", "2", "--epochs", "1", "--no-progress", "--runs-dir", str(tmp_path)]
     assert main(["train", "classifier", *flags, "--binarize", "dynamic"]) == 0
