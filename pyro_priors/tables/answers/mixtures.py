@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.special import ndtri
 
+from pyro_priors.distributions.gaussians import LOG_ROOT
 from pyro_priors.ops import holds
 from pyro_priors.tables.leaves.score_mixtures import below_of, log_interval
 
 NODES = 40  # of the quadrature over a truncated Gaussian
 STEP, LONGEST, TINY = 1e-9, 200, 1e-300  # of the search of quantiles: how near, how many steps, the smallest share
 PART = 500  # components of a row, of very many, by which the search begins
-LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
 class Mixture(NamedTuple):

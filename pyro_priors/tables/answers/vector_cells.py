@@ -1,6 +1,5 @@
 """The numbers of a vector in rows that know some of them: whitened under every state, and each given the others."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,12 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pyro_priors.distributions.gaussians import Gaussians
+from pyro_priors.distributions.gaussians import LOG_ROOT, Gaussians
 from pyro_priors.ops.gaussians import gap_patterns
 from pyro_priors.tables.laws.wide_law import WideLaw
 from pyro_priors.tables.leaves.score_mixtures import log_interval
 
-LOG_ROOT = 0.5 * math.log(2 * math.pi)
 SHARED = 8  # rows of a pattern of gaps, on average, from which on each pattern is a product of its own
 ENTRIES = 2**18  # numbers of all factors of other rows at a time
 

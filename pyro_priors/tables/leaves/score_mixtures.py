@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 from torch.special import erfc, log_ndtr
 
+from pyro_priors.distributions.gaussians import LOG_ROOT
+
 NARROW = 1e-4  # half-width, in scales, from which on the density times the width is more exact than a difference
-LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
 
 class Bounds(NamedTuple):
