@@ -82,6 +82,14 @@ class Likeness(Judged):
         return {**runs.read_json(run.folder / "summary.json"), "frechet": likeness["frechet"]}
 
 
+class Grey(Likeness):
+    """The same of VAEs of pixels of 0 and 1: the probabilities that they draw, beside the test images as they are."""
+
+    def __init__(self, plan, config):
+        grey = plan.table.config("vae", prior="normal", network="mlp", binarize="none", **plan.where)
+        super().__init__(plan, grey)  # what the judge sees
+
+
 class Conditions(Judged):
     """With what a classifier sees in images generated given labels; a training that diverged is a result too."""
 

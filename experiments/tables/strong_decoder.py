@@ -6,7 +6,7 @@ import pyro
 
 from experiments import pages
 from experiments.heads import Head
-from experiments.tables.reading import Likeness
+from experiments.tables.reading import Grey
 from experiments.tables.spec import Cell, Table
 from inference import judges
 from models.shared import runs
@@ -36,12 +36,8 @@ INTRODUCTION = (
 )
 
 
-class Drawn(Likeness):
-    """With the Frechet distance of grey images, as others have it, and with that of draws of 0 and 1."""
-
-    def __init__(self, plan, config):
-        grey = plan.table.config("vae", prior="normal", network="mlp", binarize="none", **plan.where)
-        super().__init__(plan, grey)  # the judge sees images as they are
+class Drawn(Grey):
+    """With the Frechet distance of grey images, and with that of draws of 0 and 1."""
 
     @functools.cached_property
     def binary(self):
