@@ -32,7 +32,7 @@ ROWS = {
 INTRODUCTION = (
     "Test set, nats per image, lower is better; mean +- standard error over seeds. IWAE with k = "
     "{particles}. The paper's columns are CelebA with another likelihood: compare the order. Frechet distance: between "
-    "as many generated images (probabilities of pixels) as there are test images and these, in the features of a classifier."
+    "generated (their probabilities) and as many test images, in the features of a classifier."
 )
 HEAVY = "k-hat > 0.7: share of test images whose importance weights are too heavy-tailed to take -IWAE for -log p(x)."
 
