@@ -128,7 +128,9 @@ def _of_values(cells: Cells, texts: Sequence[str], kind: str | None, first: dict
     if kind == "count" and (odd := next((v for v in first if not (v >= 0 and v == int(v))), None)) is not None:
         text = first[odd]
         raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
-    judged = judge(sorted(first), first.__getitem__, len(texts), kind)
+    judged = judge(
+        sorted(first), first.__getitem__, len(texts), kind, often=lambda value: list(texts).count(first[value])
+    )
     return field_of(cells, texts, judged.kind, judged.reason, style, judged.states)
 
 

@@ -1,5 +1,6 @@
 """A column as it is written, and what its numbers are taken for."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from pyro_priors.data.schema import MOST_BYTES, Field, advice, cost, size
 
 FEW = 20  # different whole numbers, or texts, that are always categories
 MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
+OFTEN = 3  # times that a number stands which may mean a gap
 EXACT = 2**53  # whole numbers beyond run together in 64 bits
 LARGEST = torch.finfo(torch.float32).max
 
@@ -41,7 +43,12 @@ class Judged(NamedTuple):
 
 
 def judge(
-    values: Sequence[int | float], write: Callable[[int | float], str], count: int, kind: str | None, what: str = ""
+    values: Sequence[int | float],
+    write: Callable[[int | float], str],
+    count: int,
+    kind: str | None,
+    what: str = "",
+    often: Callable[[int | float], int] | None = None,
 ) -> Judged:
     """What numbers are, or how they are described where their kind is known.
 
@@ -51,6 +58,7 @@ def judge(
         count: of cells that say something.
         kind: that somebody has said, else None.
         what: they are, "" = numbers; others, such as dates, neither count things nor rows.
+        often: how many cells have a value.
     """
     whole = all(value == int(value) for value in values)
     said = different(values, what or ("whole numbers" if whole else "numbers"))
@@ -64,7 +72,33 @@ def judge(
             kind = "binary" if len(values) == 2 else "ordinal"
         elif whole and len(values) == count and unbroken(len(values), values[0], values[-1]) and not what:
             kind, said = "identifier", f"{said}, each once: they count the rows"
+    for value in () if often is None else stand_ins(values, often):
+        gap = f"--also-missing {write(value)}, in Python also_missing"
+        said += f"; {write(value)} stands {often(value)} times and may mean a gap (if so: {gap})"
     return Judged(kind, said, states)
+
+
+def stand_ins(values: Sequence[int | float], often: Callable[[int | float], int]) -> list[int | float]:
+    """Which of the outermost numbers may mean a gap, as -999 does in many tables.
+
+    They come again, and lie further from the others than these from each other; half of that is enough for nines, and
+    anything below 0 for -1 and nines where no other is negative.
+
+    Example:
+        >>> stand_ins([-999, 0.5, 2, 40], lambda value: 7), stand_ins([0, 30, 80, 99], lambda value: 7)
+        ([-999], [])
+    """
+    found = []
+    for value, others in ((values[0], values[1:]), (values[-1], values[:-1])):
+        if len(others) < 2 or not math.isfinite(value):
+            continue
+        width, gap = others[-1] - others[0], min(abs(value - others[0]), abs(value - others[-1]))
+        nines = value == int(value) and set(str(abs(int(value)))) == {"9"}
+        far = gap > (width / 2 if nines and abs(value) > 9 else width)
+        alone = (nines or value == -1) and value < 0 <= others[0]
+        if (far or alone) and often(value) >= OFTEN:
+            found.append(value)
+    return found
 
 
 def unbroken(count: int, first: float, last: float) -> bool:

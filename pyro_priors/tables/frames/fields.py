@@ -70,7 +70,7 @@ def _of_numbers(frame: Frame, column: Column, kind: str | None, also_missing: tu
     if large.size:
         at = frame.at(large[0], column.name)
         raise UserError(f"{at}: expected a finite number of 32 bits, got {values[large[0]]}")
-    every = np.unique(present)
+    every, counts = np.unique(present, return_counts=True)
     form = form_of(column, every)
     write = form.write if isinstance(form, DateForm) else text_of
     if kind in CATEGORIES:
@@ -84,7 +84,9 @@ def _of_numbers(frame: Frame, column: Column, kind: str | None, also_missing: tu
             row = odd[0] if odd.size else 0
             got = write(values[row])
             raise UserError(f"{frame.at(row, column.name)}: expected a whole number, 0 or more, of a count, got {got}")
-    judged = judge(every.tolist(), write, len(present), kind, _what(column, form))
+    often = dict(zip(every.tolist(), counts.tolist(), strict=True)).__getitem__
+    what = _what(column, form)
+    judged = judge(every.tolist(), write, len(present), kind, what, None if what else often)
     missing = len(values) - len(present)
     reason = judged.reason + (f", {missing} of {len(values)} cells missing" if missing else "")
     states = None if judged.states is None or judged.kind in ASIDE else tuple(judged.states)
