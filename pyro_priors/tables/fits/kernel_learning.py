@@ -5,9 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernels
+from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernel, log_kernels
 from pyro_priors.tables.answers.scoring import log_chain, log_exemplars, log_slopes
 from pyro_priors.tables.laws.exemplars import Exemplars
+from pyro_priors.tables.laws.law import EMPHASIS
 from pyro_priors.tables.laws.wide_law import WideLaw
 
 ASKED, HIDDEN = 2000, 0.25  # rows whose cells are predicted, and the share of these cells
@@ -19,6 +20,9 @@ CHUNK = 2048  # rows at a time
 
 class KernelTraining:
     """Adam on widths, shares of copies, and the part in the mixture with the chain: no row can be its own pattern.
+
+    The loss is -log p(hidden cells of a row | its others), in which each hidden category counts beside once more, alone
+    and as often as in a start: densities of numbers, which near-equal rows make high, would drown it.
 
     Args:
         wide: the law of the chain alone.
@@ -41,10 +45,18 @@ class KernelTraining:
         gone = (torch.rand(some.shape, generator=generator) < HIDDEN) & ~some.isnan()
         self.weight = torch.ones(len(some)).double() if weight is None else weight[self.asked].double()
         self.hidden = gone.sum(1)
-        parts = some, some.masked_fill(gone, torch.nan)
+        seen = some.masked_fill(gone, torch.nan)
         with torch.no_grad():
-            self.chains = torch.stack([_log_chain(wide, part) for part in parts], -1)  # in scores
-            self.pairs = torch.stack([wide.rows(part.numpy()) for part in parts], 1)
+            self.chains = torch.stack([_log_chain(wide, part) for part in (some, seen)], -1)  # in scores
+            self.pairs = torch.stack([wide.rows(part.numpy()) for part in (some, seen)], 1)
+            self.alone = {}  # by column of the law: values where they are hidden, and the chain of these and all seen
+            for column, place in enumerate(wide.places):
+                if place.states is not None and place.score is None:
+                    cell = torch.where(gone[:, column], self.pairs[:, 0, place.states], torch.nan)
+                    rows = gone[:, column].nonzero()[:, 0]
+                    shown = seen[rows].index_copy(1, torch.tensor([column]), some[rows, column].unsqueeze(-1))
+                    chain = self.chains[:, 1].index_copy(0, rows, _log_chain(wide, shown))
+                    self.alone[place.states] = cell, chain
         self.adam = torch.optim.Adam(exemplars.parameters(), lr=RATE)
 
     def step(self, rate: float) -> None:
@@ -54,18 +66,31 @@ class KernelTraining:
         some = torch.randperm(len(self.asked), generator=self.generator)[:BATCH]
         most = max(1, min(BESIDE, CELLS // self.wide.width))
         beside = torch.randperm(self.rows, generator=self.generator)[:most]
+        loss = self.loss(some, beside)
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+
+    def loss(self, some: Tensor, beside: Tensor) -> Tensor:
+        """A hidden cell's, of some of the asked rows, ``(b,)`` indices, by some of the exemplars, ``(m,)``."""
         wide = self.wide.remembering(self.exemplars.at(beside))
         assert wide.exemplars is not None
         own = (self.asked[some].unsqueeze(-1) == beside).double()
         own = torch.where(own.any(-1), own.argmax(-1), -1)
         joint = log_kernels(wide, self.pairs[some].flatten(0, 1))
-        joint = left_out(wide.exemplars, joint, own.repeat_interleave(2)).logsumexp(-1).view(-1, 2)
-        shares, weight = self.exemplars.log_shares, self.weight[some]
-        both = torch.logaddexp(joint + shares[0], self.chains[some] + shares[1])
-        loss = -(weight * (both[:, 0] - both[:, 1])).sum() / (weight * self.hidden[some]).sum().clamp(min=1e-9)
-        self.adam.zero_grad()
-        loss.backward()
-        self.adam.step()
+        joint = left_out(wide.exemplars, joint, own.repeat_interleave(2)).view(len(some), 2, -1)
+        whole, seen = (self._mixed(joint[:, i], self.chains[some, i]) for i in range(2))
+        gained = whole - seen
+        for column, (cell, chain) in self.alone.items():
+            shown = joint[:, 1] + log_kernel(wide, wide.exemplars, column, cell[some])
+            gained = gained + (EMPHASIS - 1) * (self._mixed(shown, chain[some]) - seen)
+        weight = self.weight[some]
+        return -(weight * gained).sum() / (weight * self.hidden[some]).sum().clamp(min=1e-9)
+
+    def _mixed(self, joint: Tensor, chain: Tensor) -> Tensor:
+        """Of the exemplars ``(b, m)`` and the chain ``(b,)``."""
+        shares = self.exemplars.log_shares
+        return torch.logaddexp(joint.logsumexp(-1) + shares[0], chain + shares[1])
 
 
 def learn_kernels(

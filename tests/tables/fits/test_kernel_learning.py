@@ -1,14 +1,15 @@
 """What rows weigh among exemplars, and when their kernels are learned."""
 
 import numpy as np
+import pytest
 import torch
 from hand_law import hand_law, hand_leaves
 
 from pyro_priors.tables.answers.answers import Answers
 from pyro_priors.tables.fits.expecting import expected
-from pyro_priors.tables.fits.kernel_learning import learn_kernels
+from pyro_priors.tables.fits.kernel_learning import KernelTraining, learn_kernels
 from pyro_priors.tables.laws.exemplars import Exemplars
-from pyro_priors.tables.laws.law import with_exemplars
+from pyro_priors.tables.laws.law import EMPHASIS, with_exemplars
 from pyro_priors.tables.laws.wide_law import WideLaw
 
 
@@ -47,3 +48,32 @@ def test_kernels_are_learned_for_the_rows_that_count():
         learn_kernels(wide, exemplars, codes, weight, torch.Generator().manual_seed(0), 40)
         shares.append(float(exemplars.share.detach()))
     assert shares[0] > shares[1] + 1.0
+
+
+def test_the_loss_is_of_hidden_cells_together_and_of_each_category_alone():
+    law = hand_law(0, hand_leaves(whole=None))
+    wide, codes = WideLaw(law), drawn(law, 12, seed=0)
+    exemplars = remembered(wide, codes)
+    training = KernelTraining(wide, exemplars, codes, None, torch.Generator().manual_seed(1))
+    some = torch.arange(12)[training.asked >= 8]  # rows that are none of those beside
+    losses, expected_losses = [], []
+    for width, copied in ((-1.0, 0.3), (0.2, -0.5)):  # of two kernels: densities' slopes are the same
+        exemplars.log_width.data.fill_(width)
+        exemplars.copied.data.fill_(copied)
+        losses.append(float(training.loss(some, torch.arange(8)).detach()))
+        kept = remembered(wide, codes[:8]).requires_grad_(False)
+        kept.log_width.fill_(width)
+        kept.copied.fill_(copied)
+        score = Answers([with_exemplars(law, kept)]).log_score
+        total = 0.0
+        for row, known in zip(codes[training.asked[some]].numpy(), training.pairs[some, 1], strict=True):
+            gone = np.array([bool(known[list(places)].isnan().all()) for places in law.columns])
+            seen = np.where(gone, np.nan, row)
+            total += score(row[None])[0] - score(seen[None])[0]
+            for column in np.flatnonzero(gone):
+                if wide.places[column].score is None:
+                    shown = seen.copy()
+                    shown[column] = row[column]
+                    total += (EMPHASIS - 1) * (score(shown[None])[0] - score(seen[None])[0])
+        expected_losses.append(-float(total) / float(training.hidden[some].sum()))
+    assert losses[0] - losses[1] == pytest.approx(expected_losses[0] - expected_losses[1], rel=1e-9)
