@@ -38,7 +38,7 @@ from pyro_priors.data.attribute_table import read_csv
         ([*[f"{d:02d}" for d in range(1, 96)] * 2, "2A", "2B"], "categorical", "97 different texts$"),
         (["1.5", "02.25", "10.5"] * 9, "continuous", "3 different numbers"),  # a decimal is no code
         (["9007199254740993", "9007199254740992"], "binary", "2 different codes"),
-        ([*AGES, *["-999"] * 3], "continuous", r".* to 90; -999 stands 3 times and may mean a gap .*--also-missing -999, "),
+        ([*AGES, *["-999"] * 3], "continuous", ".* -999 stands 3 times and may mean a gap .*--also-missing -999, "),
         ([*AGES, "999"] * 3, "count", r".* to 999; 999 stands 3 times and may mean a gap"),
         ([*AGES, "-1"] * 3, "continuous", ".* to 90; -1 stands 3 times and may mean a gap"),
         ([*AGES, "-999"], "continuous", ".* from -999 to 90$"),  # once is an outlier
