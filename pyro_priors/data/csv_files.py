@@ -10,6 +10,15 @@ from typing import NamedTuple
 from pyro_priors.checks import UserError
 
 SEPARATORS = (",", ";", "\t")
+UTF16 = "UTF-16 (save it as 'CSV UTF-8')"
+OTHERS = {  # what files of other kinds start with
+    codecs.BOM_UTF16_LE: UTF16,
+    codecs.BOM_UTF16_BE: UTF16,
+    b"\x1f\x8b": "a gzip file (unpack it)",
+    b"PK\x03\x04": "a ZIP file or an Excel workbook (unpack it, or save it as 'CSV UTF-8')",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook (save it as 'CSV UTF-8')",
+    b"PAR1": "a Parquet file (name it .parquet)",
+}
 
 
 class CsvFile(NamedTuple):
@@ -77,7 +86,7 @@ def read_bytes(path: Path) -> bytes:
         source = path.read_bytes()
     except OSError as error:
         raise missing(path.name, path, error) from error
-    check_no_utf16(path.name, source)
+    check_start(path.name, source)
     check_text(path.name, [source])
     return source
 
@@ -87,10 +96,10 @@ def missing(name: str, path: Path, error: OSError) -> UserError:
     return UserError(f"{name}: expected a CSV file at {path.absolute()}, got none ({error.strerror})")
 
 
-def check_no_utf16(name: str, start: bytes) -> None:
-    """`UserError` where a file starts as UTF-16 does."""
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{name}: expected a CSV file in UTF-8, got UTF-16 (save it as 'CSV UTF-8')")
+def check_start(name: str, start: bytes) -> None:
+    """`UserError` where a file starts as one of another kind does."""
+    if kind := next((kind for mark, kind in OTHERS.items() if start.startswith(mark)), None):
+        raise UserError(f"{name}: expected a CSV file in UTF-8, got {kind}")
 
 
 def check_text(name: str, blocks: Iterable[bytes]) -> None:

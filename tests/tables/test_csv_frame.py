@@ -23,6 +23,10 @@ def csv(folder, text, name="table.csv"):
             "1,2.5\n3,4\n",
             r"line 1: expected a header, the names of the columns, got numbers \(1, 2.5; write a",
         ),
+        ("1.5,a,7\n2,b,NA\n,a,3\n", r"line 1: expected a header, .*, got a row as the others \(1.5, a, 7; write a"),
+        ("# by hand\na,b\n1,2\n3,4\n", "line 1: expected a header of 2 cells as the rows below have, got '# by hand'"),
+        (b"\x1f\x8b\x08\x00", "t.csv: expected a CSV file in UTF-8, got a gzip file .unpack it"),
+        (b"PK\x03\x04\x14", "t.csv: expected a CSV file in UTF-8, got a ZIP file or an Excel workbook"),
         ("a,b,a\n1,2,3\n", "t.csv line 1: expected each column once, got 'a' twice"),
         ("a,b\n1,2\n1,2\n1,2,3\n", "t.csv line 4: expected 2 cells as in the header, got 3"),
         ("a,b\n1,2\n\n\n1\n1,2\n", "t.csv line 5: expected 2 cells as in the header, got 1"),
@@ -54,3 +58,16 @@ def test_a_file_that_outgrows_memory_is_refused_before_work(tmp_path, monkeypatc
 
 def test_columns_without_a_name_are_named_by_their_place(tmp_path):
     assert Frame.of(csv(tmp_path, ",a,\n1,2,3\n")).names == ("column 1", "a", "column 3")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "land,1990,1991\nPeru,1.5,2\nChile,3,4\n",  # years
+        "a,7\na,b\nb,c\n",  # a text above texts, a number above none
+        'city\nRome\n"Bern, Basel"\nOslo\n',
+        "words\none\ntwo, three\nfour, five, six\n",
+    ],
+)
+def test_a_header_that_is_one(tmp_path, text):
+    assert len(Frame.of(csv(tmp_path, text)).names) == text.split("\n")[0].count(",") + 1

@@ -13,7 +13,7 @@ import numpy as np
 
 from pyro_priors.checks import UserError
 from pyro_priors.data.csv_files import read_bytes, rows_of
-from pyro_priors.data.numerals import is_missing, is_number
+from pyro_priors.data.numerals import is_missing, is_number, nearly_all_numbers
 from pyro_priors.data.raw_rows import quoted, raw_rows
 from pyro_priors.tables.frames.cells import Column
 
@@ -55,6 +55,7 @@ def read(path: str | Path) -> CsvTable:
     lines, columns = read_rows(path.name, names_of(path.name, first, header), rows)
     if not len(lines):
         raise UserError(f"{path.name}: expected a header and rows, got a header alone")
+    check_header(path.name, first, header, columns)
     return CsvTable(path.name, source, separator, header, lines, columns)
 
 
@@ -109,15 +110,27 @@ def _free_bytes() -> int | None:
 
 
 def separator_of(name: str, source: bytes) -> str:
-    """What splits most rows into as many cells as the header, with the fewest that may be several."""
-    best, chosen = (-1.0, 0.0, 0), SEPARATORS[0]
+    """What splits most rows into as many cells as the header, with the fewest that may be several.
+
+    Raises:
+        UserError: all rows have several cells, and the header one.
+    """
+    best, chosen, widths = (-1.0, 0.0, 0), SEPARATORS[0], []
     for separator in SEPARATORS:
         rows: list[list[str]] = []
         with contextlib.suppress(UserError):  # said when it is read
             for _, row in islice(rows_of(name, source, separator), LOOKED_AT):
                 rows.append(row)
+        widths += [{len(row) for row in rows[1:]}]
         if rows and (score := _fits(rows)) > best:
             best, chosen = score, separator
+    first, header = next(rows_of(name, source, chosen), (1, []))
+    below = max((max(width) for width in widths if len(width) == 1), default=1)
+    if len(header) == 1 and below > 1:
+        raise UserError(
+            f"{name} line {first}: expected a header of {below} cells as the rows below have, got {header[0]!r} (take "
+            "away what stands before the header; a cell with a separator in it stands in quotes)"
+        )
     return chosen
 
 
@@ -141,14 +154,31 @@ def names_of(where: str, line: int, header: Sequence[str]) -> list[str]:
     if not cells:
         raise UserError(f"{where}: expected a header and rows, got an empty file")
     if all(is_number(cell) or is_missing(cell, numbers=True) for cell in cells) and any(map(is_number, cells)):
-        raise UserError(
-            f"{where} line {line}: expected a header, the names of the columns, got numbers ({', '.join(cells[:5])}; "
-            "write a line of names before them)"
-        )
+        raise _no_header(where, line, "numbers", cells)
     names = [cell or f"column {place}" for place, cell in enumerate(cells, 1)]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{where} line {line}: expected each column once, got {twice!r} twice")
     return names
+
+
+def check_header(where: str, line: int, header: Sequence[str], columns: Sequence[Column]) -> None:
+    """`UserError` where the header is a row as all others: numbers above numbers, texts that stand below them too."""
+    cells = [cell.strip() for cell in header]
+
+    def fits(cell: str, below: Sequence[str]) -> bool:
+        if not is_number(cell):
+            return cell in below
+        return nearly_all_numbers([text for text in below if not is_missing(text, numbers=True)])
+
+    if any(map(is_number, cells)) and all(map(fits, cells, (column.texts for column in columns))):
+        raise _no_header(where, line, "a row as the others", cells)
+
+
+def _no_header(where: str, line: int, got: str, cells: Sequence[str]) -> UserError:
+    return UserError(
+        f"{where} line {line}: expected a header, the names of the columns, got {got} ({', '.join(cells[:5])}; write a "
+        "line of names before them)"
+    )
 
 
 def _column(name: str, counted: Mapping[str, int], places: Sequence[int]) -> Column:

@@ -10,9 +10,16 @@ from typing import Any, TextIO
 import numpy as np
 
 from pyro_priors.checks import UserError
-from pyro_priors.data.csv_files import check_no_utf16, check_text, missing, rows_in
+from pyro_priors.data.csv_files import check_start, check_text, missing, rows_in
 from pyro_priors.tables.frames.cells import Column
-from pyro_priors.tables.frames.csv_frame import CsvTable, names_of, quoted_columns, read_rows, separator_of
+from pyro_priors.tables.frames.csv_frame import (
+    CsvTable,
+    check_header,
+    names_of,
+    quoted_columns,
+    read_rows,
+    separator_of,
+)
 from pyro_priors.tables.frames.frames import Frame
 
 BLOCK = 2**22  # bytes that are looked at together
@@ -40,15 +47,15 @@ class CsvSource:
         except OSError as error:
             raise missing(name, path, error) from error
         self.bom = start.startswith(codecs.BOM_UTF8)
-        check_no_utf16(name, start)
+        check_start(name, start)
         try:
             self.separator = separator_of(name, start if whole else start[: start.rfind(b"\n") + 1])
             with self._open() as stream:
-                line, self.header = next(rows_in(name, stream, self.separator), (1, []))
+                self.line, self.header = next(rows_in(name, stream, self.separator), (1, []))
         except UnicodeDecodeError:
             self._check()  # which says where
             raise
-        self.names = names_of(name, line, self.header)
+        self.names = names_of(name, self.line, self.header)
 
     def empty(self) -> CsvTable:
         """The file without its rows."""
@@ -91,6 +98,8 @@ class CsvSource:
                 lines, columns = read_rows(self.name, self.names, islice(read, rows))
                 if not raw and not first:
                     return
+                if first:
+                    check_header(self.name, self.line, self.header, columns)
                 first = False
                 yield self._frame(head + "".join(raw), lines, columns), len(head)
 
