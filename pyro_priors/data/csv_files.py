@@ -114,7 +114,7 @@ def check_text(name: str, blocks: Iterable[bytes]) -> None:
             lines += block.count(b"\n")
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        line, why = lines + error.object.count(b"\n", 0, error.start) + 1, error.reason
+        line, why = lines + error.object.count(b"\n", 0, error.start) + 1, f"{error.reason}; save it as 'CSV UTF-8'"
         raise UserError(f"{name} line {line}: expected a CSV file in UTF-8, got other bytes ({why})") from error
 
 
