@@ -72,9 +72,10 @@ def judge(
             kind = "binary" if len(values) == 2 else "ordinal"
         elif whole and len(values) == count and unbroken(len(values), values[0], values[-1]) and not what:
             kind, said = "identifier", f"{said}, each once: they count the rows"
-    for value in () if often is None else stand_ins(values, often):
-        gap = f"--also-missing {write(value)}, in Python also_missing"
-        said += f"; {write(value)} stands {often(value)} times and may mean a gap (if so: {gap})"
+    if often is not None:
+        for value in stand_ins(values, often):
+            gap = f"--also-missing {write(value)}, in Python also_missing"
+            said += f"; {write(value)} stands {often(value)} times and may mean a gap (if so: {gap})"
     return Judged(kind, said, states)
 
 
