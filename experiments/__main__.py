@@ -93,6 +93,7 @@ COMMANDS = {
         "BenchExploreConfig",
         "answers of the explorer beside the law's own calls, and many clients",
     ),
+    "bench gaps": ("experiments.bench.gaps", "BenchGapsConfig", "gaps inside a vector, by how many patterns there are"),
     "bench start": ("experiments.bench.start", "BenchStartConfig", "imports and --help beside `import pyro`"),
     "table density": (
         "experiments.density.command",

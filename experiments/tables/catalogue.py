@@ -26,6 +26,7 @@ class Page(NamedTuple):
 PAGES = {
     "bench-explore": Page("bench.explore", "bench explore"),
     "bench-factored-cpu": Page("bench.factored", "bench factored"),
+    "bench-gaps": Page("bench.gaps", "bench gaps"),
     "bench-joint-step": Page("bench.joint_step", "bench joint-step"),
     "bench-start": Page("bench.start", "bench start"),
     "bench-table-pieces": Page("bench.table_pieces", "bench table-pieces"),
