@@ -13,6 +13,7 @@ from experiments.bench.timing import interleaved, peak_memory
 from experiments.heads import headed
 from experiments.trainings import check_counts
 from models.shared import runs
+from pyro_priors.checks import UserError
 
 MISSING = 0.25  # of the numbers of a row
 WORK = {"density": False, "density and gradient": True}
@@ -31,6 +32,9 @@ class BenchGapsConfig:
 
     def __post_init__(self):
         check_counts(self, "rows", "states", "turns")
+        for name in ("sizes", "patterns"):
+            if not (values := getattr(self, name)) or min(values) < 1:
+                raise UserError(f"{name}: expected numbers of at least 1, got {values}")
 
 
 def main(config: BenchGapsConfig):

@@ -207,6 +207,7 @@ def test_bench_training_loop(tmp_path, capsys):
         ("training-step --rank 0", "rank: expected at least 1, got 0"),
         ("joint-step --threads 0", "threads: expected numbers of at least 1, got (0,)"),
         ("joint-step --tables some", "tables: expected some of ttlp-mnist, ttlp-faces, got some"),
+        ("gaps --patterns 8 0", "patterns: expected numbers of at least 1, got (8, 0)"),
         ("training-loop --batches 0", "batches: expected at least 2, between whose ends time is read, got 0"),
         ("training-loop --networks some", "networks: expected some of dense, convolutions, got some"),
     ],
