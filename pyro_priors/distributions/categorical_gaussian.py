@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.distributions.full_gaussian_mixture import FullGaussianMixture
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 from pyro_priors.distributions.mixture_law import MixtureLaw
@@ -22,17 +23,21 @@ class TwoLevels(MixtureLaw):
         """p(c): uniform over 0..K-1, batch shape ``()``."""
         return dist.Categorical(logits=self.loc.new_zeros(len(self.loc)))
 
-    def component(self, c: Tensor) -> dist.TorchDistribution:
+    def component(self, c: Tensor | int) -> dist.TorchDistribution:
         """p(z given c): batch shape ``(*)``, event shape ``(d,)``.
 
         Args:
-            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its
-                relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
+            c: categories ``(*)``, integers (also a bare one) or booleans, or floats ``(*, K)`` that sum to one: a
+                one-hot c or its relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
 
         Raises:
-            ValueError: other integers or another size, floats that do not sum to one.
+            ValueError: other integers or another size, floats that do not sum to one, neither tensor nor number.
         """
         self._versions.check()
+        try:
+            c = c if isinstance(c, Tensor) else as_tensor(c, self.loc.device)
+        except (RuntimeError, TypeError, ValueError):
+            raise ValueError(f"c: expected a tensor of categories or one category, got {c!r}") from None
         if c.is_floating_point():
             if c.shape[-1:] != self.loc.shape[:1]:
                 raise ValueError(f"c: expected a last dimension of {len(self.loc)}, got shape {tuple(c.shape)}")

@@ -202,8 +202,8 @@ class CategoricalGaussian(Prior):
         """p(c), uniform."""
         return self().categories()
 
-    def component(self, c: Tensor) -> dist.TorchDistribution:
-        """p(z given c) for integers c ``(*)`` or a relaxed one-hot c ``(*, K)``."""
+    def component(self, c: Tensor | int) -> dist.TorchDistribution:
+        """p(z given c) for integers c ``(*)``, a bare one too, or a relaxed one-hot c ``(*, K)``."""
         return self().component(c)
 
     def _rescale(self, shift: Tensor, scale: Tensor) -> None:
