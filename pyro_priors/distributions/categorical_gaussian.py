@@ -117,6 +117,13 @@ class FullCategoricalGaussian(TwoLevels, FullGaussianMixture):
     .. math:: p(c) = 1/K, \qquad p(z \mid c) = N(z \mid \mathtt{loc}[c], \Sigma_c), \quad \Sigma_c^{-1} = L_c^T L_c
 
     A relaxed c mixes means, conditional scales 1 / L_ii and the regressions of every coordinate on those before it.
+    Cost: O(K d^2) a row of p(z), O(d^2) a row of p(z | c).
+
+    Shapes:
+        batch shape ``()``, event shape ``(d,)``.
+
+    References:
+        As `CategoricalGaussian`.
 
     Args:
         loc: ``(K, d)``.
@@ -124,6 +131,9 @@ class FullCategoricalGaussian(TwoLevels, FullGaussianMixture):
 
     Raises:
         ValueError: as `FullGaussianMixture`.
+
+    See Also:
+        `pyro_priors.CategoricalGaussian`, the module that owns such parameters unless its covariance is diagonal.
 
     Example:
         >>> import torch
