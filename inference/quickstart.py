@@ -73,8 +73,7 @@ def main(config: Quickstart):
         hidden[some],
         images.attributes[0].categories,
     )
-    print(table(hidden, probs.argmax(-1), obeyed))
-    print("On the same labels: " + ", ".join(f"{name} {right:.1%}" for name, right in baselines(images).items()) + ".")
+    print(table(hidden, probs.argmax(-1), obeyed, baselines(images)))
     print(
         f"ECE of the imputed labels {summary['hidden']['digit']['ece']:.3f}. Generated digits are read by a classifier "
         f"that was trained with all labels and is right on {reader.accuracy:.1%} of the test digits."
@@ -109,19 +108,24 @@ def baselines(images):
     return {name: float((fit.predict(pixels[unknown]) == hidden[unknown].numpy()).mean()) for name, fit in fits.items()}
 
 
-def table(truth, imputed, obeyed):
+def table(truth, imputed, obeyed, rivals):
     """For every digit: how many labels were hidden, how many of them were imputed right, how often it is drawn right.
+
+    Then what classifiers impute right of all hidden labels; they draw nothing.
 
     Args:
         truth: hidden labels `(n,)`, NaN where a label was visible.
         imputed: digits `(n,)`.
         obeyed: `{digit: share of the images generated for it that show it}`.
+        rivals: `{classifier: share of the hidden labels that it imputes right}`.
     """
-    lines = [f"{'digit':<7}{'labels hidden':>14}{'imputed right':>15}{'generated right':>17}"]
+    lines = [f"{'digit':<24}{'labels hidden':>14}{'imputed right':>15}{'generated right':>17}"]
     for digit in [*obeyed, None]:
         rows = ~truth.isnan() if digit is None else truth == digit
         right = (imputed == truth)[rows].double().mean().item()
         drawn = sum(obeyed.values()) / len(obeyed) if digit is None else obeyed[digit]
         name = "all" if digit is None else digit
-        lines.append(f"{name:<7}{int(rows.sum()):>14}{right:>15.1%}{drawn:>17.1%}")
+        lines.append(f"{name:<24}{int(rows.sum()):>14}{right:>15.1%}{drawn:>17.1%}")
+    count = int((~truth.isnan()).sum())
+    lines += [f"{f'all, {name}':<24}{count:>14}{right:>15.1%}" for name, right in rivals.items()]
     return "\n".join(lines)

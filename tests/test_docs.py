@@ -70,6 +70,19 @@ def test_figures_of_a_page_are_those_of_the_results(page):
         measured.renewed(page, f"{text} 0.5")
 
 
+def test_what_the_theory_says_of_heavy_tails_is_on_the_page():
+    page = (measured.RESULTS / "estimators.md").read_text()
+    marked = {}
+    for part in page.split("\n## ")[1:4]:
+        (row,) = re.findall(r"^\| pathwise \| (\d[^|]*bias.*)\|$", part, re.MULTILINE)
+        cells = [cell.partition(",")[0].split() for cell in row.split("|")]
+        marked[part.partition(":")[0]] = [(float(cell[0]), "~" in cell) for cell in cells]
+    assert all(mark for _, mark in marked["Vectors of 8"])
+    lattice = marked["Lattice"]
+    assert [mark for _, mark in lattice] == [True, *[False] * (len(lattice) - 2), True]
+    assert max(variance for variance, _ in lattice) < 1
+
+
 INCLUDED = {"scaling", "changelog", "contributing", "security", "api"}  # pages of the site alone
 
 

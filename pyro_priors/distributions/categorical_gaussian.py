@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.distributions.evidence import as_tensor
 from pyro_priors.distributions.full_gaussian_mixture import FullGaussianMixture
 from pyro_priors.distributions.gaussian_mixture import GaussianMixture
 from pyro_priors.distributions.mixture_law import MixtureLaw
@@ -22,17 +23,21 @@ class TwoLevels(MixtureLaw):
         """p(c): uniform over 0..K-1, batch shape ``()``."""
         return dist.Categorical(logits=self.loc.new_zeros(len(self.loc)))
 
-    def component(self, c: Tensor) -> dist.TorchDistribution:
+    def component(self, c: Tensor | int) -> dist.TorchDistribution:
         """p(z given c): batch shape ``(*)``, event shape ``(d,)``.
 
         Args:
-            c: categories ``(*)``, integers or booleans, or floats ``(*, K)`` that sum to one: a one-hot c or its
-                relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
+            c: categories ``(*)``, integers (also a bare one) or booleans, or floats ``(*, K)`` that sum to one: a
+                one-hot c or its relaxation, which mixes the parameters (CP-VAE trains with Gumbel-Softmax draws).
 
         Raises:
-            ValueError: other integers or another size, floats that do not sum to one.
+            ValueError: other integers or another size, floats that do not sum to one, neither tensor nor number.
         """
         self._versions.check()
+        try:
+            c = c if isinstance(c, Tensor) else as_tensor(c, self.loc.device)
+        except (RuntimeError, TypeError, ValueError):
+            raise ValueError(f"c: expected a tensor of categories or one category, got {c!r}") from None
         if c.is_floating_point():
             if c.shape[-1:] != self.loc.shape[:1]:
                 raise ValueError(f"c: expected a last dimension of {len(self.loc)}, got shape {tuple(c.shape)}")
@@ -112,6 +117,13 @@ class FullCategoricalGaussian(TwoLevels, FullGaussianMixture):
     .. math:: p(c) = 1/K, \qquad p(z \mid c) = N(z \mid \mathtt{loc}[c], \Sigma_c), \quad \Sigma_c^{-1} = L_c^T L_c
 
     A relaxed c mixes means, conditional scales 1 / L_ii and the regressions of every coordinate on those before it.
+    Cost: O(K d^2) a row of p(z), O(d^2) a row of p(z | c).
+
+    Shapes:
+        batch shape ``()``, event shape ``(d,)``.
+
+    References:
+        As `CategoricalGaussian`.
 
     Args:
         loc: ``(K, d)``.
@@ -119,6 +131,9 @@ class FullCategoricalGaussian(TwoLevels, FullGaussianMixture):
 
     Raises:
         ValueError: as `FullGaussianMixture`.
+
+    See Also:
+        `pyro_priors.CategoricalGaussian`, the module that owns such parameters unless its covariance is diagonal.
 
     Example:
         >>> import torch

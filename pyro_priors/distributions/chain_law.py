@@ -128,7 +128,7 @@ class ChainLaw(WeightedChain):
             ValueError: an unknown name, a column that is not there, a column asked twice, nothing asked.
         """
         wanted = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
-        columns = [c for name in wanted for c in self._evidence.resolve(name)]
+        columns = [c for name in wanted for c in self._evidence.resolve(name, "names")]
         if not columns or len(set(columns)) < len(columns):
             raise ValueError(f"names: expected at least one variable, each once, got {names!r}")
         return self._derive(columns=tuple(sorted(columns)))

@@ -61,15 +61,18 @@ class Evidence:
     def all_continuous(self) -> bool:
         return all(self.variables.is_continuous[c] for c in self.columns)
 
-    def resolve(self, name: str | int) -> tuple[int, ...]:
-        """The open columns of a variable or block, or the one at a position of the event."""
+    def resolve(self, name: str | int, argument: str = "name") -> tuple[int, ...]:
+        """The open columns of a variable or block, or the one at a position of the event.
+
+        `ValueError` where there is none; an index that came as an argument is refused under that one's name.
+        """
         if isinstance(name, Integral) and not isinstance(name, bool):
             place = int(name)
             if not -len(self.columns) <= place < len(self.columns):
-                raise ValueError(f"expected a column below {len(self.columns)}, got {name}")
+                raise ValueError(f"{argument}: expected a column below {len(self.columns)}, got {name}")
             return (self.columns[place],)
         if not isinstance(name, str):
-            raise ValueError(f"expected the name or the index of a variable, got {name!r}")
+            raise ValueError(f"{argument}: expected the name or the index of a variable, got {name!r}")
         columns = tuple(c for c in self.variables.columns(name) if c in self.columns)
         if not columns:
             raise ValueError(f"{name}: not among the variables that are left (given or summed out before)")

@@ -43,7 +43,15 @@ class Continuous:
 
 @dataclass(frozen=True)
 class Vector:
-    """Several real numbers in one variable, whose law is a mixture of Gaussians over all of them.
+    r"""Several real numbers in one variable, whose law is a mixture of Gaussians over all of them.
+
+    .. math:: p(x) = \sum_s w_s N(x \mid \mu_s, \Sigma_s)
+
+    with weights w that depend on the rest of the chain. Cost of N Gaussians of n numbers: O(N n^2) a row, O(N n) where
+    they are diagonal, O(N n q) with q factors, and as many parameters.
+
+    Shapes:
+        so many columns of an event as it has numbers, next to each other; any of them may be NaN (missing).
 
     Args:
         size: how many numbers, at least 1.
@@ -54,7 +62,17 @@ class Vector:
             belong; of full cores 10.
 
     Raises:
-        ValueError: a size below 1, an unknown covariance, factors of another one than low-rank.
+        ValueError: a size below 1, an unknown covariance, factors of another one than low-rank, or more than numbers.
+
+    See Also:
+        `Discrete` and `Continuous`; ``block_size`` of `pyro_priors.TRIP` and `pyro_priors.TTLP`, vectors of latents.
+
+    Example:
+        >>> import torch
+        >>> from pyro_priors import TTLP, Discrete, Vector
+        >>> law = TTLP(0, {"gaze": Vector(2), "digit": Discrete(3)}, rank=4)()
+        >>> law.event_shape, law.condition(gaze=torch.tensor([0.5, torch.nan])).categorical("digit").probs.shape
+        (torch.Size([3]), torch.Size([3]))
     """
 
     size: int

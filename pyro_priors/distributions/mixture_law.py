@@ -38,7 +38,14 @@ class MixtureLaw(dist.MixtureSameFamily):
         return f"{type(self).__name__}({size}, batch_shape={tuple(self.batch_shape)})"
 
     def _validate_sample(self, value: Tensor) -> None:
-        if_seen(super()._validate_sample, value)
+        try:
+            if_seen(super()._validate_sample, value)
+        except ValueError:
+            if not isinstance(value, Tensor) or value.shape[-1:] != self.event_shape or not value.isnan().any():
+                raise
+            gaps = "value: expected numbers without gaps, got NaN"
+            also = "`TRIP` and `TTLP` take them, and TRIP(d, block_size=d) is a mixture of Gaussians too"
+            raise ValueError(f"{gaps}, which {type(self).__name__} does not sum out; {also}") from None
 
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.distributions import constraints
 
+from pyro_priors.distributions.kinds import variables_text
 from pyro_priors.distributions.variables import Variables
 
 
@@ -14,6 +15,9 @@ class VariablesSupport(constraints.Constraint):
     def __init__(self, variables: Variables, columns: tuple[int, ...]):
         self.variables, self.columns = variables, columns
         self.is_discrete = not any(variables.is_continuous[c] for c in columns)
+
+    def __repr__(self) -> str:  # torch's own cuts the first letter of the name
+        return f"{type(self).__name__}({variables_text(self.variables.described(self.columns))})"
 
     def check(self, value: Tensor) -> Tensor:
         return ~self.variables.invalid(value, self.columns).any(-1)

@@ -36,6 +36,9 @@ class CategoricalGaussian(Prior):
     rank, it is that of a few factors that the latents share, plus a diagonal: `loadings` W ``(K, d, q)``, covariance
     W W^T + diag(scale^2). Either is exact in every term: density, draws, KL, posterior of c.
 
+    Cost: O(K d) a row, of other covariances than diagonal O(K d^2); given c without the K. A law of low rank is made in
+    O(K d^3).
+
     Shapes:
         calling it returns a `pyro_priors.distributions.CategoricalGaussian` or `FullCategoricalGaussian`, the mixture
         over z, event ``(d,)``; `categories` and `component` give its two levels.
@@ -202,8 +205,8 @@ class CategoricalGaussian(Prior):
         """p(c), uniform."""
         return self().categories()
 
-    def component(self, c: Tensor) -> dist.TorchDistribution:
-        """p(z given c) for integers c ``(*)`` or a relaxed one-hot c ``(*, K)``."""
+    def component(self, c: Tensor | int) -> dist.TorchDistribution:
+        """p(z given c) for integers c ``(*)``, a bare one too, or a relaxed one-hot c ``(*, K)``."""
         return self().component(c)
 
     def _rescale(self, shift: Tensor, scale: Tensor) -> None:

@@ -26,7 +26,8 @@ class FlowTTLP(CouplingFlow):
     ``p(z, y) = p_0(g(z), y) |det dg/dz|``, with p_0 the law of a `TTLP`
 
     What the Gaussians of a chain cannot bend the couplings do, and all that a TTLP answers stays exact: any attributes
-    may be missing, given or asked. The latents of a row are given all or not at all.
+    may be missing, given or asked. The latents of a row are given all or not at all. Cost: that of the `TTLP`, and one
+    pass of all networks.
 
     Shapes:
         calling it returns a `pyro_priors.distributions.FlowJoint` with event ``(d + n,)``, n columns of attributes,
@@ -46,6 +47,9 @@ class FlowTTLP(CouplingFlow):
 
     Raises:
         ValueError: latent_dim < 2, or as `FlowNormal` and `TTLP`.
+
+    See Also:
+        `TTLP`, which answers questions about some of the latents too; `FlowNormal` for latents alone.
 
     Example:
         >>> import torch

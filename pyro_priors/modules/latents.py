@@ -29,8 +29,8 @@ def latent_kinds(
     """Scalars, or vectors of so many latents (the last of what is left).
 
     Raises:
-        ValueError: sizes out of range, a covariance without vectors, components of vectors whose Gaussians are the
-            bond's or that differ, not as many components as latents.
+        ValueError: sizes out of range, a covariance without vectors, more factors than a vector has latents,
+            components of vectors whose Gaussians are the bond's or that differ, not as many components as latents.
     """
     states = widest(rank)
     check_choice("covariance", covariance, get_args(Covariance))
@@ -49,6 +49,7 @@ def latent_kinds(
         )
     if isinstance(components, Sequence):
         raise ValueError(f"components: expected one number for all vectors, got {list(components)}")
+    factors = Vector(block_size, covariance, factors).factors  # which it refuses where they are too many
     sizes = [min(block_size, latent_dim - first) for first in range(0, latent_dim, block_size)]
     shared = [factors if factors is None else min(factors, size) for size in sizes]
     vectors = [Vector(size, covariance, q) for size, q in zip(sizes, shared, strict=True)]

@@ -51,6 +51,9 @@ class GaussianMixture(Prior):
     Raises:
         ValueError: a size below 1, an unknown kind of weights or covariance.
 
+    See Also:
+        `CategoricalGaussian`, whose category is drawn; `TRIP` with ``block_size=latent_dim``, the same law with gaps.
+
     Example:
         >>> _ = torch.manual_seed(0)
         >>> GaussianMixture(latent_dim=2, components=5)().sample((3,)).shape

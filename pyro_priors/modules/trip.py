@@ -23,10 +23,11 @@ class TRIP(ChainPrior):
     """Tensor-ring induced prior: components ** latent_dim Gaussians on a lattice, weighted by a tensor ring.
 
     p(z) = 1/Z tr prod_k sum_s exp(log_cores[k, s]) N(z_k | loc[k, s], exp(log_scale[k, s])), or with factored cores as
-    `pyro_priors.distributions.FactoredTrain`, its tables the softmaxes of logits
+    `pyro_priors.distributions.FactoredTrain`, its tables the softmaxes of logits. A vector stands for several z_k, its
+    Gaussians N(z | loc[s], Sigma_s); one of all latents is the mixture sum_s w_s N(z | loc[s], Sigma_s).
 
     Cost: O(d m^2 (N + m)) a row (ring), O(d m^2 N) (train), O(d m (N + m)) (factored); d N m^2 parameters and a few,
-    or d m (N + m).
+    or d m (N + m). For a vector of n latents on factored cores O(m (n^2 + m)), and as many parameters.
 
     Shapes:
         calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d,)``; its columns are the block ``z``.
@@ -61,11 +62,11 @@ class TRIP(ChainPrior):
 
     Raises:
         ValueError: a size below 1, an unknown boundary, init, form, covariance or order, a ring of factored cores,
-            local not a divisor of the rank, arguments that would do nothing, sequences of another length than there are
-            latents or bonds.
+            local not a divisor of the rank, arguments that would do nothing, more factors than a vector has latents,
+            sequences of another length than there are latents or bonds.
 
     See Also:
-        `TTLP` for latents together with attributes.
+        `TTLP` for latents together with attributes; `Vector`.
 
     Example:
         >>> import torch

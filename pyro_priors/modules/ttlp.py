@@ -29,9 +29,11 @@ FEW = 3  # attributes that stand well beside a single vector of latents; measure
 class TTLP(ChainPrior):
     """Joint law of latents and attributes on a tensor train: every conditional and marginal of it is exact.
 
-    p(z, y) = 1/Z 1^T prod_k Q_k 1, with Q_k a mixture over components of z_k or the matrix of the attribute's value
+    p(z, y) = 1/Z 1^T prod_k Q_k 1, with Q_k a mixture over components of z_k or the matrix of the attribute's value;
+    of a vector, which stands for several z_k or is an attribute, a mixture over its Gaussians N(x | loc[s], Sigma_s)
 
-    Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring), O(D m (N + m)) (factored) for D = d + number of attributes.
+    Cost: O(D m^2 N) a row (train), O(D m^2 (N + m)) (ring), O(D m (N + m)) (factored) for D = d + number of attributes;
+    for a vector of n numbers on factored cores O(m (n^2 + m)).
 
     Shapes:
         calling it returns a `TensorRing`, or a `FactoredTrain`, with event ``(d + n,)``, n columns of attributes,
@@ -68,6 +70,10 @@ class TTLP(ChainPrior):
         ValueError: a size out of range, an unknown boundary, init, form or order, a ring of factored cores, local not
             a divisor of the rank, an attribute called z, y or self, no variable at all, sequences of another length
             than there are latents or bonds.
+
+    See Also:
+        `TRIP` for latents alone; `FlowTTLP`, whose latents are bent;
+        `pyro_priors.tables.TableImputer`, which fits one to a table.
 
     Example:
         >>> _ = torch.manual_seed(0)

@@ -23,7 +23,7 @@ def rows_of(prior: Any, z: Any, y: Any, scale: Any) -> tuple[Tensor, Tensor]:
         raise ValueError(f"prior: expected one that takes no encoder, got {prior}")
     parameters = list(prior.parameters())
     if not parameters:
-        raise ValueError(f"prior: expected one with parameters, got {prior}")
+        raise ValueError(f"prior: expected one with parameters, got {type(prior).__name__}, which has none")
     z, y = codes_and_attributes(prior, z, y)
     if isinstance(z, Distribution):
         if scale is not None:

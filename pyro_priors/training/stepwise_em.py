@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pyro_priors.checks import check_count
+from pyro_priors.modules.coupling_flow import CouplingFlow
 from pyro_priors.modules.em.expected_counts import Counts, expected_counts
 from pyro_priors.modules.em.factor_moments import FactorGradients
 from pyro_priors.modules.em.maximising import Origins, maximise
@@ -55,7 +56,8 @@ class StepwiseEM(torch.optim.Optimizer):
 
     def __init__(self, prior: Any, rows: int, lr: float = 0.5, pseudo: float = 1.0, batch: int | None = None) -> None:
         if not isinstance(getattr(prior, "form", None), FactoredForm) or prior.fixed:
-            raise ValueError(f"prior: expected a learnable one with cores='factored', got {prior}")
+            expected = "a learnable TRIP or TTLP with cores='factored' for EM"
+            raise ValueError(f"prior: expected {expected}, got {_what_it_is(prior)}")
         if not 0 < lr <= 1:
             raise ValueError(f"lr: expected a step size in (0, 1], got {lr!r}")
         self.prior, self.rows, self.pseudo = prior, check_count("rows", rows), pseudo
@@ -107,3 +109,13 @@ class StepwiseEM(torch.optim.Optimizer):
             kind = VectorGradients if leaf.loadings is None else FactorGradients
             vectors.append((kind.of_parameters(leaf, own), origin))
         return expected_counts(self.prior, gradients, origins.components, vectors)
+
+
+def _what_it_is(prior: Any) -> str:
+    """What of a prior keeps it from EM, in a few words."""
+    name = type(prior).__name__
+    if isinstance(prior, CouplingFlow):
+        return f"{name}, a law through a flow, for whose couplings there is no EM"
+    if getattr(prior, "form", None) is None:
+        return name
+    return f"{name} that is fixed" if isinstance(prior.form, FactoredForm) else f"{name} with cores='full'"

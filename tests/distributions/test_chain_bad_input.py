@@ -36,6 +36,7 @@ def excluded_row():
     return torch.tensor([math.nan, 1.0, math.nan])
 
 
+NAME_OR_INDEX = "expected the name or the index of a variable"
 QUERIES = {
     "complex value": (
         lambda law: law.log_prob(torch.zeros(3) * 1j),
@@ -43,9 +44,9 @@ QUERIES = {
     ),
     "condition on nothing said": (lambda law: law.condition(v1=None), "v1: expected a tensor or a number, got None"),
     "condition on text": (lambda law: law.condition(v1="three"), "v1: expected a tensor or a number, got 'three'"),
-    "marginal of a fraction": (lambda law: law.marginal(1.5), "the name or the index of a variable, got 1.5"),
-    "marginal of None": (lambda law: law.marginal(None), "the name or the index of a variable, got None"),
-    "marginal of a truth value": (lambda law: law.marginal(True), "the name or the index of a variable, got True"),
+    "marginal of a fraction": (lambda law: law.marginal(1.5), f"names: {NAME_OR_INDEX}, got 1.5"),
+    "marginal of None": (lambda law: law.marginal(None), f"names: {NAME_OR_INDEX}, got None"),
+    "marginal of a truth value": (lambda law: law.marginal(True), f"names: {NAME_OR_INDEX}, got True"),
     "weigh with a list": (lambda law: law.weigh([0.0]), "log_weights: expected a tensor .*got list"),
     "weigh with another batch": (
         lambda law: law.condition(v1=torch.zeros(3)).weigh(torch.zeros(2, 2, 3)),
@@ -109,7 +110,7 @@ QUERIES = {
         r"given values: expected batch shapes that fit",
     ),
     "marginal of unknown": (lambda law: law.marginal("w"), "unknown variable 'w'"),
-    "marginal of a column that is not there": (lambda law: law.marginal([0, 5]), "expected a column below 3, got 5"),
+    "marginal of a column that is not there": (lambda law: law.marginal([0, 5]), "names: .* below 3, got 5"),
     "marginal twice": (lambda law: law.marginal(["v0", 0]), "each once"),
     "marginal of nothing": (lambda law: law.marginal([]), "at least one variable"),
     "weigh with another shape": (
@@ -121,6 +122,10 @@ QUERIES = {
         "log_weights: expected finite values or -inf",
     ),
     "contradictory evidence": (lambda law: law.weigh(torch.full((3, 3), -math.inf)), "contradictory evidence"),
+    "categorical of a column that is not there": (
+        lambda law: law.categorical(5),
+        "name: expected a column below 3, got 5",
+    ),
     "categorical of a continuous variable": (lambda law: law.categorical("v0"), "v0: expected one discrete variable"),
 }
 

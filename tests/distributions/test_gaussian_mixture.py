@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
+import pyro_priors as pp
 from pyro_priors.distributions import GaussianMixture
 from pyro_priors.ops import gaussians
 
@@ -87,6 +88,20 @@ def test_mistakes():
         GaussianMixture(logits, loc, scale).posterior(torch.zeros(2))
     with pytest.raises(ValueError, match="must match event_shape"):
         GaussianMixture(logits, loc, scale, validate_args=True).log_prob(torch.zeros(2, D + 1))
+
+
+@pytest.mark.parametrize("covariance", ["diagonal", "full"])
+def test_gaps_are_refused_as_gaps(covariance):
+    law, rows = pp.GaussianMixture(2, 3, covariance=covariance)(), torch.zeros(4, 2)
+    rows[1, 0] = torch.nan
+    named = f"value: expected numbers without gaps, got NaN, which {type(law).__name__} does not sum out; `TRIP` and"
+    with pytest.raises(ValueError, match=named):
+        law.log_prob(rows)
+    with pytest.raises(ValueError, match="must match event_shape"):
+        law.log_prob(torch.full((4, 3), torch.nan))
+    with pytest.raises(ValueError, match="must be a Tensor"):
+        law.log_prob([0.0, 0.0])
+    assert pp.TRIP(2, block_size=2, rank=3, covariance=covariance)().log_prob(rows).isfinite().all()  # as it says
 
 
 def test_a_planted_bug_is_seen(monkeypatch):

@@ -56,3 +56,10 @@ def test_a_density_refuses_what_the_support_does_not_hold(bad, cores):
     value[2] = bad
     with pytest.raises(ValueError, match="expected"):
         law(cores).log_prob(value)
+
+
+@both_forms
+def test_it_is_printed_with_the_variables_left(cores):
+    joint = law(cores)
+    assert repr(joint.support) == "VariablesSupport(z: 2 x Continuous(2), digit: Discrete(3), age: Continuous(2))"
+    assert repr(joint.marginal("digit").support) == "VariablesSupport(digit: Discrete(3))"

@@ -97,6 +97,14 @@ BAD = {
         lambda: pp.TRIP(3, covariance="diagonal"),
         "covariance: expected none without block_size.* got 'diagonal'",
     ),
+    "more factors than a vector has latents": (
+        lambda: pp.TRIP(5, block_size=2, covariance="low-rank", factors=3),
+        "factors: expected at most 2, the size of the vector, got 3",
+    ),
+    "factors that are no number": (
+        lambda: pp.TRIP(5, block_size=2, covariance="low-rank", factors="two"),
+        "factors: expected an integer of at least 1, got 'two'",
+    ),
     "factors without vectors": (lambda: pp.TRIP(3, factors=2), "factors: expected none without block_size.* got 2"),
     "components that do nothing": (
         lambda: pp.TRIP(3, 5, block_size=3),

@@ -90,7 +90,14 @@ def test_what_it_says_of_vectors_on_faces_is_in_the_results():
         return imputed, statistics.mean(run["conditions"]["mean_accuracy"] for run in runs)
 
     rows = ("vector", "joint", "weighted-vector", "weighted-vectors", "weighted")
-    assert said("On faces one vector") == percents(*(share for row in rows for share in both(row)))
+    wanted = [share for row in rows for share in both(row)]
+    for share in ("0.3", "0.7"):
+        for row in rows[-2:]:
+            imputation = numbers_of("ttlp-faces", row, share)["imputation"]
+            wanted.append(statistics.mean(part["accuracy"] for part in imputation.values()))
+    assert said("On faces one vector") == percents(*wanted)
+    runs = [json.loads((RESULTS / f"ttlp-faces/{row}-missing0-seed0.json").read_text()) for row in rows]
+    assert [run["config"]["decay"] for run in runs] == [True, False, True, False, False]
     distances = [
         statistics.mean(run["conditions"]["frechet"] for run in seeds_of("ttlp-faces", row)) for row in rows[-2:]
     ]

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 
 import matplotlib.image
 import numpy as np
@@ -223,6 +224,9 @@ def test_quickstart(tmp_path, monkeypatch, capsys):
     lines = [line.split() for line in printed.splitlines()[1:12]]
     assert [line[0] for line in lines] == [*map(str, range(10)), "all"]
     assert sum(int(line[1]) for line in lines[:-1]) == int(lines[-1][1]) == 881
+    rivals = [re.split(r"\s{2,}", line) for line in printed.splitlines()[12:14]]
+    assert [name for name, *_ in rivals] == ["all, nearest neighbour", "all, logistic regression"]
+    assert all(hidden == "881" and float(right.rstrip("%")) > 85 for _, hidden, right in rivals)
     assert "was trained with all labels" in printed
     (run,) = (tmp_path / "quickstart").iterdir()
     expected = PICTURES | {"latent.png", "attributes.png", "imputed.png", "samples.png"}

@@ -51,10 +51,20 @@ def test_the_two_levels_make_the_mixture():
     torch.testing.assert_close(prior.component(torch.eye(4).double()).mean, prior.loc)
 
 
+@pytest.mark.parametrize("covariance", ["diagonal", "full", "low-rank"])
+def test_a_category_may_be_a_bare_integer(covariance):
+    prior = pp.CategoricalGaussian(3, 4, covariance)
+    for bare, same in ((1, torch.tensor(1)), (True, torch.tensor(1)), ([0, 2], torch.tensor([0, 2]))):
+        torch.testing.assert_close(prior.component(bare).mean, prior.component(same).mean)
+        assert prior().component(bare).batch_shape == same.shape
+
+
 def test_mistakes_with_categories():
     prior = pp.CategoricalGaussian(4, 3)
     for call, message in (
         (lambda: prior.component(torch.tensor(4)), "c: expected categories 0..3, got 4..4"),
+        (lambda: prior.component(4), "c: expected categories 0..3, got 4..4"),
+        (lambda: prior.component("one"), "c: expected a tensor of categories or one category, got 'one'"),
         (lambda: prior.component(torch.zeros(2, 3)), "c: expected a last dimension of 4"),
         (lambda: prior.component(torch.arange(4.0)), "c: expected floats that are not negative and sum to one"),
         (lambda: prior.component(torch.tensor([-1.0, 1.0, 1.0, 0.0])), "c: expected floats that are not negative"),

@@ -48,6 +48,11 @@ def test_a_row_alone_has_its_most_probable_values():
 
 
 @pytest.mark.filterwarnings("ignore:z. expected draws")
+def test_the_last_vector_has_no_more_factors_than_latents():
+    prior = pp.TRIP(5, rank=4, block_size=2, covariance="low-rank", factors=2)
+    assert [tuple(leaf.loadings.shape) for leaf in prior.vectors] == [(4, 2, 2), (4, 2, 2), (4, 1, 1)]
+
+
 @pytest.mark.parametrize("covariance", ["full", "diagonal", "low-rank"])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.slow

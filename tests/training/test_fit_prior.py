@@ -225,7 +225,7 @@ def test_pseudo_rows_keep_small_data_apart_from_certainty():
 def test_mistakes_of_tables():
     with pytest.raises(ValueError, match=r"validation: expected shape \(n, 6\) with n >= 1, got \(3, 5\)"):
         fit_prior(binary_table(), linked(), validation=torch.zeros(3, 5))
-    with pytest.raises(ValueError, match="prior: expected a learnable one with cores='factored', got TTLP"):
+    with pytest.raises(ValueError, match=r"prior: expected a learnable TRIP or TTLP .*, got TTLP with cores='full'$"):
         fit_prior(binary_table(cores="full"), linked(), method="em")
     with pytest.raises(ValueError, match="method: expected one of 'adam', 'em', got 'sgd'"):
         fit_prior(binary_table(), linked(), method="sgd")

@@ -97,8 +97,15 @@ def test_small_steps_move_part_of_the_way():
 
 
 def test_em_is_for_factored_cores():
-    with pytest.raises(ValueError, match="prior: expected a learnable one with cores='factored', got TRIP"):
-        StepwiseEM(pp.TRIP(2), 10)
+    expected = "prior: expected a learnable TRIP or TTLP with cores='factored' for EM, got "
+    for prior, got in (
+        (pp.TRIP(2), "TRIP with cores='full'"),
+        (pp.TRIP(2, cores="factored", fixed=True), "TRIP that is fixed"),
+        (pp.FlowNormal(2), "FlowNormal, a law through a flow, for whose couplings there is no EM"),
+        (pp.GaussianMixture(2, 3), "GaussianMixture"),
+    ):
+        with pytest.raises(ValueError, match=f"^{expected}{got}$"):
+            StepwiseEM(prior, 10)
     with pytest.raises(ValueError, match=r"lr: expected a step size in \(0, 1\], got 1.5"):
         StepwiseEM(pp.TRIP(2, cores="factored"), 10, lr=1.5)
     with pytest.raises(ValueError, match="gradients: expected those of a mean negative log-likelihood, got none"):
