@@ -85,8 +85,8 @@ def answer(values):
     for each in values["measured"]:
         few = max((count for count in each["ratios"] if int(count) <= 8), key=int, default=None)
         counts = dict.fromkeys(filter(None, (few, max(each["ratios"], key=int))))
-        times = " and ".join(f"{each['ratios'][count]:.1f} times as long with {count} patterns" for count in counts)
-        said.append(f"{each['work']} of a vector of {each['size']} takes {times}")
+        times = ", ".join(f"{each['ratios'][count]:.1f} times as long with {count} patterns" for count in counts)
+        said.append(f"{each['work']} of {each['size']} numbers: {times}")
     return sentence(*said)
 
 

@@ -176,12 +176,26 @@ def answer(rows):
         rival = [f"the classifier {IMPUTED.text(IMPUTED.of(row))}" for row in own if row not in drawing]
         best = {
             "condition accuracy": leading(SHOWN, shown, f"judge {letters}" * judges.mixed),
+            "by other judges": elsewhere(groups, shown),
             "imputation": leading(IMPUTED, drawing, *rival),
         }
         words = ", ".join(f"{name} {text}" for name, text in best.items() if text)
         said += [f"with {share} hidden {words}"] if words else []
     few = any(len(row.results) == 1 for row in rows)
     return sentence(f"the best are, {said[0]}", *said[1:], "no +-: one seed" if few else "") if said else ""
+
+
+def elsewhere(groups, shown):
+    """The highest condition accuracy of rows that other judges saw, where it is above that of all `shown`; else ""."""
+    highest = {
+        letters: max((entry.mean for entry in entries(SHOWN, rows)), default=0.0) for letters, rows in groups.items()
+    }
+    other = max(highest, key=highest.__getitem__, default="")
+    return (
+        ""
+        if not highest or groups[other] is shown
+        else leading(SHOWN, groups[other], f"judge{'s' * (',' in other)} {other}")
+    )
 
 
 def leading(measure, rows, *beside):

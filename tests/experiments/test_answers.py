@@ -103,8 +103,9 @@ def test_figures_of_one_judge_are_compared_and_the_classifier_stands_beside():
         labelled("classifier", "0%", 0.95, None, None),
     ]
     assert ttlp.answer(rows) == (
-        "The best are, with 0% hidden condition accuracy 75.00 % (VAE-TTLP with log p(y given z); judge A), imputation "
-        "90.00 % (one vector; the classifier 95.00 %); no +-: one seed."
+        "The best are, with 0% hidden condition accuracy 75.00 % (VAE-TTLP with log p(y given z); judge A), by other "
+        "judges 99.00 % (one vector; judge B), imputation 90.00 % (one vector; the classifier 95.00 %); no +-: one "
+        "seed."
     )
     assert "judge" not in ttlp.answer(rows[:2])
 

@@ -57,18 +57,22 @@ def test_what_it_says_of_hidden_labels_is_in_the_results():
         ("pretrained", "0"),
         ("cvae", "0"),
     ]
-    values = [numbers_of("ttlp-mnist", *row) for row in rows]
-    wanted = [(run["imputation"]["digit"]["accuracy"], run["conditions"]["mean_accuracy"]) for run in values]
-    assert said("[ttlp-mnist") == [number for pair in wanted for number in percents(*pair)]
+    wanted = [number for row in rows for number in means_of(*row)]
+    assert said("[ttlp-mnist") == percents(*wanted)
+
+
+def means_of(row, share):
+    """Over the seeds of `ttlp-mnist`: how many digits are imputed, and drawn as asked."""
+    tests = [
+        json.loads(path.read_text())["test"]
+        for path in (RESULTS / "ttlp-mnist").glob(f"{row}-missing{share}-seed?.json")
+    ]
+    imputed = statistics.mean(test["imputation"]["digit"]["accuracy"] for test in tests)
+    return imputed, statistics.mean(test["conditions"]["mean_accuracy"] for test in tests)
 
 
 def test_what_it_says_of_vectors_is_in_the_results():
-    wanted = []
-    for share in ("0", "0.3", "0.7"):
-        paths = (RESULTS / "ttlp-mnist").glob(f"vector-missing{share}-seed?.json")
-        tests = [json.loads(path.read_text())["test"] for path in paths]
-        wanted.append(statistics.mean(test["imputation"]["digit"]["accuracy"] for test in tests))
-        wanted.append(statistics.mean(test["conditions"]["mean_accuracy"] for test in tests))
+    wanted = [number for share in ("0", "0.3", "0.7") for number in means_of("vector", share)]
     assert said("Where the latents are one vector") == percents(*wanted)
 
 

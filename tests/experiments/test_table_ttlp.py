@@ -59,7 +59,8 @@ def flags(tmp_path, *more):
 
 
 def test_it_trains_judges_and_writes(tmp_path, processes, capsys):
-    assert main(flags(tmp_path, "--rows", "joint-*0", "joint-*0.7", "frozen-*0", "frozen-*0.7", "--jobs", "2")) == 0
+    rows = "joint-*0", "joint-*0.7", "frozen-*0", "frozen-*0.7"
+    assert main(flags(tmp_path, "--rows", *rows, "--seeds", "0", "--jobs", "2")) == 0
     assert sorted(processes) == sorted(
         ["classifier classifier-missing0-seed0", "vae unlabelled-seed0"]
         + [f"joint-vae {row}-missing{share}-seed0" for row in ("joint", "frozen") for share in (0, 0.7)]
