@@ -17,7 +17,7 @@ OTHERS = {  # what files of other kinds start with
     b"\x1f\x8b": "a gzip file (unpack it)",
     b"PK\x03\x04": "a ZIP file or an Excel workbook (unpack it, or save it as 'CSV UTF-8')",
     b"\xd0\xcf\x11\xe0": "an Excel workbook (save it as 'CSV UTF-8')",
-    b"PAR1": "a Parquet file (name it .parquet)",
+    b"PAR1\x15": "a Parquet file (name it .parquet)",
 }
 
 

@@ -29,8 +29,7 @@ def dates_column(cells: Cells, texts: Sequence[str], kind: str | None) -> Field:
         first.setdefault(form.read(text) or 0.0, text)
     values = sorted(first)
     what = "times" if not form.order else "dates" if form.join is None else "dates with times"
-    numbers = None if kind in (None, *CATEGORIES) else kind
-    judged = judge(values, first.__getitem__, len(texts), numbers, what, lambda day: list(texts).count(first[day]))
+    judged = judge(values, first.__getitem__, len(texts), None if kind in (None, *CATEGORIES) else kind, what)
     states = judged.states
     if kind in CATEGORIES:
         states = [first[value] for value in values]

@@ -128,9 +128,11 @@ def _of_values(cells: Cells, texts: Sequence[str], kind: str | None, first: dict
     if kind == "count" and (odd := next((v for v in first if not (v >= 0 and v == int(v))), None)) is not None:
         text = first[odd]
         raise UserError(f"{cells.at(text)}: expected a whole number, 0 or more, of a count, got {text!r}")
-    judged = judge(
-        sorted(first), first.__getitem__, len(texts), kind, often=lambda value: list(texts).count(first[value])
-    )
+
+    def spelled(value: int | float) -> list[str]:
+        return [text for text in texts if number(text, style) == value]
+
+    judged = judge(sorted(first), first.__getitem__, len(texts), kind, spelled=spelled)
     return field_of(cells, texts, judged.kind, judged.reason, style, judged.states)
 
 

@@ -1,18 +1,17 @@
 """A column as it is written, and what its numbers are taken for."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 
 from pyro_priors.checks import UserError
+from pyro_priors.data.gap_codes import codes_of_gaps, may_mean_a_gap
 from pyro_priors.data.numerals import NEARLY, PLAIN, Style
 from pyro_priors.data.schema import MOST_BYTES, Field, advice, cost, size
 
 FEW = 20  # different whole numbers, or texts, that are always categories
 MANY = 150  # whole numbers in an unbroken row, each once: more than there are ages
-OFTEN = 3  # times that a number stands which may mean a gap
 EXACT = 2**53  # whole numbers beyond run together in 64 bits
 LARGEST = torch.finfo(torch.float32).max
 
@@ -48,7 +47,7 @@ def judge(
     count: int,
     kind: str | None,
     what: str = "",
-    often: Callable[[int | float], int] | None = None,
+    spelled: Callable[[int | float], Sequence[str]] | None = None,
 ) -> Judged:
     """What numbers are, or how they are described where their kind is known.
 
@@ -58,7 +57,7 @@ def judge(
         count: of cells that say something.
         kind: that somebody has said, else None.
         what: they are, "" = numbers; others, such as dates, neither count things nor rows.
-        often: how many cells have a value.
+        spelled: the cells that have a value, as they are written; None: nothing is said of those that may mean a gap.
     """
     whole = all(value == int(value) for value in values)
     said = different(values, what or ("whole numbers" if whole else "numbers"))
@@ -72,34 +71,9 @@ def judge(
             kind = "binary" if len(values) == 2 else "ordinal"
         elif whole and len(values) == count and unbroken(len(values), values[0], values[-1]) and not what:
             kind, said = "identifier", f"{said}, each once: they count the rows"
-    if often is not None:
-        for value in stand_ins(values, often):
-            gap = f"--also-missing {write(value)}, in Python also_missing"
-            said += f"; {write(value)} stands {often(value)} times and may mean a gap (if so: {gap})"
+    if spelled is not None:
+        said += "".join(may_mean_a_gap(spelled(code), count) for code in codes_of_gaps(values, spelled, count))
     return Judged(kind, said, states)
-
-
-def stand_ins(values: Sequence[int | float], often: Callable[[int | float], int]) -> list[int | float]:
-    """Which of the outermost numbers may mean a gap, as -999 does in many tables.
-
-    They come again, and lie further from the others than these from each other; half of that is enough for nines, and
-    anything below 0 for -1 and nines where no other is negative.
-
-    Example:
-        >>> stand_ins([-999, 0.5, 2, 40], lambda value: 7), stand_ins([0, 30, 80, 99], lambda value: 7)
-        ([-999], [])
-    """
-    found = []
-    for value, others in ((values[0], values[1:]), (values[-1], values[:-1])):
-        if len(others) < 2 or not math.isfinite(value):
-            continue
-        width, gap = others[-1] - others[0], min(abs(value - others[0]), abs(value - others[-1]))
-        nines = value == int(value) and set(str(abs(int(value)))) == {"9"}
-        far = gap > (width / 2 if nines and abs(value) > 9 else width)
-        alone = (nines or value == -1) and value < 0 <= others[0]
-        if (far or alone) and often(value) >= OFTEN:
-            found.append(value)
-    return found
 
 
 def unbroken(count: int, first: float, last: float) -> bool:

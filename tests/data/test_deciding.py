@@ -38,12 +38,15 @@ from pyro_priors.data.attribute_table import read_csv
         ([*[f"{d:02d}" for d in range(1, 96)] * 2, "2A", "2B"], "categorical", "97 different texts$"),
         (["1.5", "02.25", "10.5"] * 9, "continuous", "3 different numbers"),  # a decimal is no code
         (["9007199254740993", "9007199254740992"], "binary", "2 different codes"),
-        ([*AGES, *["-999"] * 3], "continuous", ".* -999 stands 3 times and may mean a gap .*--also-missing -999, "),
-        ([*AGES, "999"] * 3, "count", r".* to 999; 999 stands 3 times and may mean a gap"),
-        ([*AGES, "-1"] * 3, "continuous", ".* to 90; -1 stands 3 times and may mean a gap"),
+        ([*AGES, *["-999", "-999.0"] * 3], "continuous", ".*; -999 stands in 5.66% .*--also-missing -999 -999.0, "),
+        ([*AGES, "998", "999"] * 3, "count", ".*; 998 stands in 0.98% of them .*; 999 stands in 0.98%"),
+        ([*AGES, *["-1"] * 9], "continuous", ".*; -1 stands in 8.26% of them and may mean a gap"),
+        ([*AGES, *["-1"] * 3], "continuous", ".* from -1 to 90$"),  # as rare as others
         ([*AGES, "-999"], "continuous", ".* from -999 to 90$"),  # once is an outlier
         ([*AGES, "99"] * 3, "count", ".* from 18 to 99$"),  # a high age
-        (["1", "2", "4", "9"] * 3, "ordinal", ".* from 1 to 9; 9 stands 3 times"),
+        (["1", "2", "4", "99"] * 3, "ordinal", ".* from 1 to 99; 99 stands in 25.00%"),
+        (["-1", "0", "1"] * 9, "ordinal", ".* from -1 to 1$"),
+        (["1", "2", "5", "10", "100"] * 9, "ordinal", ".* from 1 to 100$"),
         (["3"] * 5, "constant", "always the same"),
         (["0.1", "0.1", "NA"], "constant", "always the same, 1 of 3 cells missing"),
         (["x"], "constant", "always the same"),

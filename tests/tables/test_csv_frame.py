@@ -23,8 +23,14 @@ def csv(folder, text, name="table.csv"):
             "1,2.5\n3,4\n",
             r"line 1: expected a header, the names of the columns, got numbers \(1, 2.5; write a",
         ),
-        ("1.5,a,7\n2,b,NA\n,a,3\n", r"line 1: expected a header, .*, got a row as the others \(1.5, a, 7; write a"),
-        ("# by hand\na,b\n1,2\n3,4\n", "line 1: expected a header of 2 cells as the rows below have, got '# by hand'"),
+        ("1.5,a,7\n2,b,NA\n,a,3\n", r"line 1: expected a header, .*, got a row like the others \(1.5, a, 7; write a"),
+        (
+            "# by hand\na,b\n1,2\n3,4\n",
+            "line 1: expected a header, .*, got '# by hand' .take away what .* before line 2",
+        ),
+        ("Report\nof 2020\n\na;b\nx;2\ny;\n", "line 1: expected a header, .*, got 'Report' .* before line 4"),
+        ("sep=;\na;b\n1;x\n", "line 1: expected a header, .*, got 'sep=' .* before line 2"),
+        ("Report,,\na,b,c\n1,x,2\n", "line 1: expected a header, .*, got 'Report' .* before line 2"),
         (b"\x1f\x8b\x08\x00", "t.csv: expected a CSV file in UTF-8, got a gzip file .unpack it"),
         (b"PK\x03\x04\x14", "t.csv: expected a CSV file in UTF-8, got a ZIP file or an Excel workbook"),
         ("a,b,a\n1,2,3\n", "t.csv line 1: expected each column once, got 'a' twice"),
@@ -67,7 +73,23 @@ def test_columns_without_a_name_are_named_by_their_place(tmp_path):
         "a,7\na,b\nb,c\n",  # a text above texts, a number above none
         'city\nRome\n"Bern, Basel"\nOslo\n',
         "words\none\ntwo, three\nfour, five, six\n",
+        "PAR1,PAR2\n1,2\n3,4.5\n",
+        "id,tags\nx,a;b\ny,c;3\nz,d;4\n",
     ],
 )
 def test_a_header_that_is_one(tmp_path, text):
     assert len(Frame.of(csv(tmp_path, text)).names) == text.split("\n")[0].count(",") + 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "amount\n1,5\n2,7\n3,25\n",
+        "name\nDoe, John\nRoe, Jane\n",
+        "tags\na;b\nc;d\n",
+        "note\nhello, world\n",
+        "a\n1\n\n2\n",
+    ],
+)
+def test_one_column_without_quotes(tmp_path, text):
+    assert Frame.of(csv(tmp_path, text)).names == (text.split("\n")[0],)

@@ -275,10 +275,8 @@ def test_the_bytes_of_a_file_are_kept(tmp_path, before, after):
     assert schema.restore(frame, codes) == after
 
 
-def test_numbers_that_may_mean_a_gap_are_pointed_at(tmp_path):
-    days = [str(np.datetime64("2020-01-01") + day) for day in range(60)]
-    reason = found(tmp_path, *days, *["9999-12-31"] * 3).reason
-    assert "; 9999-12-31 stands 3 times and may mean a gap (if so: --also-missing 9999-12-31, in Python" in reason
-    frame = Frame.of(np.array([*np.linspace(0, 9, 50), *[-999.0] * 4])[:, None])
-    assert "; -999 stands 4 times and may mean a gap" in Schema.find(frame).fields[0].reason
+def test_numbers_that_may_mean_a_gap_are_pointed_at():
+    frame = Frame.of(np.array([*np.linspace(0, 9, 46), *[-999.0] * 4])[:, None])
+    said = "; -999 stands in 8.00% of them and may mean a gap (if so in every column: --also-missing -999, in Python "
+    assert said in Schema.find(frame).fields[0].reason
     assert "may mean" not in Schema.find(frame, also_missing=("-999",)).fields[0].reason

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernel, log_kernels
+from pyro_priors.tables.answers.exemplar_beliefs import left_out, log_kernel
 from pyro_priors.tables.answers.scoring import log_chain, log_exemplars, log_slopes
 from pyro_priors.tables.laws.exemplars import Exemplars
 from pyro_priors.tables.laws.law import EMPHASIS
@@ -21,8 +21,9 @@ CHUNK = 2048  # rows at a time
 class KernelTraining:
     """Adam on widths, shares of copies, and the part in the mixture with the chain: no row can be its own pattern.
 
-    The loss is -log p(hidden cells of a row | its others), in which each hidden category counts beside once more, alone
-    and as often as in a start: densities of numbers, which near-equal rows make high, would drown it.
+    The loss is -log p(hidden cells of a row | its others), to which each hidden category is added three times, alone
+    given the others, so that it counts as often as in a start: densities of numbers, which near-equal rows make high,
+    would drown it.
 
     Args:
         wide: the law of the chain alone.
@@ -49,14 +50,13 @@ class KernelTraining:
         with torch.no_grad():
             self.chains = torch.stack([_log_chain(wide, part) for part in (some, seen)], -1)  # in scores
             self.pairs = torch.stack([wide.rows(part.numpy()) for part in (some, seen)], 1)
-            self.alone = {}  # by column of the law: values where they are hidden, and the chain of these and all seen
+            self.alone = {}  # by column of the law: rows where it is hidden, and the chain of these and what is seen
             for column, place in enumerate(wide.places):
-                if place.states is not None and place.score is None:
-                    cell = torch.where(gone[:, column], self.pairs[:, 0, place.states], torch.nan)
-                    rows = gone[:, column].nonzero()[:, 0]
+                rows = gone[:, column].nonzero()[:, 0]
+                if place.states is not None and place.score is None and len(rows):
                     shown = seen[rows].index_copy(1, torch.tensor([column]), some[rows, column].unsqueeze(-1))
-                    chain = self.chains[:, 1].index_copy(0, rows, _log_chain(wide, shown))
-                    self.alone[place.states] = cell, chain
+                    chain = torch.full_like(self.chains[:, 1], torch.nan)
+                    self.alone[place.states] = chain.index_copy(0, rows, _log_chain(wide, shown))
         self.adam = torch.optim.Adam(exemplars.parameters(), lr=RATE)
 
     def step(self, rate: float) -> None:
@@ -77,13 +77,21 @@ class KernelTraining:
         assert wide.exemplars is not None
         own = (self.asked[some].unsqueeze(-1) == beside).double()
         own = torch.where(own.any(-1), own.argmax(-1), -1)
-        joint = log_kernels(wide, self.pairs[some].flatten(0, 1))
+        joint, alone = torch.zeros((), dtype=torch.float64), {}
+        for column in range(wide.width):
+            values = self.pairs[some, :, column]
+            chain = self.alone[column][some] if column in self.alone else values.new_full((len(some),), torch.nan)
+            rows = (~chain.isnan()).nonzero()[:, 0]
+            kernels = log_kernel(wide, wide.exemplars, column, torch.cat([values.flatten(), values[rows, 0]]))
+            joint = joint + kernels[: values.numel()]
+            if len(rows):
+                alone[column] = rows, kernels[values.numel() :], chain[rows]
         joint = left_out(wide.exemplars, joint, own.repeat_interleave(2)).view(len(some), 2, -1)
         whole, seen = (self._mixed(joint[:, i], self.chains[some, i]) for i in range(2))
         gained = whole - seen
-        for column, (cell, chain) in self.alone.items():
-            shown = joint[:, 1] + log_kernel(wide, wide.exemplars, column, cell[some])
-            gained = gained + (EMPHASIS - 1) * (self._mixed(shown, chain[some]) - seen)
+        for rows, kernels, chain in alone.values():
+            one = self._mixed(joint[rows, 1] + kernels, chain) - seen[rows]
+            gained = gained.index_add(0, rows, (EMPHASIS - 1) * one)
         weight = self.weight[some]
         return -(weight * gained).sum() / (weight * self.hidden[some]).sum().clamp(min=1e-9)
 

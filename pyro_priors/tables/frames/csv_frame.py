@@ -113,25 +113,42 @@ def separator_of(name: str, source: bytes) -> str:
     """What splits most rows into as many cells as the header, with the fewest that may be several.
 
     Raises:
-        UserError: all rows have several cells, and the header one.
+        UserError: lines stand before the header.
     """
-    best, chosen, widths = (-1.0, 0.0, 0), SEPARATORS[0], []
+    best, chosen, looked_at = (-1.0, 0.0, 0), SEPARATORS[0], {}
     for separator in SEPARATORS:
-        rows: list[list[str]] = []
+        rows: list[tuple[int, list[str]]] = []
         with contextlib.suppress(UserError):  # said when it is read
-            for _, row in islice(rows_of(name, source, separator), LOOKED_AT):
-                rows.append(row)
-        widths += [{len(row) for row in rows[1:]}]
-        if rows and (score := _fits(rows)) > best:
+            rows.extend(islice(rows_of(name, source, separator), LOOKED_AT))
+        looked_at[separator] = rows
+        if rows and (score := _fits([row for _, row in rows])) > best:
             best, chosen = score, separator
-    first, header = next(rows_of(name, source, chosen), (1, []))
-    below = max((max(width) for width in widths if len(width) == 1), default=1)
-    if len(header) == 1 and below > 1:
-        raise UserError(
-            f"{name} line {first}: expected a header of {below} cells as the rows below have, got {header[0]!r} (take "
-            "away what stands before the header; a cell with a separator in it stands in quotes)"
-        )
+    if looked_at[chosen] and _cells(looked_at[chosen][0][1]) > 1:
+        return chosen
+    for rows in looked_at.values():
+        if place := _late_header([row for _, row in rows]):
+            first, got = rows[0]
+            raise UserError(
+                f"{name} line {first}: expected a header, the names of the columns, got {got[0]!r} (take away what "
+                f"stands before line {rows[place][0]})"
+            )
     return chosen
+
+
+def _cells(row: Sequence[str]) -> int:
+    """How many say something."""
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def _late_header(rows: Sequence[Sequence[str]]) -> int:
+    """Which row is the header where rows of one cell stand before it and a column of numbers below; else 0."""
+    place = next((place for place, row in enumerate(rows) if _cells(row) > 1), 0)
+    names, below = [cell.strip() for cell in rows[place]] if rows else [], rows[place + 1 :]
+    if not below or not all(names) or any(map(is_number, names)) or any(len(row) != len(names) for row in below):
+        return 0
+    columns = ([cell.strip() for cell in column] for column in zip(*below, strict=True))
+    known = ([text for text in column if not is_missing(text, numbers=True)] for column in columns)
+    return place if any(nearly_all_numbers(column) for column in known) else 0
 
 
 def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
@@ -171,7 +188,7 @@ def check_header(where: str, line: int, header: Sequence[str], columns: Sequence
         return nearly_all_numbers([text for text in below if not is_missing(text, numbers=True)])
 
     if any(map(is_number, cells)) and all(map(fits, cells, (column.texts for column in columns))):
-        raise _no_header(where, line, "a row as the others", cells)
+        raise _no_header(where, line, "a row like the others", cells)
 
 
 def _no_header(where: str, line: int, got: str, cells: Sequence[str]) -> UserError:

@@ -84,9 +84,9 @@ def _of_numbers(frame: Frame, column: Column, kind: str | None, also_missing: tu
             row = odd[0] if odd.size else 0
             got = write(values[row])
             raise UserError(f"{frame.at(row, column.name)}: expected a whole number, 0 or more, of a count, got {got}")
-    often = dict(zip(every.tolist(), counts.tolist(), strict=True)).__getitem__
-    what = _what(column, form)
-    judged = judge(every.tolist(), write, len(present), kind, what, None if what else often)
+    often, what = dict(zip(every.tolist(), counts.tolist(), strict=True)), _what(column, form)
+    spelled = None if what else lambda value: [write(value)] * often[value]
+    judged = judge(every.tolist(), write, len(present), kind, what, spelled)
     missing = len(values) - len(present)
     reason = judged.reason + (f", {missing} of {len(values)} cells missing" if missing else "")
     states = None if judged.states is None or judged.kind in ASIDE else tuple(judged.states)

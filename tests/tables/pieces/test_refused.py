@@ -232,6 +232,20 @@ def test_files_without_rows(tmp_path):
         survey.survey(Pieces.of(folder / "a.csv"), {}, (), 0)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"1.5,a,7\n2,b,8\n3,a,3\n", "a.csv line 1: expected a header, .*, got a row like the others"),
+        (b"Report\na,b\n1,2\n3,4\n", "a.csv line 1: expected a header, .*, got 'Report' .* before line 2"),
+        (b"\x1f\x8b\x08\x00", "a.csv: expected a CSV file in UTF-8, got a gzip file"),
+    ],
+)
+def test_files_without_a_header(tmp_path, text, message):
+    (tmp_path / "a.csv").write_bytes(text)
+    with pytest.raises(UserError, match=message):
+        survey.survey(Pieces.of(tmp_path / "a.csv"), {}, (), 0)
+
+
 def test_files_of_other_columns_than_those_of_the_first_fit(folder, fitted):
     """Before any of their cells is read."""
     patients(50).drop(columns=["sport", "born"]).to_csv(folder / "part-1.csv", index=False)
