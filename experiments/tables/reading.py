@@ -71,12 +71,14 @@ class Judged(Summary):
 
 
 class Likeness(Judged):
-    """With the Frechet distance of generated from test images, in the features of a classifier."""
+    """With the Frechet distance of generated from test images, in the features of a classifier, where there is one."""
 
     def beside(self):
         return super().beside() | {"count": len(self.data.test) if self.judge else self.plan.said("count")}
 
     def read(self, train, end):
+        if self.judge is None:
+            return super().read(train, end)
         run, model = runs.trained(end)
         likeness = judges.likeness(model, self.judge, self.data.test, train.seed, self.real)
         return {**runs.read_json(run.folder / "summary.json"), "frechet": likeness["frechet"]}

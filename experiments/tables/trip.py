@@ -72,7 +72,7 @@ def answer(rows):
     """The best prior of each model, beside the next and N(0, I)."""
     said = []
     for model, own in itertools.groupby(rows, lambda row: row.cell.titles[0]):
-        compared = entries(LIKENESS, own, lambda row: row.cell.titles[1])
+        compared = entries(LIKENESS, own, lambda row: row.cell.titles[1].replace(", learnable", ""))
         said.append(f"{model}: {best(LIKENESS, compared, PRIORS['normal'][0])}")
     return sentence(*said)
 

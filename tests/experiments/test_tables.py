@@ -47,7 +47,7 @@ def test_table_runs_what_is_missing_and_averages_over_seeds(tmp_path, fake_train
     assert sorted(fake_training) == ["normal-seed0", "normal-seed2", "trip-seed0", "trip-seed2"]
     text = capsys.readouterr().out
     assert text.strip() == (tmp_path / "results" / "trip-elbo.md").read_text().strip()
-    assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 |  | 194.16 | 185.09 |" in text
+    assert "| N(0, I) | 101.00 +- 1.00 | 90.00 +- 0.00 |  |  | 194.16 | 185.09 |" in text
     written = [path.read_text() for path in (tmp_path / "results" / "trip-elbo").iterdir()]
     assert len(written) == 4
     assert not any(str(tmp_path) in text for text in written)
@@ -122,12 +122,16 @@ def test_table_says_which_run_failed(tmp_path, fake_training, capsys):
         ({"set": ("trip.rank=0",)}, "rank: expected at least 1, got 0"),
         ({"rows": ("vamp",)}, "rows: expected some of normal, .*got vamp"),
         ({"jobs": 0}, "jobs: expected at least 1, got 0"),
-        ({"classifier": "RUN"}, "classifier: expected none for table trip-elbo, got RUN"),
     ],
 )
 def test_bad_tables(values, message):
     with pytest.raises(UserError, match=message):
         Plan(TableConfig("trip-elbo", **values), trip_elbo.TABLES[0])
+
+
+def test_a_classifier_that_nothing_reads():
+    with pytest.raises(UserError, match="classifier: expected none for table cp-vae-mnist, got RUN"):
+        Plan(TableConfig("cp-vae-mnist", classifier="RUN"), catalogue.table("cp-vae-mnist"))
 
 
 @pytest.mark.parametrize("name", [name for name in catalogue.tables() if (pages.FOLDER / name).is_dir()])
