@@ -78,7 +78,7 @@ class KernelTraining:
         own = (self.asked[some].unsqueeze(-1) == beside).double()
         own = torch.where(own.any(-1), own.argmax(-1), -1)
         joint, alone = torch.zeros((), dtype=torch.float64), {}
-        for column in range(wide.width):
+        for column in range(wide.width):  # as `log_kernels`; a column's table serves what is hidden alone too
             values = self.pairs[some, :, column]
             chain = self.alone[column][some] if column in self.alone else values.new_full((len(some),), torch.nan)
             rows = (~chain.isnan()).nonzero()[:, 0]
