@@ -119,6 +119,8 @@ class Plan:
             for cell in cells
             if seed in seeds[cell.name]
         ]
+        for cell in self.table.cells:  # the page reads every row
+            self.train(cell, 0)
         check_devices(config, [self.train(cell, seed) for _, cell, seed in self.wanted])
 
     def train(self, cell, seed, needed=None):

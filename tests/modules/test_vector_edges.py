@@ -47,7 +47,6 @@ def test_a_row_alone_has_its_most_probable_values():
     torch.testing.assert_close(law.most_probable(row), law.most_probable(row[None])[0])
 
 
-@pytest.mark.filterwarnings("ignore:z. expected draws")
 def test_the_last_vector_has_no_more_factors_than_latents():
     prior = pp.TRIP(5, rank=4, block_size=2, covariance="low-rank", factors=2)
     assert [tuple(leaf.loadings.shape) for leaf in prior.vectors] == [(4, 2, 2), (4, 2, 2), (4, 1, 1)]
@@ -56,6 +55,7 @@ def test_the_last_vector_has_no_more_factors_than_latents():
 @pytest.mark.parametrize("covariance", ["full", "diagonal", "low-rank"])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:z. expected draws")
 def test_rows_that_are_all_alike_leave_a_law(covariance, seed):
     torch.manual_seed(seed)
     prior = pp.TRIP(4, rank=8, block_size=2, covariance=covariance)
