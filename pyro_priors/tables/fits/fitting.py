@@ -1,5 +1,6 @@
 """A table's law fitted to its rows: what is chosen on held-out cells, within a time that becomes a number of steps."""
 
+import copy
 import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from pyro_priors.tables.fits.checkpoint import Checkpoint
 from pyro_priors.tables.fits.descent import Descent, Judge, Training, cosine
 from pyro_priors.tables.fits.effort import EXEMPLARS, SHARE, Effort
 from pyro_priors.tables.fits.remembering import Memory
+from pyro_priors.tables.fits.shrinking import shrink, shrinkage
 from pyro_priors.tables.fits.widening import expected_widening, widen, widened
 from pyro_priors.tables.laws.law import TableLaw
 
@@ -83,7 +85,8 @@ def fit_table(
     Returns:
         the law in float64, and ``record``: `max_steps`, `rows`, `held_out`, `candidates` with their scores (mean
         log-probability of a hidden cell in nats), `forms` of counts likewise, `chosen`, `steps` that led there,
-        `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `score`,
+        `anew` (of few rows: whether all of them began anew), `widened` (a factor of all standard deviations), `shrunk`
+        (shares of the usual in columns of categories), `score`,
         `exemplars` (nats that a hidden cell gains by them, their error, kernels if they are kept, and how many rows and
         steps were spent on that, which follows from `max_steps`; None: not tried),
         `remembered`, how many there are, `answers` for the cells that were hidden (as `calibration.to_record` has
@@ -142,7 +145,7 @@ class _Fitting:
         if self.again:
             self._learn_all(plan, training)
         self.record["chosen"] = {"rank": plan.rank, "groups": training.law.groups}
-        law = self.memory.joined(training.finished(), self.record["exemplars"], self.exemplars)
+        law = self.memory.joined(self._softened(training.finished()), self.record["exemplars"], self.exemplars)
         self.record["remembered"] = 0 if law.exemplars is None else len(law.exemplars)
         self.record["seconds"] = time.perf_counter() - self.began
         return Fit(law, self.record)
@@ -195,10 +198,14 @@ class _Fitting:
         shares = [cosine(done / plan.steps) for done in range(1, plan.steps + 1)]
         descent = self._run(plan, training, shares, self.judge, max(LOOK, plan.steps // LOOKS))
         self.taken += descent.done
-        expected = expected_widening(training.law, self.codes[self.train]) if self.fresh else None
-        factor, score = widened(training.law, self.judge, expected)
+        law = copy.deepcopy(training.law)
+        expected = expected_widening(law, self.codes[self.train]) if self.fresh else None
+        factor, score = widened(law, self.judge, expected)
+        shrunk = shrinkage(law, self.judge.codes) if self.fresh and self.record["held_out"] else {}
+        shrunk = processes.of_first(shrunk)
         self.record |= {"steps": descent.steps, "curve": descent.curve, "widened": factor, "score": score}
-        law, self.record["exemplars"] = training.law, None
+        self.record |= {"shrunk": shrunk, "exemplars": None}
+        shrink(law, shrunk)
         if self.record["held_out"]:
             if self.record["max_steps"] >= EARLIEST:
                 law, self.record["exemplars"] = self.memory.tried(law, self.judge, self._effort())
@@ -210,7 +217,6 @@ class _Fitting:
         self.record["anew"] = led < BRIEFLY and self.record["max_steps"] - self.taken >= led
         if self.record["anew"]:
             return self.candidates.begun(plan.rank, every)
-        widen(law, 1 / self.record["widened"])
         return self.candidates.continued(law, every)
 
     def _learn_all(self, plan: Plan, training: Training) -> None:
@@ -222,7 +228,12 @@ class _Fitting:
             count = int(self.again * (plan.before + self.record["steps"]))
             shares = [cosine(0.5 + 0.5 * done / count) for done in range(1, count + 1)]
         self._run(plan, training, shares)
-        widen(training.law, self.record["widened"])
+
+    def _softened(self, law: TableLaw) -> TableLaw:
+        """As wide and as near to what is usual as held-out cells asked for."""
+        widen(law, self.record["widened"])
+        shrink(law, self.record["shrunk"])
+        return law
 
     def _run(self, plan: Plan, training: Training, shares: list[float], judge: Any = None, every: int = 1) -> Descent:
         """Let a training go through the shares of its rate, from where it was interrupted if it was."""
