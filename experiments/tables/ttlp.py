@@ -245,7 +245,7 @@ COMMON = PAPER_FORM | {"binarize": "none", "network": "conv", "boundary": "train
 COMMON |= {"lr": 2e-3, "particles": 10}
 COMMON |= {"classifier.lr": 1e-3, "classifier.decay": True, "reinit_samples": 16_000}
 MNIST = {"epochs": 12, "latent_dim": 16, "likelihood": "bernoulli", "prior_epochs": 4, "rank": 48}
-MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6}
+MNIST |= {"classifier.epochs": 6, "cvae.epochs": 8, "pretrained.epochs": 6, "m2.particles": 1}  # M2 sums over labels
 TEN = ("male", "young", "smiling", "eyeglasses", "wearing_hat", "blond_hair", "black_hair")
 FACES = {"data": "folder", "channels": 24, "epochs": 10, "reinit_every": None, "rank": 30, "joint-vae.local": 3}
 FACES |= {"classifier.epochs": 5, "attributes": (*TEN, "bangs", "mustache_or_beard=mustache|!no_beard", "attractive")}
