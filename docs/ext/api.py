@@ -10,7 +10,7 @@ ROOMS = {
     "pyro_priors.modules": ("Priors", "Modules that own parameters; calling one returns a fresh distribution."),
     "pyro_priors.distributions": ("Distributions", "Laws as cheap immutable functions of tensors."),
     "pyro_priors.ops": ("Contractions", "Pure functions of tensors, under the distributions."),
-    "pyro_priors.networks": ("Networks", "Encoders, decoders, generators, critics."),
+    "pyro_priors.networks": ("Networks", "Encoders, decoders, generators, critics; a network to compare images by."),
     "pyro_priors.programs": ("Programs", "Pairs of `model` and `guide`; they take a prior."),
     "pyro_priors.objectives": ("Objectives", "Bounds, regularisers, adversarial losses, gradient estimators."),
     "pyro_priors.training": ("Training", "The loop, its callbacks, schedules, checkpoints, saved programs."),

@@ -51,9 +51,12 @@ class Judged(Summary):
     @functools.cached_property
     def judge(self):
         """`judges.Judge`, None where there is none."""
-        if self.plan.classifier is None:
-            return None
-        return self.judge_of(self.plan.classifier, runs.Run(self.plan.folder, self.config, *self.described))
+        return None if self.plan.classifier is None else self.judge_of(self.plan.classifier, self.run)
+
+    @property
+    def run(self):
+        """What stands for those whose images are judged."""
+        return runs.Run(self.plan.folder, self.config, *self.described)
 
     judge_of = staticmethod(lambda folder, run: judges.extractor(folder, run))
 
@@ -82,6 +85,28 @@ class Likeness(Judged):
         run, model = runs.trained(end)
         likeness = judges.likeness(model, self.judge, self.data.test, train.seed, self.real)
         return {**runs.read_json(run.folder / "summary.json"), "frechet": likeness["frechet"]}
+
+
+class Twice(Likeness):
+    """The same, with the distance in the features of EfficientNet-Lite0 beside it."""
+
+    @functools.cached_property
+    def second(self):
+        """`judges.Judge`"""
+        return judges.efficientnet(self.run)
+
+    @functools.cached_property
+    def really(self):
+        """Its features of the test part."""
+        return judges.features(self.second, self.data.test)
+
+    def beside(self):
+        return super().beside() | {"second": self.second.identity if self.judge else self.plan.said("second")}
+
+    def read(self, train, end):
+        _, model = runs.trained(end)
+        likeness = judges.likeness(model, self.second, self.data.test, train.seed, self.really)
+        return {**super().read(train, end), "frechet_second": likeness["frechet"]}
 
 
 class Grey(Likeness):

@@ -53,6 +53,8 @@ def _judges(results):
         yield f"Frechet distance {judged['frechet']:.3f} ({judged['count']} images each)"
     if judged := results.get("inception"):
         yield f"FID {judged['frechet']:.2f} ({judged['count']} images each)"
+    if judged := results.get("efficientnet"):
+        yield f"Frechet distance by EfficientNet-Lite0 {judged['frechet']:.2f} ({judged['count']} images each)"
 
 
 def _se(error):

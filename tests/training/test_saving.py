@@ -191,7 +191,8 @@ def test_what_it_is_made_of_comes_back(tmp_path):
 
 def test_every_public_class_is_covered(tmp_path):
     made = {type(part) for make in MAKE.values() for part in make().modules()}
-    made |= {type(part) for part in (networks.MinibatchDiscrimination(3, 2), networks.GatedLinear(2, 3))}
+    alone = (networks.MinibatchDiscrimination(3, 2), networks.GatedLinear(2, 3), networks.EfficientNetLite0(head=2))
+    made |= {type(part) for part in alone}
     rooms = (networks, programs, pp.modules)
     public = {getattr(room, name) for room in rooms for name in room.__all__}
     assert {kind for kind in public if isinstance(kind, type) and issubclass(kind, nn.Module)} <= made
