@@ -7,7 +7,7 @@ from experiments import generation
 from experiments.tables import results
 from experiments.trainings import check_numbers
 from inference import judges
-from models.shared import runs
+from models.shared import run_data, runs
 from pyro_priors.checks import UserError
 
 
@@ -36,6 +36,17 @@ class Summary:
     def read(self, train, end):
         """The result of a training, from what `make` made of it."""
         return runs.read_json(end / "summary.json")
+
+
+class Tight(Summary):
+    """With bounds by many draws on the first images of the test part, which are too dear on all."""
+
+    draws, images = 5000, 1000
+
+    def read(self, train, end):
+        run, model = runs.trained(end)
+        part = run_data.of(run, train.data_root).test.part(range(self.images))
+        return {**super().read(train, end), "tight": run.config.bounds(model, part, train.seed, self.draws)}
 
 
 class Judged(Summary):

@@ -7,6 +7,7 @@ import pytest
 from experiments.__main__ import main
 from experiments.papers import cp_vae_toy
 from experiments.tables import catalogue, results
+from experiments.tables.reading import Tight
 from models.shared import figures
 from pyro_priors.data import points
 
@@ -116,3 +117,29 @@ def test_the_table(tmp_path, monkeypatch):
     assert f"| CP-VAE, sum over the 2 most probable c, categories from epoch 13 on | 10 | 2 {cells}" in page
     assert "| VAE, N(0, I) |  | 2 | 90.50 +- 0.50 | 88.75 |" in page
     assert len(list((tmp_path / "results" / "cp-vae-mnist").iterdir())) == 4
+
+
+def test_bounds_by_many_draws_are_those_of_a_part(tmp_path, monkeypatch):
+    """Of a tiny model; on the page what they gain on this part is taken from -ELBO of all."""
+    monkeypatch.setattr(figures, "draw", lambda *_: None)
+    monkeypatch.setattr(Tight, "images", 20)
+    monkeypatch.setattr(Tight, "draws", 200)
+    monkeypatch.setattr(results, "run", lambda arguments, log, name: main(arguments))
+    where = ["--results", str(tmp_path / "results"), "--runs-dir", str(tmp_path / "runs")]
+    tiny = [
+        "data=digits",
+        "vae.epochs=1",
+        "vae.warmup_epochs=1",
+        "hidden=8",
+        "latent_dim=2",
+        "batch_size=500",
+        "particles=2",
+    ]
+    assert main(["table", "cp-vae-mnist-long", "--rows", "vae", "--seeds", "0", "--set", *tiny, *where]) == 0
+    result = json.loads((tmp_path / "results/cp-vae-mnist-long/vae-seed0.json").read_text())
+    part, test = result["tight"], result["test"]
+    assert (part["count"], part["particles"]) == (20, 200)
+    assert part["iwae"] > part["elbo"]
+    page = (tmp_path / "results/cp-vae-mnist-long.md").read_text()
+    assert f"| {-test['iwae']:.2f} | {part['elbo'] - part['iwae'] - test['elbo']:.2f} |" in page
+    assert "by 200 draws it is -ELBO less what these gain on the first 20 images" in page
