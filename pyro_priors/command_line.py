@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -97,12 +98,15 @@ def flag_name(flag: str) -> str | None:
 
 
 def status_of(run: Callable[[], object]) -> int:
-    """Run a command -> exit status: 0, or 2 after a line for a mistake of its caller, 130 and 143 after a signal.
+    """Run a command -> exit status: 0, or 2 after a line for a mistake of its caller, 130, 141 and 143 after a signal.
 
     What is a fault of ours is raised.
     """
     try:
         run()
+        print(end="", flush=True)  # here, where a closed pipe can be told
+    except BrokenPipeError:  # who reads what is written has had enough, as `head` has
+        return _unread()
     # A mistake of the caller, a training that diverged, a file that the system refuses.
     except (UserError, FloatingPointError, OSError) as error:
         return _mistake(str(error))
@@ -124,6 +128,13 @@ def status_of(run: Callable[[], object]) -> int:
             raise
         return _stopped(stopped, stopped.code if isinstance(stopped.code, int) else 1)
     return 0
+
+
+def _unread() -> int:
+    """Leave as a process that SIGPIPE ends, and have Python write nothing more when it flushes."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+    return 141
 
 
 def _mistake(message: str) -> int:

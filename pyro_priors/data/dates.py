@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pyro_priors.data.month_names import NamedDay, named_day, same_template, usual_template, written
 from pyro_priors.data.numerals import NotAlike
 
 EPOCH = datetime.date(1970, 1, 1).toordinal()
@@ -36,6 +37,8 @@ class DateForm(NamedTuple):
         decimals: of the seconds.
         zone: as it is written after the time, such as "Z" or "+02:00".
         unit: microseconds, to a multiple of which what is written is rounded.
+        names: of days whose month is a name how they are written, such as "d Mar yyyy"; they are read and rounded as
+            what `order`, `mark` and `year` say of the same days in numbers.
 
     Example:
         >>> form = DateForm("dmy", ".", padded=False)
@@ -52,9 +55,15 @@ class DateForm(NamedTuple):
     decimals: int = 0
     zone: str = ""
     unit: int = DAY
+    names: str = ""
 
     def read(self, text: str) -> float | None:
         """A text of this form, in which padding and decimals are free -> days since 1970-01-01; None for others."""
+        if self.names:
+            named = named_day(text)
+            if named is None or not same_template(named.template, self.names):
+                return None
+            text = named.plain
         match = _READ.fullmatch(text)
         if match is None or _shape(match) != self._shape:
             return None
@@ -66,7 +75,10 @@ class DateForm(NamedTuple):
         return self._local(days) / DAY - _offset(self.zone) / DAY
 
     def _local(self, days: float) -> int:
-        return round((days * DAY + _offset(self.zone)) / self.unit) * self.unit
+        local = round((days * DAY + _offset(self.zone)) / self.unit) * self.unit
+        if self.names and "d" not in self.names:  # months have their first day
+            return (_date(local // DAY).replace(day=1).toordinal() - EPOCH) * DAY
+        return local
 
     @property
     def _shape(self) -> tuple:
@@ -79,11 +91,12 @@ class DateForm(NamedTuple):
         day, rest = divmod(local, DAY) if self.order else (0, max(local, 0))
         text = ""
         if self.order:
-            date = datetime.date.fromordinal(min(max(day + EPOCH, 1), datetime.date.max.toordinal()))
+            date = _date(day)
             width = 2 if self.padded else 1
             said = {"y": f"{date.year % 10**self.year:0{self.year}d}"}
             said |= {"m": f"{date.month:0{width}d}", "d": f"{date.day:0{width}d}"}
             text = self.mark.join(said[part] for part in self.order)
+            text = written(self.names, date) if self.names else text
         return text if self.join is None else text + self.join + self._clock(rest)
 
     def _clock(self, rest: int) -> str:
@@ -99,7 +112,10 @@ class DateForm(NamedTuple):
 
 def is_date(text: str) -> bool:
     """Whether a text is a date, a time or both, in some form; 31 days in every month."""
-    return bool(text) and _READ.fullmatch(text) is not None
+    if not text:
+        return False
+    named = named_day(text)
+    return _READ.fullmatch(text if named is None else named.plain) is not None
 
 
 def form_of(texts: Iterable[str]) -> DateForm:
@@ -115,6 +131,12 @@ def form_of(texts: Iterable[str]) -> DateForm:
         'mdy'
     """
     texts = list(dict.fromkeys(texts))
+    named = {text: day for text in texts if (day := named_day(text))}
+    if 2 * len(named) > len(texts):
+        return _form_of_names(texts, named)
+    if named:
+        text, usual = next(iter(named)), next(text for text in texts if text not in named)
+        raise NotAlike(text, f"expected dates or times that are all written alike, got {text!r} beside {usual!r}")
     matches = [match for text in texts if (match := _READ.fullmatch(text))]
     shapes = Counter((_shape(match), bool(match["zone"])) for match in matches)
     (shape, zoned), _ = shapes.most_common(1)[0]
@@ -142,6 +164,27 @@ def form_of(texts: Iterable[str]) -> DateForm:
         zone=zone,
         unit=next(unit for unit in UNITS if whole % unit == 0),
     )
+
+
+def _form_of_names(texts: list[str], named: dict[str, NamedDay]) -> DateForm:
+    """The form of days whose months are names."""
+    template = usual_template(list(named.values()))
+    usual = next(text for text, day in named.items() if same_template(day.template, template))
+    for text in texts:
+        if text not in named or not same_template(named[text].template, template):
+            raise NotAlike(text, f"expected dates or times that are all written alike, got {text!r} beside {usual!r}")
+    plain = {day.plain: text for text, day in named.items()}
+    try:
+        form = form_of(plain)
+    except NotAlike as error:
+        said = re.sub("|".join(map(re.escape, plain)), lambda match: plain[match[0]], str(error))
+        raise NotAlike(plain[error.text], said, error.mend) from None
+    return form._replace(names=template)
+
+
+def _date(day: int) -> datetime.date:
+    """Of a number of days since 1970-01-01, or the nearest that there is."""
+    return datetime.date.fromordinal(min(max(day + EPOCH, 1), datetime.date.max.toordinal()))
 
 
 def _shape(match: re.Match) -> tuple:

@@ -23,6 +23,15 @@ from pyro_priors.data.numerals import PLAIN, NotAlike, Style, number
         (["2021-02-01 06:00:00+02:00", "2021-07-01 06:00:00-0130"], [18659 + 4 / 24, 18809 + 7.5 / 24]),
         (["06:00", "23:30"], [0.25, 23.5 / 24]),
         (["6:00:30", "36:00:00"], [0.25 + 30 / 86400, 1.5]),
+        (["1 Feb 2021", "31 Dec 1969", "1 May 2021"], [18659, -1, 18748]),
+        (["01-FEB-21", "31-DEC-69"], [18659, -1]),
+        (["1feb2021", "31dec1969"], [18659, -1]),
+        (["Feb. 1, 2021", "Dec. 31, 1969"], [18659, -1]),
+        (["2021/February/01", "2021/May/01"], [18659, 18748]),
+        (["February 2021", "May 2021"], [18659, 18748]),
+        (["May 2021"], [18748]),
+        (["1 Feb 2021 06:00", "2 Feb 2021 18:30"], [18659.25, 18660 + 18.5 / 24]),
+        (["1 Feb 2021T06:00Z"], [18659.25]),
     ],
 )
 def test_dates_are_days_and_come_back(texts, days):
@@ -51,6 +60,10 @@ def test_every_day_of_a_century_is_the_day_of_the_calendar():
         (["2021-01-01", "2021-01-02", "3.1.2021"], "3.1.2021", "all written alike, .* beside '2021-01-01'", ""),
         (["2021-01-01", "2021-01-02", "2021-01-03 10:00"], "2021-01-03 10:00", "all written alike", ""),
         (["10:00Z", "11:00Z", "12:00"], "12:00", "all written alike", ""),
+        (["1 Mar 2021", "30 Feb 2021"], "30 Feb 2021", "expected a day of a month .* got '30 Feb 2021'", ""),
+        (["1 Mar 2021", "2 Mar 2021", "Mar 3, 2021"], "Mar 3, 2021", "all written alike, .* beside '1 Mar 2021'", ""),
+        (["1 Mar 2021", "2 Mar 2021", "2021-03-03"], "2021-03-03", "all written alike, .* beside '1 Mar 2021'", ""),
+        (["2021-03-01", "2021-03-02", "3 Mar 2021"], "3 Mar 2021", "all written alike, .* beside '2021-03-01'", ""),
     ],
 )
 def test_dates_that_cannot_be_read_in_one_way(texts, odd, message, mend):
@@ -64,10 +77,37 @@ def test_the_same_days_in_both_orders_are_no_question():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2021", "1.2.3", "12", "2021-1", "10:61", "abc", "1.2.2021x", "２021-01-01", "1:2"]
+    "text",
+    [
+        *("", "2021", "1.2.3", "12", "2021-1", "10:61", "abc", "1.2.2021x", "２021-01-01", "1:2"),
+        *("Mar", "12 Mar", "Mar-20", "Mars 2020", "12 Mar 020", "Jan-Feb 2020", "1 2 Mar 2020", "x 2 Mar 2020"),
+        "1 Mar 2020 x",
+    ],
 )
 def test_what_is_no_date(text):
     assert not is_date(text)
+
+
+def test_names_of_months_are_free_in_case_and_length():
+    form = form_of(["1 Mar 2021", "2 apr 2021", "3 September 2021", "4 Sept 2021", "5 Jun 2021"])
+    assert form.names == "d Mar yyyy"
+    assert [form.read(text) for text in ("3 SEP 2021", "3 september 2021", "3 Sept 2021")] == [18873] * 3
+    assert form.read("Sep 3, 2021") is None
+    assert form.write(18873) == "3 Sep 2021"
+
+
+def test_months_without_days_have_the_first():
+    form = form_of(["Jan 2021", "May 2021"])
+    assert form.round(18748.0 + 30.4) == 18748
+    assert form.read(form.write(18700.5)) == form.round(18700.5)
+
+
+def test_every_month_comes_back():
+    for style in ("%d %b %Y", "%B %d, %Y", "%d%b%y", "%Y-%b-%d"):
+        texts = [datetime.date(2021, month, 10 + month).strftime(style) for month in range(1, 13)]
+        form = form_of(texts)
+        assert [form.write(form.read(text)) for text in texts] == texts
+        assert form.read(texts[11]) == (datetime.date(2021, 12, 22) - datetime.date(1970, 1, 1)).days
 
 
 def test_times_are_rounded_to_what_a_column_shows():

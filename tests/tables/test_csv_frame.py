@@ -23,6 +23,7 @@ def csv(folder, text, name="table.csv"):
             "1,2.5\n3,4\n",
             r"line 1: expected a header, the names of the columns, got numbers \(1, 2.5; write a",
         ),
+        (",3,4\n0,1,2\n", r"line 1: expected a header, the names of the columns, got numbers \(, 3, 4; write a"),
         ("1.5,a,7\n2,b,NA\n,a,3\n", r"line 1: expected a header, .*, got a row like the others \(1.5, a, 7; write a"),
         (
             "# by hand\na,b\n1,2\n3,4\n",
@@ -45,6 +46,12 @@ def csv(folder, text, name="table.csv"):
 def test_what_is_no_csv_file_is_refused_at_its_line(tmp_path, text, message):
     with pytest.raises(UserError, match=message):
         Frame.of(csv(tmp_path, text, "t.csv"))
+
+
+@pytest.mark.parametrize("names", ["0,1", "1,2", "1990,1991", "1990,1995"])
+def test_columns_may_be_counted_after_an_index_without_a_name(tmp_path, names):
+    frame = Frame.of(csv(tmp_path, f",{names}\n0,1.5,2.5\n1,2,\n2,4,5\n"))
+    assert [column.name for column in frame.columns] == ["column 1", *names.split(",")]
 
 
 def test_no_file(tmp_path):

@@ -5,7 +5,7 @@ import contextlib
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from pyro_priors.tables.frames.cells import Column
 
 SEPARATORS = (",", ";", "\t", "|")
 BLOCK = 10_000  # rows that are looked at together
+FIRST, LAST = 1000, 2999  # years that may be names of columns
 LOOKED_AT = 200  # rows that say which separator it is
 TIMES = 16  # memory that a file takes until it is filled, in sizes of the file: measured on numbers that all differ
 
@@ -166,16 +167,34 @@ def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
 
 
 def names_of(where: str, line: int, header: Sequence[str]) -> list[str]:
-    """Names of the columns; those without one are named by their place."""
+    """Names of the columns; those without one are named by their place.
+
+    A header of numbers alone is one where they count, or are years, after an empty cell above the names of the rows.
+    """
     cells = [cell.strip() for cell in header]
     if not cells:
         raise UserError(f"{where}: expected a header and rows, got an empty file")
-    if all(is_number(cell) or is_missing(cell, numbers=True) for cell in cells) and any(map(is_number, cells)):
+    alone = all(is_number(cell) or is_missing(cell, numbers=True) for cell in cells) and any(map(is_number, cells))
+    if alone and not _count_on(cells):
         raise _no_header(where, line, "numbers", cells)
     names = [cell or f"column {place}" for place, cell in enumerate(cells, 1)]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"{where} line {line}: expected each column once, got {twice!r} twice")
     return names
+
+
+def _count_on(cells: Sequence[str]) -> bool:
+    """Whether an empty cell stands before 0, 1, 2, ..., or 1, 2, ..., or years at equal distances.
+
+    Example:
+        >>> _count_on(["", "0", "1"]), _count_on(["", "1990", "1995", "2000"]), _count_on(["", "3", "4"])
+        (True, True, False)
+    """
+    if len(cells) < 3 or cells[0] or not all(cell.isascii() and cell.isdigit() for cell in cells[1:]):
+        return False
+    counts = [int(cell) for cell in cells[1:]]
+    even = len({after - before for before, after in pairwise(counts)}) == 1 and counts[1] > counts[0]
+    return even and (counts[:2] in ([0, 1], [1, 2]) or (counts[0] >= FIRST and counts[-1] <= LAST))
 
 
 def check_header(where: str, line: int, header: Sequence[str], columns: Sequence[Column]) -> None:
