@@ -95,7 +95,7 @@ def test_a_table_of_which_every_row_fails_has_no_page(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr(results, "run", run)
     monkeypatch.setattr(Model, "load_data", lambda _: SimpleNamespace(image_shape=(), attributes=(), test=[]))
-    for reader in ("extractor", "read"):
+    for reader in ("extractor", "read", "efficientnet"):
         monkeypatch.setattr(judges, reader, lambda *_: SimpleNamespace(identity={}))
     monkeypatch.setattr(judges, "features", lambda *_: None)
     judged = any(cell.reading.needs_judge for cell in catalogue.table(name).cells)
