@@ -89,7 +89,8 @@ def test_the_figures_of_the_table_of_priors_are_in_the_results():
 def test_what_it_says_of_others_is_in_the_results():
     frechet = [f"{float(figure(name)):.1f}" for name in ("vae_gmm", "vae_trip", "vae_normal")]
     assert numbers("- **only images count") == [*frechet, figure("flow_none"), figure("flow")]
-    assert numbers("- **all labels are known") == [figure("imputed_cvae"), figure("imputed_vector")]
+    names = ("imputed_cvae", "imputed_vector", "imputed_vector_few", "imputed_classifier_few")
+    assert numbers("- **all labels are known") == [figure(name) for name in names]
     ranks = [figure(name) for name in ("nrmse_ours", "nrmse_ridge", "nrmse_forest")]
     assert numbers("- **gaps of a table must be filled") == ranks
 

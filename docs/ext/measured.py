@@ -45,6 +45,18 @@ FIGURES = {
         ("VAE-TTLP, latents one vector of full covariance", "70%"),
         "condition accuracy, %",
     ),
+    "imputed_vector_few": (
+        "ttlp-mnist",
+        "",
+        ("VAE-TTLP, latents one vector of full covariance", "99%"),
+        "imputation accuracy, %",
+    ),
+    "imputed_classifier_few": (
+        "ttlp-mnist",
+        "",
+        ("classifier trained on the same labels", "99%"),
+        "imputation accuracy, %",
+    ),
     "imputed_cvae": ("ttlp-mnist", "", ("CVAE, labels predicted", "70%"), "imputation accuracy, %"),
     "obeyed_cvae": ("ttlp-mnist", "", ("CVAE, labels predicted", "70%"), "condition accuracy, %"),
     "nrmse_ours": ("tables", "Mean ranks", ("TableImputer",), "NRMSE"),

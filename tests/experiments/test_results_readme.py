@@ -73,6 +73,9 @@ def means_of(row, share):
 
 def test_what_it_says_of_vectors_is_in_the_results():
     wanted = [number for share in ("0", "0.3", "0.7") for number in means_of("vector", share)]
+    (imputed, shown), (imputed_cvae, shown_cvae) = (means_of(row, "0.99") for row in ("vector", "cvae"))
+    classifier = numbers_of("ttlp-mnist", "classifier", "0.99")["imputation"]["digit"]["accuracy"]
+    wanted += [imputed, classifier, imputed_cvae, shown, shown_cvae]
     assert said("Where the latents are one vector") == percents(*wanted)
 
 
