@@ -105,8 +105,12 @@ def status_of(run: Callable[[], object]) -> int:
     try:
         run()
         print(end="", flush=True)  # here, where a closed pipe can be told
-    except BrokenPipeError:  # who reads what is written has had enough, as `head` has
-        return _unread()
+    except BrokenPipeError as error:
+        try:
+            print(flush=True)  # fails where it is this that nobody reads any more, as `head` does not
+            return _mistake(str(error))
+        except BrokenPipeError:
+            return _unread()
     # A mistake of the caller, a training that diverged, a file that the system refuses.
     except (UserError, FloatingPointError, OSError) as error:
         return _mistake(str(error))

@@ -13,9 +13,10 @@ CENTURY = 69  # years of two digits from here on are of the last one
 SEPARATORS = (" ", "-", "/", ".", ",", ", ", ". ")
 # Names (M) and numbers of one or two (d) and of four digits (y) -> day, month and year.
 ORDERS = {"dMd": "dMy", "dMy": "dMy", "yMd": "yMd", "Mdy": "Mdy", "My": "My", "yM": "yM"}
-_TOKEN = re.compile(r"\d+|[A-Za-z]+|[^\dA-Za-z]+", re.ASCII)
+_WORD = re.compile(r"\d+|[A-Za-z]+", re.ASCII)
+_TOKEN = re.compile(rf"{_WORD.pattern}|[^\dA-Za-z]+", re.ASCII)
 _CLOCK = re.compile(r"(?:T|(?<=\d) +)\d{1,2}:", re.ASCII)
-_FIELD = re.compile(r"(?i:march|mar)|d+|y+")
+_FIELD = re.compile(r"(?i:march|mar)(?:\.(?= ))?|d+|y+")
 
 
 class NamedDay(NamedTuple):
@@ -42,21 +43,21 @@ def named_day(text: str) -> NamedDay | None:
     clock = _CLOCK.search(text)
     days, rest = (text, "") if clock is None else (text[: clock.start()], text[clock.start() :])
     tokens = _TOKEN.findall(days)
-    names = [token for token in tokens if token.isalpha()]
-    fields = [token for token in tokens if token.isalnum()]
+    fields = [token for token in tokens if _WORD.fullmatch(token)]
+    names = [field for field in fields if field.isalpha()]
     if len(names) != 1 or names[0].lower() not in NUMBERS or len(fields) not in (2, 3) or fields[0] != tokens[0]:
         return None
-    if any(token not in SEPARATORS for token in tokens if not token.isalnum()) or fields[-1] != tokens[-1]:
+    if any(token not in SEPARATORS for token in tokens if not _WORD.fullmatch(token)) or fields[-1] != tokens[-1]:
         return None
     order = _order(fields)
-    if order is None:
+    if order is None or (rest and "d" not in order):  # a time is one of a day
         return None
     parts = dict(zip(order, fields, strict=True))
     year, name, day = parts["y"], parts["M"], parts.get("d", "1")
     full = int(year) if len(year) == 4 else int(year) + (1900 if int(year) >= CENTURY else 2000)
     number, where = NUMBERS[name.lower()], iter(order)
     shown = {"d": "d" * len(day), "y": "y" * len(year), "M": _march(name)}
-    template = "".join(shown[next(where)] if token.isalnum() else token for token in tokens)
+    template = "".join(shown[next(where)] if _WORD.fullmatch(token) else token for token in tokens)
     return NamedDay(f"{full:04d}-{number:02d}-{int(day):02d}{rest}", template, number != 5)
 
 
@@ -82,20 +83,20 @@ def usual_template(days: Sequence[NamedDay]) -> str:
 
 
 def same_template(template: str, other: str) -> bool:
-    """But for leading zeros, the case of names, and whether these are abbreviated."""
+    """But for leading zeros, the case of names, and whether and how these are abbreviated."""
     return _plain(template) == _plain(other)
 
 
 def _plain(template: str) -> str:
-    return template.lower().replace("march", "mar").replace("dd", "d")
+    return template.lower().replace("march", "mar").replace("mar. ", "mar ").replace("dd", "d")
 
 
 def written(template: str, date: datetime.date) -> str:
-    """A day as a template has it.
+    """A day as a template has it; a name that is not shortened has no point.
 
     Example:
-        >>> written("dd MAR yy", datetime.date(2020, 12, 3))
-        '03 DEC 20'
+        >>> written("dd MAR yy", datetime.date(2020, 12, 3)), written("Mar. d, yyyy", datetime.date(2020, 5, 4))
+        ('03 DEC 20', 'May 4, 2020')
     """
 
     def field(match: re.Match) -> str:
@@ -104,7 +105,9 @@ def written(template: str, date: datetime.date) -> str:
             return f"{date.day:0{len(token)}d}"
         if token[0] == "y":
             return f"{date.year % 10 ** len(token):0{len(token)}d}"
-        name = MONTHS[date.month - 1][: None if len(token) > 3 else 3]
+        whole = MONTHS[date.month - 1]
+        name = whole if token.lower() == "march" else whole[:3]
+        name += "." * (token.endswith(".") and name != whole)
         return name.upper() if token.isupper() else name if token.islower() else name.capitalize()
 
     return _FIELD.sub(field, template)

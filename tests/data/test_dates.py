@@ -81,7 +81,7 @@ def test_the_same_days_in_both_orders_are_no_question():
     [
         *("", "2021", "1.2.3", "12", "2021-1", "10:61", "abc", "1.2.2021x", "２021-01-01", "1:2"),
         *("Mar", "12 Mar", "Mar-20", "Mars 2020", "12 Mar 020", "Jan-Feb 2020", "1 2 Mar 2020", "x 2 Mar 2020"),
-        "1 Mar 2020 x",
+        *("1 Mar 2020 x", "Mar²2020", "² Mar 2020", "March 2020 10:30"),
     ],
 )
 def test_what_is_no_date(text):
@@ -94,6 +94,15 @@ def test_names_of_months_are_free_in_case_and_length():
     assert [form.read(text) for text in ("3 SEP 2021", "3 september 2021", "3 Sept 2021")] == [18873] * 3
     assert form.read("Sep 3, 2021") is None
     assert form.write(18873) == "3 Sep 2021"
+
+
+def test_names_are_shortened_with_a_point_or_not_at_all():
+    """May is never shortened, and many shorten no name of up to five letters."""
+    form = form_of(["Mar. 2, 2021", "May 4, 2021", "Sept. 25, 2021", "July 25, 2021"])
+    assert form.names == "Mar. d, yyyy"
+    assert [form.write(form.read(text)) for text in ("Mar. 2, 2021", "May 4, 2021")] == ["Mar. 2, 2021", "May 4, 2021"]
+    assert form.read("July 5, 2021") == form.read("Jul. 5, 2021") == 18813
+    assert form.write(18813) == "Jul. 5, 2021"
 
 
 def test_months_without_days_have_the_first():

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from pyro_priors.command_line import status_of
+
 
 def test_a_pipe_that_nobody_reads_ends_it_without_a_word(tmp_path):
     """As `pyro-priors describe FILE | head` does."""
@@ -16,3 +18,11 @@ def test_a_pipe_that_nobody_reads_ends_it_without_a_word(tmp_path):
         assert process.stderr is not None
         assert process.stderr.read() == b""
     assert process.returncode == 141
+
+
+def test_another_pipe_that_breaks_is_said(capsys):
+    def run():
+        raise BrokenPipeError(32, "a worker died")
+
+    assert status_of(run) == 2
+    assert "a worker died" in capsys.readouterr().err

@@ -24,6 +24,9 @@ def csv(folder, text, name="table.csv"):
             r"line 1: expected a header, the names of the columns, got numbers \(1, 2.5; write a",
         ),
         (",3,4\n0,1,2\n", r"line 1: expected a header, the names of the columns, got numbers \(, 3, 4; write a"),
+        (",0,1\n0.4,1,0\n0.7,0,1\n", r"line 1: expected a header, .*, got numbers \(, 0, 1; write a line of names"),
+        (",1,2\nred,3,4\nred,5,6\n", r"line 1: expected a header, .*, got numbers \(, 1, 2; write a line of names"),
+        ("a,2020\nb,5\nc,7\n\na,2020\nd,8\n", r"line 1: .*, got a row like .* \(a, 2020, that of line 5: take it away"),
         ("1.5,a,7\n2,b,NA\n,a,3\n", r"line 1: expected a header, .*, got a row like the others \(1.5, a, 7; write a"),
         (
             "# by hand\na,b\n1,2\n3,4\n",
@@ -52,6 +55,21 @@ def test_what_is_no_csv_file_is_refused_at_its_line(tmp_path, text, message):
 def test_columns_may_be_counted_after_an_index_without_a_name(tmp_path, names):
     frame = Frame.of(csv(tmp_path, f",{names}\n0,1.5,2.5\n1,2,\n2,4,5\n"))
     assert [column.name for column in frame.columns] == ["column 1", *names.split(",")]
+
+
+def test_an_index_may_be_of_texts_or_of_rows_that_were_chosen(tmp_path):
+    for index in (["a", "b", "c"], ["7", "2", "31"], ["", "b", "b"]):
+        names = "1990,1995" if "" in index else "0,1"
+        frame = Frame.of(csv(tmp_path, f",{names}\n" + "".join(f"{name},1.5,2\n" for name in index)))
+        assert [column.name for column in frame.columns] == ["column 1", *names.split(",")]
+
+
+@pytest.mark.parametrize("header", ['"","weight"', "name,"])
+def test_a_gap_in_the_first_row_makes_it_no_header(tmp_path, header):
+    """As R writes a data frame of one column."""
+    frame = Frame.of(csv(tmp_path, header + '\n"Anna",NA\n"Bob",71.2\n"Carl",65\n'))
+    assert len(frame.columns) == 2
+    assert len(frame.columns[0].values) == 3
 
 
 def test_no_file(tmp_path):

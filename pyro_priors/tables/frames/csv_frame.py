@@ -56,7 +56,7 @@ def read(path: str | Path) -> CsvTable:
     lines, columns = read_rows(path.name, names_of(path.name, first, header), rows)
     if not len(lines):
         raise UserError(f"{path.name}: expected a header and rows, got a header alone")
-    check_header(path.name, first, header, columns)
+    check_header(path.name, first, header, lines, columns)
     return CsvTable(path.name, source, separator, header, lines, columns)
 
 
@@ -145,11 +145,12 @@ def _late_header(rows: Sequence[Sequence[str]]) -> int:
     """Which row is the header where rows of one cell stand before it and a column of numbers below; else 0."""
     place = next((place for place, row in enumerate(rows) if _cells(row) > 1), 0)
     names, below = [cell.strip() for cell in rows[place]] if rows else [], rows[place + 1 :]
-    if not below or not all(names) or any(map(is_number, names)) or any(len(row) != len(names) for row in below):
+    if not below or any(len(row) != len(names) for row in below):
+        return 0
+    if any(is_number(name) or is_missing(name, numbers=True) for name in names):  # a row, as "Anna, NA" is one
         return 0
     columns = ([cell.strip() for cell in column] for column in zip(*below, strict=True))
-    known = ([text for text in column if not is_missing(text, numbers=True)] for column in columns)
-    return place if any(nearly_all_numbers(column) for column in known) else 0
+    return place if any(nearly_all_numbers(_known(column)) for column in columns) else 0
 
 
 def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
@@ -169,7 +170,8 @@ def _fits(rows: Sequence[Sequence[str]]) -> tuple[float, float, int]:
 def names_of(where: str, line: int, header: Sequence[str]) -> list[str]:
     """Names of the columns; those without one are named by their place.
 
-    A header of numbers alone is one where they count, or are years, after an empty cell above the names of the rows.
+    A header of numbers alone is one where they count, or are years, after an empty cell above the names of the rows;
+    whether these are names `check_header` sees.
     """
     cells = [cell.strip() for cell in header]
     if not cells:
@@ -197,23 +199,50 @@ def _count_on(cells: Sequence[str]) -> bool:
     return even and (counts[:2] in ([0, 1], [1, 2]) or (counts[0] >= FIRST and counts[-1] <= LAST))
 
 
-def check_header(where: str, line: int, header: Sequence[str], columns: Sequence[Column]) -> None:
+def check_header(
+    where: str, line: int, header: Sequence[str], lines: Sequence[int] | np.ndarray, columns: Sequence[Column]
+) -> None:
     """`UserError` where the header is a row as all others: numbers above numbers, texts that stand below them too."""
     cells = [cell.strip() for cell in header]
+    if not any(map(is_number, cells)):
+        return
+    if _count_on(cells):
+        if int(cells[1]) < FIRST and not _names_rows(columns[0]):
+            raise _no_header(where, line, "numbers", cells)
+        return
 
     def fits(cell: str, below: Sequence[str]) -> bool:
-        if not is_number(cell):
-            return cell in below
-        return nearly_all_numbers([text for text in below if not is_missing(text, numbers=True)])
+        return cell in below if not is_number(cell) else nearly_all_numbers(_known(below))
 
-    if any(map(is_number, cells)) and all(map(fits, cells, (column.texts for column in columns))):
-        raise _no_header(where, line, "a row like the others", cells)
+    if all(map(fits, cells, (column.texts for column in columns))):
+        again = _again(cells, columns)
+        other = "" if again is None else f", that of line {lines[again]}: take it away if it is the names again"
+        raise _no_header(where, line, "a row like the others", cells, other)
 
 
-def _no_header(where: str, line: int, got: str, cells: Sequence[str]) -> UserError:
+def _known(texts: Sequence[str]) -> list[str]:
+    return [text for text in texts if not is_missing(text, numbers=True)]
+
+
+def _names_rows(column: Column) -> bool:
+    """Whether a column may be an index: whole numbers or texts of which none comes again."""
+    whole = all(text.isascii() and text.isdigit() for text in column.texts)
+    return len(column.texts) == len(column.values) and (whole or not any(map(is_number, column.texts)))
+
+
+def _again(cells: Sequence[str], columns: Sequence[Column]) -> int | None:
+    """The first row that says what the header says; None where there is none."""
+    places = [
+        column.texts.index(cell) if cell in column.texts else -1 for cell, column in zip(cells, columns, strict=True)
+    ]
+    same = np.logical_and.reduce([column.values == place for place, column in zip(places, columns, strict=True)])
+    return int(same.argmax()) if same.any() else None
+
+
+def _no_header(where: str, line: int, got: str, cells: Sequence[str], other: str = "") -> UserError:
     return UserError(
-        f"{where} line {line}: expected a header, the names of the columns, got {got} ({', '.join(cells[:5])}; write a "
-        "line of names before them)"
+        f"{where} line {line}: expected a header, the names of the columns, got {got} ({', '.join(cells[:5])}{other}; "
+        "write a line of names before them)"
     )
 
 

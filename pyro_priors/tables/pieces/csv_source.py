@@ -99,7 +99,7 @@ class CsvSource:
                 if not raw and not first:
                     return
                 if first:
-                    check_header(self.name, self.line, self.header, columns)
+                    check_header(self.name, self.line, self.header, lines, columns)
                 first = False
                 yield self._frame(head + "".join(raw), lines, columns), len(head)
 
