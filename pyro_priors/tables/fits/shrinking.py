@@ -20,9 +20,9 @@ TURNS = 100  # of an EM of one share
 def shrinkage(law: TableLaw, codes: Tensor) -> dict[str, float]:
     """How much of the usual each column's categories need so that others of their row predict them best.
 
-    A category given the others has the probability (1 - share) p(c | others) + share p(c) by a law whose tables are
-    ``shrunk`` so; the share is that of the greatest likelihood in rows that the law has not seen, where all columns
-    together count as some cells of each.
+    A category given the others has the probability (1 - share) p(c | others) + share p(c) by a law where its column
+    alone is shrunk; the share is that of the greatest likelihood in rows that the law has not seen, where all columns
+    together count as some cells of each. Where others are shrunk too they say somewhat less of it.
 
     Args:
         law: of its chain alone.

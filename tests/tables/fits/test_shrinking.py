@@ -106,6 +106,18 @@ def test_rows_that_a_law_has_not_seen_are_predicted_better(law):
     assert after > max(scores) - 0.02
 
 
+@pytest.mark.parametrize("small", [10_000, 10])
+def test_a_fit_shrinks_its_law(monkeypatch, small):
+    """Whether the rows that were held out are learned too in the end or not."""
+    monkeypatch.setattr(fitting, "SMALL", small)
+    laws = []
+    for shares in ({}, {"1": 0.6}):
+        monkeypatch.setattr(fitting, "shrinkage", lambda *_, shares=shares: shares)
+        laws.append(fitting.fit_table(rows(60), FIELDS, max_steps=4, exemplars=0).law)
+    side, _, usual, _ = answers(laws[0])
+    assert answers(laws[1])[0] == pytest.approx(0.4 * side + 0.6 * usual, abs=1e-9)
+
+
 def test_a_law_that_goes_on_is_not_shrunk_again():
     first = fitting.fit_table(rows(300), FIELDS, max_steps=12, exemplars=0)
     assert set(first.record["shrunk"]) == {"1", "2"}
