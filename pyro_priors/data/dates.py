@@ -135,17 +135,14 @@ def form_of(texts: Iterable[str]) -> DateForm:
     if 2 * len(named) > len(texts):
         return _form_of_names(texts, named)
     if named:
-        text, usual = next(iter(named)), next(text for text in texts if text not in named)
-        raise NotAlike(text, f"expected dates or times that are all written alike, got {text!r} beside {usual!r}")
+        raise _unlike(next(iter(named)), next(text for text in texts if text not in named))
     matches = [match for text in texts if (match := _READ.fullmatch(text))]
     shapes = Counter((_shape(match), bool(match["zone"])) for match in matches)
     (shape, zoned), _ = shapes.most_common(1)[0]
     usual = next(match[0] for match in matches if (_shape(match), bool(match["zone"])) == (shape, zoned))
     for match in matches:
         if (_shape(match), bool(match["zone"])) != (shape, zoned):
-            raise NotAlike(
-                match[0], f"expected dates or times that are all written alike, got {match[0]!r} beside {usual!r}"
-            )
+            raise _unlike(match[0], usual)
     mark, first, last, join = shape
     order = _order(matches, ("ymd",) if first == 4 else ORDERS[mark] if last == 2 else ORDERS[mark][:2]) if mark else ""
     clocks = [match["f"] or "" for match in matches]
@@ -172,7 +169,7 @@ def _form_of_names(texts: list[str], named: dict[str, NamedDay]) -> DateForm:
     usual = next(text for text, day in named.items() if same_template(day.template, template))
     for text in texts:
         if text not in named or not same_template(named[text].template, template):
-            raise NotAlike(text, f"expected dates or times that are all written alike, got {text!r} beside {usual!r}")
+            raise _unlike(text, usual)
     plain = {day.plain: text for text, day in named.items()}
     try:
         form = form_of(plain)
@@ -180,6 +177,10 @@ def _form_of_names(texts: list[str], named: dict[str, NamedDay]) -> DateForm:
         said = re.sub("|".join(map(re.escape, plain)), lambda match: plain[match[0]], str(error))
         raise NotAlike(plain[error.text], said, error.mend) from None
     return form._replace(names=template)
+
+
+def _unlike(text: str, usual: str) -> NotAlike:
+    return NotAlike(text, f"expected dates or times that are all written alike, got {text!r} beside {usual!r}")
 
 
 def _date(day: int) -> datetime.date:
